@@ -1,0 +1,9 @@
+"""The database: plain functions of a transaction, run on threads that own their connections."""
+
+from pileus.kernel.db.engine import Database, open_database
+from pileus.kernel.db.errors import DatabaseGone, Duplicate, InUse
+from pileus.kernel.db.schema import metadata
+from pileus.kernel.db.tx import Tx
+from pileus.kernel.db.types import Json, Timestamp
+
+__all__ = ["Database", "DatabaseGone", "Duplicate", "InUse", "Json", "Timestamp", "Tx", "metadata", "open_database"]

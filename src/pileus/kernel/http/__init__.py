@@ -1,0 +1,1 @@
+"""HTTP as plain ASGI: routing, replies, calling one another, serving."""

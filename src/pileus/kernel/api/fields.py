@@ -1,0 +1,104 @@
+"""The attributes of a resource: what each is called, where it lives, who may set it, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from pileus.kernel.api.versions import Version
+
+Uuid: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$")]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
+Text255: TypeAlias = Annotated[str, Meta(max_length=255)]
+PositiveInt: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Use(Flag):
+    """What a field is for. Every field that is not `hidden` is shown."""
+
+    create = auto()
+    update = auto()
+    filter = auto()
+    sort = auto()
+    hidden = auto()
+    """Taken but never shown: a password, user data."""
+    brief = auto()
+    """Also in the short form of the resource (Nova's list without detail)."""
+
+
+create, update, filter, sort, hidden, brief = Use
+read_only = Use(0)
+
+
+@dataclass(slots=True)
+class Field:
+    use: Use
+    default: Any = UNSET
+    """What a create without it gets; UNSET leaves it to the handler."""
+    required: bool = False
+    wire: str = ""
+    column: str | None = ""
+    """The table's column; "" means the attribute's own name, None that there is none."""
+    render: Callable[[Any, Any], Any] | None = None
+    """`(call, row) -> value` where the value is not simply the column's."""
+    since: Version | None = None
+    until: Version | None = None
+    """The last version that has it."""
+    policy: str | None = None
+    """A rule that the caller must pass to see it; without, the field is left out."""
+    name: str = ""
+    type: Any = Any
+
+    def alive(self, version: Version | None) -> bool:
+        """Whether clients of this version know the field."""
+        if version is None:
+            return True
+        return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)
+
+
+def field(
+    *uses: Use,
+    default: Any = UNSET,
+    required: bool = False,
+    wire: str = "",
+    column: str | None = "",
+    render: Callable[[Any, Any], Any] | None = None,
+    since: Version | None = None,
+    until: Version | None = None,
+    policy: str | None = None,
+) -> Any:
+    """Declares an attribute of a Resource; its annotation is the type that bodies are held to."""
+    use = Use(0)
+    for one in uses:
+        use |= one
+    if render is not None and column == "":
+        column = None
+    return Field(use, default, required, wire, column, render, since, until, policy)
+
+
+def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type[msgspec.Struct]:
+    """The struct that a create or update body decodes to: unknown names are errors, what is absent is UNSET."""
+    members = []
+    for each in fields:
+        needed = use is Use.create and each.required
+        if needed:
+            members.append((each.name, each.type))
+        else:
+            default = each.default if use is Use.create else UNSET
+            if isinstance(default, dict | list | set):
+                members.append((each.name, each.type, msgspec.field(default_factory=type(default))))
+            else:
+                members.append((each.name, each.type | msgspec.UnsetType, default))
+    return msgspec.defstruct(
+        name,
+        members,
+        kw_only=True,
+        forbid_unknown_fields=strict,
+        rename={each.name: each.wire for each in fields},
+    )

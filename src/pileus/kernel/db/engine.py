@@ -1,0 +1,79 @@
+"""Opening a database, and running functions of a transaction on the threads that own its connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from pileus.kernel.clock import Clock
+from pileus.kernel.db.job import Job
+from pileus.kernel.db.tx import Tx
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """Threads and connections of one kind of database."""
+
+    def submit_write(self, job: Job) -> None: ...
+    def submit_read(self, job: Job) -> None: ...
+    def run_script(self, script: str) -> None:
+        """Several statements at once, outside the queue; for laying the schema."""
+
+    def close(self) -> None: ...
+
+
+class Database:
+    """`await db.write(fn, …)` and `await db.read(fn, …)` run `fn(tx, …)` elsewhere and give back what it returns.
+
+    `fn` is an ordinary function, so nothing can be awaited while a transaction is open. An answer to a write
+    comes only after its commit.
+    """
+
+    def __init__(self, backend: Backend, url: str) -> None:
+        self._backend = backend
+        self.url = url
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return "sqlite" if self.url.startswith("sqlite") else "postgresql"
+
+    async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn` in a write transaction; raises what `fn` raises, having kept nothing."""
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs)
+        self._backend.submit_write(job)
+        return await _settled(job)
+
+    async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn` on a snapshot of what has been committed."""
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs)
+        self._backend.submit_read(job)
+        return await _settled(job)
+
+    def run_script(self, script: str) -> None:
+        """Blocking; before anything else runs."""
+        self._backend.run_script(script)
+
+    async def close(self) -> None:
+        """Finishes what was asked for, then lets go; what comes later fails with DatabaseGone."""
+        await asyncio.to_thread(self._backend.close)
+
+
+async def _settled(job: Job) -> Any:
+    return await job.future
+
+
+def open_database(url: str, clock: Clock) -> Database:
+    """`sqlite:///PATH` or `postgresql://…` (a libpq address)."""
+    if url.startswith("sqlite:"):
+        from pileus.kernel.db.sqlite import SqliteBackend
+
+        return Database(SqliteBackend(url.removeprefix("sqlite://").removeprefix("/"), clock), url)
+    if url.startswith("postgresql:"):
+        from pileus.kernel.db.postgresql import PostgresqlBackend
+
+        return Database(PostgresqlBackend(url, clock), url)
+    raise ValueError(f"unknown database address {url!r}: it starts with sqlite:/// or postgresql://")

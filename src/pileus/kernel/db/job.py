@@ -1,0 +1,67 @@
+"""A function on its way to a database thread, and its answer on the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pileus.kernel.db.tx import Tx
+
+
+class Job:
+    """Made on the event loop, run on a database thread, settled on the event loop."""
+
+    __slots__ = ("args", "error", "fn", "future", "hooks", "kwargs", "loop", "result")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.loop = loop
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.hooks: list[Callable[[], None]] = []
+
+    def run(self, tx: Tx) -> None:
+        """Keeps result or error; the transaction's fate is the caller's."""
+        self.error = None
+        try:
+            self.result = self.fn(tx, *self.args, **self.kwargs)
+        except Exception as error:
+            self.error = error
+        self.hooks = tx.hooks
+
+    def settle(self) -> None:
+        """On the loop: hand out the answer, then run what had to wait for the commit."""
+        if self.error is None:
+            for hook in self.hooks:
+                hook()
+        if self.future.done():  # the caller went away; what was committed stays
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+def settle(jobs: Iterable[Job]) -> None:
+    """From a database thread: wake each loop once for all of its answers."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, mine in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle_all, mine)
+
+
+def _settle_all(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.settle()

@@ -1,0 +1,113 @@
+"""PostgreSQL through psycopg 3: a pool of threads, serializable writes that are run again when they collide."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import threading
+import time
+
+from sqlalchemy import Connection, create_engine, exc
+from sqlalchemy.pool import NullPool
+
+from pileus.kernel.clock import Clock
+from pileus.kernel.db.errors import RETRYABLE, DatabaseGone, sqlstate
+from pileus.kernel.db.job import Job, settle
+from pileus.kernel.db.tx import Tx
+
+THREADS = 6
+TRIES = 20
+
+
+class PostgresqlBackend:
+    """Every thread holds one connection, and makes a new one when the server has dropped it."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._clock = clock
+        self._engine = create_engine(
+            url.replace("postgresql://", "postgresql+psycopg://", 1),
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+        )
+        self._jobs: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._threads = [
+            threading.Thread(name=f"db-{n}", target=self._work_forever, daemon=True) for n in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit_write(self, job: Job) -> None:
+        self._submit(job, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+
+    def submit_read(self, job: Job) -> None:
+        self._submit(job, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def _submit(self, job: Job, begin: str) -> None:
+        if self._closed:
+            raise DatabaseGone("the database is closed")
+        self._jobs.put((job, begin))
+
+    def run_script(self, script: str) -> None:
+        with self._engine.connect() as conn:
+            conn.exec_driver_sql("BEGIN")
+            conn.exec_driver_sql(script)
+            conn.exec_driver_sql("COMMIT")
+
+    def close(self) -> None:
+        self._closed = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._engine.dispose()
+
+    def _work_forever(self) -> None:
+        conn: Connection | None = None
+        while (item := self._jobs.get()) is not None:
+            job, begin = item
+            try:
+                if conn is None or conn.closed or conn.invalidated:
+                    conn = self._engine.connect()
+                self._run(conn, job, begin)
+            except BaseException as error:
+                job.error = DatabaseGone(f"the database could not be reached: {error}")
+                if conn is not None:
+                    with contextlib.suppress(Exception):
+                        conn.invalidate()
+                        conn.close()
+                conn = None
+            settle((job,))
+        if conn is not None:
+            conn.close()
+
+    def _run(self, conn: Connection, job: Job, begin: str) -> None:
+        for attempt in range(TRIES):
+            conn.exec_driver_sql(begin)
+            job.run(Tx(conn, self._clock.now()))
+            failure = job.error
+            if failure is None:
+                try:
+                    conn.exec_driver_sql("COMMIT")
+                    return
+                except exc.DBAPIError as error:
+                    failure = error
+            if isinstance(failure, exc.DBAPIError) and failure.connection_invalidated:
+                raise failure
+            with contextlib.suppress(exc.DBAPIError):
+                conn.exec_driver_sql("ROLLBACK")
+            if not _collided(failure):
+                if job.error is None:
+                    raise failure
+                return
+            time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))
+        job.error = DatabaseGone(f"{TRIES} tries collided with other transactions; try again")
+
+
+def _collided(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, exc.DBAPIError) and sqlstate(error) in RETRYABLE:
+            return True
+        error = error.__cause__
+    return False

@@ -1,0 +1,137 @@
+"""SQLite in WAL mode: one writer thread that commits in groups, a few reader threads on snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
+
+from pileus.kernel.clock import Clock
+from pileus.kernel.db.errors import DatabaseGone
+from pileus.kernel.db.job import Job, settle
+from pileus.kernel.db.tx import Tx
+
+GROUP_LIMIT = 256
+READERS = 2
+_STOP = None
+
+
+class SqliteBackend:
+    """`path` is a file; its WAL and shared memory lie beside it."""
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._clock = clock
+        self._engine = _engine(path)
+        self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._closed = False
+        with self._engine.connect() as conn:
+            conn.exec_driver_sql("PRAGMA journal_mode=WAL")
+        self._threads = [self._thread("db-write", self._write_forever)]
+        self._threads += [self._thread(f"db-read-{n}", self._read_forever) for n in range(READERS)]
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(name=name, target=target, daemon=True)
+        thread.start()
+        return thread
+
+    def submit_write(self, job: Job) -> None:
+        self._submit(self._writes, job)
+
+    def submit_read(self, job: Job) -> None:
+        self._submit(self._reads, job)
+
+    def _submit(self, jobs: queue.SimpleQueue[Job | None], job: Job) -> None:
+        if self._closed:
+            raise DatabaseGone("the database is closed")
+        jobs.put(job)
+
+    def run_script(self, script: str) -> None:
+        with self._engine.connect() as conn:
+            raw: Any = conn.connection.driver_connection
+            raw.executescript("BEGIN IMMEDIATE;\n" + script + "\nCOMMIT;")
+
+    def close(self) -> None:
+        self._closed = True
+        self._writes.put(_STOP)
+        for _ in range(READERS):
+            self._reads.put(_STOP)
+        for thread in self._threads:
+            thread.join()
+        self._engine.dispose()
+
+    def _write_forever(self) -> None:
+        with self._engine.connect() as conn:
+            while (job := self._writes.get()) is not _STOP:
+                group = [job]
+                try:
+                    self._write_group(conn, group)
+                except BaseException as error:
+                    # Nothing was committed: whoever waits must hear of it, whatever went wrong.
+                    with contextlib.suppress(Exception):
+                        conn.exec_driver_sql("ROLLBACK")
+                    for waiting in group:
+                        waiting.error = DatabaseGone(f"the database could not be written: {error}")
+                settle(group)
+
+    def _write_group(self, conn: Connection, group: list[Job]) -> None:
+        """Runs the first job and all that come while it runs, each behind a savepoint, and commits once."""
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        now = self._clock.now()
+        index = 0
+        while index < len(group):
+            conn.exec_driver_sql("SAVEPOINT job")
+            job = group[index]
+            job.run(Tx(conn, now))
+            if job.error is not None:
+                conn.exec_driver_sql("ROLLBACK TO job")
+            conn.exec_driver_sql("RELEASE job")
+            index += 1
+            if index == len(group) and index < GROUP_LIMIT:
+                with contextlib.suppress(queue.Empty):
+                    follower = self._writes.get_nowait()
+                    if follower is _STOP:
+                        self._writes.put(_STOP)
+                        break
+                    group.append(follower)
+        conn.exec_driver_sql("COMMIT")
+
+    def _read_forever(self) -> None:
+        with self._engine.connect() as conn:
+            while (job := self._reads.get()) is not _STOP:
+                try:
+                    conn.exec_driver_sql("BEGIN")
+                    job.run(Tx(conn, self._clock.now()))
+                    conn.exec_driver_sql("ROLLBACK")
+                except BaseException as error:
+                    job.error = DatabaseGone(f"the database could not be read: {error}")
+                settle((job,))
+
+
+def _engine(path: str) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
+        connect_args={"check_same_thread": False, "timeout": 30.0, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, record: Any) -> None:
+        for pragma in (
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            "case_sensitive_like=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
