@@ -60,7 +60,7 @@ class Application:
         endpoints: dict[tuple[str, str], Endpoint] = {}
         service = runtime.service
         for path, operation in service.operations():
-            if operation.policy not in runtime.enforcer and not operation.policy.startswith("@"):
+            if operation.policy not in runtime.enforcer.rules and not operation.policy.startswith("@"):
                 raise Bug(f"{operation.label}: there is no rule {operation.policy}")
             paths = [path]
             if service.project_in_path and path.startswith(service.path + "/"):
