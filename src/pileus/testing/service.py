@@ -103,7 +103,7 @@ async def serving(
     with tempfile.TemporaryDirectory(prefix="pileus-test-") as folder:
         db = open_database(database_url or f"sqlite:///{Path(folder) / 'pileus.db'}", clock)
         fresh_schema(db)
-        work = Work(clock)
+        work = Work()
         runtime = Runtime(
             service=service,
             db=db,

@@ -17,7 +17,7 @@ from pileus.kernel.errors import BadRequest
 _USES = {Kind.CREATE: Use.create, Kind.UPDATE: Use.update}
 _types: dict[Any, type[msgspec.Struct]] = {}
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
-_UNKNOWN = re.compile(r"unknown field `(.*)`(?: - at `(.*)`)?$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _PLACE = re.compile(r"^(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 
 

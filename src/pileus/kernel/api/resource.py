@@ -16,9 +16,11 @@ Routes, validation, projection to old versions, filters, sorting, paging and Ope
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
@@ -80,7 +82,8 @@ class Resource:
         cls.parent, cls.parent_column = parent, parent_column
         cls.operations = []
         cls._statements = {}
-        hints = get_type_hints(cls, include_extras=True)
+        # Names are looked up in the module alone: a field called `list` must not hide the type.
+        hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
         cls.fields = {}
         for name, value in list(vars(cls).items()):
             if isinstance(value, Field):
