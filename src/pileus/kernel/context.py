@@ -102,3 +102,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         context = msgspec.structs.replace(self, request_id=request_id)
         context.__dict__.update(creds=self.creds, scope=self.scope)
         return context
+
+
+def own(context: Context) -> dict[str, Any]:
+    """The policy target of what a caller makes for itself."""
+    return {
+        "project_id": context.project_id,
+        "tenant_id": context.project_id,
+        "user_id": context.user_id,
+        "domain_id": context.domain_id,
+    }

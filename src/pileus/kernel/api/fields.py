@@ -102,3 +102,12 @@ def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type
         forbid_unknown_fields=strict,
         rename={each.name: each.wire for each in fields},
     )
+
+
+def named_project(body: Any) -> str | None:
+    """The project that a body names: `project_id`, or `tenant_id` as it was called before."""
+    for name in ("project_id", "tenant_id"):
+        named = getattr(body, name, UNSET)
+        if named not in (UNSET, None):
+            return str(named)
+    return None
