@@ -98,7 +98,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
     def with_request_id(self, request_id: str) -> Context:
-        """The same context for another request. What is derived is shared, so a cached context serves many."""
+        """The same context for another request; what is derived is shared, so a cached one serves many."""
         context = msgspec.structs.replace(self, request_id=request_id)
         context.__dict__.update(creds=self.creds, scope=self.scope)
         return context
