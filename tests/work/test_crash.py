@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -133,8 +132,8 @@ class Evening(Scenario[House]):
         assert process.world.sockets == set(), "a socket is left plugged in"
 
 
-def test_a_sound_program_survives_everything() -> None:
-    proof = asyncio.run(crash_everywhere(Evening(Lamp)))
+async def test_a_sound_program_survives_everything() -> None:
+    proof = await crash_everywhere(Evening(Lamp))
     # 4 labels with leased, acted, committed, and 2 to 4 awaits in each but steady.
     assert 20 <= proof.points <= 30
     assert proof.runs == proof.points + 6
@@ -142,8 +141,8 @@ def test_a_sound_program_survives_everything() -> None:
 
 @pytest.mark.host
 @pytest.mark.slow
-def test_a_sound_program_survives_everything_on_postgresql(postgres: PostgresServer) -> None:
-    proof = asyncio.run(crash_everywhere(Evening(Lamp), make_database=postgres.create_database))
+async def test_a_sound_program_survives_everything_on_postgresql(postgres: PostgresServer) -> None:
+    proof = await crash_everywhere(Evening(Lamp), make_database=postgres.create_database)
     assert proof.points >= 20
 
 
@@ -236,6 +235,6 @@ class ForgetsTheSocket(Lamp):
         (ForgetsTheSocket, r"undisturbed: a socket is left plugged in"),
     ],
 )
-def test_an_unsound_program_is_caught(program: type[Lamp], said: str) -> None:
+async def test_an_unsound_program_is_caught(program: type[Lamp], said: str) -> None:
     with pytest.raises(CrashFailure, match=said):
-        asyncio.run(crash_everywhere(Evening(program)))
+        await crash_everywhere(Evening(program))
