@@ -82,8 +82,8 @@ def field(
     return Field(use, default, required, wire, column, render, since, until, policy)
 
 
-EXTRAS = "\0extras"
-"""A name that no client can send."""
+EXTRAS = "pileus:extras"
+"""Stands for all that is not declared; whatever a client sends under this very name is overwritten."""
 
 
 def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False) -> type[msgspec.Struct]:

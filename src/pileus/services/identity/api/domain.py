@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.fields import Name, create, field, filter, read_only, sort, update
+from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import Conflict, Forbidden
@@ -27,7 +27,7 @@ class Domain(Resource, member="domain", collection="domains", table=projects, ex
     enabled: bool = field(create, update, filter, default=True)
     tags: list[str] = field(create, default=[])
     options: dict[str, Any] = field(create, update, default={})
-    explicit_domain_id: str | None = field(create, column=None, render=lambda call, row: None)
+    explicit_domain_id: str | None = field(create, hidden, column=None)
     links: dict[str, Any] = field(render=self_link("domains"))
 
     default_sort = BY_NAME

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET
-from sqlalchemy import ColumnElement, Row, bindparam
+from sqlalchemy import ColumnElement, Row, Text, bindparam, type_coerce
 
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.fields import Name, create, field, filter, read_only, sort, update
@@ -39,7 +39,7 @@ def _is_domain_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
 def _tag_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
     clause: ColumnElement[bool] = projects.c.id.is_not(None)
     for tag in values[-1].split(","):
-        clause &= projects.c.tags.op("LIKE")(f'%"{tag}"%')
+        clause &= type_coerce(projects.c.tags, Text).contains(f'"{tag}"', autoescape=True)
     return clause
 
 
