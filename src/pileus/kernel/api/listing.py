@@ -129,27 +129,29 @@ def _statement(
 def compare(column: ColumnElement[Any], operator: str, bind: str) -> ColumnElement[bool]:
     """`column operator :bind` for the operators that dialects know."""
     value: Any = bindparam(bind, expanding=operator in ("in", "not_in"), type_=column.type)
+    clause: ColumnElement[bool]
     match operator:
         case "eq":
-            return column == value
+            clause = column == value
         case "ne":
-            return column != value
+            clause = column != value
         case "in":
-            return column.in_(value)
+            clause = column.in_(value)
         case "not_in":
-            return column.not_in(value)
+            clause = column.not_in(value)
         case "gt":
-            return column > value
+            clause = column > value
         case "gte":
-            return column >= value
+            clause = column >= value
         case "lt":
-            return column < value
+            clause = column < value
         case "lte":
-            return column <= value
+            clause = column <= value
         case "contains" | "startswith" | "endswith":
-            return column.like(bindparam(bind), escape="\\")
+            clause = column.like(bindparam(bind), escape="\\")
         case _:
             raise ValueError(f"no operator {operator}")
+    return clause
 
 
 def _filters(call: Call, resource: type[Resource]) -> Query:

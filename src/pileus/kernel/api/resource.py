@@ -120,7 +120,7 @@ class Resource:
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
         """What policy rules see of a row."""
-        return row._mapping
+        return row._asdict()
 
     @classmethod
     def not_found(cls, key: str) -> NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,10 +64,10 @@ class Service:
     path: str
     """Where its API begins: `/compute/v2.1`."""
     dialect: Dialect
-    resources: Sequence[type[Resource]] = ()
+    resources: Sequence[builtins.type[Resource]] = ()
     routes: Sequence[Routes] = ()
     rules: Sequence[Rule] = ()
-    versions: type[Versions] | None = None
+    versions: builtins.type[Versions] | None = None
     quotas: Quotas | None = None
     aliases: tuple[str, ...] = ()
     """More types that the catalog lists it under: `volumev3`."""
