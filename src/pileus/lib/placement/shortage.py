@@ -20,7 +20,7 @@ def quantity(resource_class: str, amount: int, *, named: bool = True) -> str:
             unit = "vCPU" if resource_class == "VCPU" else "dedicated CPU"
             return f"{amount} {unit}{'' if amount == 1 else 's'}"
         case "MEMORY_MB":
-            # In GiB where that is exact to the quarter, so that what is asked and what is free never look alike.
+            # In GiB only where that is exact to the quarter, lest what is asked and what is free look alike.
             in_gib = amount >= _MIB_PER_GIB and amount % (_MIB_PER_GIB // 4) == 0
             size = f"{amount / _MIB_PER_GIB:g} GiB" if in_gib else f"{amount} MiB"
             return f"{size} of memory" if named else size
