@@ -47,6 +47,7 @@ class Job:
         self.error = None
         try:
             self.result = self.fn(tx, *self.args, **self.kwargs)
+            tx.check()  # or PostgreSQL would answer a COMMIT by rolling back, and nobody would hear of it
         except Exception as error:
             self.error = error
         self.hooks = tx.hooks
