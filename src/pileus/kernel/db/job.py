@@ -40,7 +40,7 @@ class Job:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
-        self.hooks: list[Callable[[], None]] = []
+        self.hooks: list[Callable[[], object]] = []
 
     def run(self, tx: Tx) -> None:
         """Keeps result or error; the transaction's fate is the caller's."""

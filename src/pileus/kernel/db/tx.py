@@ -32,7 +32,7 @@ class Tx:
     def __init__(self, conn: Connection, now: datetime) -> None:
         self._conn = conn
         self._failed = False
-        self._hooks: list[Callable[[], None]] = []
+        self._hooks: list[Callable[[], object]] = []
         self.now = now
 
     @property
@@ -98,10 +98,10 @@ class Tx:
                 "a statement of this transaction failed and its error was caught outside of a savepoint"
             )
 
-    def after_commit(self, hook: Callable[[], None]) -> None:
+    def after_commit(self, hook: Callable[[], object]) -> None:
         """Calls `hook` on the event loop once the transaction has been committed, and only then."""
         self._hooks.append(hook)
 
     @property
-    def hooks(self) -> list[Callable[[], None]]:
+    def hooks(self) -> list[Callable[[], object]]:
         return self._hooks
