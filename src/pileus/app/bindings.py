@@ -14,6 +14,7 @@ from pileus.kernel.api.auth import Revision, TokenCache
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
+from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program, Work
 from pileus.services.identity import service as identity
@@ -39,6 +40,7 @@ class Bindings:
         overrides: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.settings, self.state, self.db, self.clock, self.work = settings, state, db, clock, work
+        self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         self.identity = IdentityState(db, keys, clock, revision, settings.identity)
         authenticate = TokenCache(self.identity.context, revision, clock)
@@ -50,6 +52,7 @@ class Bindings:
                 enforcer=Enforcer(service.rules, overrides.get(service.type)),
                 authenticate=authenticate,
                 work=work,
+                events=self.events,
                 revision=revision,
                 public_url=settings.public_url,
             )

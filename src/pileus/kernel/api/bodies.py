@@ -44,15 +44,19 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
                 return decode_as(list[kind], dialect, raw, resource.collection)  # type: ignore[valid-type]
             body = decode_as(kind, dialect, raw, resource.member)
-            if resource.extras is not None:
-                body.extra = _extras(resource, raw)
-            return body
+        else:
+            body = decode_as(kind, dialect, raw)
+        if resource.extras is not None:
+            body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
+        return body
     return decode_as(kind, dialect, raw)
 
 
-def _extras(resource: type[Resource], raw: bytes) -> dict[str, Any]:
+def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:
     """What the client sent beyond the declared fields; what it may not set is left out."""
-    sent = msgspec.json.decode(raw)[resource.member]
+    sent = msgspec.json.decode(raw)
+    if wrapped:
+        sent = sent[resource.member]
     declared = {each.wire for each in resource.fields.values()}
     return {name: value for name, value in sent.items() if name not in declared}
 

@@ -92,7 +92,7 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (limit if limit is not None else dialect.page_limit) + 1
+    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1
     shape = (resource, clause, tuple(query.clauses), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -167,6 +167,10 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
         base, _, suffix = name.partition("__")
         found = by_name.get(name) or by_name.get(base)
         if found is None:
+            other = resource.other_filter(call, name, values)
+            if other is not None:
+                query.extra.append(other)
+                continue
             if dialect.reject_unknown_filters:
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -116,6 +116,11 @@ class Resource:
     def listed(cls, call: Call) -> Visibility:
         """Which rows a list shows where that is narrower than what is visible."""
         return cls.visible(call)
+
+    @classmethod
+    def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool] | None:
+        """A clause for a query parameter that is no declared filter; None where it is nothing."""
+        return None
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:

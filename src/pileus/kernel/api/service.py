@@ -15,6 +15,7 @@ from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.versions import Versions
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
+from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer, Rule
 from pileus.kernel.work import Work
 
@@ -98,6 +99,7 @@ class Runtime:
     enforcer: Enforcer
     authenticate: Authenticate
     work: Work
+    events: Events
     revision: Revision = field(default_factory=Revision)
     public_url: str | None = None
     """Scheme and host that clients use, where it is not the request's own."""
