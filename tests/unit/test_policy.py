@@ -183,9 +183,9 @@ class TestOverridesFile:
     def test_empty(self, text: str) -> None:
         assert parse_overrides(text) == {}
 
-    @pytest.mark.parametrize("text", ["a: !", "b: '!'\na: !  # nobody", "a: [[!]]", "? a\n: !"])
+    @pytest.mark.parametrize("text", ["a: !", "b: '!'\na: !  # nobody", "a: [[! ]]", "? a\n: !"])
     def test_nobody_without_quotes_is_not_read_as_anybody(self, text: str) -> None:
-        with pytest.raises(PolicyError, match='policy.yaml: line [12]: put quotes around "!"'):
+        with pytest.raises(PolicyError, match=r'policy\.yaml: line [12]: put quotes around "!"'):
             parse_overrides(text, "policy.yaml")
         assert parse_overrides('a: "!"') == parse_overrides('{"a": "!"}') == {"a": "!"}
 

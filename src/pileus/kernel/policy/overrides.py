@@ -33,7 +33,7 @@ def _refuse_bare_bang(raw: bytes, source: str) -> None:
     import yaml
 
     try:
-        for event in yaml.parse(raw, Loader=yaml.SafeLoader):
+        for event in yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.ScalarEvent) and event.tag == "!":
                 raise PolicyError(f'{source}: line {event.start_mark.line + 1}: put quotes around "!"')
     except yaml.YAMLError as error:
