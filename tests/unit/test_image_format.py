@@ -344,10 +344,10 @@ def test_vmdk_made_by_hand_is_safe() -> None:
 
 
 def test_text_of_many_lines_is_read_quickly() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert inspect(b"\n" * MIB + b"x").format == "raw"
     assert inspect(b"# \n" * MIB).format == "raw"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_differencing_disks() -> None:
