@@ -95,6 +95,7 @@ class Engine:
         Returns the cancelled tasks."""
         self._abandoned = self._stopping = True
         self._work.attach(None)
+        self._ready.clear()
         for task in self._tasks:
             task.cancel()
         self._held.clear()
