@@ -112,3 +112,16 @@ def own(context: Context) -> dict[str, Any]:
         "user_id": context.user_id,
         "domain_id": context.domain_id,
     }
+
+
+def service_user(name: str) -> Context:
+    """A service of this cloud acting for itself, not for a user: `service_user("compute")`."""
+    return Context(
+        user_id=name,
+        user_name=name,
+        user_domain_id="default",
+        project_id="service",
+        project_name="service",
+        project_domain_id="default",
+        roles=frozenset({"admin", "manager", "member", "reader", "service"}),
+    )

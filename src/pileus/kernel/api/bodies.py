@@ -29,7 +29,7 @@ def struct_for(resource: type[Resource], kind: Kind, version: Version | None) ->
     found = _types.get(key)
     if found is None:
         name = f"{resource.__name__}{use.name.title() if use.name else ''}"
-        found = _types[key] = body_type(name, fields, use, strict=True)
+        found = _types[key] = body_type(name, fields, use, extras=resource.extras is not None)
     return found
 
 
@@ -43,8 +43,22 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         if dialect.wrapped:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
                 return decode_as(list[kind], dialect, raw, resource.collection, operation)  # type: ignore[valid-type]
-            return decode_as(kind, dialect, raw, resource.member, operation)
-    return decode_as(kind, dialect, raw, operation=operation)
+            body = decode_as(kind, dialect, raw, resource.member, operation)
+        else:
+            body = decode_as(kind, dialect, raw)
+        if resource.extras is not None:
+            body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
+        return body
+    return decode_as(kind, dialect, raw)
+
+
+def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:
+    """What the client sent beyond the declared fields; what it may not set is left out."""
+    sent = msgspec.json.decode(raw)
+    if wrapped:
+        sent = sent[resource.member]
+    declared = {each.wire for each in resource.fields.values()}
+    return {name: value for name, value in sent.items() if name not in declared}
 
 
 def decode_as(

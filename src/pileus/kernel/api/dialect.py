@@ -66,6 +66,8 @@ class Dialect:
     """Numbers and booleans may come as text."""
     loose_envelope: bool = False
     """Names beside the body's own are ignored."""
+    policy_before_existence: bool = False
+    """Who may not do a thing gets a 403 even where there is no such thing to do it to."""
     bulk: bool = False
     """A POST of `{"networks": […]}` makes them all or none."""
     time: Callable[[datetime], str] = iso_z
@@ -75,6 +77,8 @@ class Dialect:
     """Names to add beside a collection, such as the link to the next page."""
     page_limit: int = 1000
     """Most items on a page, whatever the client asks for."""
+    default_page: int | None = None
+    """Items on a page where the client does not say; None: as many as may be."""
     marker_status: int = 400
     over_quota_status: int = 403
     unknown_fields: Callable[[list[str]], str] = unknown_field_text

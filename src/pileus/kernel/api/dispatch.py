@@ -11,8 +11,7 @@ from pileus.kernel.api import bodies, idempotency
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
-from pileus.kernel.api.resource import Resource
-from pileus.kernel.context import own
+from pileus.kernel.api.resource import Resource, body_target
 from pileus.kernel.db import Duplicate, InUse, Tx
 from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
@@ -123,7 +122,7 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if operation.resource is not None:
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy)
+        call.enforce(operation.policy, _target(call, operation, None, body))
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
@@ -142,7 +141,7 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
     if resource is not None:
         load_parents(call, tx, resource)
         if operation.kind.has_row:
-            row = resource.load(call, tx, call.params[resource.id_param])
+            row = _load(call, tx, operation, resource)
     if operation.policy not in (ANYONE, AUTHENTICATED):
         call.enforce(operation.policy, _target(tx, call, operation, row, body))
     if operation.quota:
@@ -151,6 +150,15 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
         assert quotas is not None, f"{operation.label} has a quota, its service has none"
         quotas.require(tx, owner_project(call, body), wanted, call.runtime.service.dialect.over_quota_status)
     return row
+
+
+def _load(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) -> Row[Any]:
+    try:
+        return resource.load(call, tx, call.params[resource.id_param])
+    except NotFound:
+        if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+            call.enforce(operation.policy, {})
+        raise
 
 
 def load_parents(call: Call, tx: Tx, resource: type[Resource]) -> None:
@@ -167,15 +175,15 @@ def owner_project(call: Call, body: Any) -> str:
 
 def _target(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
     resource = operation.resource
-    if resource is None:
-        return own(call.context)
-    if row is not None:
+    if row is not None and resource is not None:
         return resource.target(row)
-    if operation.kind is Kind.CREATE and resource.parent is None:
+    if operation.target is not None:
+        return operation.target(call, body)
+    if operation.kind is Kind.CREATE and resource is not None and resource.parent is None:
         return resource.target_of_new(call, tx, body)
-    if call.parent is not None and resource.parent is not None:
+    if call.parent is not None and resource is not None and resource.parent is not None:
         return resource.parent.target(call.parent)
-    return own(call.context)
+    return body_target(call, body)
 
 
 def finish(call: Call, operation: Operation, result: Any) -> Reply:

@@ -90,7 +90,7 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (limit if limit is not None else dialect.page_limit) + 1
+    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1
     shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -127,27 +127,29 @@ def _statement(
 def compare(column: ColumnElement[Any], operator: str, bind: str) -> ColumnElement[bool]:
     """`column operator :bind` for the operators that dialects know."""
     value: Any = bindparam(bind, expanding=operator in ("in", "not_in"), type_=column.type)
+    clause: ColumnElement[bool]
     match operator:
         case "eq":
-            return column == value
+            clause = column == value
         case "ne":
-            return column != value
+            clause = column != value
         case "in":
-            return column.in_(value)
+            clause = column.in_(value)
         case "not_in":
-            return column.not_in(value)
+            clause = column.not_in(value)
         case "gt":
-            return column > value
+            clause = column > value
         case "gte":
-            return column >= value
+            clause = column >= value
         case "lt":
-            return column < value
+            clause = column < value
         case "lte":
-            return column <= value
+            clause = column <= value
         case "contains" | "startswith" | "endswith":
-            return column.like(bindparam(bind), escape="\\")
+            clause = column.like(bindparam(bind), escape="\\")
         case _:
             raise ValueError(f"no operator {operator}")
+    return clause
 
 
 def _filters(call: Call, resource: type[Resource]) -> Query:
@@ -168,6 +170,10 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
         base, _, suffix = name.partition("__")
         found = by_name.get(name) or by_name.get(base)
         if found is None:
+            other = resource.other_filter(call, name, values)
+            if other is not None:
+                query.extra.append(other)
+                continue
             if dialect.reject_unknown_filters:
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue

@@ -61,6 +61,9 @@ class Resource:
     parent: ClassVar[type[Resource] | None]
     parent_column: ClassVar[str | None]
     """The column that holds the parent's id."""
+    extras: ClassVar[str | None]
+    """The JSON column that keeps what clients send beyond the declared fields; None refuses it. Bodies have
+    them as `body.extra`."""
     fields: ClassVar[dict[str, Field]]
     operations: ClassVar[list[Operation]]
     filters: ClassVar[Mapping[str, FilterFunction]] = {}
@@ -79,10 +82,11 @@ class Resource:
         kind: str = "",
         parent: type[Resource] | None = None,
         parent_column: str | None = None,
+        extras: str | None = None,
     ) -> None:
         if table is None:
             return  # what several resources share, not one itself
-        cls.member, cls.collection, cls.table = member, collection, table
+        cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
         cls.path = path or f"/{collection}"
         cls.id_param = id_param
         cls.kind = kind or cls.__name__
@@ -115,18 +119,19 @@ class Resource:
         return cls.visible(call)
 
     @classmethod
+    def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool] | None:
+        """A clause for a query parameter that is no declared filter; None where it is nothing."""
+        return None
+
+    @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
         """What policy rules see of a row."""
-        return row._mapping
+        return row._asdict()
 
     @classmethod
     def target_of_new(cls, call: Call, tx: Tx, body: Any) -> dict[str, Any]:
         """What policy rules see of a row that is about to be made."""
-        target = own(call.context)
-        project_id = named_project(body)
-        if project_id is not None:
-            target["project_id"] = target["tenant_id"] = project_id
-        return target
+        return body_target(call, body)
 
     @classmethod
     def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
@@ -192,8 +197,12 @@ class Resource:
             else:
                 plain.append((each.wire, each.column or each.name))
 
+        extras = cls.extras if name == "full" else None
+
         def show(row: Row[Any]) -> dict[str, Any]:
-            shown = {wire: getattr(row, column) for wire, column in plain}
+            shown = dict(getattr(row, extras)) if extras is not None else {}
+            for wire, column in plain:
+                shown[wire] = getattr(row, column)
             for wire, column in moments:
                 moment = getattr(row, column)
                 shown[wire] = None if moment is None else time(moment)
@@ -290,6 +299,15 @@ class Resource:
             return cls._add(kind, "GET", path, policy=policy, status=200, **options)(handler)
 
         return declare
+
+
+def body_target(call: Call, body: Any) -> dict[str, Any]:
+    """The caller's own things as a policy target, or those of the project that the body names."""
+    target = own(call.context)
+    project_id = named_project(body)
+    if project_id is not None:
+        target["project_id"] = target["tenant_id"] = project_id
+    return target
 
 
 def _declared(cls: type) -> dict[str, Field]:

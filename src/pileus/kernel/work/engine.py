@@ -95,6 +95,7 @@ class Engine:
         Returns the cancelled tasks."""
         self._abandoned = self._stopping = True
         self._work.attach(None)
+        self._ready.clear()
         for task in self._tasks:
             task.cancel()
         self._held.clear()
@@ -108,8 +109,7 @@ class Engine:
         return self._owner if room and not self._stopping else None
 
     def adopt(self, values: Mapping[str, Any]) -> None:
-        if not self._stopping:  # if it is, stop() gives the lease back
-            self._admit(values)
+        self._admit(values)
 
     def hint(self, strand_id: str) -> None:
         self._hinted.add(strand_id)
@@ -122,8 +122,8 @@ class Engine:
         self._bell.clear()
         room = 4 * self._limit - len(self._held)
         ids, self._hinted = self._hinted, set()
-        if room <= len(ids):
-            self._poll_in(POLL_GAP_SECONDS)
+        if room <= len(ids):  # what is due stays due
+            self._next_poll = self._clock.monotonic() + POLL_GAP_SECONDS
             return
         if self._clock.monotonic() >= self._next_poll:
             ids |= await self._overdue(room - len(ids))
@@ -143,7 +143,12 @@ class Engine:
             self._poll_in(0)
         elif next_due is not None:
             self._poll_in((next_due - now).total_seconds())
-        return {strand_id for strand_id, _ in found if strand_id not in self._held}
+        return {strand_id for strand_id, _ in found if not self._looks_after(strand_id)}
+
+    def _looks_after(self, strand_id: str) -> bool:
+        """Whether it is held here. One whose label will not be cancelled is left to itself and taken anew."""
+        held = self._held.get(strand_id)
+        return held is not None and not held.timed_out
 
     def _poll_in(self, seconds: float) -> None:
         soonest = self._last_poll + POLL_GAP_SECONDS
@@ -182,6 +187,8 @@ class Engine:
     # Running labels.
 
     def _admit(self, values: Mapping[str, Any]) -> None:
+        if self._stopping:  # stop() gives the lease back
+            return
         program = self._programs[values["program"]]
         held = self._held[values["id"]] = Held(program, values, self._clock.monotonic())
         metrics.STRANDS_HELD.set(len(self._held))
@@ -256,7 +263,7 @@ class Engine:
             # Ours to handle if the label took too long, or if something it waited for was cancelled.
             if self._abandoned or (task.cancelling() and not held.timed_out):
                 raise
-            error: Exception = LabelTimeout(f"'{strand.label}' was cancelled; a label has {LABEL_SECONDS:g} s")
+            error: Exception = LabelTimeout(f"cancelled; a label has {LABEL_SECONDS:g} s")
         except Exception as raised:
             error = raised
         finally:
