@@ -141,9 +141,7 @@ security_group_rules = Table(
     "network_security_group_rules",
     metadata,
     *_standard(),
-    Column(
-        "security_group_id", String(36), ForeignKey(security_groups.c.id), nullable=False, index=True
-    ),
+    Column("security_group_id", String(36), ForeignKey(security_groups.c.id), nullable=False, index=True),
     Column("direction", String(8), nullable=False),
     Column("ethertype", String(8), nullable=False),
     Column("protocol", String(40)),
@@ -160,9 +158,7 @@ port_security_groups = Table(
     "network_port_security_groups",
     metadata,
     Column("port_id", String(36), ForeignKey(ports.c.id), primary_key=True),
-    Column(
-        "security_group_id", String(36), ForeignKey(security_groups.c.id), primary_key=True, index=True
-    ),
+    Column("security_group_id", String(36), ForeignKey(security_groups.c.id), primary_key=True, index=True),
 )
 
 floating_ips = Table(

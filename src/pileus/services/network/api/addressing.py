@@ -50,7 +50,9 @@ def _certain(tx: Tx, wish: Wish, port_id: str | None) -> FixedIp:
     assert ip is not None
     holder = addresses.holder(tx, subnet.id, ip)
     if holder not in (None, port_id):
-        raise Conflict(f"IP address {ip} already allocated in subnet {subnet.id}.", kind="IpAddressAlreadyAllocated")
+        raise Conflict(
+            f"IP address {ip} already allocated in subnet {subnet.id}.", kind="IpAddressAlreadyAllocated"
+        )
     return {"subnet_id": subnet.id, "ip_address": ip}
 
 
@@ -78,7 +80,9 @@ def mac_for(tx: Tx, network_id: str, wanted: str | None) -> str:
     try:
         mac = canonical_mac(wanted)
     except ValueError as error:
-        raise BadRequest(f"Invalid input for mac_address. Reason: '{wanted}' is not a valid MAC address.") from error
+        raise BadRequest(
+            f"Invalid input for mac_address. Reason: '{wanted}' is not a valid MAC address."
+        ) from error
     if int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
         raise BadRequest(
             f"Invalid input for mac_address. Reason: '{wanted}' is no address of a single interface.",

@@ -70,7 +70,9 @@ def update_agent(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 def delete_agent(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Forgets an agent whose host is gone."""
     if row.heartbeat_at >= _alive_since(call):
-        raise Conflict(f"Agent {row.id} on {row.host} is alive and would be back at once; stop its host first.")
+        raise Conflict(
+            f"Agent {row.id} on {row.host} is alive and would be back at once; stop its host first."
+        )
     store.remove(tx, row.id)
 
 

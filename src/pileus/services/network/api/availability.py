@@ -34,7 +34,9 @@ def list_zones(call: Call, tx: Tx) -> dict[str, Any]:
 
 def _of_version(call: Call, values: list[str]) -> ColumnElement[bool]:
     if values[-1] not in ("4", "6"):
-        raise BadRequest(f"Invalid value {values[-1]!r} for ip_version: it must be 4 or 6.", kind="InvalidInput")
+        raise BadRequest(
+            f"Invalid value {values[-1]!r} for ip_version: it must be 4 or 6.", kind="InvalidInput"
+        )
     return networks.c.id.in_(select(subnets.c.network_id).where(subnets.c.ip_version == int(values[-1])))
 
 
@@ -55,7 +57,9 @@ class NetworkIpAvailability(
     tenant_id: str = field(filter, sort, column="project_id")
     total_ips: int = field(render=lambda call, row: _sum(call, row, "total_ips"))
     used_ips: int = field(render=lambda call, row: _sum(call, row, "used_ips"))
-    subnet_ip_availability: list[dict[str, Any]] = field(render=lambda call, row: call.gathered["usage"][row.id])
+    subnet_ip_availability: list[dict[str, Any]] = field(
+        render=lambda call, row: call.gathered["usage"][row.id]
+    )
 
     @classmethod
     def visible(cls, call: Call) -> Visibility:

@@ -14,7 +14,15 @@ from pileus.services.network.extensions import EXTENSIONS, Extension
 root = Routes(root=True)
 routes = Routes()
 
-_COLLECTIONS: Final = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")
+_COLLECTIONS: Final = (
+    "network",
+    "subnet",
+    "port",
+    "router",
+    "floatingip",
+    "security_group",
+    "security_group_rule",
+)
 
 
 def _version(call: Call) -> dict[str, Any]:

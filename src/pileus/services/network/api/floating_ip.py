@@ -116,7 +116,9 @@ def update_floating_ip(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]
         if port_id is not None:
             inner = _association(call, tx, row.floating_network_id, row.project_id, port_id, fixed_ip)
         elif fixed_ip is not None:
-            raise BadRequest("Bad floatingip request: fixed_ip_address cannot be specified without a port_id.")
+            raise BadRequest(
+                "Bad floatingip request: fixed_ip_address cannot be specified without a port_id."
+            )
         else:
             inner = _LOOSE
         if any(getattr(row, name) != value for name, value in inner.items()):

@@ -31,7 +31,9 @@ MIN_MTU_V6: Final = 1280
 """RFC 791 and RFC 8200."""
 OVERLAY: Final = "geneve"
 
-_VISIBLE = or_(networks.c.project_id == bindparam("visible_project_id"), networks.c.shared, networks.c.external)
+_VISIBLE = or_(
+    networks.c.project_id == bindparam("visible_project_id"), networks.c.shared, networks.c.external
+)
 
 
 class Network(Tagged, member="network", collection="networks", table=networks):
@@ -107,7 +109,14 @@ def update_network(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a network."""
     enforce_attributes(call, "update_network", body, Network.target(row))
     values = given(
-        body, "name", "description", "admin_state_up", "shared", "external", "is_default", "port_security_enabled"
+        body,
+        "name",
+        "description",
+        "admin_state_up",
+        "shared",
+        "external",
+        "is_default",
+        "port_security_enabled",
     )
     if body.mtu is not UNSET:
         values["mtu"] = _mtu(state_of(call), body.mtu)
@@ -198,7 +207,8 @@ def _segment(tx: Tx, state: State, body: Any) -> dict[str, Any]:
             )
     else:
         raise BadRequest(
-            f"network_type value '{network_type}' not supported; there are '{OVERLAY}' and 'flat'.", kind="InvalidInput"
+            f"network_type value '{network_type}' not supported; there are '{OVERLAY}' and 'flat'.",
+            kind="InvalidInput",
         )
     return {"network_type": network_type, "physical_network": physical, "segmentation_id": None}
 

@@ -44,7 +44,9 @@ class DhcpOption(msgspec.Struct, forbid_unknown_fields=True):
 
 _VISIBLE = or_(
     ports.c.project_id == bindparam("visible_project_id"),
-    ports.c.network_id.in_(select(networks.c.id).where(networks.c.project_id == bindparam("visible_project_id"))),
+    ports.c.network_id.in_(
+        select(networks.c.id).where(networks.c.project_id == bindparam("visible_project_id"))
+    ),
 )
 _SELECT = select(
     ports,
@@ -88,7 +90,12 @@ def _by_address(call: Call, values: list[str]) -> Clause:
     ips, subnet_ids = asked["ip_address"], asked["subnet_id"]
     if asked["ip_address_substr"]:
         held = select(addresses.c.port_id).where(
-            or_(*(addresses.c.ip_address.contains(part, autoescape=True) for part in asked["ip_address_substr"]))
+            or_(
+                *(
+                    addresses.c.ip_address.contains(part, autoescape=True)
+                    for part in asked["ip_address_substr"]
+                )
+            )
         )
         if ips:
             held = held.where(addresses.c.ip_address.in_(ips))
@@ -134,7 +141,9 @@ class Port(Tagged, member="port", collection="ports", table=ports):
     )
     vnic_type: VnicType = field(create, update, filter, sort, default="normal", wire="binding:vnic_type")
     vif_type: str = field(filter, sort, wire="binding:vif_type", policy="get_port:binding:vif_type")
-    vif_details: dict[str, Any] = field(read_only, wire="binding:vif_details", policy="get_port:binding:vif_details")
+    vif_details: dict[str, Any] = field(
+        read_only, wire="binding:vif_details", policy="get_port:binding:vif_details"
+    )
     profile: dict[str, Any] | None = field(
         create, update, default={}, wire="binding:profile", policy="get_port:binding:profile"
     )
@@ -153,7 +162,11 @@ class Port(Tagged, member="port", collection="ports", table=ports):
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
-        return {**super().target(row), "network:project_id": row.network_project_id, "shared": row.network_shared}
+        return {
+            **super().target(row),
+            "network:project_id": row.network_project_id,
+            "shared": row.network_shared,
+        }
 
     @classmethod
     def target_of_new(cls, call: Call, tx: Tx, body: Any) -> dict[str, Any]:

@@ -45,9 +45,13 @@ def create_port(call: Call, tx: Tx, body: Any) -> Row[Any]:
     project_id = owner_project(call, body)
     mac = mac_for(tx, network.id, None if body.mac_address is UNSET else body.mac_address)
     wishes = _wishes(tx, network.id, body.fixed_ips, body.device_owner, mac)
-    secured = network.port_security_enabled if body.port_security_enabled is UNSET else body.port_security_enabled
+    secured = (
+        network.port_security_enabled if body.port_security_enabled is UNSET else body.port_security_enabled
+    )
     pairs = _pairs(body.allowed_address_pairs or [], mac)
-    groups = _groups(call, tx, body.security_groups, project_id, default=secured and not _is_trusted(body.device_owner))
+    groups = _groups(
+        call, tx, body.security_groups, project_id, default=secured and not _is_trusted(body.device_owner)
+    )
     _check_security(secured, groups, pairs)
     row = store.add(
         tx,
@@ -166,7 +170,9 @@ def _readdress(tx: Tx, row: Row[Any], body: Any, device_owner: str, mac: str) ->
     if body.fixed_ips is UNSET:
         automatic = {each.id for each in subnets if is_automatic(each)}
         asked: list[tuple[str | None, str | None]] = [
-            (each["subnet_id"], each["ip_address"]) for each in row.fixed_ips if each["subnet_id"] not in automatic
+            (each["subnet_id"], each["ip_address"])
+            for each in row.fixed_ips
+            if each["subnet_id"] not in automatic
         ]
     else:
         asked = _asked(body.fixed_ips or [])
@@ -265,7 +271,9 @@ def _security_changes(call: Call, tx: Tx, row: Row[Any], body: Any, mac: str) ->
     if body.allowed_address_pairs is not UNSET:
         values["allowed_address_pairs"] = pairs = _pairs(body.allowed_address_pairs or [], mac)
     if body.security_groups is not UNSET:
-        values["security_group_ids"] = groups = _groups(call, tx, body.security_groups, row.project_id, default=False)
+        values["security_group_ids"] = groups = _groups(
+            call, tx, body.security_groups, row.project_id, default=False
+        )
         store.set_groups(tx, row.id, groups)
     if values:
         _check_security(secured, groups, pairs)
@@ -318,4 +326,3 @@ def _bound(tx: Tx, call: Call, row: Row[Any], binding: Binding) -> Row[Any]:
         call.runtime.work.wake(tx, row.id, request_id=call.request_id)
         now = Port.load_again(call, tx, row.id)
     return now
-

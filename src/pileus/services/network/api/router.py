@@ -71,7 +71,9 @@ class Router(Tagged, member="router", collection="routers", table=routers):
 
     @classmethod
     def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
-        call.gathered["gateways"] = store.gateway_ports(tx, [row.id for row in rows if row.gateway_network_id])
+        call.gathered["gateways"] = store.gateway_ports(
+            tx, [row.id for row in rows if row.gateway_network_id]
+        )
 
 
 @Router.create(policy="create_router", status=201, quota={"router": 1})

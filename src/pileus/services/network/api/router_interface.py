@@ -174,18 +174,20 @@ def _interface(tx: Tx, row: Row[Any], body: InterfaceBody) -> Row[Any]:
         port = next((each for each in interfaces if each.id == body.port_id), None)
         if port is None:
             raise NotFound(
-                f"Router {row.id} does not have an interface with id {body.port_id}", kind="RouterInterfaceNotFound"
+                f"Router {row.id} does not have an interface with id {body.port_id}",
+                kind="RouterInterfaceNotFound",
             )
-        if isinstance(body.subnet_id, str) and all(each["subnet_id"] != body.subnet_id for each in port.fixed_ips):
-            raise Conflict(
-                f"Subnet {body.subnet_id} is not on port {port.id}.", kind="SubnetMismatchForPort"
-            )
+        if isinstance(body.subnet_id, str) and all(
+            each["subnet_id"] != body.subnet_id for each in port.fixed_ips
+        ):
+            raise Conflict(f"Subnet {body.subnet_id} is not on port {port.id}.", kind="SubnetMismatchForPort")
         return port
     for port in interfaces:
         if any(each["subnet_id"] == body.subnet_id for each in port.fixed_ips):
             return port
     raise NotFound(
-        f"Router {row.id} has no interface on subnet {body.subnet_id}", kind="RouterInterfaceNotFoundForSubnet"
+        f"Router {row.id} has no interface on subnet {body.subnet_id}",
+        kind="RouterInterfaceNotFoundForSubnet",
     )
 
 

@@ -66,7 +66,11 @@ def _shown_rules(call: Call, row: Row[Any]) -> list[dict[str, Any]]:
 
 
 class SecurityGroup(
-    Tagged, member="security_group", collection="security_groups", table=security_groups, path="/security-groups"
+    Tagged,
+    member="security_group",
+    collection="security_groups",
+    table=security_groups,
+    path="/security-groups",
 ):
     kind_name = "security_group"
     filters = tag_filters(security_groups)
@@ -92,9 +96,18 @@ def ensure_default_group(call: Call, tx: Tx, project_id: str) -> str:
     if found is not None:
         return found
     group = _add_group(
-        call, tx, {"project_id": project_id, "name": DEFAULT, "description": "Default security group", "stateful": True}
+        call,
+        tx,
+        {
+            "project_id": project_id,
+            "name": DEFAULT,
+            "description": "Default security group",
+            "stateful": True,
+        },
     )
-    members = [_rule_row(tx, group, "ingress", family, remote_group_id=group.id) for family in ("IPv4", "IPv6")]
+    members = [
+        _rule_row(tx, group, "ingress", family, remote_group_id=group.id) for family in ("IPv4", "IPv6")
+    ]
     store.add_rules(tx, members)
     return str(group.id)
 
@@ -105,7 +118,12 @@ def _add_group(call: Call, tx: Tx, values: Mapping[str, Any]) -> Row[Any]:
     group = rows.add(
         tx,
         security_groups,
-        {**values, "shared": False, "realized": False, "default_of": values["project_id"] if is_default else None},
+        {
+            **values,
+            "shared": False,
+            "realized": False,
+            "default_of": values["project_id"] if is_default else None,
+        },
     )
     store.add_rules(tx, [_rule_row(tx, group, "egress", family) for family in ("IPv4", "IPv6")])
     call.runtime.work.begin(tx, SecurityGroupProgram, group.id, request_id=call.request_id)
@@ -155,7 +173,10 @@ def update_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
             "The name default belongs to each project's default security group alone, and stays with it.",
             kind="SecurityGroupCannotUpdateDefault",
         )
-    if values.get("stateful", row.stateful) != row.stateful and (port_id := store.a_member(tx, row.id)) is not None:
+    if (
+        values.get("stateful", row.stateful) != row.stateful
+        and (port_id := store.a_member(tx, row.id)) is not None
+    ):
         raise Conflict(
             f"Security Group {row.id} cannot change its stateful attribute while port {port_id} is in it.",
             kind="SecurityGroupInUse",
@@ -173,11 +194,13 @@ def delete_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a security group and its rules; no port may be in it."""
     if row.default_of is not None and not call.context.is_admin:
         raise Conflict(
-            "Insufficient rights for removing default security group.", kind="SecurityGroupCannotRemoveDefault"
+            "Insufficient rights for removing default security group.",
+            kind="SecurityGroupCannotRemoveDefault",
         )
     if (port_id := store.a_member(tx, row.id)) is not None:
         raise Conflict(
-            f"Security Group {row.id} in use by port {port_id}. Take it off its ports first.", kind="SecurityGroupInUse"
+            f"Security Group {row.id} in use by port {port_id}. Take it off its ports first.",
+            kind="SecurityGroupInUse",
         )
     for rule in store.rules_about(tx, row.id):
         _drop_rule(call, tx, rule.id, rule.security_group_id)
@@ -229,7 +252,9 @@ def create_rule(call: Call, tx: Tx, body: Any) -> Row[Any]:
         remote_group_id=body.remote_group_id,
     )
     if (same := store.same_rule(tx, group.id, row["identity"])) is not None:
-        raise Conflict(f"Security group rule already exists. Rule id is {same}.", kind="SecurityGroupRuleExists")
+        raise Conflict(
+            f"Security group rule already exists. Rule id is {same}.", kind="SecurityGroupRuleExists"
+        )
     made = rows.add(tx, security_group_rules, row)
     _group_changed(call, tx, group.id)
     announce(call, tx, Rule, "create", made)

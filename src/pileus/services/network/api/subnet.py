@@ -44,7 +44,11 @@ _VISIBLE = or_(
     subnets.c.project_id == bindparam("visible_project_id"),
     subnets.c.network_id.in_(
         select(networks.c.id).where(
-            or_(networks.c.project_id == bindparam("visible_project_id"), networks.c.shared, networks.c.external)
+            or_(
+                networks.c.project_id == bindparam("visible_project_id"),
+                networks.c.shared,
+                networks.c.external,
+            )
         )
     ),
 )
@@ -114,7 +118,11 @@ def network_target(call: Call, tx: Tx, network_id: str) -> dict[str, Any]:
     network = call.gathered.get(network_id)
     if network is None:
         network = call.gathered[network_id] = Network.load_again(call, tx, network_id)
-    return {"network:project_id": network.project_id, "shared": network.shared, "router:external": network.external}
+    return {
+        "network:project_id": network.project_id,
+        "shared": network.shared,
+        "router:external": network.external,
+    }
 
 
 @Subnet.create(policy="create_subnet", status=201, quota={"subnet": 1})
@@ -135,7 +143,9 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
         raise domain.invalid(
             f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet: {other}."
         )
-    gateway = default_gateway(cidr) if body.gateway_ip is UNSET else domain.chosen_gateway(cidr, body.gateway_ip)
+    gateway = (
+        default_gateway(cidr) if body.gateway_ip is UNSET else domain.chosen_gateway(cidr, body.gateway_ip)
+    )
     wanted = None if body.allocation_pools is UNSET else body.allocation_pools
     pools = domain.chosen_pools(cidr, gateway, None if wanted is None else [(p.start, p.end) for p in wanted])
     made = rows.add(
@@ -143,7 +153,9 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
         subnets,
         {
             "project_id": owner_project(call, body),
-            **given(body, "name", "description", "network_id", "ip_version", "enable_dhcp", "ipv6_address_mode"),
+            **given(
+                body, "name", "description", "network_id", "ip_version", "enable_dhcp", "ipv6_address_mode"
+            ),
             **given(body, "ipv6_ra_mode", "service_types", "dns_publish_fixed_ip"),
             "cidr": cidr,
             "gateway_ip": gateway,
@@ -179,7 +191,11 @@ def update_subnet(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     if body.host_routes is not UNSET:
         values["host_routes"] = _routes(body.host_routes, row.ip_version)
     domain.check_modes(
-        row.cidr, row.ip_version, values.get("enable_dhcp", row.enable_dhcp), row.ipv6_ra_mode, row.ipv6_address_mode
+        row.cidr,
+        row.ip_version,
+        values.get("enable_dhcp", row.enable_dhcp),
+        row.ipv6_ra_mode,
+        row.ipv6_address_mode,
     )
     if values:
         rows.change(tx, subnets, row.id, **values)
@@ -195,7 +211,9 @@ def update_subnet(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 def delete_subnet(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a subnet; no port may have an address on it but such as it made itself."""
     holders = addresses.holders(tx, row.id)
-    blocking = [each for each in holders if not domain.is_automatic(row) or each.device_owner in ROUTER_OWNERS]
+    blocking = [
+        each for each in holders if not domain.is_automatic(row) or each.device_owner in ROUTER_OWNERS
+    ]
     if blocking:
         raise Conflict(
             f"Unable to complete operation on subnet {row.id}: One or more ports have an IP allocation from this "

@@ -112,7 +112,9 @@ def declare_tags(resource: type[Tagged]) -> None:
         """Sets one tag."""
         tag = call.params["tag"]
         if len(tag) > 255 or "\0" in tag:
-            raise BadRequest("Invalid input for tags. Reason: a tag has at most 255 characters, none of them NUL.")
+            raise BadRequest(
+                "Invalid input for tags. Reason: a tag has at most 255 characters, none of them NUL."
+            )
         write(tx, row, checked_tags([*row.tags, tag]))
 
     @resource.member_route("DELETE", "/tags/{tag}", policy=drop, status=204)

@@ -73,7 +73,8 @@ def requested_wishes(
             continue
         if not is_usable(subnet.cidr, ip):
             raise BadRequest(
-                f"IP address {ip} is not a valid IP for the specified subnet {subnet.cidr}.", kind="InvalidIpForSubnet"
+                f"IP address {ip} is not a valid IP for the specified subnet {subnet.cidr}.",
+                kind="InvalidIpForSubnet",
             )
         if is_automatic(subnet) and not routes:
             if ip != eui64_address(subnet.cidr, mac):

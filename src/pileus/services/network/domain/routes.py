@@ -16,7 +16,8 @@ def checked_routes(wanted: Iterable[Mapping[str, str]], connected: Sequence[Any]
     routes = subnet.checked_routes(wanted, "routes")
     if len(routes) > MOST:
         raise BadRequest(
-            f"Unable to complete operation. The number of routes exceeds the maximum {MOST}.", kind="RoutesExhausted"
+            f"Unable to complete operation. The number of routes exceeds the maximum {MOST}.",
+            kind="RoutesExhausted",
         )
     own = {each.ip_address for each in connected}
     for route in routes:
@@ -40,5 +41,6 @@ def uses(routes: Iterable[Mapping[str, str]], cidr: str) -> str | None:
 
 def _invalid(route: Mapping[str, str], why: str) -> BadRequest:
     return BadRequest(
-        f"Invalid format for routes: {route['destination']} via {route['nexthop']}, {why}.", kind="InvalidRoutes"
+        f"Invalid format for routes: {route['destination']} via {route['nexthop']}, {why}.",
+        kind="InvalidRoutes",
     )

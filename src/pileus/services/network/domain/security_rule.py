@@ -56,9 +56,7 @@ def canonical_prefix(text: str | None, ethertype: str) -> str | None:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise BadRequest(
-            f"'{text}' is not a valid CIDR for remote_ip_prefix.", kind="InvalidCIDR"
-        ) from error
+        raise BadRequest(f"'{text}' is not a valid CIDR for remote_ip_prefix.", kind="InvalidCIDR") from error
     if "%" in text:
         raise BadRequest(f"'{text}' is not a valid CIDR for remote_ip_prefix.", kind="InvalidCIDR")
     if f"IPv{network.version}" != ethertype:
@@ -84,7 +82,8 @@ def check_ports(protocol: str | None, low: int | None, high: int | None) -> None
     number = protocol_number(protocol)
     if number is None or protocol in _ANY:
         raise BadRequest(
-            "Must also specify protocol if port range is given.", kind="SecurityGroupProtocolRequiredWithPorts"
+            "Must also specify protocol if port range is given.",
+            kind="SecurityGroupProtocolRequiredWithPorts",
         )
     if number in _ICMP:
         _check_icmp(low, high)
@@ -100,7 +99,8 @@ def check_ports(protocol: str | None, low: int | None, high: int | None) -> None
             raise BadRequest(f"Invalid value for port {port}", kind="SecurityGroupInvalidPortValue")
     if low is None or high is None or low > high:
         raise BadRequest(
-            "For TCP/UDP protocols, port_range_min must be <= port_range_max", kind="SecurityGroupInvalidPortRange"
+            "For TCP/UDP protocols, port_range_min must be <= port_range_max",
+            kind="SecurityGroupInvalidPortRange",
         )
 
 
@@ -155,4 +155,7 @@ def canonical_for_engine(protocol: str | None, ethertype: str) -> str | None:
     if ethertype == "IPv6" and protocol in _V6_FORM:
         return _V6_FORM[protocol]
     number = protocol_number(protocol)
-    return next((name for name in ("tcp", "udp", "sctp", "icmp", "ipv6-icmp") if PROTOCOLS[name] == number), str(number))
+    return next(
+        (name for name in ("tcp", "udp", "sctp", "icmp", "ipv6-icmp") if PROTOCOLS[name] == number),
+        str(number),
+    )

@@ -46,7 +46,9 @@ def canonical_ip(text: str, what: str = "IP address") -> str:
     except ValueError as error:
         raise BadRequest(f"Invalid input for {what}. Reason: '{text}' is not a valid IP address.") from error
     if "%" in text:
-        raise BadRequest(f"Invalid input for {what}. Reason: '{text}' names a zone, which means nothing here.")
+        raise BadRequest(
+            f"Invalid input for {what}. Reason: '{text}' names a zone, which means nothing here."
+        )
     return str(parsed)
 
 
@@ -63,7 +65,9 @@ def is_automatic(row: Any) -> bool:
     return row.ipv6_address_mode in AUTOMATIC or row.ipv6_ra_mode in AUTOMATIC
 
 
-def check_modes(cidr: str, ip_version: int, enable_dhcp: bool, ra_mode: str | None, address_mode: str | None) -> None:
+def check_modes(
+    cidr: str, ip_version: int, enable_dhcp: bool, ra_mode: str | None, address_mode: str | None
+) -> None:
     """400 for a combination of modes that no guest could follow."""
     said = [mode for mode in (ra_mode, address_mode) if mode is not None]
     if said and ip_version == 4:
@@ -133,7 +137,9 @@ def checked_nameservers(wanted: Iterable[str]) -> list[str]:
     return servers
 
 
-def checked_routes(wanted: Iterable[Mapping[str, str]], what: str, version: int | None = None) -> list[dict[str, str]]:
+def checked_routes(
+    wanted: Iterable[Mapping[str, str]], what: str, version: int | None = None
+) -> list[dict[str, str]]:
     """Routes as `{destination, nexthop}`, canonical, none twice, of one family each."""
     routes = []
     for each in wanted:
@@ -150,7 +156,9 @@ def checked_routes(wanted: Iterable[Mapping[str, str]], what: str, version: int 
             raise invalid(f"{what} {destination} does not match the ip_version '{version}'.")
         route = {"destination": str(destination), "nexthop": nexthop}
         if route in routes:
-            raise BadRequest(f"Invalid input for {what}. Reason: Duplicate route {destination} via {nexthop}.")
+            raise BadRequest(
+                f"Invalid input for {what}. Reason: Duplicate route {destination} via {nexthop}."
+            )
         routes.append(route)
     return routes
 

@@ -40,7 +40,9 @@ _RELEASE = delete(addresses).where(
 _RELEASE_ALL = delete(addresses).where(addresses.c.port_id == bindparam("port"))
 
 
-def free_address(tx: Tx, subnet_id: str, pools: Sequence[AddressRange], avoided: Iterable[str] = ()) -> str | None:
+def free_address(
+    tx: Tx, subnet_id: str, pools: Sequence[AddressRange], avoided: Iterable[str] = ()
+) -> str | None:
     """An address of the pools that nothing has, drawn by chance as Neutron does, or None."""
     size = capacity(pools)
     if size == 0:

@@ -12,7 +12,9 @@ from pileus.kernel.db import Tx
 from pileus.services.network.model import networks, ports, subnets
 
 _SUBNETS = (
-    select(subnets).where(subnets.c.network_id == bindparam("network")).order_by(subnets.c.created_at, subnets.c.id)
+    select(subnets)
+    .where(subnets.c.network_id == bindparam("network"))
+    .order_by(subnets.c.created_at, subnets.c.id)
 )
 _SUBNET_IDS = (
     select(subnets.c.id, subnets.c.network_id)

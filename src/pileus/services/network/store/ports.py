@@ -29,7 +29,9 @@ _GROUPS_KNOWN = select(security_groups.c.id).where(
     security_groups.c.id.in_(bindparam("groups", expanding=True)),
     security_groups.c.project_id == bindparam("project"),
 )
-_GROUPS_ANY = select(security_groups.c.id).where(security_groups.c.id.in_(bindparam("groups", expanding=True)))
+_GROUPS_ANY = select(security_groups.c.id).where(
+    security_groups.c.id.in_(bindparam("groups", expanding=True))
+)
 _UNREALIZED = (
     select(security_groups.c.id)
     .where(security_groups.c.id.in_(bindparam("groups", expanding=True)), ~security_groups.c.realized)
@@ -97,7 +99,9 @@ def set_addresses(tx: Tx, port: Row[Any], fixed_ips: FixedIps) -> set[str]:
 
 def let_floating_go(tx: Tx, port_id: str, ips: set[str]) -> set[str]:
     """Floating IPs of these addresses of the port are nobody's any more. Gives their routers."""
-    let_go = [each for each in tx.rows(_FLOATING, port=port_id) if each.fixed_ip_address in ips] if ips else []
+    let_go = (
+        [each for each in tx.rows(_FLOATING, port=port_id) if each.fixed_ip_address in ips] if ips else []
+    )
     for each in let_go:
         tx.execute(_LET_FLOATING_GO, {"port": port_id, "ip": each.fixed_ip_address, "now": tx.now})
     return {each.router_id for each in let_go if each.router_id is not None}

@@ -14,7 +14,9 @@ GATEWAY = "network:router_gateway"
 INTERFACE = "network:router_interface"
 FLOATING = "network:floatingip"
 
-_PORTS = select(ports).where(ports.c.router_id == bindparam("router")).order_by(ports.c.created_at, ports.c.id)
+_PORTS = (
+    select(ports).where(ports.c.router_id == bindparam("router")).order_by(ports.c.created_at, ports.c.id)
+)
 _GATEWAY_PORTS = select(ports).where(
     ports.c.router_id.in_(bindparam("routers", expanding=True)), ports.c.device_owner == GATEWAY
 )

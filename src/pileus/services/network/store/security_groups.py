@@ -18,7 +18,9 @@ _RULES = (
     .where(security_group_rules.c.security_group_id.in_(bindparam("groups", expanding=True)))
     .order_by(security_group_rules.c.id)
 )
-_DELETE_RULES = delete(security_group_rules).where(security_group_rules.c.security_group_id == bindparam("group"))
+_DELETE_RULES = delete(security_group_rules).where(
+    security_group_rules.c.security_group_id == bindparam("group")
+)
 _SAME = select(security_group_rules.c.id).where(
     security_group_rules.c.security_group_id == bindparam("group"),
     security_group_rules.c.identity == bindparam("identity"),
@@ -33,12 +35,9 @@ _WAITING = (
     .join(port_security_groups, port_security_groups.c.port_id == ports.c.id)
     .where(port_security_groups.c.security_group_id == bindparam("group"), ~ports.c.realized)
 )
-_REMOTE = (
-    select(security_group_rules.c.id, security_group_rules.c.security_group_id)
-    .where(
-        security_group_rules.c.remote_group_id == bindparam("group"),
-        security_group_rules.c.security_group_id != bindparam("group"),
-    )
+_REMOTE = select(security_group_rules.c.id, security_group_rules.c.security_group_id).where(
+    security_group_rules.c.remote_group_id == bindparam("group"),
+    security_group_rules.c.security_group_id != bindparam("group"),
 )
 _ADD_RULES = insert(security_group_rules)
 

@@ -61,7 +61,9 @@ class EngineProgram(Program):
             reconcile.forget(tx, kind, ids)
             for each in ids:
                 self.work.wake(tx, each)
-        kind, binary = AGENTS.get(state.capabilities.engine, (state.capabilities.engine, state.capabilities.engine))
+        kind, binary = AGENTS.get(
+            state.capabilities.engine, (state.capabilities.engine, state.capabilities.engine)
+        )
         mappings = {"bridge-mappings": {state.capabilities.physical_network: "external"}}
         agents.beat(tx, state.host, kind, binary, state.availability_zone, mappings)
 

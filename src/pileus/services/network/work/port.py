@@ -96,8 +96,12 @@ def wanted_port(row: Row[Any]) -> driver.Port:
         network_id=row.network_id,
         mac=row.mac_address,
         admin_state_up=row.admin_state_up,
-        addresses=tuple(Address(subnet_id=each["subnet_id"], ip=each["ip_address"]) for each in row.fixed_ips),
-        allowed_address_pairs=tuple((each["ip_address"], each["mac_address"]) for each in row.allowed_address_pairs),
+        addresses=tuple(
+            Address(subnet_id=each["subnet_id"], ip=each["ip_address"]) for each in row.fixed_ips
+        ),
+        allowed_address_pairs=tuple(
+            (each["ip_address"], each["mac_address"]) for each in row.allowed_address_pairs
+        ),
         port_security_enabled=row.port_security_enabled,
         security_group_ids=tuple(row.security_group_ids),
         dns_name=row.dns_name,

@@ -86,7 +86,9 @@ def _router(
     interfaces = []
     gateway = None
     for port in own:
-        held = tuple(with_prefix(by_id[each["subnet_id"]].cidr, each["ip_address"]) for each in port.fixed_ips)
+        held = tuple(
+            with_prefix(by_id[each["subnet_id"]].cidr, each["ip_address"]) for each in port.fixed_ips
+        )
         if port.device_owner != store.GATEWAY:
             interfaces.append(
                 driver.RouterInterface(
