@@ -1,4 +1,5 @@
-"""The network service alone, over the simulated engine, for tests; and the few calls that every test makes."""
+"""The network service alone, over the simulated engine, for tests; and the few calls that every test
+makes."""
 
 from __future__ import annotations
 
@@ -107,6 +108,8 @@ def state_over(world: World) -> State:
 @asynccontextmanager
 async def network_cloud(database_url: str | None = None) -> AsyncIterator[NetworkCloud]:
     world = World()
-    async with serving(service, programs=programs, state=state_over(world), database_url=database_url) as served:
+    async with serving(
+        service, programs=programs, state=state_over(world), database_url=database_url
+    ) as served:
         await attach(served.runtime)
         yield NetworkCloud(served, world)
