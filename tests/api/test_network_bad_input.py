@@ -16,7 +16,18 @@ from pileus.testing.service import ADMIN
 from tests.network_cloud import NetworkCloud, network_cloud
 
 OPERATIONS = sorted(service.operations(), key=lambda pair: (pair[0], pair[1].method))
-IDS = ["NETWORK", "SUBNET", "PORT", "ROUTER", "GROUP", "RULE", "11111111-1111-4111-8111-111111111111", "x", "a%00b", "é"]
+IDS = [
+    "NETWORK",
+    "SUBNET",
+    "PORT",
+    "ROUTER",
+    "GROUP",
+    "RULE",
+    "11111111-1111-4111-8111-111111111111",
+    "x",
+    "a%00b",
+    "é",
+]
 
 junk = st.recursive(
     st.one_of(
@@ -49,7 +60,9 @@ def bodies(operation: Any) -> st.SearchStrategy[Any]:
     """Bodies that come close to being right: known names, wild values."""
     resource = operation.resource
     if resource is None:
-        return st.one_of(junk, st.fixed_dictionaries({"quota": st.dictionaries(st.sampled_from(["port", "x"]), junk)}))
+        return st.one_of(
+            junk, st.fixed_dictionaries({"quota": st.dictionaries(st.sampled_from(["port", "x"]), junk)})
+        )
     names = st.sampled_from([field.wire for field in resource.fields.values()] + ["unknown"])
     member = st.dictionaries(names, junk, max_size=6)
     return st.one_of(
@@ -83,18 +96,30 @@ def calls(draw: st.DrawFn) -> tuple[str, str, Any, dict[str, list[str]]]:
     body = None
     if operation.method != "GET":
         body = draw(bodies(operation))
-        if isinstance(body, dict) and operation.resource and isinstance(body.get(operation.resource.member), dict):
-            body = {operation.resource.member: {**draw(sensible(operation)), **body[operation.resource.member]}}
+        if (
+            isinstance(body, dict)
+            and operation.resource
+            and isinstance(body.get(operation.resource.member), dict)
+        ):
+            body = {
+                operation.resource.member: {**draw(sensible(operation)), **body[operation.resource.member]}
+            }
     known = [field.wire for field in operation.resource.fields.values()] if operation.resource else []
-    names = st.sampled_from([*known, "limit", "marker", "sort_key", "sort_dir", "fields", "tags", "fixed_ips", "x__gt"])
-    values = st.lists(st.sampled_from(["", "x", "1", str(2**70), "-1", "true", "ip_address=x", *IDS]), min_size=1)
+    names = st.sampled_from(
+        [*known, "limit", "marker", "sort_key", "sort_dir", "fields", "tags", "fixed_ips", "x__gt"]
+    )
+    values = st.lists(
+        st.sampled_from(["", "x", "1", str(2**70), "-1", "true", "ip_address=x", *IDS]), min_size=1
+    )
     query = draw(st.dictionaries(names, values, max_size=2)) if operation.method == "GET" else {}
     return operation.method, path, body, query
 
 
 async def ask(cloud: NetworkCloud, ids: dict[str, str], call: tuple[str, str, Any, Any]) -> PeerReply:
     method, path, body, query = call
-    return await cloud.served.request(method, filled(path, ids), filled(body, ids), query=filled(query, ids), as_=ADMIN)
+    return await cloud.served.request(
+        method, filled(path, ids), filled(body, ids), query=filled(query, ids), as_=ADMIN
+    )
 
 
 def filled(value: Any, ids: dict[str, str]) -> Any:
@@ -160,4 +185,3 @@ async def test_bytes_that_are_no_body(raw: bytes, status: int) -> None:
         scope = scope_of("POST", "/networking/v2.0/networks", [], b"", **{CONTEXT_KEY: ADMIN})
         await cloud.served.application(scope, receive, send)
         assert sent[0]["status"] == status, sent
-
