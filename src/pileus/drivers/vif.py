@@ -70,6 +70,15 @@ async def plug_tap(nic: Nic) -> Tap | None:
     return Tap(fd=fd, name=name, offloads=offloads)
 
 
+async def keep_plugged(nic: Nic) -> None:
+    """See to it that the tap of a running guest is on its bridge, as after the bridge was made anew."""
+    if nic.vif.type == "sim":
+        return
+    place = _place(nic)
+    with _told(nic):
+        await _add_port(place, await _bridge(place), nic)
+
+
 async def plug_veth(nic: Nic, container_netns: str, name: str) -> None:
     """Give the container's namespace (a name or a path) an interface `name` with the NIC's address and MTU,
     up, its other end on the bridge. Addresses and routes inside are the caller's."""
