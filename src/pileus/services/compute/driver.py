@@ -42,12 +42,12 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vif(msgspec.Struct, frozen=True, kw_only=True):
-    """How a port is plugged on this host, as the network's driver says (`binding:vif_type`, `vif_details`)."""
+    """How a port is plugged on this host, as the network's driver says (`binding:vif_type`, `…_details`)."""
 
     type: str
     """`ovs` (a tap or veth end becomes a port of an Open vSwitch bridge), or `sim` (nothing to plug)."""
     details: dict[str, Any] = {}
-    """For `ovs`: `netns` (where the bridge lives, "" for the host's), `bridge`, `ovsdb` (path of its socket)."""
+    """For `ovs`: `netns` (where the bridge lives, "" for the host's), `bridge`, `ovsdb` (its socket)."""
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,4 +156,4 @@ class Hypervisor(Protocol):
         """Drop an image from the cache once no guest needs it."""
 
     def watch(self, changed: Callable[[str], Awaitable[None]]) -> None:
-        """From now on, call `changed(guest_id)` when a guest's power changes by itself. A hint, not a truth."""
+        """From now on, call `changed(guest_id)` when a guest's power changes by itself. A hint, no truth."""
