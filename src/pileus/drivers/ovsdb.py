@@ -62,7 +62,7 @@ def select(table: str, column: str, value: str, columns: list[str]) -> Operation
 
 
 def where_row(uuid: str) -> list[Any]:
-    return [["_uuid", "==", ["uuid", uuid]]]
+    return [["_uuid", "==", ["uuid", str(uuid)]]]
 
 
 def as_map(value: Mapping[str, str]) -> list[Any]:
@@ -143,7 +143,7 @@ class Database:
         self._watchers.append(watcher)
 
     async def open(self, patience: float = 0.0) -> None:
-        """Have a connection and a whole copy; `OvsdbError` when the server stays away for `patience` seconds."""
+        """Have a connection and a whole copy; `OvsdbError` after `patience` seconds without."""
         deadline = asyncio.get_running_loop().time() + patience
         async with self._connecting:
             while not self._ready:
@@ -216,8 +216,8 @@ class Database:
             raise OvsdbError(f"database {self._name} at {self._socket_path} went away")
         self._last_id += 1
         call_id = self._last_id
-        answer = self._waiting[call_id] = asyncio.get_running_loop().create_future()
         self._writer.write(msgspec.json.encode({"method": method, "params": params, "id": call_id}))
+        answer = self._waiting[call_id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout):
                 return await answer

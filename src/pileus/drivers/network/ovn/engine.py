@@ -1,0 +1,116 @@
+"""The network engine over a private Open vSwitch and OVN on this host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pileus.drivers import ovsdb
+from pileus.drivers.network.ovn import names
+from pileus.drivers.network.ovn.daemons import BRIDGE, Stack
+from pileus.drivers.network.ovn.northbound import Northbound
+from pileus.services.network.driver import (
+    Binding,
+    Capabilities,
+    Inventory,
+    Network,
+    NetworkError,
+    Port,
+    Router,
+    SecurityGroup,
+)
+
+PHYSICAL_NETWORK = "public"
+_PATIENCE_SECONDS = 10.0
+
+
+class OvnEngine:
+    """A `NetworkEngine` whose daemons and databases live under `state_directory`."""
+
+    def __init__(self, state_directory: Path, host: str) -> None:
+        """`host` is the name under which this machine's hypervisors bind ports."""
+        self._host = host
+        self._stack = Stack(state_directory, host, PHYSICAL_NETWORK)
+        self._northbound = Northbound(self._stack.socket, host, PHYSICAL_NETWORK)
+        self._watchers: list[Callable[[str], Awaitable[None]]] = []
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> Capabilities:
+        await self._stack.start()
+        await self._northbound.start(_PATIENCE_SECONDS)
+        self._northbound.database.watch(self._notice)
+        return Capabilities(
+            engine="ovn",
+            # One host needs no tunnels, so nothing is taken off the Ethernet frame.
+            max_mtu=1500,
+            physical_network=PHYSICAL_NETWORK,
+            metadata=False,
+        )
+
+    async def close(self) -> None:
+        for task in self._telling:
+            task.cancel()
+        await self._northbound.close()
+
+    async def teardown(self) -> None:
+        await self.close()
+        await self._stack.teardown()
+
+    async def ensure_network(self, network: Network, epoch: int) -> None:
+        await self._northbound.ensure_network(network, epoch)
+
+    async def delete_network(self, network_id: str, epoch: int) -> None:
+        await self._northbound.delete_network(network_id, epoch)
+
+    async def ensure_port(self, port: Port, epoch: int) -> None:
+        await self._northbound.ensure_port(port, epoch)
+
+    async def delete_port(self, port_id: str, epoch: int) -> None:
+        await self._northbound.delete_port(port_id, epoch)
+
+    async def ensure_router(self, router: Router, epoch: int) -> None:
+        await self._northbound.ensure_router(router, epoch)
+
+    async def delete_router(self, router_id: str, epoch: int) -> None:
+        await self._northbound.delete_router(router_id, epoch)
+
+    async def ensure_security_group(self, group: SecurityGroup, epoch: int) -> None:
+        await self._northbound.ensure_security_group(group, epoch)
+
+    async def delete_security_group(self, group_id: str, epoch: int) -> None:
+        await self._northbound.delete_security_group(group_id, epoch)
+
+    async def bind(self, port_id: str, host: str) -> Binding:
+        if host != self._host:
+            raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
+        self._northbound.port(port_id)
+        details = {"netns": self._stack.netns, "bridge": BRIDGE, "ovsdb": self._stack.socket}
+        return Binding(vif_type="ovs", vif_details=details)
+
+    async def is_up(self, port_id: str) -> bool:
+        return self._northbound.is_up(port_id)
+
+    async def inventory(self) -> Inventory:
+        return Inventory(
+            networks=self._northbound.ids("network"),
+            ports=self._northbound.ids("port"),
+            routers=self._northbound.ids("router"),
+            security_groups=self._northbound.ids("security_group"),
+        )
+
+    def watch(self, changed: Callable[[str], Awaitable[None]]) -> None:
+        self._watchers.append(changed)
+
+    def _notice(self, table: str, row_id: str, old: ovsdb.Row | None, new: ovsdb.Row | None) -> None:
+        """Tell the watchers of a port that came up or went down."""
+        if table != names.SWITCH_PORT or not self._watchers or _carries(old) is _carries(new):
+            return
+        for changed in self._watchers:
+            task = asyncio.ensure_future(changed(row_id))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+
+def _carries(row: ovsdb.Row | None) -> bool:
+    return row is not None and True in row["up"] and True in row["enabled"]
