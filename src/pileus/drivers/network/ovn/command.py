@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 
 from pileus.drivers import netns
@@ -51,5 +50,5 @@ async def add_netns(name: str) -> None:
 
 async def remove_netns(name: str) -> None:
     """Remove a named namespace, also its bare name that a reboot or a crash left behind."""
-    if os.path.lexists(netns.path_of(name)):
+    if netns.exists(name):
         await ip(f"netns del {name}")

@@ -81,7 +81,7 @@ class Stack:
         if os.geteuid() != 0:
             raise NetworkError("the ovn network engine needs root; run `pileus up --sim` without")
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not await self._has_namespaces():
+        if not self._has_namespaces():
             await self._begin()
         server, switch, northd, controller = self.daemons
         if server.pid() is None:
@@ -121,7 +121,7 @@ class Stack:
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         return {**os.environ, **dict.fromkeys(places, str(self.directory)), "PATH": path}
 
-    async def _has_namespaces(self) -> bool:
+    def _has_namespaces(self) -> bool:
         mounts = Path("/proc/self/mountinfo").read_text()
         return all(f" {netns.path_of(name)} " in mounts for name in (self.netns, self.metadata_netns))
 
@@ -135,12 +135,12 @@ class Stack:
 
     async def _ready_database(self, name: str) -> None:
         path, schema = str(self._database(name)), _SCHEMAS[name]
-        if not os.path.exists(schema):
+        if not _exists(schema):
             raise NetworkError(
                 f"{schema} is missing; install Open vSwitch and OVN "
                 "(apt-get install openvswitch-switch ovn-central ovn-host)"
             )
-        if not os.path.exists(path):
+        if not _exists(path):
             await command.run("ovsdb-tool", "create", path, schema)
         elif (await command.run("ovsdb-tool", "needs-conversion", path, schema)).strip() == "yes":
             await command.run("ovsdb-tool", "convert", path, schema)
@@ -268,6 +268,10 @@ def _isolate() -> None:
 def _set(name: str, value: str) -> None:
     # The kernel shows /proc/sys/net of the calling thread's namespace, not the process'.
     Path("/proc/sys/net", name).write_text(value)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)
 
 
 async def _ended(process: int, timeout: float) -> bool:
