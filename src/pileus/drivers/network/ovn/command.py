@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from pileus.drivers import netns
 from pileus.services.network.driver import NetworkError
@@ -41,6 +43,13 @@ async def ip(*lines: str, inside: str = "") -> None:
     """Run lines of `ip` in one process, in the namespace of that name ("" for the host's)."""
     where = ("-n", inside) if inside else ()
     await run("ip", *where, "-batch", "-", stdin="\n".join(lines) + "\n")
+
+
+async def show(*arguments: str, inside: str = "") -> list[dict[str, Any]]:
+    """What `ip` lists, in the namespace of that name ("" for the host's)."""
+    where = ("-n", inside) if inside else ()
+    found: list[dict[str, Any]] = json.loads(await run("ip", *where, "-json", *arguments) or "[]")
+    return found
 
 
 async def add_netns(name: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pileus.drivers import ovsdb
-from pileus.drivers.network.ovn import names
-from pileus.drivers.network.ovn.daemons import BRIDGE, Stack
+from pileus.drivers.network.ovn import names, vswitch
+from pileus.drivers.network.ovn.daemons import Stack
+from pileus.drivers.network.ovn.external import HostLink
 from pileus.drivers.network.ovn.northbound import Northbound
 from pileus.services.network.driver import (
     Binding,
@@ -28,16 +29,28 @@ _PATIENCE_SECONDS = 10.0
 class OvnEngine:
     """A `NetworkEngine` whose daemons and databases live under `state_directory`."""
 
-    def __init__(self, state_directory: Path, host: str) -> None:
-        """`host` is the name under which this machine's hypervisors bind ports."""
+    def __init__(
+        self,
+        state_directory: Path,
+        host: str,
+        *,
+        host_addresses: Sequence[str] = (),
+        host_netns: str = "",
+    ) -> None:
+        """`host` is the name under which this machine's hypervisors bind ports. `host_addresses` are the
+        host's own on the external networks, with prefix length (`172.24.4.1/24`), from where it reaches
+        floating IPs; `host_netns` names the namespace that stands for the host, "" for the host's own.
+        """
         self._host = host
         self._stack = Stack(state_directory, host, PHYSICAL_NETWORK)
+        self._host_link = HostLink(self._stack, host_addresses, host_netns)
         self._northbound = Northbound(self._stack.socket, host, PHYSICAL_NETWORK)
         self._watchers: list[Callable[[str], Awaitable[None]]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Capabilities:
         await self._stack.start()
+        await self._host_link.ensure()
         await self._northbound.start(_PATIENCE_SECONDS)
         self._northbound.database.watch(self._notice)
         return Capabilities(
@@ -55,6 +68,7 @@ class OvnEngine:
 
     async def teardown(self) -> None:
         await self.close()
+        await self._host_link.remove()
         await self._stack.teardown()
 
     async def ensure_network(self, network: Network, epoch: int) -> None:
@@ -85,7 +99,7 @@ class OvnEngine:
         if host != self._host:
             raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
         self._northbound.port(port_id)
-        details = {"netns": self._stack.netns, "bridge": BRIDGE, "ovsdb": self._stack.socket}
+        details = {"netns": self._stack.netns, "bridge": vswitch.INTEGRATION, "ovsdb": self._stack.socket}
         return Binding(vif_type="ovs", vif_details=details)
 
     async def is_up(self, port_id: str) -> bool:
