@@ -10,6 +10,7 @@ from pileus.drivers import ovsdb
 from pileus.drivers.network.ovn import names, vswitch
 from pileus.drivers.network.ovn.daemons import Stack
 from pileus.drivers.network.ovn.external import HostLink
+from pileus.drivers.network.ovn.metadata import App, MetadataEndpoints
 from pileus.drivers.network.ovn.northbound import Northbound
 from pileus.services.network.driver import (
     Binding,
@@ -36,15 +37,18 @@ class OvnEngine:
         *,
         host_addresses: Sequence[str] = (),
         host_netns: str = "",
+        metadata: App | None = None,
     ) -> None:
         """`host` is the name under which this machine's hypervisors bind ports. `host_addresses` are the
         host's own on the external networks, with prefix length (`172.24.4.1/24`), from where it reaches
         floating IPs; `host_netns` names the namespace that stands for the host, "" for the host's own.
+        `metadata` answers guests at 169.254.169.254; without it nothing does.
         """
         self._host = host
         self._stack = Stack(state_directory, host, PHYSICAL_NETWORK)
         self._host_link = HostLink(self._stack, host_addresses, host_netns)
         self._northbound = Northbound(self._stack.socket, host, PHYSICAL_NETWORK)
+        self._metadata = metadata and MetadataEndpoints(self._stack, metadata, self._northbound.port_at)
         self._watchers: list[Callable[[str], Awaitable[None]]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -53,17 +57,24 @@ class OvnEngine:
         await self._host_link.ensure()
         await self._northbound.start(_PATIENCE_SECONDS)
         self._northbound.database.watch(self._notice)
+        if self._metadata:
+            networks = (
+                self._northbound.network(network_id) for network_id in self._northbound.ids("network")
+            )
+            await self._metadata.resume(networks)
         return Capabilities(
             engine="ovn",
             # One host needs no tunnels, so nothing is taken off the Ethernet frame.
             max_mtu=1500,
             physical_network=PHYSICAL_NETWORK,
-            metadata=False,
+            metadata=self._metadata is not None,
         )
 
     async def close(self) -> None:
         for task in self._telling:
             task.cancel()
+        if self._metadata:
+            await self._metadata.close()
         await self._northbound.close()
 
     async def teardown(self) -> None:
@@ -76,6 +87,8 @@ class OvnEngine:
 
     async def delete_network(self, network_id: str, epoch: int) -> None:
         await self._northbound.delete_network(network_id, epoch)
+        if self._metadata:
+            await self._metadata.remove(network_id)
 
     async def ensure_port(self, port: Port, epoch: int) -> None:
         await self._northbound.ensure_port(port, epoch)
@@ -84,7 +97,9 @@ class OvnEngine:
         await self._northbound.delete_port(port_id, epoch)
 
     async def ensure_router(self, router: Router, epoch: int) -> None:
+        before = self._northbound.router(router.id)
         await self._northbound.ensure_router(router, epoch)
+        await self._host_link.forget(_external_ips(router) - (_external_ips(before) if before else set()))
 
     async def delete_router(self, router_id: str, epoch: int) -> None:
         await self._northbound.delete_router(router_id, epoch)
@@ -98,7 +113,9 @@ class OvnEngine:
     async def bind(self, port_id: str, host: str) -> Binding:
         if host != self._host:
             raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
-        self._northbound.port(port_id)
+        port = self._northbound.port(port_id)
+        if self._metadata:
+            await self._metadata.ensure(self._northbound.network(port.network_id))
         details = {"netns": self._stack.netns, "bridge": vswitch.INTEGRATION, "ovsdb": self._stack.socket}
         return Binding(vif_type="ovs", vif_details=details)
 
@@ -124,6 +141,14 @@ class OvnEngine:
             task = asyncio.ensure_future(changed(row_id))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
+
+
+def _external_ips(router: Router) -> set[str]:
+    """Addresses that the router answers for on its external network."""
+    if router.gateway is None:
+        return set()
+    own = {address.partition("/")[0] for address in router.gateway.addresses}
+    return own | {each.floating_ip for each in router.floating_ips}
 
 
 def _carries(row: ovsdb.Row | None) -> bool:

@@ -99,6 +99,12 @@ class HostLink:
             f"link set {self.name} up",
         )
 
+    async def forget(self, ips: set[str]) -> None:
+        """Have the host ask anew who holds these addresses. The new holder announces itself as well, but
+        only after a second."""
+        if self._addresses and ips:
+            await self._ip(*(f"neighbour flush to {ip} dev {self.name}" for ip in ips))
+
     async def remove(self) -> None:
         """Take the link away, and only then the routes that stood behind it."""
         if self._netns and not netns.exists(self._netns):
@@ -176,3 +182,5 @@ def _harden(link: str, with_ipv6: bool) -> None:
     netns.set_sysctl(f"ipv4/conf/{link}/arp_ignore", "1")
     netns.set_sysctl(f"ipv4/conf/{link}/arp_announce", "2")
     netns.set_sysctl(f"ipv4/conf/{link}/forwarding", "0")
+    # A floating IP may move to another router at any moment: believe its announcement at once.
+    netns.set_sysctl(f"ipv4/neigh/{link}/locktime", "0")
