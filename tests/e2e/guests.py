@@ -27,6 +27,10 @@ def namespace() -> Iterator[str]:
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        # Addresses serve at once, not only when nobody has objected for a second.
+        for scope in ("all", "default"):
+            setting = f"net.ipv6.conf.{scope}.accept_dad=0"
+            subprocess.run(["ip", "netns", "exec", name, "sysctl", "-q", setting], check=True)
         yield name
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)

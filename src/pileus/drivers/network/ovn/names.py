@@ -81,6 +81,13 @@ def derived_mac(owner_id: str, role: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x0A, *digest[:5]))
 
 
+def link_local_of(mac: str) -> str:
+    """The link-local address that is made from a MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    interface = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + interface))
+
+
 def mac_of_link_local(ip: str) -> str | None:
     """The MAC that a link-local address was made from (RFC 4291, appendix A), or None."""
     address = ipaddress.ip_address(ip)
