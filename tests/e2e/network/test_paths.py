@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pileus.drivers.network.ovn import OvnEngine
 from pileus.services.network.driver import FloatingIp
 from pileus.testing.contract.network.rig import (
     new_gateway,
@@ -23,49 +17,11 @@ from pileus.testing.contract.network.rig import (
     new_security_group,
     until,
 )
-from tests.e2e.guests import HOST, Cloud, Machine, cloud, namespace
+from tests.e2e.network.site import Site, outside
 
 pytestmark = pytest.mark.host
 
 OPEN = (new_rule("ingress"), new_rule("ingress", "IPv6"))
-
-
-async def tell_all(scope: Any, receive: Any, send: Any) -> None:
-    """A metadata application that answers with what it was told of the asker."""
-    body = json.dumps({**scope["state"], "path": scope["path"]}).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-class Site:
-    """A machine with a cloud's network on it."""
-
-    def __init__(self, directory: Path, host_netns: str) -> None:
-        self.directory = directory
-        self.machine = Machine(host_netns)
-
-    def new_engine(self) -> OvnEngine:
-        return OvnEngine(
-            self.directory,
-            HOST,
-            host_addresses=("172.24.4.1/24", "fd99::1/64"),
-            host_netns=self.machine.netns,
-            metadata=tell_all,
-        )
-
-    def cloud(self) -> contextlib.AbstractAsyncContextManager[Cloud]:
-        return cloud(self.new_engine())
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with namespace() as host_netns:
-        site = Site(tmp_path_factory.mktemp("network"), host_netns)
-        try:
-            yield site
-        finally:
-            asyncio.run(site.new_engine().teardown())
 
 
 def test_a_network_carries_its_guests_and_no_others(site: Site) -> None:
@@ -190,63 +146,3 @@ def test_a_guest_reaches_no_service_of_the_host(site: Site) -> None:
                 assert await host.pings("fd99::77")
 
     asyncio.run(story())
-
-
-def test_metadata_knows_who_asks(site: Site) -> None:
-    async def story() -> None:
-        async with site.cloud() as cloud:
-            # Not even a rule that lets it out.
-            group = new_security_group(rules=())
-            ours, theirs = new_network("10.0.0.0/24", "fd00::/64"), new_network("10.0.0.0/24")
-            await cloud.declare(group, ours, theirs)
-            port = new_port(ours, "10.0.0.5", "fd00::5", security_group_ids=(group.id,))
-            twin_port = new_port(theirs, "10.0.0.5", security_group_ids=(group.id,))
-            guest, twin = await cloud.boot(port, ours), await cloud.boot(twin_port, theirs)
-            for who, network, own in ((guest, ours, port), (twin, theirs, twin_port)):
-                await who.ip("route", "add", "169.254.169.254", "dev", "eth0")
-                answer = await ask_metadata(who, "http://169.254.169.254/openstack")
-                assert answer == {
-                    "network_id": network.id,
-                    "client_ip": "10.0.0.5",
-                    "port_id": own.id,
-                    "path": "/openstack",
-                }
-            answer = await ask_metadata(guest, "http://[fe80::a9fe:a9fe%eth0]/")
-            assert (answer["network_id"], answer["port_id"]) == (ours.id, port.id)
-            # Nothing else of that namespace answers.
-            assert not await guest.pings("169.254.169.254")
-            assert await guest.ask("169.254.169.254", 22, 1) is None
-
-            # Another process over the same host answers too.
-            await cloud.engine.close()
-            async with site.cloud():
-                assert (await ask_metadata(twin, "http://169.254.169.254/"))["port_id"] == twin_port.id
-            await cloud.engine.start()
-
-    asyncio.run(story())
-
-
-async def ask_metadata(machine: Machine, url: str) -> Any:
-    status, output = await machine.run("curl", "-sS", "--max-time", "5", "-g", url)
-    assert status == 0, output
-    return json.loads(output)
-
-
-@contextlib.asynccontextmanager
-async def outside(site: Site) -> AsyncIterator[Machine]:
-    """Another machine on the external network, plugged into its bridge: 172.24.4.200."""
-    from pileus.drivers import vif
-    from pileus.drivers.network.ovn.daemons import Stack
-    from pileus.services.compute.driver import Nic, Vif
-
-    stack = Stack(site.directory, HOST, "public")
-    details = {"netns": stack.netns, "bridge": "br-ex", "ovsdb": stack.socket}
-    nic = Nic(port_id=new_id(), mac="fa:16:3e:aa:aa:aa", mtu=1500, vif=Vif(type="ovs", details=details))
-    with namespace() as place:
-        await vif.plug_veth(nic, place, "eth0")
-        machine = Machine(place)
-        await machine.ip("address", "add", "172.24.4.200/24", "dev", "eth0")
-        try:
-            yield machine
-        finally:
-            await vif.unplug(nic)
