@@ -55,7 +55,16 @@ def layout(boot_bytes: int, disk_bytes: int) -> tuple[Partition, Partition]:
     return boot, Partition(LINUX, start, disk_bytes - start)
 
 
-def write_disk(target: Path, *, root: Path, label: str, kernel: Path, ramdisk: Path, command_line: str) -> None:
+def write_disk(
+    target: Path,
+    *,
+    root: Path,
+    label: str,
+    kernel: Path,
+    ramdisk: Path,
+    bios_command_line: str,
+    uefi_command_line: str,
+) -> None:
     """Make a qcow2 image at `target` whose root partition holds the tree `root`. Must run as root, so that
     the files keep their owners."""
     for needed in (SYSLINUX_MBR, SYSTEMD_BOOT):
@@ -67,7 +76,16 @@ def write_disk(target: Path, *, root: Path, label: str, kernel: Path, ramdisk: P
     with raw.open("wb") as image:
         image.write(master_boot_record(SYSLINUX_MBR.read_bytes(), [boot, root_partition]))
         image.truncate(DISK_BYTES)
-    _write_boot_partition(raw, boot, files, command_line)
+    texts = {
+        "syslinux.cfg": (
+            f"DEFAULT micro\nLABEL micro\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {bios_command_line}\n"
+        ),
+        "loader/loader.conf": "timeout 0\n",
+        "loader/entries/micro.conf": (
+            f"title micro\nlinux /vmlinuz\ninitrd /initrd\noptions {uefi_command_line}\n"
+        ),
+    }
+    _write_boot_partition(raw, boot, files, texts)
     run(
         "mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", root, "-b", "4096", "-i", "16384", "-m", "1",
         "-J", "size=4", "-E", f"offset={root_partition.offset},lazy_itable_init=1",
@@ -77,7 +95,7 @@ def write_disk(target: Path, *, root: Path, label: str, kernel: Path, ramdisk: P
     raw.unlink()
 
 
-def _write_boot_partition(raw: Path, boot: Partition, files: dict[str, Path], command_line: str) -> None:
+def _write_boot_partition(raw: Path, boot: Partition, files: dict[str, Path], texts: dict[str, str]) -> None:
     first_sector = str(boot.offset // SECTOR)
     run(
         "mkfs.fat", "-F", "16", "-n", "BOOT", "-h", first_sector, "--offset", first_sector, raw,
@@ -87,11 +105,6 @@ def _write_boot_partition(raw: Path, boot: Partition, files: dict[str, Path], co
     run("mmd", "-i", volume, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
     for name, path in files.items():
         run("mcopy", "-i", volume, path, f"::{name}")
-    texts = {
-        "syslinux.cfg": f"DEFAULT micro\nLABEL micro\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {command_line}\n",
-        "loader/loader.conf": "timeout 0\n",
-        "loader/entries/micro.conf": f"title micro\nlinux /vmlinuz\ninitrd /initrd\noptions {command_line}\n",
-    }
     for name, text in texts.items():
         run("mcopy", "-i", volume, "-", f"::{name}", stdin=text.encode())
     run("syslinux", "--install", "--offset", str(boot.offset), raw)

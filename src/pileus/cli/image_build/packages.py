@@ -52,13 +52,13 @@ class PackageStore:
         self._status = self._state / "status"
         self._status.touch()
 
-    def closure(self, names: Iterable[str]) -> list[Path]:
-        """The packages and all they depend on (not what they recommend), as paths of .deb files."""
-        return self._fetch(["install", "--no-install-recommends", "--yes", *names])
+    def closure(self, names: Iterable[str], wanted: Callable[[str], bool]) -> list[Path]:
+        """The packages and those that they depend on whose names are wanted, as paths of .deb files."""
+        return self._fetch(["install", "--no-install-recommends", "--yes", *names], wanted)
 
     def alone(self, names: Iterable[str]) -> list[Path]:
         """Just these packages, as paths of .deb files."""
-        return self._fetch(["download", *names])
+        return self._fetch(["download", *names], lambda _: True)
 
     def dependencies(self, name: str) -> list[str]:
         """The names that a package depends on directly, first alternatives only."""
@@ -66,27 +66,28 @@ class PackageStore:
         lines = run("apt-cache", *self._options(), "depends", "--important", name).splitlines()
         return [line.split()[-1] for line in lines if line.strip().startswith("Depends:")]
 
-    def _fetch(self, request: list[str]) -> list[Path]:
+    def _fetch(self, request: list[str], wanted: Callable[[str], bool]) -> list[Path]:
         self._refresh()
-        wanted = parse_uris(run("apt-get", *self._options(), "--print-uris", *request))
-        if not wanted:
+        rows = parse_uris(run("apt-get", *self._options(), "--print-uris", *request))
+        files = [(name, size) for name, size in rows if wanted(package_version(name)[0])]
+        if not files:
             raise ImageBuildError(f"apt knows no package for: {' '.join(request)}; see its sources in /etc/apt")
-        missing = [(uri, name) for uri, name, size in wanted if not self._has(name, size)]
+        missing = [name for name, size in files if not self._has(name, size)]
         if missing:
             self._progress(f"downloading {len(missing)} Debian packages")
             # Named by version, so that what is fetched is what was just resolved.
-            pinned = [f"{package}={version}" for package, version in map(package_version, (n for _, n in missing))]
+            pinned = ["=".join(package_version(name)) for name in missing]
             done = subprocess.run(
                 ["apt-get", *self._options(), "--quiet=2", "download", *pinned],
                 cwd=self._archives, capture_output=True, check=False,
             )
-            still = [name for _, name, size in wanted if not self._has(name, size)]
+            still = [name for name, size in files if not self._has(name, size)]
             if done.returncode or still:
                 raise ImageBuildError(
                     f"apt could not download {', '.join(still) or 'packages'}: "
                     f"{done.stderr.decode(errors='replace').strip()[-800:]}; can this host reach its Debian mirror?"
                 )
-        return [self._archives / name for _, name, _ in wanted]
+        return [self._archives / name for name, _ in files]
 
     def _has(self, name: str, size: int) -> bool:
         path = self._archives / name
@@ -118,10 +119,10 @@ class PackageStore:
         return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
-def parse_uris(printed: str) -> list[tuple[str, str, int]]:
-    """`apt-get --print-uris` as (URI, file name, size in bytes)."""
+def parse_uris(printed: str) -> list[tuple[str, int]]:
+    """What `apt-get --print-uris` would fetch, as (file name, size in bytes)."""
     rows = [line.split() for line in printed.splitlines() if line.startswith("'")]
-    return [(row[0].strip("'"), row[1], int(row[2])) for row in rows]
+    return [(row[1], int(row[2])) for row in rows]
 
 
 def package_version(file_name: str) -> tuple[str, str]:

@@ -1,4 +1,9 @@
-"""The micro guest's userland: busybox, dropbear and a few tools, picked from Debian packages."""
+"""The micro guest's userland: busybox, dropbear and a few tools, picked from Debian packages.
+
+busybox is there twice. The static one starts fastest and runs its own programs without starting a process;
+the boot uses it. The dynamic one is the users' shell: it runs what PATH says, so that the real `ip`, `ping`
+and `nc` are found.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,12 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
+import msgspec
+
 from pileus.cli.image_build.packages import ImageBuildError, PackageStore, run, unpack
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
-    "busybox-static": ("bin/busybox",),
+    "busybox": ("bin/busybox",),
     "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "sudo": ("usr/bin/sudo", "usr/libexec/sudo/sudoers.so", "usr/libexec/sudo/sudo_noexec.so"),
@@ -26,6 +33,9 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 """Package: the files of it that the guest has. Shared libraries come along as the dynamic loader asks for them."""
 
+STATIC_BUSYBOX = "busybox-static"
+BOOT_BUSYBOX = "usr/lib/micro/busybox"
+
 FULL_ONLY = ("curl", "iproute2")
 """Left out of the ramdisk, which must fit a small guest's memory: they and their libraries are half of the
 userland. There busybox stands in for them."""
@@ -34,12 +44,13 @@ LINKS: dict[str, str] = {
     "usr/bin/ping6": "ping",
     "usr/bin/ping4": "ping",
     "usr/bin/ssh": "dbclient",
-    "usr/sbin/mkfs.ext2": "mke2fs",
-    "usr/sbin/mkfs.ext3": "mke2fs",
-    "usr/sbin/mkfs.ext4": "mke2fs",
-    "usr/sbin/mkfs.vfat": "mkfs.fat",
-    "usr/sbin/fsck.ext4": "e2fsck",
-    "usr/sbin/init": "../bin/busybox",
+    "usr/lib/micro/nc": "../../bin/nc.traditional",
+    "usr/bin/mkfs.ext2": "mke2fs",
+    "usr/bin/mkfs.ext3": "mke2fs",
+    "usr/bin/mkfs.ext4": "mke2fs",
+    "usr/bin/mkfs.vfat": "mkfs.fat",
+    "usr/bin/fsck.ext4": "e2fsck",
+    "usr/bin/init": "../lib/micro/busybox",
     "etc/mtab": "../proc/self/mounts",
     "var/run": "../run",
     "var/lock": "../run/lock",
@@ -47,14 +58,15 @@ LINKS: dict[str, str] = {
 
 LIBRARY_PATH = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/libexec/sudo")
 LOADER = "lib64/ld-linux-x86-64.so.2"
-MERGED = ("bin", "sbin", "lib", "lib64")
-"""Top directories that are links to the ones of the same name below /usr."""
+MERGED = {"bin": "usr/bin", "sbin": "usr/bin", "usr/sbin": "bin", "lib": "usr/lib", "lib64": "usr/lib64"}
+"""Directories that are links: all programs are in /usr/bin, which every user's PATH has."""
 
 EMPTY_DIRECTORIES: dict[str, int] = {
     "dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "mnt": 0o755, "root": 0o700, "tmp": 0o1777,
     "var/tmp": 0o1777, "var/lib/micro": 0o755, "var/lib/dhcpcd": 0o755, "var/log": 0o755, "etc/dropbear": 0o700,
-    "usr/local/bin": 0o755, "usr/local/sbin": 0o755, "home/cirros": 0o755, "media": 0o755, "opt": 0o755,
+    "usr/local/bin": 0o755, "home/cirros": 0o755, "media": 0o755, "opt": 0o755,
 }
+UNWANTED_APPLETS = frozenset({"busybox", "linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"})
 HOME_OWNER = 1000
 PRIVATE: dict[str, int] = {"etc/shadow": 0o600, "etc/sudoers": 0o440, "etc/sudoers.d/cirros": 0o440}
 
@@ -64,29 +76,54 @@ def guest_files() -> Path:
     return Path(str(resources.files("pileus.cli.image_build") / "guest"))
 
 
-def stage_packages(store: PackageStore, into: Path) -> None:
-    """Unpack the packages that the userland is picked from, with all they depend on."""
-    unpack(store.closure(PROGRAMS), into)
+class Stage(msgspec.Struct, frozen=True):
+    """Unpacked packages that a root file system is picked from."""
+
+    packages: Path
+    busybox: Path
+    """The static one, which also runs on the host."""
 
 
-def make_root(stage: Path, root: Path, *, full: bool) -> None:
+def stage_packages(store: PackageStore, into: Path) -> Stage:
+    """Unpack the packages that the userland is picked from, with the libraries they depend on."""
+
+    def wanted(name: str) -> bool:
+        return name in PROGRAMS or (name.startswith(("lib", "zlib")) and not name.startswith("libperl"))
+
+    unpack(store.closure(PROGRAMS, wanted), into / "packages")
+    # By itself: the two busyboxes exclude each other as packages.
+    unpack(store.alone([STATIC_BUSYBOX]), into / "static")
+    return Stage(into / "packages", into / "static/bin/busybox")
+
+
+def make_root(stage: Stage, root: Path, *, full: bool) -> None:
     """Lay out a root file system from unpacked packages; without `full`, the small one for a ramdisk."""
-    for name in MERGED:
-        (root / "usr" / name).mkdir(parents=True)
-        (root / name).symlink_to(f"usr/{name}")
-    for name, mode in EMPTY_DIRECTORIES.items():
-        (root / name).mkdir(parents=True, exist_ok=True)
-        (root / name).chmod(mode)
+    make_skeleton(stage, root)
     for package, files in PROGRAMS.items():
         if full or package not in FULL_ONLY:
             for name in files:
-                _pick(stage, name, root)
-    _add_libraries(stage, root)
-    link_applets(stage, root)
+                _pick(stage.packages, name, root)
+    _add_libraries(stage.packages, root)
+    _link_applets(root, stage.packages / "bin/busybox", "busybox")
+    _link_applets(root, stage.busybox, f"../{BOOT_BUSYBOX.removeprefix('usr/')}")
     for name, target in LINKS.items():
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(target)
     _add_own_files(root)
+
+
+def make_skeleton(stage: Stage, root: Path) -> None:
+    """The directories of a root file system, and the static busybox that boots it."""
+    for name, target in MERGED.items():
+        link = root / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        (link.parent / target).mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    for name, mode in EMPTY_DIRECTORIES.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name).chmod(mode)
+    (root / BOOT_BUSYBOX).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(stage.busybox, root / BOOT_BUSYBOX)
 
 
 def _pick(stage: Path, name: str, root: Path) -> None:
@@ -108,34 +145,33 @@ def _add_libraries(stage: Path, root: Path) -> None:
     directories = ":".join(str(stage / directory) for directory in LIBRARY_PATH)
     needed: set[str] = set()
     for name in binaries:
-        if name == "bin/busybox":    # static
-            continue
-        needed |= parse_loader_list(run(loader, "--inhibit-cache", "--library-path", directories, "--list", stage / name))
-    for path in sorted(needed):
-        _pick(stage, str(Path(path).relative_to(stage)), root)
+        printed = run(loader, "--inhibit-cache", "--library-path", directories, "--list", stage / name)
+        needed |= parse_loader_list(printed, stage)
+    for name in sorted(needed):
+        _pick(stage, name, root)
     _pick(stage, str(loader.relative_to(stage)), root)
     link = root / LOADER
     if not link.exists():
         link.symlink_to(f"../lib/x86_64-linux-gnu/{loader.name}")
 
 
-def parse_loader_list(printed: str) -> set[str]:
-    """The files named by the dynamic loader's `--list`; raises ImageBuildError if it misses one."""
-    if missing := re.search(r"^\s*(\S+) => not found", printed, re.MULTILINE):
-        raise ImageBuildError(f"the Debian packages of the guest lack the library {missing.group(1)}")
-    return set(re.findall(r"=> (/\S+) \(0x", printed))
+def parse_loader_list(printed: str, stage: Path) -> set[str]:
+    """The files that the dynamic loader's `--list` found, relative to `stage`. Raises ImageBuildError if one
+    is not there: the loader then looks among the host's own, or says that it is not found."""
+    names: set[str] = set()
+    for library, found in re.findall(r"^\s*(\S+) => (.*?)(?: \(0x\w+\))?$", printed, re.MULTILINE):
+        if not Path(found).is_relative_to(stage):
+            raise ImageBuildError(f"the Debian packages of the guest lack the library {library}")
+        names.add(str(Path(found).relative_to(stage)))
+    return names
 
 
-def link_applets(stage: Path, root: Path) -> None:
-    """A link for each of busybox's programs that no real one stands for."""
-    for line in run(stage / "bin/busybox", "--list-full").splitlines():
-        if line in ("linuxrc", "usr/sbin/dpkg", "usr/bin/dpkg", "usr/bin/dpkg-deb", "usr/bin/rpm"):
-            continue
-        path = root / (line if line.startswith("usr/") else f"usr/{line}")
-        name = path.name
-        if not any((root / "usr" / folder / name).exists() for folder in ("bin", "sbin")):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to("busybox" if path.parent.name == "bin" else "../bin/busybox")
+def _link_applets(root: Path, busybox: Path, target: str) -> None:
+    """A link for each of busybox's programs that nothing stands for yet."""
+    for name in run(busybox, "--list").split():
+        link = root / "usr/bin" / name
+        if name not in UNWANTED_APPLETS and not link.exists() and not link.is_symlink():
+            link.symlink_to(target)
 
 
 def _add_own_files(root: Path) -> None:
@@ -145,6 +181,7 @@ def _add_own_files(root: Path) -> None:
             name = source.relative_to(own)
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)    # an applet's link, which would lead the text into busybox itself
             shutil.copyfile(source, target)
             # A wheel does not keep modes, so scripts are known by their first line.
             target.chmod(PRIVATE.get(str(name), 0o755 if source.read_bytes().startswith(b"#!") else 0o644))
