@@ -122,7 +122,8 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if operation.resource is not None:
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy, _target(call, operation, None, body))
+        target = operation.target(call, body) if operation.target is not None else body_target(call, body)
+        call.enforce(operation.policy, target)
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
