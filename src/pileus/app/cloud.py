@@ -32,6 +32,11 @@ class AlreadyRunning(Exception):
     """Another process has this state directory."""
 
 
+def node_name(settings: Settings) -> str:
+    """This process among all that share the database."""
+    return settings.node or socket.gethostname()
+
+
 class LocalCloud:
     """Start it, stop it, once each."""
 
@@ -39,7 +44,7 @@ class LocalCloud:
         self.settings = settings
         self.state = state
         self.clock = clock or SystemClock()
-        self.node = settings.node or socket.gethostname()
+        self.node = node_name(settings)
         self.revision = Revision()
         self.work = Work()
         self.application: Application

@@ -18,3 +18,8 @@ def network_engine(settings: Settings, state: Path, node: str, metadata: Any) ->
     from pileus.drivers.network.ovn.engine import OvnEngine
 
     return OvnEngine(state / "network", node, host_addresses=settings.network.host_addresses, metadata=metadata)
+
+
+async def teardown(settings: Settings, state: Path, node: str) -> None:
+    """Ends all that outlives the control plane on this host."""
+    await network_engine(settings, state, node, metadata=None).teardown()
