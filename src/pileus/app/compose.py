@@ -30,4 +30,6 @@ class Composer:
         await drivers.teardown(settings, state, node_name(settings))
 
     def examine(self, settings: Settings, state: Path) -> list[Finding]:
-        raise NotImplementedError
+        from pileus.app.examine import examine
+
+        return examine(settings, state)
