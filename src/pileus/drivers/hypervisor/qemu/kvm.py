@@ -61,7 +61,8 @@ def probe_kvm() -> tuple[bool, str]:
     # The device ends QEMU with twice the value that the guest wrote, plus one.
     if ended.returncode == 2 * _TOKEN + 1:
         return True, "A guest ran under KVM."
-    return False, f"QEMU cannot use KVM: {ended.stderr.strip() or f'exit status {ended.returncode}'}"
+    complaint = ended.stderr.strip().partition("\n")[0] or f"exit status {ended.returncode}"
+    return False, f"QEMU cannot run a guest under KVM, guests are emulated instead: {complaint}"
 
 
 def remembered_probe(memory: Path) -> tuple[bool, str]:
