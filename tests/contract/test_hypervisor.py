@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pileus.kernel.clock import SystemClock
 from pileus.services.compute.driver import Image
 from pileus.testing.contract.hypervisor import HypervisorContract, Rig
 from tests.host.qemu_rig import QemuRig
+from tests.host.runc_rig import runc_rig
 from tests.host.tiny_linux import TinyLinux
 
 
@@ -51,3 +53,12 @@ class TestQemu(HypervisorContract):
     @pytest.fixture
     def rig(self, tmp_path: Path, linux: TinyLinux) -> Rig:
         return QemuRig(tmp_path / "state", linux)
+
+
+@pytest.mark.host
+@pytest.mark.slow
+class TestRunc(HypervisorContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        with runc_rig() as rig:
+            yield rig

@@ -6,4 +6,14 @@ from pileus.kernel.db.schema import metadata
 from pileus.kernel.db.tx import Tx
 from pileus.kernel.db.types import Json, Timestamp
 
-__all__ = ["Database", "DatabaseGone", "Duplicate", "InUse", "Json", "Timestamp", "Tx", "metadata", "open_database"]
+__all__ = [
+    "Database",
+    "DatabaseGone",
+    "Duplicate",
+    "InUse",
+    "Json",
+    "Timestamp",
+    "Tx",
+    "metadata",
+    "open_database",
+]

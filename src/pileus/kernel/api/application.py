@@ -1,0 +1,214 @@
+"""The ASGI application: finds the operation, runs it, turns every outcome into an answer of the right dialect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from pileus.kernel import metrics
+from pileus.kernel.api import bodies
+from pileus.kernel.api.call import Call, ClientGone, Receive, Scope, Send, request_id
+from pileus.kernel.api.dialect import Dialect
+from pileus.kernel.api.dispatch import authenticate, choose, dispatch
+from pileus.kernel.api.operation import ANYONE, Kind, Operation
+from pileus.kernel.api.service import Runtime
+from pileus.kernel.api.versions import Version
+from pileus.kernel.db import DatabaseGone
+from pileus.kernel.errors import ApiError, BadRequest, Bug, MethodNotAllowed, NotFound, Unavailable
+from pileus.kernel.http.reply import Reply
+from pileus.kernel.http.router import Router
+from pileus.kernel.ids import new_request_id
+
+log = structlog.get_logger("pileus.api")
+_GLOBAL_ID = b"x-openstack-request-id"
+
+
+class Endpoint:
+    """All operations behind one method and path of one service."""
+
+    __slots__ = ("is_action", "operations", "runtime")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.operations: list[Operation] = []
+        self.is_action = False
+
+    def add(self, operation: Operation) -> None:
+        """Raises Bug where two operations claim the same versions."""
+        for other in self.operations:
+            if other.action == operation.action and _overlap(other, operation):
+                raise Bug(f"two handlers for {operation.label} in the same versions")
+        self.operations.append(operation)
+        self.is_action = self.is_action or operation.kind is Kind.ACTION
+
+
+class Application:
+    """Serves any number of services by their paths. An ASGI application; also called from inside (see `AsgiPeer`)."""
+
+    def __init__(self, runtimes: Iterable[Runtime], fallback: Dialect) -> None:
+        self.runtimes = list(runtimes)
+        self._fallback = fallback
+        self._router: Router[Endpoint] = Router()
+        for runtime in self.runtimes:
+            self._mount(runtime)
+        self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
+
+    def _mount(self, runtime: Runtime) -> None:
+        endpoints: dict[tuple[str, str], Endpoint] = {}
+        service = runtime.service
+        for path, operation in service.operations():
+            if operation.policy not in runtime.enforcer.rules and not operation.policy.startswith("@"):
+                raise Bug(f"{operation.label}: there is no rule {operation.policy}")
+            paths = [path]
+            if service.project_in_path and path.startswith(service.path + "/"):
+                paths.append(service.path + "/{path_project_id}" + path.removeprefix(service.path))
+            for each in paths:
+                key = (operation.method, each)
+                if key not in endpoints:
+                    endpoints[key] = Endpoint(runtime)
+                    self._router.add(operation.method, each, endpoints[key])
+                endpoints[key].add(operation)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        said = _inbound_request_id(scope)
+        token = request_id.set(said)
+        call: Call | None = None
+        try:
+            try:
+                call = await self._find(scope, receive)
+                reply = await dispatch(call)
+            except ClientGone:
+                return
+            except ApiError as error:
+                reply = self._error_reply(scope, call, error)
+            except DatabaseGone as error:
+                reply = self._error_reply(scope, call, Unavailable(str(error)))
+            except Exception:
+                log.exception("request failed", method=scope["method"], path=scope["path"])
+                message = f"The cloud made a mistake; the log has more under {said}."
+                reply = self._error_reply(scope, call, ApiError(message))
+            self._stamp(scope, call, reply, said)
+            await _send(reply, send, head=scope["method"] == "HEAD")
+        finally:
+            request_id.reset(token)
+        took = time.perf_counter() - started
+        label = call.operation.label if call is not None else "none"
+        metrics.observe_request(label, reply.status, took)
+        log.info("request", method=scope["method"], path=scope["path"], status=reply.status, ms=round(took * 1000, 2), request_id=said)
+
+    async def _find(self, scope: Scope, receive: Receive) -> Call:
+        match = self._router.find(scope["path"])
+        if match is None:
+            raise NotFound(f"There is nothing at {scope['path']}.")
+        method: str = scope["method"]
+        found = match.get(method) or (match.get("GET") if method == "HEAD" else None)
+        if found is None:
+            methods = ", ".join(match.methods)
+            raise MethodNotAllowed(f"{scope['path']} knows {methods}, not {method}.", headers={"allow": methods})
+        endpoint, params = found
+        call = Call(scope, receive, endpoint.runtime, endpoint.operations[0], params)
+        version: Version | None = None
+        if endpoint.runtime.service.versions is not None:
+            version = endpoint.runtime.service.versions.negotiate(call.header)
+        call.version = version
+        action = None
+        if endpoint.is_action:
+            await authenticate(call)
+            action, raw = bodies.decode_action(await call.body(), endpoint.runtime.service.dialect)
+            dict.__setitem__(scope, "pileus.action", raw)  # type: ignore[index]
+        try:
+            call.operation = choose(endpoint.operations, scope["path"], version, action)
+        except NotFound as error:
+            if action is not None:
+                raise BadRequest(error.message) from error
+            raise
+        return call
+
+    def _dialect(self, scope: Scope, call: Call | None) -> tuple[Dialect, Runtime | None]:
+        if call is not None:
+            return call.runtime.service.dialect, call.runtime
+        for root, runtime in self._roots:
+            if scope["path"].startswith(root):
+                return runtime.service.dialect, runtime
+        return self._fallback, None
+
+    def _error_reply(self, scope: Scope, call: Call | None, error: ApiError) -> Reply:
+        dialect, _ = self._dialect(scope, call)
+        headers = dict(error.headers)
+        if error.status == 401:
+            headers.update(dialect.challenge)
+        return Reply.json(dialect.envelope(error, request_id.get()), error.status, headers)
+
+    def _stamp(self, scope: Scope, call: Call | None, reply: Reply, said: str) -> None:
+        dialect, runtime = self._dialect(scope, call)
+        for name in dialect.request_id_headers:
+            reply.headers[name] = said
+        if runtime is not None and runtime.service.versions is not None:
+            versions = runtime.service.versions
+            version = call.version if call is not None and call.version is not None else versions.lowest()
+            reply.headers.update(versions.headers(version))
+        if call is not None:
+            reply.headers.update(call.response_headers)
+
+    def operations(self) -> Sequence[tuple[Runtime, str, Operation]]:
+        """Everything that is served: for OpenAPI, golden files and tests."""
+        return [(runtime, path, operation) for runtime in self.runtimes for path, operation in runtime.service.operations()]
+
+
+def needs_token(operation: Operation) -> bool:
+    return operation.policy is not ANYONE
+
+
+def _overlap(one: Operation, other: Operation) -> bool:
+    starts = [v for v in (one.since, other.since) if v is not None]
+    ends = [v for v in (one.until, other.until) if v is not None]
+    return not starts or not ends or max(starts) <= min(ends)
+
+
+def _inbound_request_id(scope: Scope) -> str:
+    """The caller's id where it sent a well-formed one, so that one id runs through all services."""
+    for name, value in scope["headers"]:
+        if name == _GLOBAL_ID and len(value) == 40 and value.startswith(b"req-"):
+            text: str = value.decode("latin-1")
+            if text[4:].replace("-", "").isalnum():
+                return text
+    return new_request_id()
+
+
+async def _send(reply: Reply, send: Send, *, head: bool) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()]
+    if reply.stream is None:
+        if reply.status not in (204, 304) and "content-length" not in reply.headers:
+            headers.append((b"content-length", b"%d" % len(reply.body)))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else reply.body, "more_body": False})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if not head:
+        async for chunk in reply.stream:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]], query: bytes, **more: Any) -> dict[str, Any]:
+    """An ASGI scope for a call that did not come over a socket."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "headers": headers,
+        "client": None,
+        "server": None,
+        **more,
+    }

@@ -1,0 +1,112 @@
+"""Bodies: from bytes to the struct that the declaration describes, or a 400 that names what is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from pileus.kernel.api.dialect import Dialect
+from pileus.kernel.api.fields import Use, body_type
+from pileus.kernel.api.operation import Kind, Operation
+from pileus.kernel.api.resource import Resource
+from pileus.kernel.api.versions import Version
+from pileus.kernel.errors import BadRequest
+
+_USES = {Kind.CREATE: Use.create, Kind.UPDATE: Use.update}
+_types: dict[Any, type[msgspec.Struct]] = {}
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_PLACE = re.compile(r"^(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
+
+
+def struct_for(resource: type[Resource], kind: Kind, version: Version | None) -> type[msgspec.Struct]:
+    """The struct of a create or update body at a version; made once for each set of fields."""
+    use = _USES[kind]
+    fields = [each for each in resource.fields.values() if use in each.use and each.alive(version)]
+    key = (resource, use, tuple(each.name for each in fields))
+    found = _types.get(key)
+    if found is None:
+        name = f"{resource.__name__}{use.name.title() if use.name else ''}"
+        found = _types[key] = body_type(name, fields, use, extras=resource.extras is not None)
+    return found
+
+
+def decode(operation: Operation, dialect: Dialect, version: Version | None, raw: bytes) -> Any:
+    """The body of a create, update or route; a list of them where the client makes several at once."""
+    resource = operation.resource
+    kind = operation.body
+    if kind is None:
+        assert resource is not None
+        kind = struct_for(resource, operation.kind, version)
+        if dialect.wrapped:
+            if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
+                return decode_as(list[kind], dialect, raw, resource.collection)  # type: ignore[valid-type]
+            body = decode_as(kind, dialect, raw, resource.member)
+        else:
+            body = decode_as(kind, dialect, raw)
+        if resource.extras is not None:
+            body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
+        return body
+    return decode_as(kind, dialect, raw)
+
+
+def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:
+    """What the client sent beyond the declared fields; what it may not set is left out."""
+    sent = msgspec.json.decode(raw)
+    if wrapped:
+        sent = sent[resource.member]
+    declared = {each.wire for each in resource.fields.values()}
+    return {name: value for name, value in sent.items() if name not in declared}
+
+
+def decode_as(kind: Any, dialect: Dialect, raw: bytes, wrapper: str | None = None) -> Any:
+    """`raw` as `kind`, below the name `wrapper` where given."""
+    key = (kind, wrapper, dialect.name)
+    decoder = _decoders.get(key)
+    if decoder is None:
+        whole = kind
+        if wrapper is not None:
+            whole = msgspec.defstruct(
+                "Body", [("value", kind)], rename={"value": wrapper}, forbid_unknown_fields=not dialect.loose_envelope
+            )
+        decoder = _decoders[key] = msgspec.json.Decoder(whole, strict=not dialect.loose_types)
+    try:
+        value = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_explain(str(error), dialect)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"Malformed request body: {error}") from error
+    if "\\u0000" in raw.decode("utf-8", "replace"):
+        raise BadRequest("The body has text with a NUL character.")
+    return value.value if wrapper is not None else value
+
+
+def decode_action(raw: bytes, dialect: Dialect) -> tuple[str, bytes]:
+    """The name and the still encoded body of `{"os-start": …}`."""
+    body: dict[str, msgspec.Raw] = decode_as(dict[str, msgspec.Raw], dialect, raw)
+    if len(body) != 1:
+        raise BadRequest("The body must have exactly one name, that of the action.")
+    ((name, value),) = body.items()
+    return name, bytes(value)
+
+
+def _is_bulk(raw: bytes, collection: str) -> bool:
+    try:
+        names = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return collection in names
+
+
+def _explain(message: str, dialect: Dialect) -> str:
+    if (unknown := _UNKNOWN.search(message)) is not None:
+        return dialect.unknown_fields([unknown.group(1)])
+    if (missing := re.search(r"missing required field `(.*?)`", message)) is not None:
+        return f"Invalid input: {missing.group(1)!r} is a required property"
+    if (placed := _PLACE.match(message)) is not None:
+        what, where = placed.groups()
+        what = what.replace("`", "")
+        return f"Invalid input for field/attribute {where or 'body'}. {what}."
+    return f"Invalid input: {message.replace('`', '')}."

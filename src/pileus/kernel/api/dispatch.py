@@ -1,0 +1,201 @@
+"""What happens to a call: version, token, body, row, policy, quota, handler, answer. In this order, for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET
+from sqlalchemy import Row
+
+from pileus.kernel.api import bodies, idempotency
+from pileus.kernel.api.call import CONTEXT_KEY, Call, own
+from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
+from pileus.kernel.api.resource import Resource
+from pileus.kernel.db import Duplicate, InUse, Tx
+from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
+from pileus.kernel.http.reply import Reply
+
+_NO_BODY: Any = object()
+
+
+async def dispatch(call: Call) -> Reply:
+    """Runs the call's operation. Raises ApiError where the answer is an error."""
+    operation = call.operation
+    if operation.policy is not ANYONE:
+        await authenticate(call)
+        check_path_project(call)
+    body = await _body(call, operation)
+    if operation.is_async:
+        return await _dispatch_async(call, operation, body)
+    db = call.runtime.db
+    try:
+        if operation.writes:
+            return await db.write(_in_write, call, operation, body)
+        return await db.read(_in_transaction, call, operation, body)
+    except Duplicate as error:
+        raise Conflict(f"There is one with the same identity already ({error}).") from error
+    except InUse as error:
+        raise Conflict(f"It is in use, or refers to something that is gone ({error}).") from error
+
+
+async def authenticate(call: Call) -> None:
+    """Sets the call's context from the caller inside this process, or from its token."""
+    inside = call.scope.get(CONTEXT_KEY)
+    if inside is not None:
+        call.context = inside
+        return
+    token = call.header("x-auth-token")
+    if not token:
+        raise Unauthorized("The request you have made requires authentication: it has no X-Auth-Token.")
+    call.context = await call.runtime.authenticate(token)
+
+
+def check_path_project(call: Call) -> None:
+    """A project in the path must be the token's, unless the caller is an administrator."""
+    named = call.params.get("path_project_id")
+    if named is not None and named != call.context.project_id and not call.context.is_admin:
+        raise Forbidden(f"The path names project {named}, which your token is not for.")
+
+
+async def _body(call: Call, operation: Operation) -> Any:
+    if operation.kind is Kind.ACTION:
+        raw = call.scope["pileus.action"]
+    elif operation.raw:
+        return _NO_BODY
+    elif operation.body is not None or operation.kind in (Kind.CREATE, Kind.UPDATE):
+        raw = await call.body()
+    else:
+        return _NO_BODY
+    dialect = call.runtime.service.dialect
+    if operation.kind is Kind.ACTION:
+        return None if operation.body is None else bodies.decode_as(operation.body, dialect, raw)
+    return bodies.decode(operation, dialect, call.version, raw)
+
+
+def _in_write(tx: Tx, call: Call, operation: Operation, body: Any) -> Reply:
+    key = call.header(idempotency.HEADER)
+    if key is None:
+        return _in_transaction(tx, call, operation, body)
+    reply = idempotency.recall(call, tx, key)
+    if reply is None:
+        reply = _in_transaction(tx, call, operation, body)
+        idempotency.remember(call, tx, key, reply)
+    return reply
+
+
+def _in_transaction(tx: Tx, call: Call, operation: Operation, body: Any) -> Reply:
+    if operation.kind is Kind.CREATE and isinstance(body, list):
+        results = []
+        for one in body:
+            row = _admit(tx, call, operation, one)
+            results.append(_handle(tx, call, operation, row, one))
+        return finish(call, operation, results)
+    row = _admit(tx, call, operation, body)
+    return finish(call, operation, _handle(tx, call, operation, row, body))
+
+
+def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Any:
+    arguments = [call, tx]
+    if operation.kind.has_row:
+        arguments.append(row)
+    if body is not _NO_BODY and (operation.kind is not Kind.DELETE or operation.body is not None):
+        arguments.append(body)
+    return operation.handler(*arguments)
+
+
+async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
+    row = None
+    if operation.resource is not None:
+        row = await call.runtime.db.read(_admit, call, operation, body)
+    elif operation.policy not in (ANYONE, AUTHENTICATED):
+        call.enforce(operation.policy, _target(call, operation, None, body))
+    arguments: list[Any] = [call]
+    if operation.kind.has_row:
+        arguments.append(row)
+    if body is not _NO_BODY:
+        arguments.append(body)
+    return finish(call, operation, await operation.handler(*arguments))
+
+
+def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | None:
+    """Finds the row, asks policy, holds the quota."""
+    resource = operation.resource
+    row = None
+    if resource is not None:
+        load_parents(call, tx, resource)
+        if operation.kind.has_row:
+            row = _load(call, tx, operation, resource)
+    if operation.policy not in (ANYONE, AUTHENTICATED):
+        call.enforce(operation.policy, _target(call, operation, row, body))
+    if operation.quota:
+        wanted = {name: amount if isinstance(amount, int) else amount(body) for name, amount in operation.quota.items()}
+        quotas = call.runtime.service.quotas
+        assert quotas is not None, f"{operation.label} has a quota, its service has none"
+        quotas.require(tx, owner_project(call, body), wanted, call.runtime.service.dialect.over_quota_status)
+    return row
+
+
+def _load(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) -> Row[Any]:
+    try:
+        return resource.load(call, tx, call.params[resource.id_param])
+    except NotFound:
+        if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+            call.enforce(operation.policy, {})
+        raise
+
+
+def load_parents(call: Call, tx: Tx, resource: type[Resource]) -> None:
+    """Sets `call.parent` to the row that the path goes through; 404 where it does not exist for the caller."""
+    if resource.parent is not None:
+        load_parents(call, tx, resource.parent)
+        call.parent = resource.parent.load(call, tx, call.params[f"{resource.parent.member}_id"])
+
+
+def owner_project(call: Call, body: Any) -> str:
+    """The project that what is being created will belong to."""
+    named = getattr(body, "project_id", UNSET)
+    return named if named not in (UNSET, None) else call.project_id
+
+
+def _target(call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
+    resource = operation.resource
+    if row is not None and resource is not None:
+        return resource.target(row)
+    if operation.target is not None:
+        return operation.target(call, body)
+    if call.parent is not None and resource is not None and resource.parent is not None:
+        return resource.parent.target(call.parent)
+    target = own(call.context)
+    named = getattr(body, "project_id", UNSET)
+    if named not in (UNSET, None):
+        target["project_id"] = target["tenant_id"] = named
+    return target
+
+
+def finish(call: Call, operation: Operation, result: Any) -> Reply:
+    """What a handler returned, as an answer: rows are shown as declared, mappings are taken as they are."""
+    if isinstance(result, Reply):
+        return result
+    if result is None:
+        return Reply(operation.status)
+    resource = operation.resource
+    if resource is not None:
+        wrapped = call.runtime.service.dialect.wrapped
+        if isinstance(result, Row):
+            shown = resource.view(call, operation.view)(result)
+            return Reply.json({resource.member: shown} if wrapped else shown, operation.status)
+        if isinstance(result, Sequence) and result and isinstance(result[0], Row):
+            show = resource.view(call, operation.view)
+            return Reply.json({resource.collection: [show(row) for row in result]}, operation.status)
+    return Reply.json(result, operation.status)
+
+
+def choose(operations: Sequence[Operation], call_path: str, version: Any, action: str | None) -> Operation:
+    """The one of several operations behind a route that this version and action mean."""
+    for operation in operations:
+        if operation.action == action and operation.alive(version):
+            return operation
+    if action is not None:
+        raise NotFound(f"There is no such action: {action}")
+    raise NotFound(f"{call_path} is not in version {version} of this API.")

@@ -1,0 +1,90 @@
+"""An operation: one method on one path in a range of versions, who may do it, and what does it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pileus.kernel.api.versions import Version
+
+if TYPE_CHECKING:
+    from pileus.kernel.api.resource import Resource
+
+ANYONE = "@anyone"
+"""No token needed: discovery, getting a token."""
+AUTHENTICATED = "@authenticated"
+"""Any valid token will do, or the handler decides by what it finds."""
+
+
+class Kind(Enum):
+    """What an operation does with its resource, hence what its handler is given."""
+
+    LIST = "list"
+    """`(call, tx)`"""
+    SHOW = "show"
+    """`(call, tx, row)`"""
+    CREATE = "create"
+    """`(call, tx, body)`"""
+    UPDATE = "update"
+    """`(call, tx, row, body)`"""
+    DELETE = "delete"
+    """`(call, tx, row)`"""
+    ACTION = "action"
+    """`(call, tx, row, body)`; one of several behind one path, told apart by the body's only name."""
+    ROUTE = "route"
+    """`(call, tx)` or `(call, tx, body)`; no resource of its own."""
+
+    @property
+    def has_row(self) -> bool:
+        return self in _WITH_ROW
+
+    @property
+    def writes(self) -> bool:
+        return self in _WRITES
+
+
+_WITH_ROW = frozenset({Kind.SHOW, Kind.UPDATE, Kind.DELETE, Kind.ACTION})
+_WRITES = frozenset({Kind.CREATE, Kind.UPDATE, Kind.DELETE, Kind.ACTION})
+
+
+@dataclass(kw_only=True, eq=False)
+class Operation:
+    kind: Kind
+    method: str
+    path: str
+    """Below the service's path, as `/servers/{id}`."""
+    policy: str
+    status: int
+    handler: Callable[..., Any]
+    """A plain function runs within a transaction; an `async` one gets no `tx` and sees to its own."""
+    resource: type[Resource] | None = None
+    body: Any = None
+    """The type that the body decodes to, where it isn't made from the resource's fields."""
+    action: str | None = None
+    target: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    """`(call, body)` to what policy rules see, where there is no row to see yet."""
+    quota: Mapping[str, int | Callable[[Any], int]] | None = None
+    since: Version | None = None
+    until: Version | None = None
+    view: str = "full"
+    writes: bool = False
+    raw: bool = False
+    """The handler reads the body itself, as a stream."""
+
+    def __post_init__(self) -> None:
+        self.is_async = inspect.iscoroutinefunction(self.handler)
+        self.summary = (inspect.getdoc(self.handler) or "").partition("\n\n")[0].replace("\n", " ")
+
+    def alive(self, version: Version | None) -> bool:
+        """Whether clients of this version know the operation."""
+        if version is None:
+            return True
+        return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)
+
+    @property
+    def label(self) -> str:
+        """`POST /servers/{id}/action os-start`, for metrics and golden files."""
+        return f"{self.method} {self.path}" + (f" {self.action}" if self.action else "")

@@ -1,0 +1,315 @@
+"""A resource, described once: its fields, its table, its operations.
+
+    class Keypair(Resource, member="keypair", collection="keypairs", path="/os-keypairs", table=model.keypairs):
+        name: Name = field(create, filter, required=True)
+        created_at: datetime = field()
+
+    @Keypair.create(policy=policy.CREATE, status=201)
+    def create(call, tx, body):
+        return store.insert_keypair(tx, call.context.user_id, body)
+
+    Keypair.show(policy=policy.SHOW)
+    Keypair.list(policy=policy.LIST)
+
+Routes, validation, projection to old versions, filters, sorting, paging and OpenAPI follow from that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
+
+from sqlalchemy import ColumnElement, Row, Table, bindparam, select
+from sqlalchemy.sql import Select
+
+from pileus.kernel.api.fields import Field, Use
+from pileus.kernel.api.operation import Kind, Operation
+from pileus.kernel.api.versions import Version
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import NotFound
+
+if TYPE_CHECKING:
+    from pileus.kernel.api.call import Call
+
+Handler = Callable[..., Any]
+Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
+"""A clause with named bind parameters and their values, or None where all rows are visible."""
+FilterFunction = Callable[["Call", list[str]], ColumnElement[bool]]
+
+
+class Resource:
+    """Base of all declared resources; see the module's text. Classes are descriptions, never instantiated."""
+
+    member: ClassVar[str]
+    collection: ClassVar[str]
+    path: ClassVar[str]
+    table: ClassVar[Table]
+    id_param: ClassVar[str]
+    """The name of the path's last parameter."""
+    key: ClassVar[str] = "id"
+    """The column that the path's last segment names."""
+    kind: ClassVar[str]
+    """As in `NetworkNotFound`."""
+    parent: ClassVar[type[Resource] | None]
+    parent_column: ClassVar[str | None]
+    """The column that holds the parent's id."""
+    extras: ClassVar[str | None]
+    """The JSON column that keeps what clients send beyond the declared fields; None refuses it. Bodies have
+    them as `body.extra`."""
+    fields: ClassVar[dict[str, Field]]
+    operations: ClassVar[list[Operation]]
+    filters: ClassVar[Mapping[str, FilterFunction]] = {}
+    """Query parameters that are no plain comparison with a column."""
+    default_sort: ClassVar[tuple[tuple[str, str], ...]] = (("created_at", "desc"), ("id", "desc"))
+    """(column, asc or desc), most telling first; ends in something unique."""
+
+    def __init_subclass__(
+        cls,
+        *,
+        member: str,
+        collection: str,
+        table: Table,
+        path: str = "",
+        id_param: str = "id",
+        kind: str = "",
+        parent: type[Resource] | None = None,
+        parent_column: str | None = None,
+        extras: str | None = None,
+    ) -> None:
+        cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
+        cls.path = path or f"/{collection}"
+        cls.id_param = id_param
+        cls.kind = kind or cls.__name__
+        cls.parent, cls.parent_column = parent, parent_column
+        cls.operations = []
+        cls._statements = {}
+        # Names are looked up in the module alone: a field called `list` must not hide the type.
+        hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
+        cls.fields = {}
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, Field):
+                value.name = name
+                value.wire = value.wire or name
+                value.type = hints[name]
+                value.column = name if value.column == "" else value.column
+                if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
+                    raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
+                cls.fields[name] = value
+
+    _statements: ClassVar[dict[ColumnElement[bool] | None, Select[Any]]]
+    """By visibility clause; clauses are module constants, so there are few."""
+
+    # What a service may override
+
+    @classmethod
+    def visible(cls, call: Call) -> Visibility:
+        """Which rows exist for the caller: those of its project, or all for an administrator."""
+        column = cls.table.c.get("project_id")
+        if column is None or call.context.is_admin:
+            return None
+        return _own_project(cls.table), {"visible_project_id": call.context.project_id}
+
+    @classmethod
+    def listed(cls, call: Call) -> Visibility:
+        """Which rows a list shows where that is narrower than what is visible."""
+        return cls.visible(call)
+
+    @classmethod
+    def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool] | None:
+        """A clause for a query parameter that is no declared filter; None where it is nothing."""
+        return None
+
+    @classmethod
+    def target(cls, row: Row[Any]) -> Mapping[str, Any]:
+        """What policy rules see of a row."""
+        return row._asdict()
+
+    @classmethod
+    def not_found(cls, key: str) -> NotFound:
+        return NotFound(f"{cls.kind} {key} could not be found.", kind=f"{cls.kind}NotFound")
+
+    @classmethod
+    def load(cls, call: Call, tx: Tx, key: str) -> Row[Any]:
+        """The row that the path names, if it exists for the caller; 404 otherwise."""
+        if "\0" in key:  # PostgreSQL has no such text
+            raise cls.not_found(key)
+        visible = cls.visible(call)
+        params: dict[str, Any] = {"key": key}
+        clause = None
+        if visible is not None:
+            clause, more = visible
+            params.update(more)
+        statement = cls._statements.get(clause)
+        if statement is None:
+            statement = cls.select().where(cls.table.c[cls.key] == bindparam("key"))
+            if clause is not None:
+                statement = statement.where(clause)
+            if cls.parent_column is not None:
+                statement = statement.where(cls.table.c[cls.parent_column] == bindparam("parent_key"))
+            cls._statements[clause] = statement
+        if cls.parent_column is not None:
+            params["parent_key"] = call.parent.id if call.parent is not None else None
+        row = tx.row(statement, **params)
+        if row is None:
+            raise cls.not_found(key)
+        return row
+
+    @classmethod
+    def select(cls) -> Select[Any]:
+        """All that rendering needs; by default the table's own columns."""
+        return select(cls.table)
+
+    # How it looks
+
+    @classmethod
+    def view(cls, call: Call, name: str = "full") -> Callable[[Row[Any]], dict[str, Any]]:
+        """A function that shows a row to this caller. Made once a request, then quick for each row."""
+        time = call.runtime.service.dialect.time
+        plain: list[tuple[str, str]] = []
+        computed: list[tuple[str, Callable[[Any, Any], Any]]] = []
+        moments: list[tuple[str, str]] = []
+        for each in cls.shown(call, name):
+            if each.render is not None:
+                computed.append((each.wire, each.render))
+            elif is_time(each.type):
+                moments.append((each.wire, each.column or each.name))
+            else:
+                plain.append((each.wire, each.column or each.name))
+
+        extras = cls.extras if name == "full" else None
+
+        def show(row: Row[Any]) -> dict[str, Any]:
+            shown = dict(getattr(row, extras)) if extras is not None else {}
+            for wire, column in plain:
+                shown[wire] = getattr(row, column)
+            for wire, column in moments:
+                moment = getattr(row, column)
+                shown[wire] = None if moment is None else time(moment)
+            for wire, render in computed:
+                shown[wire] = render(call, row)
+            return shown
+
+        return show
+
+    @classmethod
+    def shown(cls, call: Call, view: str) -> Iterable[Field]:
+        """The fields that this caller sees."""
+        for each in cls.fields.values():
+            if (
+                Use.hidden not in each.use
+                and each.alive(call.version)
+                and (view != "brief" or Use.brief in each.use)
+                and (each.policy is None or call.allows(each.policy))
+            ):
+                yield each
+
+    # What can be done with it
+
+    @classmethod
+    def _add(cls, kind: Kind, method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            cls.operations.append(
+                Operation(
+                    kind=kind, method=method, path=path, handler=handler, resource=cls, writes=kind.writes, **options
+                )
+            )
+            return handler
+
+        return declare
+
+    @classmethod
+    def _member_path(cls, suffix: str = "") -> str:
+        return f"{cls.path}/{{{cls.id_param}}}{suffix}"
+
+    @classmethod
+    def create(
+        cls, *, policy: str, status: int = 201, quota: Mapping[str, int | Callable[[Any], int]] | None = None, **more: Any
+    ) -> Callable[[Handler], Handler]:
+        """`POST` on the collection."""
+        return cls._add(Kind.CREATE, "POST", cls.path, policy=policy, status=status, quota=quota, **more)
+
+    @classmethod
+    def update(
+        cls, *, policy: str, status: int = 200, method: str = "PUT", **more: Any
+    ) -> Callable[[Handler], Handler]:
+        """`PUT` (or `PATCH`) on the member."""
+        return cls._add(Kind.UPDATE, method, cls._member_path(), policy=policy, status=status, **more)
+
+    @classmethod
+    def delete(cls, *, policy: str, status: int = 204, **more: Any) -> Callable[[Handler], Handler]:
+        """`DELETE` on the member."""
+        return cls._add(Kind.DELETE, "DELETE", cls._member_path(), policy=policy, status=status, **more)
+
+    @classmethod
+    def action(
+        cls, name: str, *, policy: str, body: Any = None, status: int = 202, suffix: str = "/action", **more: Any
+    ) -> Callable[[Handler], Handler]:
+        """`POST` on the member's `/action` with a body of one name. `body` is that name's type; None means null."""
+        return cls._add(
+            Kind.ACTION, "POST", cls._member_path(suffix), policy=policy, status=status, body=body, action=name, **more
+        )
+
+    @classmethod
+    def member_route(
+        cls, method: str, suffix: str, *, policy: str, status: int = 200, body: Any = None, **more: Any
+    ) -> Callable[[Handler], Handler]:
+        """Anything else below the member: `(call, tx, row)`, and the body where it has a type."""
+        kind = {"GET": Kind.SHOW, "DELETE": Kind.DELETE}.get(method, Kind.UPDATE)
+        return cls._add(kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more)
+
+    @classmethod
+    def show(cls, *, policy: str, **more: Any) -> Callable[[Handler], Handler]:
+        """`GET` on the member; called for its effect, it shows the row as declared."""
+        return cls._add_default(_show_row, Kind.SHOW, cls._member_path(), policy, more)
+
+    @classmethod
+    def list(cls, *, policy: str, suffix: str = "", view: str = "full", **more: Any) -> Callable[[Handler], Handler]:
+        """`GET` on the collection; called for its effect, it lists rows as declared."""
+        return cls._add_default(_list_rows, Kind.LIST, cls.path + suffix, policy, {"view": view, **more})
+
+    @classmethod
+    def _add_default(
+        cls, default: Handler, kind: Kind, path: str, policy: str, options: dict[str, Any]
+    ) -> Callable[[Handler], Handler]:
+        cls._add(kind, "GET", path, policy=policy, status=200, **options)(default)
+
+        def declare(handler: Handler) -> Handler:
+            cls.operations.pop()
+            return cls._add(kind, "GET", path, policy=policy, status=200, **options)(handler)
+
+        return declare
+
+
+def _show_row(call: Call, tx: Tx, row: Row[Any]) -> Row[Any]:
+    """Shows one."""
+    return row
+
+
+def _list_rows(call: Call, tx: Tx) -> Any:
+    """Lists those that the caller may see, filtered, sorted and by pages."""
+    from pileus.kernel.api.listing import listing
+
+    assert call.operation.resource is not None
+    return listing(call, tx, call.operation.resource, call.operation.view)
+
+
+_own_project_clauses: dict[str, ColumnElement[bool]] = {}
+
+
+def _own_project(table: Table) -> ColumnElement[bool]:
+    clause = _own_project_clauses.get(table.name)
+    if clause is None:
+        clause = _own_project_clauses[table.name] = table.c.project_id == bindparam("visible_project_id")
+    return clause
+
+
+def is_time(annotation: Any) -> bool:
+    """Whether a field's annotation is a time, maybe optional."""
+    return annotation is datetime or datetime in get_args(annotation)
+
+
+def alive_operations(operations: Iterable[Operation], version: Version | None) -> Iterable[Operation]:
+    return (operation for operation in operations if operation.alive(version))
