@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from pileus.app import drivers
 from pileus.app.settings import Settings
 from pileus.drivers.image.file import FileStore
 from pileus.kernel.api import common
@@ -25,8 +26,11 @@ from pileus.services.image import service as image
 from pileus.services.image.driver import Store as ImageStore
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import ImageProgram
+from pileus.services.network import service as network
+from pileus.services.network import work as network_work
+from pileus.services.network.state import State as NetworkState
 
-SERVICES: tuple[Service, ...] = (common.service, identity, image)
+SERVICES: tuple[Service, ...] = (common.service, identity, image, network)
 
 
 class Bindings:
@@ -42,9 +46,11 @@ class Bindings:
         clock: Clock,
         work: Work,
         revision: Revision,
+        node: str,
         overrides: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.settings, self.state, self.db, self.clock, self.work = settings, state, db, clock, work
+        self.node = node
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         self.identity = IdentityState(db, keys, clock, revision, settings.identity)
@@ -70,6 +76,10 @@ class Bindings:
         self._files: ImageStore = FileStore(self.state / "images")
         await self._files.start()
         self._by_type["image"].state = ImageState(self._files, self.settings.image)
+        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=None)
+        capabilities = await engine.start()
+        undo.push_async_callback(engine.close)
+        self._by_type["network"].state = NetworkState(engine=engine, capabilities=capabilities, host=self.node)
 
     def runtimes(self) -> Sequence[Runtime]:
         return list(self._by_type.values())
@@ -78,7 +88,8 @@ class Bindings:
         """Binds needs to the application that now serves all."""
 
     def programs(self) -> list[Program]:
-        return [ImageProgram(self.db, self._files)]
+        return [ImageProgram(self.db, self._files), *network_work.programs(self._by_type["network"])]
 
-    async def first_rows(self) -> None:
-        """What a new cloud has from the start: flavors, an external network."""
+    async def attach(self) -> None:
+        """Once the engine of strands runs: drivers are heard, and a new cloud gets its first rows."""
+        await network_work.attach(self._by_type["network"])

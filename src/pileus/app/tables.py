@@ -5,5 +5,6 @@ from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.identity import model as identity
 from pileus.services.image import model as image
+from pileus.services.network import model as network
 
-TABLES_OF = (idempotency, quota, events, work, identity, image)
+TABLES_OF = (idempotency, quota, events, work, identity, image, network)

@@ -82,6 +82,8 @@ class Dialect:
     marker_status: int = 400
     over_quota_status: int = 403
     unknown_fields: Callable[[list[str]], str] = unknown_field_text
+    read_only_field: Callable[[str, str], str] | None = None
+    """`(name, method)` in words, for an attribute that is there but not for this method; None: as an unknown one."""
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     challenge: Mapping[str, str] = field(default_factory=dict)
     """Headers of every 401."""

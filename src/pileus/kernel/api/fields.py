@@ -105,3 +105,12 @@ def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False)
         members.append(("extra", dict[str, Any], msgspec.field(default_factory=dict)))
         rename["extra"] = EXTRAS
     return msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=not extras, rename=rename)
+
+
+def named_project(body: Any) -> str | None:
+    """The project that a body names: `project_id`, or `tenant_id` as it was called before."""
+    for name in ("project_id", "tenant_id"):
+        named = getattr(body, name, UNSET)
+        if named not in (UNSET, None):
+            return str(named)
+    return None

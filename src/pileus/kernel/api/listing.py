@@ -49,6 +49,8 @@ class Query:
     clauses: list[tuple[str, str, str]] = field(default_factory=list)
     """(column, operator, bind name)."""
     params: dict[str, Any] = field(default_factory=dict)
+    kept: list[ColumnElement[bool]] = field(default_factory=list)
+    """Clauses that are the same object in every call."""
     extra: list[ColumnElement[bool]] = field(default_factory=list)
     """Clauses that can't be kept; a list with any builds its statement anew."""
 
@@ -61,13 +63,9 @@ def listing(
 ) -> dict[str, Any]:
     """The collection's body for this call. `where` narrows it further."""
     page = page_of(call, tx, resource, where)
+    resource.gather(call, tx, page.rows)
     show = resource.view(call, view)
-    items = [show(row) for row in page.rows]
-    wanted = call.query.get("fields")
-    if wanted and call.runtime.service.dialect.bulk:
-        keep = {name for value in wanted for name in value.split(",")}
-        items = [{name: value for name, value in item.items() if name in keep} for item in items]
-    return {resource.collection: items, **call.runtime.service.dialect.links(call, page)}
+    return {resource.collection: [show(row) for row in page.rows], **call.runtime.service.dialect.links(call, page)}
 
 
 def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[ColumnElement[bool]] = ()) -> Page:
@@ -93,7 +91,7 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
     query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1
-    shape = (resource, clause, tuple(query.clauses), sort, bool(marker))
+    shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
         statement = _statement(resource, clause, query, sort, bool(marker))
@@ -116,7 +114,7 @@ def _statement(
         statement = statement.where(columns[resource.parent_column] == bindparam("parent_key"))
     for column, operator, bind in query.clauses:
         statement = statement.where(compare(columns[column], operator, bind))
-    for extra in query.extra:
+    for extra in (*query.kept, *query.extra):
         statement = statement.where(extra)
     keys = [(_sortable(resource, column), way, f"marker_{n}") for n, (column, way) in enumerate(sort)]
     if after_marker:
@@ -162,7 +160,12 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
         if name in CONTROL:
             continue
         if name in resource.filters:
-            query.extra.append(resource.filters[name](call, values))
+            made = resource.filters[name](call, values)
+            if isinstance(made, tuple):
+                query.kept.append(made[0])
+                query.params.update(made[1])
+            else:
+                query.extra.append(made)
             continue
         base, _, suffix = name.partition("__")
         found = by_name.get(name) or by_name.get(base)

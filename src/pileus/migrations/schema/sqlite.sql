@@ -17,11 +17,11 @@ CREATE TABLE events (
 	payload TEXT
 );
 
-CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
-
 CREATE INDEX ix_events_at ON events (at);
 
 CREATE INDEX ix_events_project_id_tx_id_seq ON events (project_id, tx_id, seq);
+
+CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
 
 CREATE TABLE strands (
 	id VARCHAR(64) NOT NULL,
@@ -128,9 +128,70 @@ CREATE TABLE image_images (
 	CONSTRAINT pk_image_images PRIMARY KEY (id)
 );
 
+CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+
 CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
 
-CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+CREATE TABLE network_networks (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	realized BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	external BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	port_security_enabled BOOLEAN NOT NULL,
+	mtu INTEGER NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	network_type VARCHAR(32) NOT NULL,
+	physical_network VARCHAR(64),
+	segmentation_id INTEGER,
+	availability_zone_hints TEXT NOT NULL,
+	CONSTRAINT pk_network_networks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
+
+CREATE TABLE network_security_groups (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	stateful BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	realized BOOLEAN NOT NULL,
+	default_of VARCHAR(64),
+	CONSTRAINT pk_network_security_groups PRIMARY KEY (id),
+	CONSTRAINT uq_network_security_groups_default_of UNIQUE (default_of)
+);
+
+CREATE INDEX ix_network_security_groups_project_id ON network_security_groups (project_id);
+
+CREATE TABLE network_agents (
+	id VARCHAR(36) NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	agent_type VARCHAR(64) NOT NULL,
+	binary VARCHAR(64) NOT NULL,
+	availability_zone VARCHAR(64) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	configurations TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	started_at BIGINT NOT NULL,
+	heartbeat_at BIGINT NOT NULL,
+	CONSTRAINT pk_network_agents PRIMARY KEY (id)
+);
 
 CREATE TABLE idempotent_answers (
 	"key" VARCHAR(255) NOT NULL,
@@ -237,6 +298,87 @@ CREATE TABLE image_members (
 
 CREATE INDEX ix_image_members_member_id ON image_members (member_id);
 
+CREATE TABLE network_subnets (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	network_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	cidr VARCHAR(64) NOT NULL,
+	gateway_ip VARCHAR(64),
+	enable_dhcp BOOLEAN NOT NULL,
+	ipv6_address_mode VARCHAR(16),
+	ipv6_ra_mode VARCHAR(16),
+	allocation_pools TEXT NOT NULL,
+	dns_nameservers TEXT NOT NULL,
+	host_routes TEXT NOT NULL,
+	service_types TEXT NOT NULL,
+	dns_publish_fixed_ip BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+);
+
+CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
+
+CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE TABLE network_routers (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	gateway_network_id VARCHAR(36),
+	enable_snat BOOLEAN NOT NULL,
+	routes TEXT NOT NULL,
+	availability_zone_hints TEXT NOT NULL,
+	CONSTRAINT pk_network_routers PRIMARY KEY (id),
+	CONSTRAINT fk_network_routers_gateway_network_id FOREIGN KEY(gateway_network_id) REFERENCES network_networks (id)
+);
+
+CREATE INDEX ix_network_routers_project_id ON network_routers (project_id);
+
+CREATE INDEX ix_network_routers_gateway_network_id ON network_routers (gateway_network_id);
+
+CREATE TABLE network_security_group_rules (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	security_group_id VARCHAR(36) NOT NULL,
+	direction VARCHAR(8) NOT NULL,
+	ethertype VARCHAR(8) NOT NULL,
+	protocol VARCHAR(40),
+	port_range_min INTEGER,
+	port_range_max INTEGER,
+	remote_ip_prefix VARCHAR(64),
+	remote_group_id VARCHAR(36),
+	identity TEXT NOT NULL,
+	CONSTRAINT pk_network_security_group_rules PRIMARY KEY (id),
+	CONSTRAINT fk_network_security_group_rules_security_group_id FOREIGN KEY(security_group_id) REFERENCES network_security_groups (id),
+	CONSTRAINT fk_network_security_group_rules_remote_group_id FOREIGN KEY(remote_group_id) REFERENCES network_security_groups (id)
+);
+
+CREATE INDEX ix_network_security_group_rules_project_id ON network_security_group_rules (project_id);
+
+CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
+
+CREATE INDEX ix_network_security_group_rules_remote_group_id ON network_security_group_rules (remote_group_id);
+
+CREATE INDEX ix_network_security_group_rules_security_group_id ON network_security_group_rules (security_group_id);
+
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,
 	user_id VARCHAR(64) NOT NULL,
@@ -246,6 +388,108 @@ CREATE TABLE identity_memberships (
 );
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE network_ports (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	network_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	realized BOOLEAN NOT NULL,
+	mac_address VARCHAR(17) NOT NULL,
+	device_id VARCHAR(255) NOT NULL,
+	device_owner VARCHAR(255) NOT NULL,
+	router_id VARCHAR(36),
+	fixed_ips TEXT NOT NULL,
+	security_group_ids TEXT NOT NULL,
+	allowed_address_pairs TEXT NOT NULL,
+	extra_dhcp_opts TEXT NOT NULL,
+	port_security_enabled BOOLEAN NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	vnic_type VARCHAR(32) NOT NULL,
+	vif_type VARCHAR(32) NOT NULL,
+	vif_details TEXT NOT NULL,
+	profile TEXT NOT NULL,
+	dns_name VARCHAR(255) NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_network_ports PRIMARY KEY (id),
+	CONSTRAINT fk_network_ports_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_ports_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
+);
+
+CREATE INDEX ix_network_ports_mac_address ON network_ports (mac_address);
+
+CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
+
+CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+
+CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
+
+CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
+
+CREATE TABLE network_addresses (
+	subnet_id VARCHAR(36) NOT NULL,
+	ip_address VARCHAR(64) NOT NULL,
+	port_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_network_addresses PRIMARY KEY (subnet_id, ip_address),
+	CONSTRAINT fk_network_addresses_subnet_id FOREIGN KEY(subnet_id) REFERENCES network_subnets (id),
+	CONSTRAINT fk_network_addresses_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id)
+);
+
+CREATE INDEX ix_network_addresses_port_id ON network_addresses (port_id);
+
+CREATE INDEX ix_network_addresses_ip_address ON network_addresses (ip_address);
+
+CREATE TABLE network_port_security_groups (
+	port_id VARCHAR(36) NOT NULL,
+	security_group_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_network_port_security_groups PRIMARY KEY (port_id, security_group_id),
+	CONSTRAINT fk_network_port_security_groups_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_port_security_groups_security_group_id FOREIGN KEY(security_group_id) REFERENCES network_security_groups (id)
+);
+
+CREATE INDEX ix_network_port_security_groups_security_group_id ON network_port_security_groups (security_group_id);
+
+CREATE TABLE network_floating_ips (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	floating_network_id VARCHAR(36) NOT NULL,
+	floating_ip_address VARCHAR(64) NOT NULL,
+	floating_port_id VARCHAR(36) NOT NULL,
+	port_id VARCHAR(36),
+	fixed_ip_address VARCHAR(64),
+	router_id VARCHAR(36),
+	status VARCHAR(16) NOT NULL,
+	dns_name VARCHAR(255) NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_network_floating_ips PRIMARY KEY (id),
+	CONSTRAINT fk_network_floating_ips_floating_network_id FOREIGN KEY(floating_network_id) REFERENCES network_networks (id),
+	CONSTRAINT uq_network_floating_ips_floating_port_id UNIQUE (floating_port_id),
+	CONSTRAINT fk_network_floating_ips_floating_port_id FOREIGN KEY(floating_port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_floating_ips_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_floating_ips_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
+);
+
+CREATE INDEX ix_network_floating_ips_floating_network_id ON network_floating_ips (floating_network_id);
+
+CREATE INDEX ix_network_floating_ips_router_id ON network_floating_ips (router_id);
+
+CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
+
+CREATE INDEX ix_network_floating_ips_project_id ON network_floating_ips (project_id);
+
+CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);
 
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL PRIMARY KEY
