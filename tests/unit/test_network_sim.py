@@ -8,7 +8,7 @@ import pytest
 
 from pileus.drivers.network.sim import Faults, SeededFaults, SimEngine, World
 from pileus.services.network.driver import NetworkError
-from pileus.testing.contract.network.rig import new_network
+from pileus.testing.network import new_network
 
 
 def outcomes(seed: int) -> list[bool]:

@@ -15,7 +15,7 @@ from pileus.drivers.network.ovn.switch import metadata_port_id, network_rows, po
 from pileus.drivers.network.ovn.wanted import Wanted, difference
 from pileus.drivers.ovsdb import Uuid, canonical
 from pileus.services.network.driver import FloatingIp, NetworkError
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_gateway,
     new_id,
     new_network,

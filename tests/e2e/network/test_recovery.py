@@ -14,7 +14,7 @@ import pytest
 
 from pileus.drivers.network.ovn.daemons import Stack
 from pileus.services.network.driver import FloatingIp, NetworkError
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_gateway,
     new_id,
     new_network,

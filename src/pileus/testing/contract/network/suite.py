@@ -18,8 +18,8 @@ from pileus.services.network.driver import (
     Port,
     StaleEpoch,
 )
-from pileus.testing.contract.network.rig import (
-    Rig,
+from pileus.testing.contract.network.rig import Rig
+from pileus.testing.network import (
     new_gateway,
     new_id,
     new_network,
