@@ -15,7 +15,7 @@ from pathlib import Path
 from pileus.drivers import netns, vif
 from pileus.services.compute.driver import Nic, Vif
 from pileus.services.network.driver import Network, NetworkEngine, Port, Router, SecurityGroup
-from pileus.testing.contract.network.rig import until
+from pileus.testing.network import until
 
 HOST = "host-1"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_mac,
     new_network,
     new_port,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pileus.services.network.driver import FloatingIp
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_gateway,
     new_id,
     new_network,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pileus.drivers import netns
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_network,
     new_port,
     new_rule,
