@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from pileus.drivers.hypervisor.host import boot_id, write_whole
 from pileus.lib.qemu_argv import BINARY
 
 PROBE_SECONDS = 2.0
@@ -73,17 +74,16 @@ def remembered_probe(memory: Path) -> tuple[bool, str]:
         verdict = None
     if verdict is None or verdict.about != about:
         verdict = Verdict(*probe_kvm(), about)
-        part = memory.with_name(f"{memory.name}.part")
-        part.write_bytes(msgspec.json.encode(verdict))
-        part.rename(memory)
+        write_whole(memory, msgspec.json.encode(verdict))
     return verdict.works, verdict.reason
 
 
 def _about() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     binary = shutil.which(BINARY)
     changed_ns = os.stat(binary).st_mtime_ns if binary else 0
-    return f"boot {boot}, {os.path.exists(_DEVICE)=}, {os.access(_DEVICE, os.W_OK)=}, {binary} {changed_ns}"
+    return (
+        f"boot {boot_id()}, {os.path.exists(_DEVICE)=}, {os.access(_DEVICE, os.W_OK)=}, {binary} {changed_ns}"
+    )
 
 
 def _boot_sector() -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+from pileus.drivers.hypervisor.host import memory_mib, version_number
 from pileus.drivers.hypervisor.runc import mounts, namespaces, rootfs
 from pileus.lib import id_ranges
 from pileus.services.compute.driver import Capabilities, HypervisorError
@@ -62,22 +62,13 @@ def _try_mounts(run_dir: Path) -> None:
 
 
 def capabilities(state_dir: Path) -> Capabilities:
+    words = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True).stdout
     return Capabilities(
         hypervisor_type="runc",
-        hypervisor_version=_version(),
+        hypervisor_version=version_number(words),
         vcpus=os.cpu_count() or 1,
-        memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        memory_mib=memory_mib(),
         disk_gib=shutil.disk_usage(state_dir).total >> 30,
         disk_formats=(rootfs.DISK_FORMAT,),
         cpu_info={"arch": platform.machine()},
     )
-
-
-def _version() -> int:
-    """As `hypervisor_version` of upstream's API: 1.1.5 is 1001005."""
-    output = subprocess.run(["runc", "--version"], check=True, capture_output=True, text=True).stdout
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", output)
-    if found is None:
-        raise HypervisorError(f"runc does not tell its version: {output!r}.")
-    major, minor, patch = (int(number) for number in found.groups())
-    return major * 1_000_000 + minor * 1_000 + patch
