@@ -77,7 +77,8 @@ class RuncHypervisor:
         self._runtime.run_dir.chmod(0o711)
         self._runtime.bundles.chmod(0o711)
         await asyncio.gather(
-            _uninterrupted(lambda: readiness.check(self._runtime.bundles)), asyncio.to_thread(_import_early)
+            _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images")),
+            asyncio.to_thread(_import_early),
         )
         self._images.open()
         records = self._records.all()
