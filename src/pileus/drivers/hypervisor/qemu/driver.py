@@ -82,6 +82,9 @@ class QemuHypervisor:
         for guest in self._guests.values():
             await guest.close()
 
+    async def halt(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(guest.halt(grace_seconds) for guest in self._guests.values()))
+
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         await self._images.ensure(image, open_image)
 

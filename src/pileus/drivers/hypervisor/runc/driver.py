@@ -77,7 +77,8 @@ class RuncHypervisor:
         self._runtime.run_dir.chmod(0o711)
         self._runtime.bundles.chmod(0o711)
         await asyncio.gather(
-            _uninterrupted(lambda: readiness.check(self._runtime.bundles)), asyncio.to_thread(_import_early)
+            _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images")),
+            asyncio.to_thread(_import_early),
         )
         self._images.open()
         records = self._records.all()
@@ -91,6 +92,18 @@ class RuncHypervisor:
         for task in followers:
             task.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
+
+    async def halt(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(self._power_off(record, grace_seconds) for record in self._records.all()))
+
+    async def _power_off(self, record: Record, grace_seconds: float) -> None:
+        container = self._container(record.guest.id)
+        if container.is_running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_seconds):
+                    container.signal(record.power_off)
+                    await container.ended()
+        await self._halt(record)
 
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         await self._images.ensure(image, open_image)

@@ -24,8 +24,9 @@ PROGRAMS = {
 """What is run, and the Debian package that has it."""
 
 
-def check(run_dir: Path) -> None:
-    """Find out by doing whether containers can run. Raises `HypervisorError`: the cause and the way out."""
+def check(run_dir: Path, images: Path) -> None:
+    """Find out by doing whether containers can run: from bundles in `run_dir`, with root filesystems of
+    `images`. Raises `HypervisorError` with the cause and the way out."""
     if os.geteuid() != 0:
         raise HypervisorError("Containers need root: start Pileus as root.")
     missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
@@ -37,28 +38,31 @@ def check(run_dir: Path) -> None:
                 f"Guests' users cannot pass through {directory}, which leads to the containers' directory "
                 f"{run_dir}: chmod o+x {directory}, or choose a directory under /run."
             )
-    _try_mounts(run_dir)
+    with (
+        tempfile.TemporaryDirectory(dir=run_dir, prefix="probe-") as place,
+        # Ending as what an image cache sweeps out, should this process be killed here.
+        tempfile.TemporaryDirectory(dir=images, prefix="probe-", suffix=".part") as image,
+    ):
+        _try_mounts(Path(place), Path(image))
 
 
-def _try_mounts(run_dir: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=run_dir, prefix="probe-") as name:
-        place = Path(name)
-        for part in ("image", "lower", "upper", "work", "root"):
-            (place / part).mkdir()
-        try:
-            namespaces.make(place, id_ranges.FIRST, id_ranges.LENGTH)
-            mounts.bind_with_ids(place / "image", place / "lower", place / namespaces.USER)
-            mounts.overlay(place / "lower", place / "upper", place / "work", place / "root")
-        except OSError as error:
-            raise HypervisorError(
-                f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user "
-                "namespaces, and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file "
-                "system that can shift them, such as ext4, xfs or btrfs."
-            ) from error
-        finally:
-            for part in ("root", "lower"):
-                mounts.unmount(place / part)
-            namespaces.release(place)
+def _try_mounts(place: Path, image: Path) -> None:
+    for part in ("lower", "upper", "work", "root"):
+        (place / part).mkdir()
+    try:
+        namespaces.make(place, id_ranges.FIRST, id_ranges.LENGTH)
+        mounts.bind_with_ids(image, place / "lower", place / namespaces.USER)
+        mounts.overlay(place / "lower", place / "upper", place / "work", place / "root")
+    except OSError as error:
+        raise HypervisorError(
+            f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user "
+            "namespaces, and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file system "
+            f"under {image.parent} that can shift them, such as ext4, xfs or btrfs."
+        ) from error
+    finally:
+        for part in ("root", "lower"):
+            mounts.unmount(place / part)
+        namespaces.release(place)
 
 
 def capabilities(state_dir: Path) -> Capabilities:
