@@ -42,12 +42,12 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vif(msgspec.Struct, frozen=True, kw_only=True):
-    """How a port is plugged on this host, as the network's driver says (`binding:vif_type`, `vif_details`)."""
+    """How a port is plugged on this host, as the network's driver says (`binding:vif_type`, `…_details`)."""
 
     type: str
     """`ovs` (a tap or veth end becomes a port of an Open vSwitch bridge), or `sim` (nothing to plug)."""
     details: dict[str, Any] = {}
-    """For `ovs`: `netns` (where the bridge lives, "" for the host's), `bridge`, `ovsdb` (path of its socket)."""
+    """For `ovs`: `netns` (where the bridge lives, "" for the host's), `bridge`, `ovsdb` (its socket)."""
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,8 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     image: Image
     kernel: Image | None = None
     ramdisk: Image | None = None
+    command_line: str = "root=/dev/vda1 console=tty0 console=ttyS0"
+    """For `kernel` alone: what it is started with (`os_command_line`)."""
     firmware: Firmware = Firmware.BIOS
     nics: tuple[Nic, ...] = ()
     config_drive: dict[str, bytes] | None = None
@@ -135,10 +137,12 @@ class Hypervisor(Protocol):
         guest is never restarted. `Power.STOPPED` pulls the plug."""
 
     async def shut_down(self, guest_id: str, epoch: int) -> None:
-        """Ask the guest's system to power off; returns at once, `observe` or `watch` tells when it has."""
+        """Ask the guest's system to power off; returns at once, `observe` or `watch` tells when it has.
+        One that does not run has nothing to do; raises GuestNotFound."""
 
     async def reset(self, guest_id: str, epoch: int) -> None:
-        """Hard reset: the guest starts again at once, its disks and NICs stay."""
+        """Hard reset: the guest starts again at once, its disks and NICs stay. One that does not run is
+        started; raises GuestNotFound."""
 
     async def destroy(self, guest_id: str, epoch: int) -> None:
         """Leave nothing of the guest: no process, disk, tap, directory. What is not there is no error."""
@@ -156,4 +160,4 @@ class Hypervisor(Protocol):
         """Drop an image from the cache once no guest needs it."""
 
     def watch(self, changed: Callable[[str], Awaitable[None]]) -> None:
-        """From now on, call `changed(guest_id)` when a guest's power changes by itself. A hint, not a truth."""
+        """From now on, call `changed(guest_id)` when a guest's power changes by itself. A hint, no truth."""
