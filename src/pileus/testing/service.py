@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_mock_engine
-
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
-from pileus.kernel.db import Database, metadata, open_database
+from pileus.kernel.db import open_database
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.caller import AsgiPeer, PeerReply
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Engine, Program, Work
+from pileus.testing.database import fresh_schema
 from pileus.testing.personas import persona
 
 MEMBER = persona("project", "member")
@@ -72,19 +71,6 @@ class ServiceUnderTest:
 
     async def delete(self, path: str, **more: Any) -> PeerReply:
         return await self.request("DELETE", path, **more)
-
-
-def fresh_schema(db: Database) -> None:
-    """All declared tables, in a database that has none."""
-    statements: list[str] = []
-
-    def collect(statement: Any, *_: Any, **__: Any) -> None:
-        statements.append(str(statement.compile(dialect=engine.dialect)))
-
-    address = "sqlite://" if db.dialect == "sqlite" else "postgresql+psycopg://"
-    engine = create_mock_engine(address, collect)
-    metadata.create_all(engine, checkfirst=False)
-    db.run_script(";\n".join(statements) + ";")
 
 
 @asynccontextmanager

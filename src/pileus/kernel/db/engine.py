@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pileus.kernel.clock import Clock
-from pileus.kernel.db.job import Job
+from pileus.kernel.db.job import Job, Unsettled
 from pileus.kernel.db.tx import Tx
 
 P = ParamSpec("P")
@@ -34,6 +34,7 @@ class Database:
 
     def __init__(self, backend: Backend, url: str) -> None:
         self._backend = backend
+        self._unsettled = Unsettled()
         self.url = url
 
     @property
@@ -41,17 +42,26 @@ class Database:
         """`sqlite` or `postgresql`."""
         return "sqlite" if self.url.startswith("sqlite") else "postgresql"
 
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is under way, or its answer on the way back; a simulated clock waits for it."""
+        return self._unsettled.count > 0
+
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn` in a write transaction; raises what `fn` raises, having kept nothing."""
-        job = Job(asyncio.get_running_loop(), fn, args, kwargs)
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         self._backend.submit_write(job)
-        return await _settled(job)
+        self._unsettled.count += 1
+        result: T = await job.future
+        return result
 
     async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn` on a snapshot of what has been committed."""
-        job = Job(asyncio.get_running_loop(), fn, args, kwargs)
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         self._backend.submit_read(job)
-        return await _settled(job)
+        self._unsettled.count += 1
+        result: T = await job.future
+        return result
 
     def run_script(self, script: str) -> None:
         """Blocking; before anything else runs."""
@@ -60,10 +70,6 @@ class Database:
     async def close(self) -> None:
         """Finishes what was asked for, then lets go; what comes later fails with DatabaseGone."""
         await asyncio.to_thread(self._backend.close)
-
-
-async def _settled(job: Job) -> Any:
-    return await job.future
 
 
 def open_database(url: str, clock: Clock) -> Database:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pileus.kernel.db.tx import Tx
 
 
+class Unsettled:
+    """How many jobs of a database are under way. Counted on the event loop alone."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Job:
     """Made on the event loop, run on a database thread, settled on the event loop."""
 
-    __slots__ = ("args", "error", "fn", "future", "hooks", "kwargs", "loop", "result")
+    __slots__ = ("args", "error", "fn", "future", "hooks", "kwargs", "loop", "result", "unsettled")
 
     def __init__(
         self,
@@ -20,11 +30,13 @@ class Job:
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        unsettled: Unsettled,
     ) -> None:
         self.loop = loop
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+        self.unsettled = unsettled
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
@@ -41,9 +53,13 @@ class Job:
 
     def settle(self) -> None:
         """On the loop: hand out the answer, then run what had to wait for the commit."""
+        self.unsettled.count -= 1
         if self.error is None:
             for hook in self.hooks:
-                hook()
+                try:
+                    hook()
+                except Exception as error:  # a hint gone wrong takes no answer away
+                    self.loop.call_exception_handler({"message": "after_commit failed", "exception": error})
         if self.future.done():  # the caller went away; what was committed stays
             return
         if self.error is not None:
@@ -58,7 +74,7 @@ def settle(jobs: Iterable[Job]) -> None:
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, mine in by_loop.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_settle_all, mine)
 
 

@@ -32,6 +32,7 @@ class PostgresqlBackend:
         )
         self._jobs: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
         self._closed = False
+        self._closing = threading.Lock()
         self._threads = [
             threading.Thread(name=f"db-{n}", target=self._work_forever, daemon=True) for n in range(THREADS)
         ]
@@ -45,9 +46,10 @@ class PostgresqlBackend:
         self._submit(job, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def _submit(self, job: Job, begin: str) -> None:
-        if self._closed:
-            raise DatabaseGone("the database is closed")
-        self._jobs.put((job, begin))
+        with self._closing:
+            if self._closed:
+                raise DatabaseGone("the database is closed")
+            self._jobs.put((job, begin))
 
     def run_script(self, script: str) -> None:
         with self._engine.connect() as conn:
@@ -56,9 +58,12 @@ class PostgresqlBackend:
             conn.exec_driver_sql("COMMIT")
 
     def close(self) -> None:
-        self._closed = True
-        for _ in self._threads:
-            self._jobs.put(None)
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            for _ in self._threads:
+                self._jobs.put(None)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()

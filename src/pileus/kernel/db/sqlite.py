@@ -32,6 +32,7 @@ class SqliteBackend:
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._closing = threading.Lock()
         with self._engine.connect() as conn:
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._threads = [self._thread("db-write", self._write_forever)]
@@ -49,9 +50,10 @@ class SqliteBackend:
         self._submit(self._reads, job)
 
     def _submit(self, jobs: queue.SimpleQueue[Job | None], job: Job) -> None:
-        if self._closed:
-            raise DatabaseGone("the database is closed")
-        jobs.put(job)
+        with self._closing:
+            if self._closed:
+                raise DatabaseGone("the database is closed")
+            jobs.put(job)
 
     def run_script(self, script: str) -> None:
         with self._engine.connect() as conn:
@@ -59,10 +61,13 @@ class SqliteBackend:
             raw.executescript("BEGIN IMMEDIATE;\n" + script + "\nCOMMIT;")
 
     def close(self) -> None:
-        self._closed = True
-        self._writes.put(_STOP)
-        for _ in range(READERS):
-            self._reads.put(_STOP)
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._writes.put(_STOP)
+            for _ in range(READERS):
+                self._reads.put(_STOP)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()
@@ -111,6 +116,8 @@ class SqliteBackend:
                     job.run(Tx(conn, self._clock.now()))
                     conn.exec_driver_sql("ROLLBACK")
                 except BaseException as error:
+                    with contextlib.suppress(Exception):
+                        conn.exec_driver_sql("ROLLBACK")
                     job.error = DatabaseGone(f"the database could not be read: {error}")
                 settle((job,))
 
