@@ -69,7 +69,7 @@ async def _body(call: Call, operation: Operation) -> Any:
         return _NO_BODY
     dialect = call.runtime.service.dialect
     if operation.kind is Kind.ACTION:
-        return None if operation.body is None else bodies.decode_as(operation.body, dialect, raw)
+        return None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
     return bodies.decode(operation, dialect, call.version, raw)
 
 

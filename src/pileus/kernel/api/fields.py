@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -80,6 +82,20 @@ def field(
     if render is not None and column == "":
         column = None
     return Field(use, default, required, wire, column, render, since, until, policy)
+
+
+def annotated_fields(owner: type) -> dict[str, Field]:
+    """The fields that a class declares in its body, each with its name, its name on the wire and its type."""
+    # Names are looked up in the module alone: a field called `list` must not hide the type.
+    hints = inspect.get_annotations(owner, globals=vars(sys.modules[owner.__module__]), locals={}, eval_str=True)
+    found = {}
+    for name, value in vars(owner).items():
+        if isinstance(value, Field):
+            value.name = name
+            value.wire = value.wire or name
+            value.type = hints[name]
+            found[name] = value
+    return found
 
 
 def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type[msgspec.Struct]:

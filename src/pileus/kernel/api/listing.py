@@ -160,12 +160,14 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
         if name in CONTROL:
             continue
         if name in resource.filters:
-            query.extra.append(resource.filters[name](call, values))
+            clause = resource.filters[name](call, values)
+            if clause is not None:
+                query.extra.append(clause)
             continue
         base, _, suffix = name.partition("__")
         found = by_name.get(name) or by_name.get(base)
         if found is None:
-            if dialect.reject_unknown_filters:
+            if resource.rejects_unknown_filters(call):
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue
         predicates = [(suffix, values[-1])] if suffix and name not in by_name else dialect.predicates(values)
@@ -238,7 +240,7 @@ def _sort(call: Call, resource: type[Resource]) -> SortKeys:
         pairs = [(resource.default_sort[0][0], ways[-1])]
     if not pairs:
         return resource.default_sort
-    known = {f.wire: f.column or f.name for f in resource.fields.values() if Use.sort in f.use}
+    known = resource.sort_columns()
     sort: list[tuple[str, str]] = []
     for key, way in pairs:
         if key not in known:

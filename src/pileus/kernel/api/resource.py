@@ -16,8 +16,6 @@ Routes, validation, projection to old versions, filters, sorting, paging and Ope
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
 
-from pileus.kernel.api.fields import Field, Use
+from pileus.kernel.api.fields import Field, Use, annotated_fields
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.versions import Version
 from pileus.kernel.db import Tx
@@ -37,7 +35,8 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
-FilterFunction = Callable[["Call", list[str]], ColumnElement[bool]]
+FilterFunction = Callable[["Call", list[str]], ColumnElement[bool] | None]
+"""What a query parameter with these values asks of the rows; None where it asks nothing."""
 
 
 class Resource:
@@ -82,18 +81,11 @@ class Resource:
         cls.parent, cls.parent_column = parent, parent_column
         cls.operations = []
         cls._statements = {}
-        # Names are looked up in the module alone: a field called `list` must not hide the type.
-        hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
-        cls.fields = {}
-        for name, value in list(vars(cls).items()):
-            if isinstance(value, Field):
-                value.name = name
-                value.wire = value.wire or name
-                value.type = hints[name]
-                value.column = name if value.column == "" else value.column
-                if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
-                    raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
-                cls.fields[name] = value
+        cls.fields = annotated_fields(cls)
+        for name, value in cls.fields.items():
+            value.column = name if value.column == "" else value.column
+            if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
+                raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
 
     _statements: ClassVar[dict[ColumnElement[bool] | None, Select[Any]]]
     """By visibility clause; clauses are module constants, so there are few."""
@@ -112,6 +104,16 @@ class Resource:
     def listed(cls, call: Call) -> Visibility:
         """Which rows a list shows where that is narrower than what is visible."""
         return cls.visible(call)
+
+    @classmethod
+    def sort_columns(cls) -> Mapping[str, str]:
+        """The columns by which lists can be sorted, by the name that clients use."""
+        return {each.wire: each.column or each.name for each in cls.fields.values() if Use.sort in each.use}
+
+    @classmethod
+    def rejects_unknown_filters(cls, call: Call) -> bool:
+        """Whether a query parameter that is no filter is an error, or ignored."""
+        return call.runtime.service.dialect.reject_unknown_filters
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
