@@ -102,3 +102,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         context = msgspec.structs.replace(self, request_id=request_id)
         context.__dict__.update(creds=self.creds, scope=self.scope)
         return context
+
+
+def service_user(name: str) -> Context:
+    """Whom a service acts as when it calls another on its own account."""
+    return Context(
+        user_id=name,
+        user_name=name,
+        user_domain_id="default",
+        project_id="service",
+        project_name="service",
+        project_domain_id="default",
+        roles=frozenset({"admin", "manager", "member", "reader", "service"}),
+    )

@@ -106,10 +106,11 @@ def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
 
 async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     row = None
-    if operation.resource is not None:
+    resource = operation.resource
+    if resource is not None and (operation.kind.has_row or resource.parent is not None or operation.quota):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy)
+        call.enforce(operation.policy, _target(call, resource, None, body))
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)

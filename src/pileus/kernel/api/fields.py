@@ -48,7 +48,7 @@ class Field:
     column: str | None = ""
     """The table's column; "" means the attribute's own name, None that there is none."""
     render: Callable[[Any, Any], Any] | None = None
-    """`(call, row) -> value` where the value is not simply the column's."""
+    """`(call, row) -> value` where the value is not simply the column's; UNSET leaves the name out."""
     since: Version | None = None
     until: Version | None = None
     """The last version that has it."""

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
 
@@ -178,7 +179,9 @@ class Resource:
                 moment = getattr(row, column)
                 shown[wire] = None if moment is None else time(moment)
             for wire, render in computed:
-                shown[wire] = render(call, row)
+                value = render(call, row)
+                if value is not UNSET:
+                    shown[wire] = value
             return shown
 
         return show
