@@ -98,14 +98,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
     def with_request_id(self, request_id: str) -> Context:
-        """The same context for another request. What is derived is shared, so a cached context serves many."""
+        """The same context for another request; what is derived is shared, so a cached one serves many."""
         context = msgspec.structs.replace(self, request_id=request_id)
         context.__dict__.update(creds=self.creds, scope=self.scope)
         return context
 
 
 def service_user(name: str) -> Context:
-    """Whom a service acts as when it calls another on its own account."""
+    """A service of this cloud acting for itself, not for a user: `service_user("compute")`."""
     return Context(
         user_id=name,
         user_name=name,

@@ -73,7 +73,12 @@ def _struct(key: Any, name: str, fields: list[Field], use: Use, version: Version
     kept = (key, use, tuple(id(each) for each in alive))
     found = _types.get(kept)
     if found is None:
+<<<<<<< HEAD
         found = _types[kept] = body_type(name, alive, use, strict=True)
+=======
+        name = f"{resource.__name__}{use.name.title() if use.name else ''}"
+        found = _types[key] = body_type(name, fields, use, extras=resource.extras is not None)
+>>>>>>> main
     return found
 
 
@@ -94,8 +99,23 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         if dialect.wrapped:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
                 return decode_as(list[kind], dialect, raw, resource.collection)  # type: ignore[valid-type]
+<<<<<<< HEAD
             return decode_as(kind, dialect, raw, resource.member)
     return decode_body(kind, dialect, version, raw)
+=======
+            body = decode_as(kind, dialect, raw, resource.member)
+            if resource.extras is not None:
+                body.extra = _extras(resource, raw)
+            return body
+    return decode_as(kind, dialect, raw)
+>>>>>>> main
+
+
+def _extras(resource: type[Resource], raw: bytes) -> dict[str, Any]:
+    """What the client sent beyond the declared fields; what it may not set is left out."""
+    sent = msgspec.json.decode(raw)[resource.member]
+    declared = {each.wire for each in resource.fields.values()}
+    return {name: value for name, value in sent.items() if name not in declared}
 
 
 def decode_as(kind: Any, dialect: Dialect, raw: bytes, wrapper: str | None = None) -> Any:

@@ -66,6 +66,8 @@ class Dialect:
     """Numbers and booleans may come as text."""
     loose_envelope: bool = False
     """Names beside the body's own are ignored."""
+    policy_before_existence: bool = False
+    """Who may not do a thing gets a 403 even where there is no such thing to do it to."""
     bulk: bool = False
     """A POST of `{"networks": […]}` makes them all or none."""
     time: Callable[[datetime], str] = iso_z

@@ -110,7 +110,11 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if resource is not None and (operation.kind.has_row or resource.parent is not None or operation.quota):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
+<<<<<<< HEAD
         call.enforce(operation.policy, _target(call, resource, None, body))
+=======
+        call.enforce(operation.policy, _target(call, operation, None, body))
+>>>>>>> main
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
@@ -126,15 +130,24 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
     if resource is not None:
         load_parents(call, tx, resource)
         if operation.kind.has_row:
-            row = resource.load(call, tx, call.params[resource.id_param])
+            row = _load(call, tx, operation, resource)
     if operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy, _target(call, resource, row, body))
+        call.enforce(operation.policy, _target(call, operation, row, body))
     if operation.quota:
         wanted = {name: amount if isinstance(amount, int) else amount(body) for name, amount in operation.quota.items()}
         quotas = call.runtime.service.quotas
         assert quotas is not None, f"{operation.label} has a quota, its service has none"
         quotas.require(tx, owner_project(call, body), wanted, call.runtime.service.dialect.over_quota_status)
     return row
+
+
+def _load(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) -> Row[Any]:
+    try:
+        return resource.load(call, tx, call.params[resource.id_param])
+    except NotFound:
+        if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+            call.enforce(operation.policy, {})
+        raise
 
 
 def load_parents(call: Call, tx: Tx, resource: type[Resource]) -> None:
@@ -150,9 +163,12 @@ def owner_project(call: Call, body: Any) -> str:
     return named if named not in (UNSET, None) else call.project_id
 
 
-def _target(call: Call, resource: type[Resource] | None, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
+def _target(call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
+    resource = operation.resource
     if row is not None and resource is not None:
         return resource.target(row)
+    if operation.target is not None:
+        return operation.target(call, body)
     if call.parent is not None and resource is not None and resource.parent is not None:
         return resource.parent.target(call.parent)
     target = own(call.context)

@@ -84,6 +84,7 @@ def field(
     return Field(use, default, required, wire, column, render, since, until, policy)
 
 
+<<<<<<< HEAD
 def annotated_fields(owner: type) -> dict[str, Field]:
     """The fields that a class declares in its body, each with its name, its name on the wire and its type."""
     # Names are looked up in the module alone: a field called `list` must not hide the type.
@@ -101,6 +102,16 @@ def annotated_fields(owner: type) -> dict[str, Field]:
 def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type[msgspec.Struct]:
     """The struct that a create or update body decodes to: unknown names are errors, what is absent is UNSET."""
     members = []
+=======
+EXTRAS = "pileus:extras"
+"""Stands for all that is not declared; whatever a client sends under this very name is overwritten."""
+
+
+def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False) -> type[msgspec.Struct]:
+    """The struct that a create or update body decodes to: what is absent is UNSET, unknown names are errors,
+    or with `extras` gathered in the attribute `extra` by whoever decodes."""
+    members: list[Any] = []
+>>>>>>> main
     for each in fields:
         needed = use is Use.create and each.required
         if needed:
@@ -111,10 +122,8 @@ def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type
                 members.append((each.name, each.type, msgspec.field(default_factory=type(default))))
             else:
                 members.append((each.name, each.type | msgspec.UnsetType, default))
-    return msgspec.defstruct(
-        name,
-        members,
-        kw_only=True,
-        forbid_unknown_fields=strict,
-        rename={each.name: each.wire for each in fields},
-    )
+    rename = {each.name: each.wire for each in fields}
+    if extras:
+        members.append(("extra", dict[str, Any], msgspec.field(default_factory=dict)))
+        rename["extra"] = EXTRAS
+    return msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=not extras, rename=rename)

@@ -64,6 +64,8 @@ class Operation:
     body: Any = None
     """The type that the body decodes to, where it isn't made from the resource's fields."""
     action: str | None = None
+    target: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    """`(call, body)` to what policy rules see, where there is no row to see yet."""
     quota: Mapping[str, int | Callable[[Any], int]] | None = None
     since: Version | None = None
     until: Version | None = None

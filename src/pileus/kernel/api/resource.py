@@ -56,6 +56,9 @@ class Resource:
     parent: ClassVar[type[Resource] | None]
     parent_column: ClassVar[str | None]
     """The column that holds the parent's id."""
+    extras: ClassVar[str | None]
+    """The JSON column that keeps what clients send beyond the declared fields; None refuses it. Bodies have
+    them as `body.extra`."""
     fields: ClassVar[dict[str, Field]]
     operations: ClassVar[list[Operation]]
     filters: ClassVar[Mapping[str, FilterFunction]] = {}
@@ -74,8 +77,9 @@ class Resource:
         kind: str = "",
         parent: type[Resource] | None = None,
         parent_column: str | None = None,
+        extras: str | None = None,
     ) -> None:
-        cls.member, cls.collection, cls.table = member, collection, table
+        cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
         cls.path = path or f"/{collection}"
         cls.id_param = id_param
         cls.kind = kind or cls.__name__
@@ -173,8 +177,12 @@ class Resource:
             else:
                 plain.append((each.wire, each.column or each.name))
 
+        extras = cls.extras if name == "full" else None
+
         def show(row: Row[Any]) -> dict[str, Any]:
-            shown = {wire: getattr(row, column) for wire, column in plain}
+            shown = dict(getattr(row, extras)) if extras is not None else {}
+            for wire, column in plain:
+                shown[wire] = getattr(row, column)
             for wire, column in moments:
                 moment = getattr(row, column)
                 shown[wire] = None if moment is None else time(moment)

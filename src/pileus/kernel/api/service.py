@@ -72,6 +72,8 @@ class Service:
     """More types that the catalog lists it under: `volumev3`."""
     catalog_path: str | None = None
     """What the catalog says, if not `path`; may hold `$(project_id)s`."""
+    listed: bool = True
+    """Whether the catalog has it."""
     project_in_path: bool = False
     """Whether `/v2.1/{project_id}/servers` is served too."""
 

@@ -108,8 +108,7 @@ class Engine:
         return self._owner if room and not self._stopping else None
 
     def adopt(self, values: Mapping[str, Any]) -> None:
-        if not self._stopping:  # if it is, stop() gives the lease back
-            self._admit(values)
+        self._admit(values)
 
     def hint(self, strand_id: str) -> None:
         self._hinted.add(strand_id)
@@ -122,8 +121,8 @@ class Engine:
         self._bell.clear()
         room = 4 * self._limit - len(self._held)
         ids, self._hinted = self._hinted, set()
-        if room <= len(ids):
-            self._poll_in(POLL_GAP_SECONDS)
+        if room <= len(ids):  # what is due stays due
+            self._next_poll = self._clock.monotonic() + POLL_GAP_SECONDS
             return
         if self._clock.monotonic() >= self._next_poll:
             ids |= await self._overdue(room - len(ids))
@@ -182,6 +181,8 @@ class Engine:
     # Running labels.
 
     def _admit(self, values: Mapping[str, Any]) -> None:
+        if self._stopping:  # stop() gives the lease back
+            return
         program = self._programs[values["program"]]
         held = self._held[values["id"]] = Held(program, values, self._clock.monotonic())
         metrics.STRANDS_HELD.set(len(self._held))
@@ -256,7 +257,7 @@ class Engine:
             # Ours to handle if the label took too long, or if something it waited for was cancelled.
             if self._abandoned or (task.cancelling() and not held.timed_out):
                 raise
-            error: Exception = LabelTimeout(f"'{strand.label}' was cancelled; a label has {LABEL_SECONDS:g} s")
+            error: Exception = LabelTimeout(f"cancelled; a label has {LABEL_SECONDS:g} s")
         except Exception as raised:
             error = raised
         finally:

@@ -1,0 +1,21 @@
+"""Identity: Keystone's v3 API. README.md says what is here and what is not."""
+
+from pileus.services.identity.api import RESOURCES, ROUTES
+from pileus.services.identity.dialect import KEYSTONE
+from pileus.services.identity.policy import RULES
+
+from pileus.kernel.api.service import Service
+
+service = Service(
+    type="identity",
+    name="keystone",
+    root="/identity",
+    path="/identity/v3",
+    catalog_path="/identity",
+    dialect=KEYSTONE,
+    resources=RESOURCES,
+    routes=ROUTES,
+    rules=RULES,
+)
+
+__all__ = ["service"]

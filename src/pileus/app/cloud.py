@@ -1,0 +1,152 @@
+"""One process of a cloud: database, services, drivers, engine, server, in the order in which they come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from pileus.app.bindings import SERVICES, Bindings
+from pileus.app.settings import Settings
+from pileus.cli.composition import Progress
+from pileus.kernel.api.application import Application
+from pileus.kernel.api.auth import Revision
+from pileus.kernel.api.service import Service
+from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.db import Database, Tx, open_database
+from pileus.kernel.http.server import Server
+from pileus.kernel.policy import parse_overrides
+from pileus.kernel.work import Engine, Work
+from pileus.migrations import lay
+from pileus.services.identity import bootstrap
+from pileus.services.identity.passwords import hash_password
+
+
+class AlreadyRunning(Exception):
+    """Another process has this state directory."""
+
+
+class LocalCloud:
+    """Start it, stop it, once each."""
+
+    def __init__(self, settings: Settings, state: Path, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.state = state
+        self.clock = clock or SystemClock()
+        self.node = settings.node or socket.gethostname()
+        self.revision = Revision()
+        self.work = Work()
+        self.application: Application
+        self.db: Database
+        self._lock: IO[str] | None = None
+        self._undo = contextlib.AsyncExitStack()
+
+    async def start(self, progress: Progress) -> None:
+        """Returns when clients are answered. Raises AlreadyRunning, or what the failing part says; then all is undone."""
+        try:
+            await self._start(progress)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, progress: Progress) -> None:
+        self._take_lock()
+        progress("database")
+        url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
+        self.db = open_database(url, self.clock)
+        self._undo.push_async_callback(self.db.close)
+        await lay.prepare(self.db)
+        await self._bootstrap_identity()
+        bindings = Bindings(self.settings, self.state, self.db, self.clock, self.work, self.revision, _overrides(self.settings))
+        progress("hosts and networks")
+        await bindings.start_drivers(self._undo)
+        runtimes = bindings.runtimes()
+        self.application = Application(runtimes, bindings.fallback_dialect)
+        bindings.connect(self.application)
+        engine = Engine(self.db, self.clock, self.work, bindings.programs(), node=self.node)
+        await engine.start()
+        self._undo.push_async_callback(engine.stop)
+        await bindings.first_rows()
+        progress("API")
+        host, port = self.settings.address
+        server = Server(self.application, host, port)
+        await server.start()
+        self._undo.push_async_callback(server.stop)
+
+    async def stop(self) -> None:
+        await self._undo.aclose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = open(self.state / "lock", "w")  # noqa: SIM115 - held for the life of the process
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            self._lock = None
+            raise AlreadyRunning(f"a cloud is running on {self.state} already") from None
+
+    async def _bootstrap_identity(self) -> None:
+        """The first rows at the first start, and a catalog that says where we are at every start."""
+        if await self.db.read(bootstrap.is_empty):
+            password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
+            _write_private(self.state / "admin-password", password + "\n")
+            await self.db.write(bootstrap.lay, await hash_password(password))
+        await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
+        password = (self.state / "admin-password").read_text().strip()
+        _write_private(self.state / "clouds.yaml", clouds_yaml(self.settings, password))
+
+
+def _publish(tx: Tx, region: str, entries: list[bootstrap.CatalogEntry]) -> None:
+    bootstrap.publish(tx, region, entries)
+
+
+def catalog(services: tuple[Service, ...], base_url: str) -> list[bootstrap.CatalogEntry]:
+    """What the catalog says of our services, aliases included."""
+    return [
+        bootstrap.CatalogEntry(kind, service.name, base_url + (service.catalog_path or service.path))
+        for service in services
+        if service.listed
+        for kind in (service.type, *service.aliases)
+    ]
+
+
+def _overrides(settings: Settings) -> Mapping[str, Mapping[str, object]]:
+    return {kind: parse_overrides(Path(file).read_text()) for kind, file in settings.policy_files.items()}
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def clouds_yaml(settings: Settings, password: str) -> str:
+    """For the stock client: `OS_CLIENT_CONFIG_FILE=…/clouds.yaml openstack --os-cloud pileus …`."""
+    entry = """  {name}:
+    auth:
+      auth_url: {url}/identity/v3
+      username: admin
+      password: {password}
+      user_domain_name: Default
+{scope}    region_name: {region}
+    identity_api_version: 3
+"""
+    project = "      project_name: admin\n      project_domain_name: Default\n"
+    common = {"url": settings.base_url, "password": password, "region": settings.region}
+    return (
+        "# Written by `pileus up` at every start.\nclouds:\n"
+        + entry.format(name="pileus", scope=project, **common)
+        + entry.format(name="pileus-system", scope="      system_scope: all\n", **common)
+    )

@@ -1,0 +1,29 @@
+"""From settings to a running cloud, and the other way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pileus.app.cloud import LocalCloud
+from pileus.app.settings import Settings
+from pileus.cli.composition import Finding, Progress
+from pileus.kernel import config
+
+
+class Composer:
+    """See `pileus.cli.composition.Composer`."""
+
+    def settings(self, file: Path | None, overrides: Mapping[str, Any]) -> Settings:
+        return config.load(Settings, file, os.environ, overrides)
+
+    def cloud(self, settings: Settings, state: Path) -> LocalCloud:
+        return LocalCloud(settings, state)
+
+    async def teardown(self, settings: Settings, state: Path, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def examine(self, settings: Settings, state: Path) -> list[Finding]:
+        raise NotImplementedError

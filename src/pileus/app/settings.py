@@ -1,0 +1,37 @@
+"""Everything that can be set, by file or environment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pileus.kernel.config import ConfigError
+from pileus.services.identity.state import Settings as IdentitySettings
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    listen: str = "127.0.0.1:8900"
+    public_url: str | None = None
+    """Scheme and host under which clients reach the cloud, where that is not `http://LISTEN`."""
+    region: str = "RegionOne"
+    node: str = ""
+    """This process among all that share the database; the host's name by default."""
+    database_url: str | None = None
+    """`postgresql://…`; by default SQLite in the state directory."""
+    sim: bool = False
+    """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
+    log_level: str = "info"
+    policy_files: dict[str, str] = {}
+    """An operator's policy file (YAML or JSON) by service type."""
+    identity: IdentitySettings = IdentitySettings()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        if not (host and port.isdigit()):
+            raise ConfigError(f"listen is {self.listen!r}; it must be ADDRESS:PORT")
+        return host.strip("[]"), int(port)
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url or f"http://{self.listen}"

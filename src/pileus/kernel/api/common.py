@@ -1,0 +1,44 @@
+"""What belongs to no service: the root, health, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus import __version__
+from pileus.kernel import metrics
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.dialect import Dialect
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes, Service
+from pileus.kernel.db import Tx
+from pileus.kernel.http.reply import Reply
+
+PLAIN = Dialect(
+    name="plain",
+    envelope=lambda error, request_id: {
+        "error": {"code": error.status, "title": error.title, "message": error.message, "request_id": request_id}
+    },
+)
+
+routes = Routes()
+
+
+@routes.add("GET", "/", policy=ANYONE)
+async def index(call: Call) -> dict[str, Any]:
+    """Which cloud this is, and where to begin."""
+    return {"pileus": __version__, "identity": f"{call.root_url}/identity/v3", "metrics": f"{call.root_url}/metrics"}
+
+
+@routes.add("GET", "/healthcheck", policy=ANYONE)
+def health(call: Call, tx: Tx) -> Reply:
+    """200 where the database answers."""
+    return Reply(200, b"OK", {"content-type": "text/plain"})
+
+
+@routes.add("GET", "/metrics", policy=ANYONE)
+async def show_metrics(call: Call) -> Reply:
+    """Prometheus' text format."""
+    return Reply(200, metrics.exposition(), {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+service = Service(type="pileus", name="pileus", root="", path="", dialect=PLAIN, routes=[routes], listed=False)

@@ -1,0 +1,39 @@
+"""Writes the scripts that lay a fresh database: `python -m pileus.migrations.generate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import create_mock_engine
+
+from pileus.app.tables import TABLES_OF
+from pileus.kernel.db import metadata
+from pileus.migrations.lay import HEAD, HERE
+
+ADDRESSES = {"sqlite": "sqlite://", "postgresql": "postgresql+psycopg://"}
+
+
+def script(dialect: str) -> str:
+    """All tables and indexes as one script for `sqlite` or `postgresql`."""
+    assert TABLES_OF
+    statements: list[str] = []
+
+    def collect(statement: Any, *_: Any, **__: Any) -> None:
+        statements.append(str(statement.compile(dialect=engine.dialect)).strip())
+
+    engine = create_mock_engine(ADDRESSES[dialect], collect)
+    metadata.create_all(engine, checkfirst=False)
+    statements.append("CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL PRIMARY KEY\n)")
+    statements.append(f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')")
+    lines = (line.rstrip() for line in ";\n\n".join(statements).splitlines())
+    return "\n".join(lines) + ";\n"
+
+
+def main() -> None:
+    (HERE / "schema").mkdir(exist_ok=True)
+    for dialect in ADDRESSES:
+        (HERE / "schema" / f"{dialect}.sql").write_text(script(dialect))
+
+
+if __name__ == "__main__":
+    main()

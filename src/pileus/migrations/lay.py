@@ -1,0 +1,46 @@
+"""Bringing a database to the newest schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import text
+
+from pileus.kernel.db import Database, Tx
+
+HERE = Path(__file__).parent
+HEAD = "0001"
+"""The newest revision; a test holds it equal to Alembic's head."""
+
+
+def _revision(tx: Tx) -> str | None:
+    table = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    if tx.dialect == "postgresql":
+        table = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'alembic_version'"
+    if tx.row(text(table)) is None:
+        return None
+    found: str | None = tx.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+async def prepare(db: Database) -> str | None:
+    """Lays the schema in an empty database, migrates an older one. The revision that was there, None for an empty one."""
+    found = await db.read(_revision)
+    if found is None:
+        db.run_script((HERE / "schema" / f"{db.dialect}.sql").read_text())
+    elif found != HEAD:
+        migrate(db.url)
+    return found
+
+
+def migrate(url: str, target: str = "head") -> None:
+    """Runs the migrations that a database lacks."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(HERE))
+    config.attributes["url"] = url
+    command.upgrade(config, target)
+
+

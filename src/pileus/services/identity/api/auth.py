@@ -1,0 +1,125 @@
+"""Tokens: get one, look at one, void one; what one may be exchanged for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
+from pileus.kernel.api.service import Routes
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import NotFound, Unauthorized
+from pileus.kernel.http.reply import JSON, Reply
+from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.project import Project
+from pileus.services.identity.authenticate import AuthRequest, authenticate
+from pileus.services.identity.state import IdentityState, Meaning
+from pileus.services.identity.store import role, user
+from pileus.services.identity.tokens import seal
+
+routes = Routes()
+SUBJECT = "x-subject-token"
+
+
+def _state(call: Call) -> IdentityState:
+    state: IdentityState = call.runtime.state
+    return state
+
+
+@routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest)
+async def issue(call: Call, body: AuthRequest) -> Reply:
+    """A token for who proves to be somebody, for the scope wanted."""
+    state = _state(call)
+    token = seal(state.keys, await authenticate(state, body.auth))
+    reply = _shown(call, await state.meaning(token), token)
+    reply.status = 201
+    return reply
+
+
+@routes.add("GET", "/auth/tokens", policy=AUTHENTICATED)
+async def validate(call: Call) -> Reply:
+    """What a token means."""
+    token, meaning = await _subject(call)
+    call.enforce("identity:validate_token", _target(meaning))
+    return _shown(call, meaning, token)
+
+
+@routes.add("HEAD", "/auth/tokens", policy=AUTHENTICATED)
+async def check(call: Call) -> Reply:
+    """Whether a token is valid."""
+    token, meaning = await _subject(call)
+    call.enforce("identity:check_token", _target(meaning))
+    return _shown(call, meaning, token)
+
+
+@routes.add("DELETE", "/auth/tokens", policy=AUTHENTICATED, status=204)
+async def revoke(call: Call) -> None:
+    """Voids a token."""
+    _, meaning = await _subject(call)
+    call.enforce("identity:revoke_token", _target(meaning))
+    await call.runtime.db.write(_revoke, call, meaning)
+
+
+def _revoke(tx: Tx, call: Call, meaning: Meaning) -> None:
+    user.revoke(tx, audit_id=meaning.claims.audit_ids[0])
+    user.forget_revocations(tx, tx.now - 2 * _state(call).lifetime)
+    tx.after_commit(call.runtime.revision.bump)
+
+
+async def _subject(call: Call) -> tuple[str, Meaning]:
+    token = call.header(SUBJECT)
+    if not token:
+        raise NotFound("The request has no X-Subject-Token.")
+    try:
+        return token, await _state(call).meaning(token)
+    except Unauthorized as error:
+        raise NotFound("Could not find token: it is not valid, or no longer.") from error
+
+
+def _target(meaning: Meaning) -> dict[str, Any]:
+    return {
+        "target.token.user_id": meaning.claims.user_id,
+        "target.token.user.domain.id": meaning.domain_id,
+    }
+
+
+def _shown(call: Call, meaning: Meaning, token: str) -> Reply:
+    body = meaning.without_catalog if "nocatalog" in call.query else meaning.full
+    return Reply(200, body, {"content-type": JSON, SUBJECT: token, "vary": "X-Auth-Token"})
+
+
+@routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog")
+async def show_catalog(call: Call) -> dict[str, Any]:
+    """The catalog for the token's scope."""
+    from pileus.services.identity.store import catalog
+
+    entries = await call.runtime.db.read(catalog.rows)
+    found = catalog.substituted(entries, call.context.project_id)
+    return {"catalog": found, "links": {"self": f"{call.base_url}/auth/catalog"}}
+
+
+@routes.add("GET", "/auth/projects", policy="identity:get_auth_projects")
+def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
+    """The projects that the bearer could have a token for."""
+    show = Project.view(call)
+    rows = role.projects_of(tx, call.context.user_id or "")
+    return {"projects": [show(row) for row in rows], "links": _links(call, "projects")}
+
+
+@routes.add("GET", "/auth/domains", policy="identity:get_auth_domains")
+def auth_domains(call: Call, tx: Tx) -> dict[str, Any]:
+    """The domains that the bearer could have a token for."""
+    show = Domain.view(call)
+    rows = role.domains_of(tx, call.context.user_id or "")
+    return {"domains": [show(row) for row in rows], "links": _links(call, "domains")}
+
+
+@routes.add("GET", "/auth/system", policy="identity:get_auth_system")
+def auth_system(call: Call, tx: Tx) -> dict[str, Any]:
+    """Whether the bearer could have a token for the system."""
+    found = role.effective(tx, call.context.user_id or "", "system", None)
+    return {"system": [{"all": True}] if found else [], "links": _links(call, "system")}
+
+
+def _links(call: Call, noun: str) -> dict[str, Any]:
+    return {"self": f"{call.base_url}/auth/{noun}", "previous": None, "next": None}

@@ -1,0 +1,61 @@
+"""What the nouns of identity share: links, domains, what must follow a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET, structs
+from sqlalchemy import Row
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import Forbidden
+
+DEFAULT_DOMAIN = "default"
+BY_NAME = (("name", "asc"), ("id", "asc"))
+
+
+def self_link(collection: str) -> Callable[[Call, Row[Any]], dict[str, str]]:
+    """Renders `links: {self: …}`."""
+    return lambda call, row: {"self": f"{call.base_url}/{collection}/{row.id}"}
+
+
+def home_domain(call: Call) -> str:
+    """The domain that a caller means who names none: that of its token."""
+    return call.context.domain_id or call.context.project_domain_id or DEFAULT_DOMAIN
+
+
+def given(body: Any, *but: str) -> dict[str, Any]:
+    """The attributes that the client sent, by name."""
+    values = {name: getattr(body, name) for name in structs.asdict(body) if name not in but}
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def merged_extra(row: Row[Any], body: Any) -> dict[str, Any]:
+    """What a client keeps in a resource beyond its attributes; null takes an entry away."""
+    extra = {**row.extra, **body.extra}
+    return {name: value for name, value in extra.items() if value is not None}
+
+
+def changed(call: Call, tx: Tx) -> None:
+    """Tokens may mean something else now: what is remembered of them is forgotten after the commit."""
+    tx.after_commit(call.runtime.revision.bump)
+
+
+def listed_domain(call: Call, body: Any = None) -> Mapping[str, Any]:
+    """The policy target of a list: the domain asked for, or that of the token."""
+    domain_id = call.arg("domain_id") or call.context.domain_id
+    return {
+        "target.domain_id": domain_id,
+        "target.domain.id": domain_id,
+        "target.group.domain_id": domain_id,
+        "target.user.domain_id": domain_id,
+    }
+
+
+def same_domain(row: Row[Any], body: Any) -> None:
+    """Upstream lets nobody move things between domains."""
+    wanted = getattr(body, "domain_id", UNSET)
+    if wanted not in (UNSET, row.domain_id):
+        raise Forbidden("Cannot change Domain ID: it stays what it was at creation.")

@@ -1,0 +1,206 @@
+"""Users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy import Row, bindparam
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
+from pileus.kernel.api.operation import AUTHENTICATED
+from pileus.kernel.api.resource import Resource, Visibility
+from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
+from pileus.kernel.ids import new_hex
+from pileus.services.identity.api.common import (
+    BY_NAME,
+    changed,
+    given,
+    home_domain,
+    listed_domain,
+    merged_extra,
+    same_domain,
+    self_link,
+)
+from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.project import Project, merged_options
+from pileus.services.identity.model import users
+from pileus.services.identity.passwords import hash_password, verify_password
+from pileus.services.identity.store import project, role, user
+
+Password = Annotated[str, msgspec.Meta(max_length=4096)]
+_LISTED = users.c.domain_id == bindparam("listed_domain_id")
+
+
+class User(Resource, member="user", collection="users", table=users, extras="extra"):
+    id: str = field(read_only, filter, sort)
+    name: Name = field(create, update, filter, sort, required=True)
+    domain_id: str | None = field(create, update, filter)
+    default_project_id: str | None = field(create, update)
+    enabled: bool = field(create, update, filter, default=True)
+    password: Password | None = field(create, update, hidden, column=None)
+    password_expires_at: datetime | None = field(read_only)
+    options: dict[str, Any] = field(create, update, default={})
+    links: dict[str, Any] = field(render=self_link("users"))
+
+    default_sort = BY_NAME
+
+    @classmethod
+    def view(cls, call: Call, name: str = "full") -> Any:
+        show = super().view(call, name)
+
+        def without_empty_default(row: Row[Any]) -> dict[str, Any]:
+            shown = show(row)
+            if shown.get("default_project_id") is None:
+                shown.pop("default_project_id", None)
+            return shown
+
+        return without_empty_default
+
+    @classmethod
+    def listed(cls, call: Call) -> Visibility:
+        if call.context.domain_id is None:
+            return None
+        return _LISTED, {"listed_domain_id": call.context.domain_id}
+
+    @classmethod
+    def target(cls, row: Row[Any]) -> Mapping[str, Any]:
+        return user_target(row)
+
+
+def user_target(row: Row[Any]) -> dict[str, Any]:
+    """What policy sees of a user."""
+    return {"target.user.id": row.id, "target.user.domain_id": row.domain_id, "user_id": row.id}
+
+
+def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
+    return {"target.user.domain_id": body.domain_id if body.domain_id is not UNSET else home_domain(call)}
+
+
+@User.create(policy="identity:create_user", target=_new_target)
+async def create_user(call: Call, body: Any) -> Row[Any]:
+    """Makes a user; the password is hashed before the transaction begins."""
+    digest = await _hashed(call, body)
+    return await call.runtime.db.write(_insert_user, call, body, digest)
+
+
+def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
+    values = given(body, "password")
+    values["domain_id"] = values.get("domain_id") or home_domain(call)
+    domain = project.get(tx, values["domain_id"])
+    if domain is None or not domain.is_domain:
+        raise NotFound(f"Could not find domain: {values['domain_id']}.")
+    values.setdefault("default_project_id", None)
+    values.update(id=new_hex(), password_hash=digest, password_changed_at=tx.now, password_expires_at=None, created_at=tx.now)
+    try:
+        return user.insert(tx, values)
+    except Duplicate as error:
+        raise _twice(values["name"]) from error
+
+
+def _twice(name: str) -> Conflict:
+    return Conflict(
+        f"Conflict occurred attempting to store user - Duplicate entry found with name {name} in the same domain."
+    )
+
+
+async def _hashed(call: Call, body: Any) -> str | None:
+    password = body.password
+    if password in (UNSET, None):
+        return None
+    shortest = call.runtime.state.settings.min_password_length
+    if len(password) < shortest:
+        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
+    return await hash_password(password)
+
+
+@User.update(policy="identity:update_user", method="PATCH")
+async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
+    """Changes a user; a new password or disabling voids the user's tokens."""
+    digest = await _hashed(call, body)
+    return await call.runtime.db.write(_change_user, call, row, body, digest)
+
+
+def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
+    same_domain(row, body)
+    values = {**given(body, "extra", "domain_id", "password"), "extra": merged_extra(row, body)}
+    if "options" in values:
+        values["options"] = merged_options(row, values["options"])
+    if digest is not None:
+        values.update(password_hash=digest, password_changed_at=tx.now)
+    if digest is not None or values.get("enabled") is False:
+        user.revoke(tx, user_id=row.id)
+    changed(call, tx)
+    try:
+        return user.change(tx, row.id, values)
+    except Duplicate as error:
+        raise _twice(values["name"]) from error
+
+
+@User.delete(policy="identity:delete_user")
+def delete_user(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Deletes a user with its assignments."""
+    changed(call, tx)
+    user.delete(tx, row.id)
+
+
+User.show(policy="identity:get_user")
+User.list(policy="identity:list_users", target=listed_domain)
+
+
+class _PasswordChange(msgspec.Struct):
+    original_password: str
+    password: Password
+
+
+class PasswordChange(msgspec.Struct):
+    """The body of `POST /v3/users/{id}/password`."""
+
+    user: _PasswordChange
+
+
+@User.member_route("POST", "/password", policy=AUTHENTICATED, status=204, body=PasswordChange)
+async def change_password(call: Call, row: Row[Any], body: PasswordChange) -> None:
+    """A user sets its own password, proving that it knows the old one. It voids the user's tokens."""
+    if call.context.user_id != row.id:
+        raise Unauthorized("The password can be changed only by its user; administrators update the user.")
+    if not await verify_password(body.user.original_password, row.password_hash):
+        raise Unauthorized("The original password does not match.")
+    shortest = call.runtime.state.settings.min_password_length
+    if len(body.user.password) < shortest:
+        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
+    if body.user.password == body.user.original_password:
+        raise BadRequest("The new password must differ from the old one.")
+    digest = await hash_password(body.user.password)
+    await call.runtime.db.write(_set_password, call, row, digest)
+
+
+def _set_password(tx: Tx, call: Call, row: Row[Any], digest: str) -> None:
+    user.change(tx, row.id, {"password_hash": digest, "password_changed_at": tx.now})
+    user.revoke(tx, user_id=row.id)
+    changed(call, tx)
+
+
+@User.member_route("GET", "/groups", policy="identity:list_groups_for_user")
+def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    """The groups that a user is in."""
+    show = Group.view(call)
+    name = call.arg("name")
+    rows = [each for each in user.groups_of(tx, row.id) if name is None or each.name == name]
+    return {"groups": [show(each) for each in rows], "links": _links(call)}
+
+
+@User.member_route("GET", "/projects", policy="identity:list_user_projects")
+def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    """The projects on which a user has a role."""
+    show = Project.view(call)
+    return {"projects": [show(each) for each in role.projects_of(tx, row.id)], "links": _links(call)}
+
+
+def _links(call: Call) -> dict[str, Any]:
+    return {"self": call.root_url + call.path, "previous": None, "next": None}

@@ -1,0 +1,127 @@
+"""What a token means at this moment: its user, its scope, the roles there. Functions of a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+
+from pileus.kernel.context import Context
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import Unauthorized
+from pileus.services.identity.store import catalog, project, role, user
+from pileus.services.identity.tokens import Claims
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A user in a scope. `target` is the project or domain, None for the system and for no scope."""
+
+    claims: Claims
+    user: Row[Any]
+    user_domain: Row[Any]
+    target: Row[Any] | None
+    target_domain: Row[Any] | None
+    roles: list[Row[Any]]
+    catalog: list[dict[str, Any]]
+
+
+def refuse(why: str) -> Unauthorized:
+    """A 401 that tells the client nothing about what is there; `why` is for the log and the cause chain."""
+    error = Unauthorized("The request you have made requires authentication.")
+    error.add_note(why)
+    return error
+
+
+def standing(tx: Tx, claims: Claims) -> Standing:
+    """Looks everything up; Unauthorized where user, scope or domains are disabled or gone, or no role is left."""
+    person = user.get(tx, claims.user_id)
+    if person is None or not person.enabled:
+        raise refuse(f"user {claims.user_id} is gone or disabled")
+    home = project.get(tx, person.domain_id)
+    if home is None or not home.enabled:
+        raise refuse(f"domain {person.domain_id} of the user is disabled")
+    target = target_domain = None
+    roles: list[Row[Any]] = []
+    if claims.scope in ("project", "domain"):
+        target = project.get(tx, claims.scope_id)
+        if target is None or not target.enabled or target.is_domain is not (claims.scope == "domain"):
+            raise refuse(f"{claims.scope} {claims.scope_id} is gone or disabled")
+        target_domain = target if target.is_domain else project.get(tx, target.domain_id)
+        if target_domain is None or not target_domain.enabled:
+            raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
+    if claims.scope != "unscoped":
+        roles = role.effective(tx, person.id, claims.scope, target)
+        if not roles:
+            raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
+    if user.is_revoked(
+        tx,
+        claims.issued_at,
+        user_id=person.id,
+        project_id=claims.scope_id if claims.scope == "project" else None,
+        domain_id=person.domain_id,
+        audit_id=claims.audit_ids[0],
+        audit_chain_id=claims.audit_ids[-1],
+    ):
+        raise refuse("the token has been revoked")
+    entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
+    return Standing(claims, person, home, target, target_domain, roles, entries)
+
+
+def context(found: Standing) -> Context:
+    """As handlers of every service see it."""
+    claims, target, target_domain = found.claims, found.target, found.target_domain
+    in_project = claims.scope == "project" and target is not None and target_domain is not None
+    in_domain = claims.scope == "domain" and target is not None
+    return Context(
+        user_id=found.user.id,
+        user_name=found.user.name,
+        user_domain_id=found.user_domain.id,
+        user_domain_name=found.user_domain.name,
+        project_id=target.id if in_project and target else None,
+        project_name=target.name if in_project and target else None,
+        project_domain_id=target_domain.id if in_project and target_domain else None,
+        project_domain_name=target_domain.name if in_project and target_domain else None,
+        domain_id=target.id if in_domain and target else None,
+        domain_name=target.name if in_domain and target else None,
+        system_scope="all" if claims.scope == "system" else None,
+        roles=frozenset(row.name for row in found.roles),
+        expires_at=claims.expires_at,
+        audit_ids=claims.audit_ids,
+    )
+
+
+def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
+    """The token as the API shows it (Identity API v3, "Authentication and token management")."""
+    from pileus.services.identity.dialect import KEYSTONE
+
+    time, claims = KEYSTONE.time, found.claims
+    expires = found.user.password_expires_at
+    token: dict[str, Any] = {
+        "methods": list(claims.methods),
+        "user": {
+            "id": found.user.id,
+            "name": found.user.name,
+            "domain": {"id": found.user_domain.id, "name": found.user_domain.name},
+            "password_expires_at": None if expires is None else time(expires),
+        },
+        "audit_ids": list(claims.audit_ids),
+        "expires_at": time(claims.expires_at),
+        "issued_at": time(claims.issued_at),
+    }
+    if claims.scope == "project" and found.target is not None and found.target_domain is not None:
+        domain = {"id": found.target_domain.id, "name": found.target_domain.name}
+        token["project"] = {"id": found.target.id, "name": found.target.name, "domain": domain}
+        token["is_domain"] = False
+    elif claims.scope == "domain" and found.target is not None:
+        token["domain"] = {"id": found.target.id, "name": found.target.name}
+    elif claims.scope == "system":
+        token["system"] = {"all": True}
+    if claims.scope != "unscoped":
+        token["roles"] = [{"id": row.id, "name": row.name} for row in found.roles]
+        if with_catalog:
+            token["catalog"] = catalog.substituted(
+                found.catalog, found.target.id if claims.scope == "project" and found.target is not None else None
+            )
+    return {"token": token}

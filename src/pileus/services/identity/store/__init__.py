@@ -1,0 +1,1 @@
+"""Every SQL statement of identity, by noun."""
