@@ -25,7 +25,8 @@ def struct_for(resource: type[Resource], kind: Kind, version: Version | None) ->
     """The struct of a create or update body at a version; made once for each set of fields."""
     use = _USES[kind]
     fields = [each for each in resource.fields.values() if use in each.use]
-    return _struct(resource, f"{resource.__name__}{use.name.title() if use.name else ''}", fields, use, version)
+    name = f"{resource.__name__}{use.name.title() if use.name else ''}"
+    return _struct(resource, name, fields, use, version, extras=resource.extras is not None)
 
 
 class Body:
@@ -63,22 +64,19 @@ class Body:
         if whole is None:
             others = [each for each in cls.beside.fields if each.alive(version)]
             wrapped = Field(Use.create, required=True, wire=cls.wrapper, name="value", type=inner)
-            whole = _types[key] = body_type(cls.__name__, [wrapped, *others], Use.create, strict=True)
+            whole = _types[key] = body_type(cls.__name__, [wrapped, *others], Use.create)
         return decode_as(whole, dialect, raw)
 
 
-def _struct(key: Any, name: str, fields: list[Field], use: Use, version: Version | None) -> type[msgspec.Struct]:
+def _struct(
+    key: Any, name: str, fields: list[Field], use: Use, version: Version | None, *, extras: bool = False
+) -> type[msgspec.Struct]:
     alive = [each for each in fields if each.alive(version)]
     # Two fields of one name may follow each other through the versions, so names alone are no key.
     kept = (key, use, tuple(id(each) for each in alive))
     found = _types.get(kept)
     if found is None:
-<<<<<<< HEAD
-        found = _types[kept] = body_type(name, alive, use, strict=True)
-=======
-        name = f"{resource.__name__}{use.name.title() if use.name else ''}"
-        found = _types[key] = body_type(name, fields, use, extras=resource.extras is not None)
->>>>>>> main
+        found = _types[kept] = body_type(name, alive, use, extras=extras)
     return found
 
 
@@ -99,16 +97,11 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         if dialect.wrapped:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
                 return decode_as(list[kind], dialect, raw, resource.collection)  # type: ignore[valid-type]
-<<<<<<< HEAD
-            return decode_as(kind, dialect, raw, resource.member)
-    return decode_body(kind, dialect, version, raw)
-=======
             body = decode_as(kind, dialect, raw, resource.member)
             if resource.extras is not None:
                 body.extra = _extras(resource, raw)
             return body
-    return decode_as(kind, dialect, raw)
->>>>>>> main
+    return decode_body(kind, dialect, version, raw)
 
 
 def _extras(resource: type[Resource], raw: bytes) -> dict[str, Any]:

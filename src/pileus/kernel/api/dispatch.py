@@ -110,11 +110,7 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if resource is not None and (operation.kind.has_row or resource.parent is not None or operation.quota):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-<<<<<<< HEAD
-        call.enforce(operation.policy, _target(call, resource, None, body))
-=======
         call.enforce(operation.policy, _target(call, operation, None, body))
->>>>>>> main
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)

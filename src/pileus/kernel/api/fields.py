@@ -84,7 +84,6 @@ def field(
     return Field(use, default, required, wire, column, render, since, until, policy)
 
 
-<<<<<<< HEAD
 def annotated_fields(owner: type) -> dict[str, Field]:
     """The fields that a class declares in its body, each with its name, its name on the wire and its type."""
     # Names are looked up in the module alone: a field called `list` must not hide the type.
@@ -99,10 +98,6 @@ def annotated_fields(owner: type) -> dict[str, Field]:
     return found
 
 
-def body_type(name: str, fields: list[Field], use: Use, *, strict: bool) -> type[msgspec.Struct]:
-    """The struct that a create or update body decodes to: unknown names are errors, what is absent is UNSET."""
-    members = []
-=======
 EXTRAS = "pileus:extras"
 """Stands for all that is not declared; whatever a client sends under this very name is overwritten."""
 
@@ -111,7 +106,6 @@ def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False)
     """The struct that a create or update body decodes to: what is absent is UNSET, unknown names are errors,
     or with `extras` gathered in the attribute `extra` by whoever decodes."""
     members: list[Any] = []
->>>>>>> main
     for each in fields:
         needed = use is Use.create and each.required
         if needed:

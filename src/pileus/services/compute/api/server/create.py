@@ -34,7 +34,7 @@ from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import keypair as keypairs
 from pileus.services.compute.store import server as store
 from pileus.services.compute.versions import V
-from pileus.services.compute.work.names import SERVER
+from pileus.services.compute.work.server import ServerProgram
 
 CREATE = "os_compute_api:servers:create"
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\Z")
@@ -74,7 +74,7 @@ async def create(call: Call, body: Any) -> Reply:
         "OS-DCF:diskConfig": first["disk_config"],
         "security_groups": first["security_groups"],
     }
-    if call.runtime.settings.get("enable_instance_password", True):
+    if call.runtime.state.settings.enable_instance_password:
         shown["adminPass"] = wanted.admin_password or secrets.token_urlsafe(9)
     return Reply.json({"server": shown}, 202, {"location": f"{call.base_url}/servers/{first['id']}"})
 
@@ -256,7 +256,7 @@ def _insert(
     store.insert(tx, rows)
     actions.begin_many(tx, [_created(row, call) for row in rows])
     for row in rows:
-        call.runtime.work.begin(tx, SERVER, row["id"], request_id=call.request_id)
+        call.runtime.work.begin(tx, ServerProgram, row["id"], request_id=call.request_id)
     return rows
 
 
@@ -301,7 +301,7 @@ def _check_group_and_place(tx: Tx, call: Call, values: dict[str, Any]) -> None:
         if 0 <= limit <= len(store.in_group(tx, group.id)):
             raise OverQuota("Quota exceeded, too many servers in group", status=403)
     host, zone = values["wanted_host"], values["pinned_zone"]
-    if zone is not None and zone not in hosts.zones(tx, call.runtime.settings):
+    if zone is not None and zone not in hosts.zones(tx, call.runtime.state.settings.default_availability_zone):
         raise BadRequest("The requested availability zone is not available")
     if host is not None and hosts.find(tx, host) is None:
         raise BadRequest(f"Compute host {host} could not be found.")

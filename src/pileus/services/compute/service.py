@@ -1,0 +1,30 @@
+"""The service as the composition root takes it."""
+
+from __future__ import annotations
+
+from pileus.kernel.api.service import Service
+from pileus.services.compute.api import discovery
+from pileus.services.compute.api.flavor import Flavor
+from pileus.services.compute.api.server import actions, basics, create
+from pileus.services.compute.api.server.resource import Server
+from pileus.services.compute.dialect import NOVA
+from pileus.services.compute.policy import RULES
+from pileus.services.compute.quotas import QUOTAS
+from pileus.services.compute.versions import V
+
+OPERATIONS = (actions, basics, create)
+"""Modules that declare operations of a resource that stands elsewhere."""
+
+service = Service(
+    type="compute",
+    name="nova",
+    root="/compute",
+    path="/compute/v2.1",
+    dialect=NOVA,
+    resources=[Flavor, Server],
+    routes=[discovery.root, discovery.versioned],
+    rules=RULES,
+    versions=V,
+    quotas=QUOTAS,
+    project_in_path=True,
+)
