@@ -27,13 +27,14 @@ class Ports:
         self._labels: dict[str, tuple[float, Item]] = {}
         """Name and MTU of networks, for a few seconds."""
 
-    async def ensure(self, row: Row[Any]) -> list[NicInfo]:
-        """Every NIC that was asked for has its port on the server's host. Raises Fault where one can't be had."""
-        wanted = row.networks["nics"]
+    async def ensure(self, row: Row[Any], wanted: list[Item] | None = None) -> list[NicInfo]:
+        """Every NIC that was asked for, or those of `wanted`, has its port on the server's host. Raises Fault
+        where one can't be had."""
+        wanted = row.networks["nics"] if wanted is None else wanted
         if not wanted:
             return []
         try:
-            await self._check_taken(row)
+            await self._check_taken(row, wanted)
             ports = await asyncio.gather(*(self._ensure(row, number, nic) for number, nic in enumerate(wanted)))
             networks = await self._networks_of({port["network_id"] for port in ports})
         except ApiError as error:
@@ -45,9 +46,9 @@ class Ports:
             for port, nic in zip(ports, wanted, strict=True)
         ]
 
-    async def _check_taken(self, row: Row[Any]) -> None:
+    async def _check_taken(self, row: Row[Any], wanted: list[Item]) -> None:
         """A port that the request names may have been given to another server since."""
-        named = [nic["port_id"] for nic in row.networks["nics"] if nic["port_id"]]
+        named = [nic["port_id"] for nic in wanted if nic["port_id"]]
         if not named:
             return
         found = {port["id"]: port for port in await self._networks.ports(SERVICE, id=named)}

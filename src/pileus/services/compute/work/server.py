@@ -187,8 +187,10 @@ class ServerProgram(Program):
         nics = await self.ports.look(row)
         if nics != row.nics:
             changes |= {"nics": nics, "addresses": addresses_of(nics)}
-        if power is not None and [n["port_id"] for n in nics] != [n["port_id"] for n in row.nics]:
-            await self._ensure(row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch)
+        if not row.nics_plugged or [nic["port_id"] for nic in nics] != [nic["port_id"] for nic in row.nics]:
+            if power is not None:
+                await self._ensure(row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch)
+            changes["nics_plugged"] = True
         if not changes:
             return strand.nap(self.settings.sync_seconds)
         return strand.nap(self.settings.sync_seconds, lambda tx: store.update(tx, row.id, **changes))

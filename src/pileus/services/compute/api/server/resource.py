@@ -23,9 +23,9 @@ from pileus.services.compute.versions import V
 
 _ALIVE = servers.c.deleted_at.is_(None)
 _DELETED = servers.c.deleted_at.is_not(None)
-_OWN = servers.c.project_id == bindparam("visible_project_id")
-_ALIVE_OWN = and_(_ALIVE, _OWN)
-_DELETED_OWN = and_(_DELETED, _OWN)
+EVERY_OWN = servers.c.project_id == bindparam("visible_project_id")
+_ALIVE_OWN = and_(_ALIVE, EVERY_OWN)
+_DELETED_OWN = and_(_DELETED, EVERY_OWN)
 _decode = msgspec.json.Decoder().decode
 
 ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
@@ -193,7 +193,7 @@ class Server(Resource, member="server", collection="servers", table=servers):
                 raise Forbidden("Only administrators may list deleted instances")
             return (_DELETED if everywhere else _DELETED_OWN), own
         if call.arg("changes-since") is not None:
-            return None if everywhere else (_OWN, own)
+            return None if everywhere else (EVERY_OWN, own)
         return (_ALIVE if everywhere else _ALIVE_OWN), own
 
     @classmethod
