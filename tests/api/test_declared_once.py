@@ -277,7 +277,7 @@ def test_an_operation_without_a_rule_does_not_start() -> None:
     from pileus.kernel.policy import Enforcer
 
     runtime: Any = Runtime(
-        service=broken, db=None, clock=None, enforcer=Enforcer([]), authenticate=None, work=None  # type: ignore[arg-type]
+        service=broken, db=None, clock=None, enforcer=Enforcer([]), authenticate=None, work=None, events=None  # type: ignore[arg-type]
     )
     with pytest.raises(Bug, match="no rule"):
         Application([runtime], DIALECT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,9 @@ from pileus.drivers.hypervisor.sim import SimHypervisor, World
 from pileus.kernel.clock import SystemClock
 from pileus.services.compute.driver import Image
 from pileus.testing.contract.hypervisor import HypervisorContract, Rig
+from tests.host.qemu_rig import QemuRig
+from tests.host.runc_rig import runc_rig
+from tests.host.tiny_linux import TinyLinux
 
 
 class SimRig(Rig):
@@ -40,3 +45,20 @@ class TestSim(HypervisorContract):
     @pytest.fixture
     def rig(self) -> Rig:
         return SimRig()
+
+
+@pytest.mark.host
+@pytest.mark.slow
+class TestQemu(HypervisorContract):
+    @pytest.fixture
+    def rig(self, tmp_path: Path, linux: TinyLinux) -> Rig:
+        return QemuRig(tmp_path / "state", linux)
+
+
+@pytest.mark.host
+@pytest.mark.slow
+class TestRunc(HypervisorContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        with runc_rig() as rig:
+            yield rig

@@ -89,9 +89,9 @@ def test_large_subnets_are_quick(cidr: str) -> None:
     used = [pools[0].first + offset for offset in range(5_000)]
     best = float("inf")
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         address = next_free(pools, used)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert address == to_text(pools[0].version, pools[0].first + 5_000)
     assert best < 0.01
 

@@ -118,22 +118,32 @@ def test_part_of_a_split_vmdk_is_no_disk(tmp_path: Path) -> None:
     assert "only a part" in inspect(bytes(without_descriptor)).unsafe_reasons[0]
 
 
+SECRET = ("--object", "secret,id=key,data=open-sesame")
+
+
 @needs_qemu_img
-def test_encrypted_disks(tmp_path: Path) -> None:
-    secret = ("--object", "secret,id=key,data=open-sesame")
-    luks = make(tmp_path / "luks", "luks", "key-secret=key,iter-time=100", "8M", *secret)
-    found = inspect(luks)
+def test_encrypted_qcow2(tmp_path: Path) -> None:
+    found = inspect(make(tmp_path / "q", "qcow2", "encrypt.format=aes,encrypt.key-secret=key", "8M", *SECRET))
+    assert (found.format, found.encrypted, found.virtual_size) == ("qcow2", True, 8 * MIB)
+
+
+@needs_qemu_img
+def test_luks(tmp_path: Path) -> None:
+    found = inspect(make_luks(tmp_path / "luks"))
     assert (found.format, found.variant, found.encrypted, found.safe) == ("luks", "v1", True, True)
     assert found.virtual_size == 8 * MIB
-    inner = make(
-        tmp_path / "q",
-        "qcow2",
-        "encrypt.format=aes,encrypt.key-secret=key",
-        "8M",
-        *secret,
-    )
-    found = inspect(inner)
-    assert (found.format, found.encrypted, found.virtual_size) == ("qcow2", True, 8 * MIB)
+    assert not inspect(b"LUKS\xba\xbe\0\2".ljust(600, b"\0")).safe
+
+
+def make_luks(path: Path) -> bytes:
+    for _ in range(30):
+        try:
+            return make(path, "luks", "key-secret=key,iter-time=10", "8M", *SECRET)
+        except subprocess.CalledProcessError as error:
+            # It measures the processor first, and gives up when the kernel's clock of CPU time is too coarse.
+            if "accurate CPU usage" not in error.stderr:
+                raise
+    raise AssertionError("qemu-img could not measure the processor in 30 attempts")
 
 
 @needs_qemu_img
@@ -334,10 +344,10 @@ def test_vmdk_made_by_hand_is_safe() -> None:
 
 
 def test_text_of_many_lines_is_read_quickly() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert inspect(b"\n" * MIB + b"x").format == "raw"
     assert inspect(b"# \n" * MIB).format == "raw"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_differencing_disks() -> None:

@@ -183,6 +183,12 @@ class TestOverridesFile:
     def test_empty(self, text: str) -> None:
         assert parse_overrides(text) == {}
 
+    @pytest.mark.parametrize("text", ["a: !", "b: '!'\na: !  # nobody", "a: [[! ]]", "? a\n: !"])
+    def test_nobody_without_quotes_is_not_read_as_anybody(self, text: str) -> None:
+        with pytest.raises(PolicyError, match=r'policy\.yaml: line [12]: put quotes around "!"'):
+            parse_overrides(text, "policy.yaml")
+        assert parse_overrides('a: "!"') == parse_overrides('{"a": "!"}') == {"a": "!"}
+
     @pytest.mark.parametrize("text", ["{", "a: [", "- a", "a: 5", '{"a": null}', "a: {b: c}", "a:"])
     def test_broken(self, text: str) -> None:
         with pytest.raises(PolicyError, match=r"^policy.yaml: "):

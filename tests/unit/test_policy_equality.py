@@ -95,7 +95,7 @@ def oslo_decides(
     return bool(enforcer.enforce("asked", target, dict(context.creds)))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(texts, min_size=3, max_size=3), st.one_of(texts, lists), scope_types, contexts, targets)
 @example(["!", "@", "@"], "rule:r1 or rule:r0 and rule:r0", (), Context(), {})
 @example(["!", "@", "@"], "not rule:r1 or rule:r2", (), Context(), {})
@@ -117,7 +117,7 @@ def test_decides_as_oslo_policy(
     assert allowed or "\n- " in explained
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -347,7 +347,7 @@ def test_plug_ins_register_by_name() -> None:
 def test_a_thousand_hosts_take_milliseconds() -> None:
     hosts = [host(f"h{number}", free_memory_mib=number) for number in range(1_000)]
     scheduler = make_scheduler("filter")
-    started = time.perf_counter()
+    started = time.process_time()
     selection = scheduler.select(hosts, RequestSpec(availability_zone="nova", disk_format="qcow2"), Random(1))
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
     assert selection.hosts[0].host == "h999"

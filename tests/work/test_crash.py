@@ -119,10 +119,10 @@ class Evening(Scenario[House]):
         assert await process.db.write(process.work.destroy, LAMP)
 
     async def is_on(self, process: Process[House]) -> bool:
-        on = await process.db.read(lambda tx: tx.scalar(select(lamps.c.status))) == "on"
-        if on:
-            assert LAMP in process.world.burning, "a lamp said to be on is dark"
-        return on
+        if await process.db.read(lambda tx: tx.scalar(select(lamps.c.status))) != "on":
+            return False
+        assert LAMP in process.world.burning, "a lamp said to be on is dark"
+        return True
 
     async def is_gone(self, process: Process[House]) -> bool:
         return not await process.db.read(lambda tx: tx.rows(select(lamps)))
@@ -228,7 +228,10 @@ class ForgetsTheSocket(Lamp):
     ("program", "said"),
     [
         (NamesAtRandom, r"with every label run twice: a socket is left plugged in"),
-        (RemembersInMemory, r"killed at label 'start'.*committed: is_on never came true.*no attribute 'socket'"),
+        (
+            RemembersInMemory,
+            r"killed at label 'start'.*committed: is_on never came true.*no attribute 'socket'",
+        ),
         (DestroysOnlyOnce, r"with every label run twice: is_gone never came true"),
         (LocksWithoutLease, r"killed at label 'light'.*suspended: is_on never came true"),
         (SaysItBeforeItIsTrue, r"a lamp said to be on is dark"),

@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from pileus.app.settings import Settings
+from pileus.drivers.image.file import FileStore
 from pileus.kernel.api import common
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.auth import Revision, TokenCache
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
+from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program, Work
 from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
+from pileus.services.image import service as image
+from pileus.services.image.driver import Store as ImageStore
+from pileus.services.image.state import ImageState
+from pileus.services.image.work import ImageProgram
 
-SERVICES: tuple[Service, ...] = (common.service, identity)
+SERVICES: tuple[Service, ...] = (common.service, identity, image)
 
 
 class Bindings:
@@ -39,6 +45,7 @@ class Bindings:
         overrides: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.settings, self.state, self.db, self.clock, self.work = settings, state, db, clock, work
+        self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         self.identity = IdentityState(db, keys, clock, revision, settings.identity)
         authenticate = TokenCache(self.identity.context, revision, clock)
@@ -50,6 +57,7 @@ class Bindings:
                 enforcer=Enforcer(service.rules, overrides.get(service.type)),
                 authenticate=authenticate,
                 work=work,
+                events=self.events,
                 revision=revision,
                 public_url=settings.public_url,
             )
@@ -58,7 +66,10 @@ class Bindings:
         self._by_type["identity"].state = self.identity
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
-        """Hosts and networks; what is started is let go of by `undo`."""
+        """Hosts, networks and stores; what is started is let go of by `undo`."""
+        self._files: ImageStore = FileStore(self.state / "images")
+        await self._files.start()
+        self._by_type["image"].state = ImageState(self._files, self.settings.image)
 
     def runtimes(self) -> Sequence[Runtime]:
         return list(self._by_type.values())
@@ -67,7 +78,7 @@ class Bindings:
         """Binds needs to the application that now serves all."""
 
     def programs(self) -> list[Program]:
-        return []
+        return [ImageProgram(self.db, self._files)]
 
     async def first_rows(self) -> None:
         """What a new cloud has from the start: flavors, an external network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -72,6 +73,8 @@ class LocalCloud:
         await engine.start()
         self._undo.push_async_callback(engine.stop)
         await bindings.first_rows()
+        trimming = asyncio.create_task(bindings.events.keep_trimmed())
+        self._undo.callback(trimming.cancel)
         progress("API")
         host, port = self.settings.address
         server = Server(self.application, host, port)

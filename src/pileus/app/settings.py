@@ -6,6 +6,7 @@ import msgspec
 
 from pileus.kernel.config import ConfigError
 from pileus.services.identity.state import Settings as IdentitySettings
+from pileus.services.image.state import Settings as ImageSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy_files: dict[str, str] = {}
     """An operator's policy file (YAML or JSON) by service type."""
     identity: IdentitySettings = IdentitySettings()
+    image: ImageSettings = ImageSettings()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -1,7 +1,9 @@
 """Imports every module that declares tables, so that the schema is whole."""
 
 from pileus.kernel.api import idempotency, quota
+from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.identity import model as identity
+from pileus.services.image import model as image
 
-TABLES_OF = (idempotency, quota, work, identity)
+TABLES_OF = (idempotency, quota, events, work, identity, image)

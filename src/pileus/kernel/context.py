@@ -104,6 +104,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return context
 
 
+def own(context: Context) -> dict[str, Any]:
+    """The policy target of what a caller makes for itself."""
+    return {
+        "project_id": context.project_id,
+        "tenant_id": context.project_id,
+        "user_id": context.user_id,
+        "domain_id": context.domain_id,
+    }
+
+
 def service_user(name: str) -> Context:
     """A service of this cloud acting for itself, not for a user: `service_user("compute")`."""
     return Context(

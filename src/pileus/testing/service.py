@@ -21,6 +21,7 @@ from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
 from pileus.kernel.db import open_database
 from pileus.kernel.errors import Unauthorized
+from pileus.kernel.events import Events
 from pileus.kernel.http.caller import AsgiPeer, PeerReply
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Engine, Program, Work
@@ -97,6 +98,7 @@ async def serving(
             enforcer=Enforcer(service.rules),
             authenticate=_no_tokens,
             work=work,
+            events=Events(db, clock),
             needs=needs,
             state=state,
             settings=settings or {},

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from pileus.kernel.clock import Clock
+from pileus.lib.console_text import last_lines
 from pileus.services.compute.driver import (
     Capabilities,
     Guest,
@@ -241,8 +242,7 @@ class SimHypervisor:
 
     async def console_log(self, guest_id: str, tail_lines: int | None = None) -> str:
         async with self._call("console_log"):
-            lines = self._find(guest_id).console
-            return "".join(lines if tail_lines is None else lines[len(lines) - min(tail_lines, len(lines)) :])
+            return last_lines("".join(self._find(guest_id).console), tail_lines)
 
     async def forget_image(self, image_id: str) -> None:
         async with self._call("forget_image"):

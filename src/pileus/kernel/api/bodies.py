@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from pileus.kernel.api.dialect import Dialect
-from pileus.kernel.api.fields import Field, Use, annotated_fields, body_type
+from pileus.kernel.api.fields import Field, Use, body_type, declared_fields
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.versions import Version
@@ -46,7 +46,7 @@ class Body:
     """Names that may stand next to the wrapper; then handlers get `value` and these."""
 
     def __init_subclass__(cls, *, wrapper: str | None = None, beside: type[Body] | None = None) -> None:
-        cls.fields = list(annotated_fields(cls).values())
+        cls.fields = list(declared_fields(cls).values())
         cls.wrapper, cls.beside = wrapper, beside
 
     @classmethod
@@ -96,23 +96,29 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         kind = struct_for(resource, operation.kind, version)
         if dialect.wrapped:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
-                return decode_as(list[kind], dialect, raw, resource.collection)  # type: ignore[valid-type]
-            body = decode_as(kind, dialect, raw, resource.member)
-            if resource.extras is not None:
-                body.extra = _extras(resource, raw)
-            return body
+                return decode_as(list[kind], dialect, raw, resource.collection, operation)  # type: ignore[valid-type]
+            body = decode_as(kind, dialect, raw, resource.member, operation)
+        else:
+            body = decode_as(kind, dialect, raw)
+        if resource.extras is not None:
+            body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
+        return body
     return decode_body(kind, dialect, version, raw)
 
 
-def _extras(resource: type[Resource], raw: bytes) -> dict[str, Any]:
+def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:
     """What the client sent beyond the declared fields; what it may not set is left out."""
-    sent = msgspec.json.decode(raw)[resource.member]
+    sent = msgspec.json.decode(raw)
+    if wrapped:
+        sent = sent[resource.member]
     declared = {each.wire for each in resource.fields.values()}
     return {name: value for name, value in sent.items() if name not in declared}
 
 
-def decode_as(kind: Any, dialect: Dialect, raw: bytes, wrapper: str | None = None) -> Any:
-    """`raw` as `kind`, below the name `wrapper` where given."""
+def decode_as(
+    kind: Any, dialect: Dialect, raw: bytes, wrapper: str | None = None, operation: Operation | None = None
+) -> Any:
+    """`raw` as `kind`, below the name `wrapper` where given; `operation` helps to say what is wrong."""
     key = (kind, wrapper, dialect.name)
     decoder = _decoders.get(key)
     if decoder is None:
@@ -125,7 +131,7 @@ def decode_as(kind: Any, dialect: Dialect, raw: bytes, wrapper: str | None = Non
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise BadRequest(_explain(str(error), dialect)) from error
+        raise BadRequest(_explain(str(error), dialect, operation)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"Malformed request body: {error}") from error
     if "\\u0000" in raw.decode("utf-8", "replace"):
@@ -142,6 +148,11 @@ def decode_action(raw: bytes, dialect: Dialect) -> tuple[str, bytes]:
     return name, bytes(value)
 
 
+def _is_shown(operation: Operation, name: str) -> bool:
+    fields = operation.resource.fields.values() if operation.resource is not None else ()
+    return any(each.wire == name for each in fields)
+
+
 def _is_bulk(raw: bytes, collection: str) -> bool:
     try:
         names = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
@@ -150,8 +161,11 @@ def _is_bulk(raw: bytes, collection: str) -> bool:
     return collection in names
 
 
-def _explain(message: str, dialect: Dialect) -> str:
+def _explain(message: str, dialect: Dialect, operation: Operation | None) -> str:
     if (unknown := _UNKNOWN.search(message)) is not None:
+        name = unknown.group(1)
+        if dialect.read_only_field is not None and operation is not None and _is_shown(operation, name):
+            return dialect.read_only_field(name, operation.method)
         return dialect.unknown_fields([unknown.group(1)])
     if (missing := re.search(r"missing required field `(.*?)`", message)) is not None:
         return f"Invalid input: {missing.group(1)!r} is a required property"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from sqlalchemy import Row
 
 from pileus.kernel.api.versions import Version
-from pileus.kernel.context import Context
+from pileus.kernel.context import Context, own
 from pileus.kernel.errors import BadRequest, Forbidden, TooLarge
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Call:
         "_query",
         "_receive",
         "context",
+        "gathered",
         "method",
         "operation",
         "params",
@@ -64,6 +65,8 @@ class Call:
         self.version: Version | None = None
         self.parent: Row[Any] | None = None
         """The row that the path goes through, for resources that live below another."""
+        self.gathered: dict[str, Any] = {}
+        """What `Resource.gather` has read for rendering."""
         self.response_headers: dict[str, str] = {}
         self._headers: dict[str, str] | None = None
         self._query: dict[str, list[str]] | None = None
@@ -169,16 +172,6 @@ class ClientGone(Exception):
 
 
 NOBODY = Context()
-
-
-def own(context: Context) -> dict[str, Any]:
-    """The policy target of what a caller makes for itself."""
-    return {
-        "project_id": context.project_id,
-        "tenant_id": context.project_id,
-        "user_id": context.user_id,
-        "domain_id": context.domain_id,
-    }
 
 
 def scope_words(context: Context) -> str:

@@ -77,9 +77,13 @@ class Dialect:
     """Names to add beside a collection, such as the link to the next page."""
     page_limit: int = 1000
     """Most items on a page, whatever the client asks for."""
+    default_page: int | None = None
+    """Items on a page where the client does not say; None: as many as may be."""
     marker_status: int = 400
     over_quota_status: int = 403
     unknown_fields: Callable[[list[str]], str] = unknown_field_text
+    read_only_field: Callable[[str, str], str] | None = None
+    """`(name, method)` in words, for an attribute that is there but not for this method; None: as an unknown one."""
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     challenge: Mapping[str, str] = field(default_factory=dict)
     """Headers of every 401."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET
 from sqlalchemy import Row
 
 from pileus.kernel.api import bodies, idempotency
-from pileus.kernel.api.call import CONTEXT_KEY, Call, own
+from pileus.kernel.api.call import CONTEXT_KEY, Call
+from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
-from pileus.kernel.api.resource import Resource
+from pileus.kernel.api.resource import Resource, body_target
 from pileus.kernel.db import Duplicate, InUse, Tx
 from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
@@ -26,10 +26,10 @@ async def dispatch(call: Call) -> Reply:
         await authenticate(call)
         check_path_project(call)
     body = await _body(call, operation)
-    if operation.is_async:
-        return await _dispatch_async(call, operation, body)
     db = call.runtime.db
     try:
+        if operation.is_async:
+            return await _dispatch_async(call, operation, body)
         if operation.writes:
             return await db.write(_in_write, call, operation, body)
         return await db.read(_in_transaction, call, operation, body)
@@ -90,9 +90,22 @@ def _in_transaction(tx: Tx, call: Call, operation: Operation, body: Any) -> Repl
         for one in body:
             row = _admit(tx, call, operation, one)
             results.append(_handle(tx, call, operation, row, one))
+        _gather(tx, call, operation, results)
         return finish(call, operation, results)
     row = _admit(tx, call, operation, body)
-    return finish(call, operation, _handle(tx, call, operation, row, body))
+    result = _handle(tx, call, operation, row, body)
+    _gather(tx, call, operation, result)
+    return finish(call, operation, result)
+
+
+def _gather(tx: Tx, call: Call, operation: Operation, result: Any) -> None:
+    """Reads what the result's rows need to be shown, beyond themselves."""
+    if operation.resource is None:
+        return
+    if isinstance(result, Row):
+        operation.resource.gather(call, tx, [result])
+    elif isinstance(result, list) and result and isinstance(result[0], Row):
+        operation.resource.gather(call, tx, result)
 
 
 def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Any:
@@ -107,16 +120,26 @@ def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
 async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     row = None
     resource = operation.resource
-    if resource is not None and (operation.kind.has_row or resource.parent is not None or operation.quota):
+    if resource is not None and _needs_database(operation, resource):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy, _target(call, operation, None, body))
+        target = operation.target(call, body) if operation.target is not None else body_target(call, body)
+        call.enforce(operation.policy, target)
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
     if body is not _NO_BODY:
         arguments.append(body)
-    return finish(call, operation, await operation.handler(*arguments))
+    result = await operation.handler(*arguments)
+    if isinstance(result, Row):
+        await call.runtime.db.read(_gather, call, operation, result)
+    return finish(call, operation, result)
+
+
+def _needs_database(operation: Operation, resource: type[Resource]) -> bool:
+    """Whether admitting a call takes more than a look at the caller and the body."""
+    plain = resource.target_of_new.__func__ is Resource.target_of_new.__func__  # type: ignore[attr-defined]
+    return bool(operation.kind.has_row or resource.parent is not None or operation.quota or not plain)
 
 
 def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | None:
@@ -128,7 +151,7 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
         if operation.kind.has_row:
             row = _load(call, tx, operation, resource)
     if operation.policy not in (ANYONE, AUTHENTICATED):
-        call.enforce(operation.policy, _target(call, operation, row, body))
+        call.enforce(operation.policy, _target(tx, call, operation, row, body))
     if operation.quota:
         wanted = {name: amount if isinstance(amount, int) else amount(body) for name, amount in operation.quota.items()}
         quotas = call.runtime.service.quotas
@@ -155,23 +178,20 @@ def load_parents(call: Call, tx: Tx, resource: type[Resource]) -> None:
 
 def owner_project(call: Call, body: Any) -> str:
     """The project that what is being created will belong to."""
-    named = getattr(body, "project_id", UNSET)
-    return named if named not in (UNSET, None) else call.project_id
+    return named_project(body) or call.project_id
 
 
-def _target(call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
+def _target(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body: Any) -> Mapping[str, Any]:
     resource = operation.resource
     if row is not None and resource is not None:
         return resource.target(row)
     if operation.target is not None:
         return operation.target(call, body)
+    if operation.kind is Kind.CREATE and resource is not None and resource.parent is None:
+        return resource.target_of_new(call, tx, body)
     if call.parent is not None and resource is not None and resource.parent is not None:
         return resource.parent.target(call.parent)
-    target = own(call.context)
-    named = getattr(body, "project_id", UNSET)
-    if named not in (UNSET, None):
-        target["project_id"] = target["tenant_id"] = named
-    return target
+    return body_target(call, body)
 
 
 def finish(call: Call, operation: Operation, result: Any) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import Annotated, Any, TypeAlias
 
@@ -84,18 +84,23 @@ def field(
     return Field(use, default, required, wire, column, render, since, until, policy)
 
 
-def annotated_fields(owner: type) -> dict[str, Field]:
-    """The fields that a class declares in its body, each with its name, its name on the wire and its type."""
+def declared_fields(cls: type) -> dict[str, Field]:
+    """The fields that a class itself declares."""
+    found = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+    if not found:
+        return {}
     # Names are looked up in the module alone: a field called `list` must not hide the type.
-    hints = inspect.get_annotations(owner, globals=vars(sys.modules[owner.__module__]), locals={}, eval_str=True)
-    found = {}
-    for name, value in vars(owner).items():
-        if isinstance(value, Field):
-            value.name = name
-            value.wire = value.wire or name
-            value.type = hints[name]
-            found[name] = value
-    return found
+    hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
+    return {
+        name: replace(
+            each,
+            name=name,
+            wire=each.wire or name,
+            type=hints[name],
+            column=name if each.column == "" else each.column,
+        )
+        for name, each in found.items()
+    }
 
 
 EXTRAS = "pileus:extras"
@@ -121,3 +126,12 @@ def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False)
         members.append(("extra", dict[str, Any], msgspec.field(default_factory=dict)))
         rename["extra"] = EXTRAS
     return msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=not extras, rename=rename)
+
+
+def named_project(body: Any) -> str | None:
+    """The project that a body names: `project_id`, or `tenant_id` as it was called before."""
+    for name in ("project_id", "tenant_id"):
+        named = getattr(body, name, UNSET)
+        if named not in (UNSET, None):
+            return str(named)
+    return None

@@ -49,6 +49,8 @@ class Query:
     clauses: list[tuple[str, str, str]] = field(default_factory=list)
     """(column, operator, bind name)."""
     params: dict[str, Any] = field(default_factory=dict)
+    kept: list[ColumnElement[bool]] = field(default_factory=list)
+    """Clauses that are the same object in every call."""
     extra: list[ColumnElement[bool]] = field(default_factory=list)
     """Clauses that can't be kept; a list with any builds its statement anew."""
 
@@ -61,13 +63,9 @@ def listing(
 ) -> dict[str, Any]:
     """The collection's body for this call. `where` narrows it further."""
     page = page_of(call, tx, resource, where)
+    resource.gather(call, tx, page.rows)
     show = resource.view(call, view)
-    items = [show(row) for row in page.rows]
-    wanted = call.query.get("fields")
-    if wanted and call.runtime.service.dialect.bulk:
-        keep = {name for value in wanted for name in value.split(",")}
-        items = [{name: value for name, value in item.items() if name in keep} for item in items]
-    return {resource.collection: items, **call.runtime.service.dialect.links(call, page)}
+    return {resource.collection: [show(row) for row in page.rows], **call.runtime.service.dialect.links(call, page)}
 
 
 def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[ColumnElement[bool]] = ()) -> Page:
@@ -92,8 +90,8 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (limit if limit is not None else dialect.page_limit) + 1
-    shape = (resource, clause, tuple(query.clauses), sort, bool(marker))
+    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1
+    shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
         statement = _statement(resource, clause, query, sort, bool(marker))
@@ -116,7 +114,7 @@ def _statement(
         statement = statement.where(columns[resource.parent_column] == bindparam("parent_key"))
     for column, operator, bind in query.clauses:
         statement = statement.where(compare(columns[column], operator, bind))
-    for extra in query.extra:
+    for extra in (*query.kept, *query.extra):
         statement = statement.where(extra)
     keys = [(_sortable(resource, column), way, f"marker_{n}") for n, (column, way) in enumerate(sort)]
     if after_marker:
@@ -129,27 +127,29 @@ def _statement(
 def compare(column: ColumnElement[Any], operator: str, bind: str) -> ColumnElement[bool]:
     """`column operator :bind` for the operators that dialects know."""
     value: Any = bindparam(bind, expanding=operator in ("in", "not_in"), type_=column.type)
+    clause: ColumnElement[bool]
     match operator:
         case "eq":
-            return column == value
+            clause = column == value
         case "ne":
-            return column != value
+            clause = column != value
         case "in":
-            return column.in_(value)
+            clause = column.in_(value)
         case "not_in":
-            return column.not_in(value)
+            clause = column.not_in(value)
         case "gt":
-            return column > value
+            clause = column > value
         case "gte":
-            return column >= value
+            clause = column >= value
         case "lt":
-            return column < value
+            clause = column < value
         case "lte":
-            return column <= value
+            clause = column <= value
         case "contains" | "startswith" | "endswith":
-            return column.like(bindparam(bind), escape="\\")
+            clause = column.like(bindparam(bind), escape="\\")
         case _:
             raise ValueError(f"no operator {operator}")
+    return clause
 
 
 def _filters(call: Call, resource: type[Resource]) -> Query:
@@ -160,13 +160,20 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
         if name in CONTROL:
             continue
         if name in resource.filters:
-            clause = resource.filters[name](call, values)
-            if clause is not None:
-                query.extra.append(clause)
+            made = resource.filters[name](call, values)
+            if isinstance(made, tuple):
+                query.kept.append(made[0])
+                query.params.update(made[1])
+            elif made is not None:
+                query.extra.append(made)
             continue
         base, _, suffix = name.partition("__")
         found = by_name.get(name) or by_name.get(base)
         if found is None:
+            other = resource.other_filter(call, name, values)
+            if other is not None:
+                query.extra.append(other)
+                continue
             if resource.rejects_unknown_filters(call):
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue

@@ -11,12 +11,13 @@
     Keypair.show(policy=policy.SHOW)
     Keypair.list(policy=policy.LIST)
 
+What several resources share stands in a class without a table: `class Standard(Resource)`, `class Port(Standard, …)`.
 Routes, validation, projection to old versions, filters, sorting, paging and OpenAPI follow from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -24,9 +25,10 @@ from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
 
-from pileus.kernel.api.fields import Field, Use, annotated_fields
+from pileus.kernel.api.fields import Field, Use, declared_fields, named_project
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.versions import Version
+from pileus.kernel.context import own
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import NotFound
 
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
-FilterFunction = Callable[["Call", list[str]], ColumnElement[bool] | None]
-"""What a query parameter with these values asks of the rows; None where it asks nothing."""
+FilterFunction = Callable[["Call", list[str]], "ColumnElement[bool] | tuple[ColumnElement[bool], Mapping[str, Any]] | None"]
+"""From a query parameter's values to a clause. A clause that is always the same object, with its bind parameters'
+values beside it, lets the list's statement be kept; None asks nothing."""
 
 
 class Resource:
@@ -69,9 +72,9 @@ class Resource:
     def __init_subclass__(
         cls,
         *,
-        member: str,
-        collection: str,
-        table: Table,
+        member: str = "",
+        collection: str = "",
+        table: Table | None = None,
         path: str = "",
         id_param: str = "id",
         kind: str = "",
@@ -79,6 +82,8 @@ class Resource:
         parent_column: str | None = None,
         extras: str | None = None,
     ) -> None:
+        if table is None:
+            return  # what several resources share, not one itself
         cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
         cls.path = path or f"/{collection}"
         cls.id_param = id_param
@@ -86,9 +91,10 @@ class Resource:
         cls.parent, cls.parent_column = parent, parent_column
         cls.operations = []
         cls._statements = {}
-        cls.fields = annotated_fields(cls)
+        cls.fields = {}
+        for base in reversed(cls.__mro__):
+            cls.fields.update(declared_fields(base))
         for name, value in cls.fields.items():
-            value.column = name if value.column == "" else value.column
             if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
                 raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
 
@@ -121,9 +127,23 @@ class Resource:
         return call.runtime.service.dialect.reject_unknown_filters
 
     @classmethod
+    def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool] | None:
+        """A clause for a query parameter that is no declared filter; None where it is nothing."""
+        return None
+
+    @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
         """What policy rules see of a row."""
-        return row._mapping
+        return row._asdict()
+
+    @classmethod
+    def target_of_new(cls, call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+        """What policy rules see of a row that is about to be made."""
+        return body_target(call, body)
+
+    @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        """Reads what rendering needs beyond the rows, for all of them at once, into `call.gathered`."""
 
     @classmethod
     def not_found(cls, key: str) -> NotFound:
@@ -163,13 +183,21 @@ class Resource:
     # How it looks
 
     @classmethod
-    def view(cls, call: Call, name: str = "full") -> Callable[[Row[Any]], dict[str, Any]]:
-        """A function that shows a row to this caller. Made once a request, then quick for each row."""
-        time = call.runtime.service.dialect.time
+    def view(cls, call: Call, name: str = "full", *, whole: bool = False) -> Callable[[Row[Any]], dict[str, Any]]:
+        """A function that shows a row to this caller. Made once a request, then quick for each row.
+
+        `whole`: whatever `fields` the client asks for, as for a resource that is shown inside of another.
+        """
+        dialect = call.runtime.service.dialect
+        time = dialect.time
+        picky = dialect.bulk and not whole
+        wanted = {name for value in call.query.get("fields", ()) for name in value.split(",")} if picky else None
         plain: list[tuple[str, str]] = []
         computed: list[tuple[str, Callable[[Any, Any], Any]]] = []
         moments: list[tuple[str, str]] = []
         for each in cls.shown(call, name):
+            if wanted and each.wire not in wanted:
+                continue
             if each.render is not None:
                 computed.append((each.wire, each.render))
             elif is_time(each.type):
@@ -210,11 +238,11 @@ class Resource:
 
     @classmethod
     def _add(cls, kind: Kind, method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        options.setdefault("writes", kind.writes)
+
         def declare(handler: Handler) -> Handler:
             cls.operations.append(
-                Operation(
-                    kind=kind, method=method, path=path, handler=handler, resource=cls, writes=kind.writes, **options
-                )
+                Operation(kind=kind, method=method, path=path, handler=handler, resource=cls, **options)
             )
             return handler
 
@@ -257,7 +285,7 @@ class Resource:
         cls, method: str, suffix: str, *, policy: str, status: int = 200, body: Any = None, **more: Any
     ) -> Callable[[Handler], Handler]:
         """Anything else below the member: `(call, tx, row)`, and the body where it has a type."""
-        kind = {"GET": Kind.SHOW, "DELETE": Kind.DELETE}.get(method, Kind.UPDATE)
+        kind = Kind.SHOW if method == "GET" else Kind.DELETE if body is None else Kind.UPDATE
         return cls._add(kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more)
 
     @classmethod
@@ -281,6 +309,15 @@ class Resource:
             return cls._add(kind, "GET", path, policy=policy, status=200, **options)(handler)
 
         return declare
+
+
+def body_target(call: Call, body: Any) -> dict[str, Any]:
+    """The caller's own things as a policy target, or those of the project that the body names."""
+    target = own(call.context)
+    project_id = named_project(body)
+    if project_id is not None:
+        target["project_id"] = target["tenant_id"] = project_id
+    return target
 
 
 def _show_row(call: Call, tx: Tx, row: Row[Any]) -> Row[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.versions import Versions
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
+from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer, Rule
 from pileus.kernel.work import Work
 
@@ -63,10 +65,10 @@ class Service:
     path: str
     """Where its API begins: `/compute/v2.1`."""
     dialect: Dialect
-    resources: Sequence[type[Resource]] = ()
+    resources: Sequence[builtins.type[Resource]] = ()
     routes: Sequence[Routes] = ()
     rules: Sequence[Rule] = ()
-    versions: type[Versions] | None = None
+    versions: builtins.type[Versions] | None = None
     quotas: Quotas | None = None
     aliases: tuple[str, ...] = ()
     """More types that the catalog lists it under: `volumev3`."""
@@ -97,6 +99,7 @@ class Runtime:
     enforcer: Enforcer
     authenticate: Authenticate
     work: Work
+    events: Events
     revision: Revision = field(default_factory=Revision)
     public_url: str | None = None
     """Scheme and host that clients use, where it is not the request's own."""

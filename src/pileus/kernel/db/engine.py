@@ -26,7 +26,7 @@ class Backend(Protocol):
 
 
 class Database:
-    """`await db.write(fn, …)` and `await db.read(fn, …)` run `fn(tx, …)` elsewhere and give back what it returns.
+    """`await db.write(fn, …)` and `await db.read(fn, …)` run `fn(tx, …)` elsewhere and return its result.
 
     `fn` is an ordinary function, so nothing can be awaited while a transaction is open. An answer to a write
     comes only after its commit.
@@ -44,7 +44,7 @@ class Database:
 
     @property
     def busy(self) -> bool:
-        """Whether a transaction is under way, or its answer on the way back; a simulated clock waits for it."""
+        """Whether a transaction or its answer is under way; a simulated clock waits for it."""
         return self._unsettled.count > 0
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

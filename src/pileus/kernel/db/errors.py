@@ -27,11 +27,11 @@ def sqlstate(error: exc.DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def translated(error: exc.IntegrityError) -> Exception:
-    """The integrity error in words of our own, or itself where it is a bug."""
+def translated(error: exc.IntegrityError) -> Exception | None:
+    """The integrity error in words of our own, or None where it is a bug."""
     state, text = sqlstate(error), str(error.orig)
     if state == UNIQUE_VIOLATION or "UNIQUE constraint failed" in text:
         return Duplicate(text)
     if state == FOREIGN_KEY_VIOLATION or "FOREIGN KEY constraint failed" in text:
         return InUse(text)
-    return error
+    return None

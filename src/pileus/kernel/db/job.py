@@ -40,13 +40,14 @@ class Job:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
-        self.hooks: list[Callable[[], None]] = []
+        self.hooks: list[Callable[[], object]] = []
 
     def run(self, tx: Tx) -> None:
         """Keeps result or error; the transaction's fate is the caller's."""
         self.error = None
         try:
             self.result = self.fn(tx, *self.args, **self.kwargs)
+            tx.check()  # or PostgreSQL would answer a COMMIT by rolling back, and nobody would hear of it
         except Exception as error:
             self.error = error
         self.hooks = tx.hooks

@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg 3: a pool of threads, serializable writes that are run again when they collide."""
+"""PostgreSQL through psycopg 3: a pool of threads, serializable writes, run again when they collide."""
 
 from __future__ import annotations
 

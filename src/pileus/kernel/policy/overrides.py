@@ -22,6 +22,19 @@ def parse_overrides(text: str | bytes, source: str = "policy file") -> Overrides
         if raw.lstrip().startswith(b"{"):
             # Reading YAML imports a library; JSON does not.
             return msgspec.json.decode(raw, type=Overrides)
+        _refuse_bare_bang(raw, source)
         return msgspec.yaml.decode(raw, type=Overrides | None) or {}
     except msgspec.DecodeError as error:
         raise PolicyError(f"{source}: {error}. It must map names of rules to their texts") from None
+
+
+def _refuse_bare_bang(raw: bytes, source: str) -> None:
+    """To YAML an unquoted `!` is a tag on nothing: "nobody" would be read as "", which is "anybody"."""
+    import yaml
+
+    try:
+        for event in yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.ScalarEvent) and event.tag == "!":
+                raise PolicyError(f'{source}: line {event.start_mark.line + 1}: put quotes around "!"')
+    except yaml.YAMLError as error:
+        raise PolicyError(f"{source}: {error}") from None

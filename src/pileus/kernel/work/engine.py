@@ -95,6 +95,7 @@ class Engine:
         Returns the cancelled tasks."""
         self._abandoned = self._stopping = True
         self._work.attach(None)
+        self._ready.clear()
         for task in self._tasks:
             task.cancel()
         self._held.clear()
@@ -142,7 +143,12 @@ class Engine:
             self._poll_in(0)
         elif next_due is not None:
             self._poll_in((next_due - now).total_seconds())
-        return {strand_id for strand_id, _ in found if strand_id not in self._held}
+        return {strand_id for strand_id, _ in found if not self._looks_after(strand_id)}
+
+    def _looks_after(self, strand_id: str) -> bool:
+        """Whether it is held here. One whose label will not be cancelled is left to itself and taken anew."""
+        held = self._held.get(strand_id)
+        return held is not None and not held.timed_out
 
     def _poll_in(self, seconds: float) -> None:
         soonest = self._last_poll + POLL_GAP_SECONDS

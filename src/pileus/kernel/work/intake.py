@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from pileus.kernel.db import Tx
@@ -84,6 +84,10 @@ class Work:
         """Ask for the resource's end: the strand goes to the label `destroy` from wherever it stands. Asking
         again is no error and hurries it up. False where there is no such strand."""
         return self._wake(tx, resource_id, request_id, dooms=True)
+
+    def living(self, tx: Tx, resource_ids: Collection[str]) -> set[str]:
+        """Those of the resources that have a strand, be it on its way to the end."""
+        return store.living(tx, resource_ids)
 
     def _wake(self, tx: Tx, resource_id: str, request_id: str | None, *, dooms: bool) -> bool:
         found = store.wake(tx, resource_id, dooms=dooms, request_id=request_id)

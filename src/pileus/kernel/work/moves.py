@@ -100,5 +100,5 @@ def _fault(program: type[Program], strand: Strand, fault: Fault, now: datetime) 
 def _deadline_fault(program: type[Program], strand: Strand, outcome: Nap | Exception) -> Fault:
     spec: LabelSpec | None = program.labels.get(strand.label)
     allowed = f" within {spec.deadline_seconds:g} s" if spec and spec.deadline_seconds else " in time"
-    cause = described(outcome) if isinstance(outcome, Exception) else strand.last_error
+    cause = (str(outcome) or described(outcome)) if isinstance(outcome, Exception) else strand.last_error
     return Fault(f"'{strand.label}' did not finish{allowed}" + (f": {cause}" if cause else ""))

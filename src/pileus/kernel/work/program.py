@@ -69,7 +69,7 @@ class Program:
         super().__init_subclass__(**kwargs)
         found = (getattr(getattr(cls, name), _MARK, None) for name in dir(cls))
         cls.labels = {spec.name: spec for spec in found if isinstance(spec, LabelSpec)}
-        if "name" not in cls.__dict__ and not cls.labels:
+        if not hasattr(cls, "name"):
             return  # a base for programs, not one itself
         for needed in ("start", "destroy", cls.after_fault):
             if needed not in cls.labels:

@@ -101,6 +101,7 @@ _MOVE = (
     )
     .returning(strands.c.wake, strands.c.doomed, strands.c.lease_owner, strands.c.request_id)
 )
+_LIVING = select(strands.c.id).where(strands.c.id.in_(bindparam("ids", expanding=True)))
 _END = delete(strands).where(*_HELD, or_(~strands.c.doomed, bindparam("destroying", type_=Boolean)))
 
 
@@ -110,6 +111,10 @@ class LeaseLost(Exception):
 
 def insert_strand(tx: Tx, values: Mapping[str, Any]) -> None:
     tx.execute(_INSERT, values)
+
+
+def living(tx: Tx, ids: Collection[str]) -> set[str]:
+    return set(tx.scalars(_LIVING, ids=list(ids)))
 
 
 def wake(tx: Tx, strand_id: str, *, dooms: bool, request_id: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import zlib
 from typing import Final
 
@@ -67,6 +66,8 @@ def tar_xz() -> Parser:
     if magic != b"\xfd7zXZ\0":
         return None
     rest = yield Part(6, _PEEK)
+    import lzma
+
     try:
         peek = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY_LIMIT).decompress(magic + rest, _SECTOR)
     except (lzma.LZMAError, EOFError):

@@ -47,7 +47,7 @@ def retry(host: HostState, spec: RequestSpec) -> str | None:
 
 @FILTERS.register("ImagePropertiesFilter")
 def image_properties(host: HostState, spec: RequestSpec) -> str | None:
-    """The hypervisor is of the kind that flavor (`hw:hypervisor`) and image ask for, and starts such images."""
+    """The hypervisor is the one that flavor (`hw:hypervisor`) and image ask for, and starts such images."""
     properties = spec.image_properties
     for wanted in (
         spec.extra_specs.get("hw:hypervisor"),

@@ -6,6 +6,24 @@ CREATE TABLE quota_limits (
 	CONSTRAINT pk_quota_limits PRIMARY KEY (service, project_id, name)
 );
 
+CREATE TABLE events (
+	seq BIGSERIAL NOT NULL,
+	tx_id BIGINT NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(128) NOT NULL,
+	resource_id VARCHAR(64) NOT NULL,
+	request_id VARCHAR(64),
+	at BIGINT NOT NULL,
+	payload TEXT,
+	CONSTRAINT pk_events PRIMARY KEY (seq)
+);
+
+CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
+
+CREATE INDEX ix_events_at ON events (at);
+
+CREATE INDEX ix_events_project_id_tx_id_seq ON events (project_id, tx_id, seq);
+
 CREATE TABLE strands (
 	id VARCHAR(64) NOT NULL,
 	program VARCHAR(64) NOT NULL,
@@ -86,6 +104,35 @@ CREATE TABLE identity_revocations (
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
 
+CREATE TABLE image_images (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255),
+	status VARCHAR(16) NOT NULL,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	hidden BOOLEAN NOT NULL,
+	disk_format VARCHAR(20),
+	container_format VARCHAR(20),
+	min_disk_gib INTEGER NOT NULL,
+	min_ram_mib INTEGER NOT NULL,
+	size_bytes BIGINT,
+	virtual_size_bytes BIGINT,
+	md5 VARCHAR(32),
+	sha512 VARCHAR(128),
+	tags TEXT NOT NULL,
+	properties TEXT NOT NULL,
+	upload_id VARCHAR(36),
+	upload_until BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_images PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+
+CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+
 CREATE TABLE idempotent_answers (
 	key VARCHAR(255) NOT NULL,
 	caller VARCHAR(64) NOT NULL,
@@ -161,6 +208,35 @@ CREATE TABLE identity_endpoints (
 );
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
+
+CREATE TABLE image_tags (
+	image_id VARCHAR(36) NOT NULL,
+	tag VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_image_tags PRIMARY KEY (image_id, tag),
+	CONSTRAINT fk_image_tags_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_image_tags_tag ON image_tags (tag);
+
+CREATE TABLE image_properties (
+	image_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_image_properties PRIMARY KEY (image_id, name),
+	CONSTRAINT fk_image_properties_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE TABLE image_members (
+	image_id VARCHAR(36) NOT NULL,
+	member_id VARCHAR(255) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_members PRIMARY KEY (image_id, member_id),
+	CONSTRAINT fk_image_members_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_image_members_member_id ON image_members (member_id);
 
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,

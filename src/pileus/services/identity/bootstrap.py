@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -76,7 +77,7 @@ def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
         service_id = there.get((entry.type, entry.name))
         if service_id is None:
             service_id = new_hex()
-            values = {"type": entry.type, "name": entry.name, "description": None, "enabled": True, "extra": {}}
+            values: dict[str, Any] = {"type": entry.type, "name": entry.name, "description": None, "enabled": True, "extra": {}}
             catalog.insert(tx, services, {**values, "id": service_id})
         mine = {
             row.interface: row

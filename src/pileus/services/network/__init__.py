@@ -1,0 +1,5 @@
+"""Networks: Neutron's API over a network engine."""
+
+from pileus.services.network.service import service
+
+__all__ = ["service"]

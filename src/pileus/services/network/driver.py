@@ -4,7 +4,10 @@ Every `ensure_*` takes the whole wanted state of one thing and converges, so cre
 one path; every `delete_*` of what is not there is no error. Ids are Neutron's; whatever names the engine
 uses derive from them. Things may be asked for in any order once what they refer to exists: networks and
 security groups before ports, networks before routers. Methods carry the strand's `epoch`; an engine refuses
-an epoch older than the newest it has seen for that thing (`StaleEpoch`).
+an epoch older than the newest it has seen for that thing (`StaleEpoch`), also after that thing is deleted.
+
+What refers to something that is not there is a `NetworkError`. Deleting never is: a network takes the ports
+and router interfaces that are still on it along, a security group leaves its members and remote rules.
 """
 
 from __future__ import annotations
@@ -137,6 +140,19 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     security_groups: frozenset[str]
 
 
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine can carry, as data for the service and for `doctor`."""
+
+    engine: str
+    """`ovn` or `sim`; upstream's mechanism driver."""
+    max_mtu: int
+    """The largest MTU of a self-service network: the link's, less the overhead of tunnels if any."""
+    physical_network: str
+    """The name that external networks use as `provider:physical_network`."""
+    metadata: bool
+    """Whether guests get answers at 169.254.169.254."""
+
+
 class NetworkError(Exception):
     """The engine could not do it; the message is for the user and names the cause."""
 
@@ -148,11 +164,15 @@ class StaleEpoch(NetworkError):
 class NetworkEngine(Protocol):
     """The network of a cloud. See the module's text for the rules all methods keep."""
 
-    async def start(self) -> None:
-        """Get ready: start or find what the engine is made of, adopt what is there."""
+    async def start(self) -> Capabilities:
+        """Get ready: start or find what the engine is made of, adopt what is there, mend what is broken."""
 
     async def close(self) -> None:
         """Let go of connections; traffic flows on."""
+
+    async def teardown(self) -> None:
+        """Take the engine off this host: no process, namespace, link or route stays, and no traffic flows.
+        What was declared is still known to the next `start`."""
 
     async def ensure_network(self, network: Network, epoch: int) -> None: ...
     async def delete_network(self, network_id: str, epoch: int) -> None: ...
@@ -164,7 +184,7 @@ class NetworkEngine(Protocol):
     async def delete_security_group(self, group_id: str, epoch: int) -> None: ...
 
     async def bind(self, port_id: str, host: str) -> Binding:
-        """How to plug this port on that host."""
+        """How to plug this port on that host; the port must be there. Its place is readied by this call."""
 
     async def is_up(self, port_id: str) -> bool:
         """Whether a guest is plugged in and its traffic can flow (rules and flows are in place)."""

@@ -81,7 +81,7 @@ def _plain(row: Row[Any]) -> Assignment:
 def _effective(tx: Tx, given: list[Assignment]) -> Iterator[Assignment]:
     implications, known = role.implications(tx), role.by_id(tx)
     for each in given:
-        people = [(each.actor_id, None)]
+        people: list[tuple[str, str | None]] = [(each.actor_id, None)]
         if each.actor_kind == "group":
             people = [(row.id, each.actor_id) for row in user.members(tx, each.actor_id)]
         targets: list[tuple[str, str, tuple[str, str] | None]] = [(each.target_kind, each.target_id, None)]

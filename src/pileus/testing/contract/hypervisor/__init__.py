@@ -4,6 +4,6 @@ A driver's tests derive a class from `HypervisorContract` and give it a fixture 
 """
 
 from pileus.testing.contract.hypervisor.rig import Rig, until
-from pileus.testing.contract.hypervisor.suite import HypervisorContract
+from pileus.testing.contract.hypervisor.suite import HypervisorContract, story
 
-__all__ = ["HypervisorContract", "Rig", "until"]
+__all__ = ["HypervisorContract", "Rig", "story", "until"]

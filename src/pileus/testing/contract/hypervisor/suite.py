@@ -6,7 +6,7 @@ import asyncio
 import functools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -21,14 +21,14 @@ from pileus.services.compute.driver import (
 )
 from pileus.testing.contract.hypervisor.rig import Rig, until
 
-Story = Callable[[Any, Rig], Coroutine[Any, Any, None]]
+R = TypeVar("R", bound=Rig)
 
 
-def story(body: Story) -> Callable[[Any, Rig], None]:
+def story(body: Callable[[Any, R], Coroutine[Any, Any, None]]) -> Callable[[Any, R], None]:
     """A test told as a coroutine; all guests it leaves are destroyed."""
 
     @functools.wraps(body)
-    def test(self: Any, rig: Rig) -> None:
+    def test(self: Any, rig: R) -> None:
         async def play() -> None:
             try:
                 await body(self, rig)

@@ -1,0 +1,275 @@
+"""Images: what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy import ColumnElement, Row, bindparam, or_
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.fields import NonNegativeInt, Text255, Uuid, create, field, filter, sort
+from pileus.kernel.api.operation import AUTHENTICATED
+from pileus.kernel.api.resource import Resource, Visibility
+from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from pileus.kernel.http.reply import Reply
+from pileus.kernel.ids import new_uuid
+from pileus.services.image import store
+from pileus.services.image.domain import MEMBER_STATES, VISIBILITIES, ContainerFormat, DiskFormat, Shown, Status
+from pileus.services.image.model import images
+from pileus.services.image.state import ImageState
+from pileus.services.image.work import ImageProgram
+
+Tag = Annotated[str, msgspec.Meta(max_length=255)]
+
+_LIVE = images.c.status != Status.DELETED
+_OWN = images.c.project_id == bindparam("viewer")
+_VISIBLE = _LIVE & or_(_OWN, images.c.visibility.in_(("public", "community")), store.shared_with())
+_LISTED = {
+    state: _LIVE & or_(_OWN, images.c.visibility == "public", store.shared_with(None if state == "all" else state))
+    for state in (*MEMBER_STATES, "all")
+}
+_COMMUNITY = _LIVE & (images.c.visibility == "community")
+
+
+def _size_bound(name: str) -> Any:
+    def clause(call: Call, values: list[str]) -> ColumnElement[bool]:
+        try:
+            bound = max(-(2**63), min(int(values[-1]), 2**63 - 1))
+        except ValueError as error:
+            raise BadRequest(f"{name} is a number of bytes, not {values[-1]!r}.") from error
+        return images.c.size_bytes >= bound if name == "size_min" else images.c.size_bytes <= bound
+
+    return clause
+
+
+def _tag_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
+    found = store.tagged(values[0])
+    for tag in values[1:]:
+        found &= store.tagged(tag)
+    return found
+
+
+def _visibility_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
+    if values[-1] not in (*VISIBILITIES, "all"):
+        raise BadRequest(f"Invalid visibility value: {values[-1]}; it is one of {', '.join((*VISIBILITIES, 'all'))}.")
+    return images.c.id.is_not(None) if values[-1] == "all" else images.c.visibility == values[-1]
+
+
+def _ignored(call: Call, values: list[str]) -> ColumnElement[bool]:
+    return images.c.id.is_not(None)
+
+
+class Image(Resource, member="image", collection="images", table=images, extras="properties", kind="Image"):
+    id: Uuid = field(create, filter, sort)
+    name: Text255 | None = field(create, filter, sort, default=None)
+    status: str = field(filter, sort)
+    visibility: Shown = field(create, default="shared")
+    protected: bool = field(create, filter, default=False)
+    os_hidden: bool = field(create, filter, default=False, column="hidden")
+    owner: Text255 | None = field(create, filter, column="project_id")
+    container_format: ContainerFormat | None = field(create, filter, sort, default=None)
+    disk_format: DiskFormat | None = field(create, filter, sort, default=None)
+    min_disk: NonNegativeInt = field(create, filter, sort, default=0, column="min_disk_gib")
+    min_ram: NonNegativeInt = field(create, filter, sort, default=0, column="min_ram_mib")
+    size: int | None = field(filter, sort, column="size_bytes")
+    virtual_size: int | None = field(column="virtual_size_bytes")
+    checksum: str | None = field(filter, column="md5")
+    os_hash_algo: str | None = field(render=lambda call, row: None if row.sha512 is None else "sha512")
+    os_hash_value: str | None = field(filter, column="sha512")
+    tags: list[Tag] = field(create, default=[])
+    created_at: datetime = field(filter, sort)
+    updated_at: datetime = field(filter, sort)
+    self: str = field(render=lambda call, row: f"/v2/images/{row.id}")
+    file: str = field(render=lambda call, row: f"/v2/images/{row.id}/file")
+    schema: str = field(render=lambda call, row: "/v2/schemas/image")
+
+    filters = {
+        "size_min": _size_bound("size_min"),
+        "size_max": _size_bound("size_max"),
+        "tag": _tag_clause,
+        "visibility": _visibility_clause,
+        "member_status": _ignored,
+        "changes-since": _ignored,
+    }
+
+    @classmethod
+    def visible(cls, call: Call) -> Visibility:
+        if call.context.is_admin:
+            return _LIVE, {}
+        return _VISIBLE, {"viewer": call.context.project_id}
+
+    @classmethod
+    def listed(cls, call: Call) -> Visibility:
+        state = call.arg("member_status", "accepted") or ""
+        if state not in _LISTED:
+            raise BadRequest(f"Invalid member_status {state!r}; it is one of {', '.join(_LISTED)}.")
+        if call.arg("visibility") == "community":
+            return _COMMUNITY, {}
+        if call.context.is_admin and "member_status" not in call.query:
+            return _LIVE, {}
+        return _LISTED[state], {"viewer": call.context.project_id}
+
+    @classmethod
+    def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool]:
+        return store.having(name, values[-1])
+
+    @classmethod
+    def target(cls, row: Row[Any]) -> Mapping[str, Any]:
+        return image_target(row)
+
+    @classmethod
+    def not_found(cls, key: str) -> NotFound:
+        return NotFound(f"No image found with ID {key}")
+
+
+def image_target(row: Row[Any], member_id: str | None = None) -> dict[str, Any]:
+    """What policy sees of an image."""
+    return {
+        "project_id": row.project_id,
+        "owner": row.project_id,
+        "visibility": row.visibility,
+        "member_id": member_id,
+        "image_id": row.id,
+    }
+
+
+def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
+    owner = body.owner if body.owner is not UNSET else call.context.project_id
+    return {"project_id": call.context.project_id if not call.context.is_admin else owner, "owner": owner}
+
+
+@Image.create(policy="add_image", target=_new_target)
+def create_image(call: Call, tx: Tx, body: Any) -> Reply:
+    """Makes a record; its data comes by `PUT …/file`."""
+    check_visibility(call, body.visibility, {"project_id": call.context.project_id})
+    check_properties(body.extra, _settings(call).max_properties)
+    check_tags(body.tags, _settings(call).max_tags)
+    values = {
+        "id": body.id if body.id is not UNSET else new_uuid(),
+        "project_id": body.owner if body.owner is not UNSET else call.project_id,
+        "name": body.name,
+        "status": Status.QUEUED,
+        "visibility": body.visibility,
+        "protected": body.protected,
+        "hidden": body.os_hidden,
+        "disk_format": body.disk_format,
+        "container_format": body.container_format,
+        "min_disk_gib": body.min_disk,
+        "min_ram_mib": body.min_ram,
+        "tags": sorted(set(body.tags)),
+        "properties": body.extra,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    try:
+        row = store.insert(tx, values)
+    except Duplicate as error:
+        raise Conflict(f"Image ID {values['id']} already exists!") from error
+    call.runtime.work.begin(tx, ImageProgram, row.id, request_id=call.request_id)
+    emit(call, tx, "create", row)
+    return Reply.json(Image.view(call)(row), 201, {"location": f"{call.base_url}/images/{row.id}"})
+
+
+def _settings(call: Call) -> Any:
+    state: ImageState = call.runtime.state
+    return state.settings
+
+
+def emit(call: Call, tx: Tx, what: str, row: Row[Any]) -> None:
+    """Tells those who follow the owner's project."""
+    call.runtime.events.emit(
+        tx,
+        f"image.{what}",
+        project_id=row.project_id,
+        resource_id=row.id,
+        payload={"id": row.id, "name": row.name, "status": row.status},
+        request_id=call.request_id,
+    )
+
+
+def check_visibility(call: Call, visibility: str, target: Mapping[str, Any]) -> None:
+    """403 where the caller may not make an image seen that widely."""
+    if visibility == "public":
+        call.enforce("publicize_image", target)
+    elif visibility == "community":
+        call.enforce("communitize_image", target)
+
+
+def check_properties(properties: Mapping[str, Any], most: int) -> None:
+    for name, value in properties.items():
+        if name in RESERVED or name.startswith("os_glance"):
+            raise Forbidden(f"Attribute '{name}' is reserved.")
+        if not isinstance(value, str):
+            raise BadRequest(f"Property {name} must be text, not {value!r}.")
+        if len(name) > 255 or not name:
+            raise BadRequest("The name of a property has 1 to 255 characters.")
+    if len(properties) > most:
+        raise BadRequest(f"An image has at most {most} properties.")
+
+
+def check_tags(wanted: Sequence[str], most: int) -> None:
+    if len(set(wanted)) > most:
+        raise BadRequest(f"An image has at most {most} tags.")
+
+
+RESERVED = frozenset({"locations", "deleted", "deleted_at", "direct_url", "stores", "backend"})
+READ_ONLY = frozenset(
+    {
+        *("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at"),
+        *("self", "file", "schema", "id"),
+    }
+)
+"""What the cloud alone sets (Image API v2, image schema, `readOnly`)."""
+
+COLUMNS = {
+    "name": "name",
+    "visibility": "visibility",
+    "protected": "protected",
+    "os_hidden": "hidden",
+    "owner": "project_id",
+    "container_format": "container_format",
+    "disk_format": "disk_format",
+    "min_disk": "min_disk_gib",
+    "min_ram": "min_ram_mib",
+    "tags": "tags",
+}
+"""What a client may change, and where it is kept; all else is a property."""
+
+
+@Image.delete(policy="delete_image")
+def delete_image(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Deletes an image: gone at once for everybody, its data soon."""
+    if row.protected:
+        raise Forbidden(f"Image {row.id} is protected and cannot be deleted.")
+    emit(call, tx, "delete", store.change(tx, row.id, {"status": Status.DELETED}))
+    call.runtime.work.destroy(tx, row.id, request_id=call.request_id)
+
+
+Image.show(policy="get_image")
+Image.list(policy="get_images")
+
+
+def _reached(call: Call, tx: Tx, row: Row[Any], rule: str, wanted: Status, froms: tuple[Status, ...]) -> None:
+    call.enforce(rule, image_target(row))
+    if row.status not in (*froms, wanted):
+        raise Forbidden(f"Not allowed to {rule} image in status '{row.status}'.")
+    store.change(tx, row.id, {"status": wanted})
+
+
+@Image.member_route("POST", "/actions/deactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True)
+def deactivate(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Keeps an image's data from all but administrators."""
+    _reached(call, tx, row, "deactivate", Status.DEACTIVATED, (Status.ACTIVE,))
+
+
+@Image.member_route("POST", "/actions/reactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True)
+def reactivate(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Gives the data to all again."""
+    _reached(call, tx, row, "reactivate", Status.ACTIVE, (Status.DEACTIVATED,))
+
+

@@ -1,0 +1,40 @@
+"""The rules of images: upstream's names and defaults (Glance's policy reference)."""
+
+from __future__ import annotations
+
+from pileus.kernel.policy.rule import Rule
+
+_ADMIN = "rule:context_is_admin"
+_MEMBER = f"{_ADMIN} or (role:member and project_id:%(project_id)s)"
+_READER = f"{_ADMIN} or (role:reader and project_id:%(project_id)s)"
+_WHO_SEES = (
+    "(project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s "
+    "or 'public':%(visibility)s or 'shared':%(visibility)s)"
+)
+_SHARED_WITH = "role:reader and (project_id:%(project_id)s or project_id:%(member_id)s)"
+
+RULES: tuple[Rule, ...] = (
+    Rule("context_is_admin", "role:admin", "Who counts as an administrator of images.", scope_types=()),
+    Rule("service_api", "role:service or role:admin", "Services of the cloud.", scope_types=()),
+    *(
+        Rule(name, check)
+        for name, check in {
+            "add_image": f"{_ADMIN} or (role:member and project_id:%(project_id)s and project_id:%(owner)s)",
+            "get_image": f"{_ADMIN} or (role:reader and {_WHO_SEES})",
+            "get_images": _READER,
+            "modify_image": _MEMBER,
+            "delete_image": _MEMBER,
+            "publicize_image": _ADMIN,
+            "communitize_image": _MEMBER,
+            "download_image": f"{_ADMIN} or (role:member and {_WHO_SEES})",
+            "upload_image": _MEMBER,
+            "deactivate": _MEMBER,
+            "reactivate": _MEMBER,
+            "add_member": _MEMBER,
+            "delete_member": _MEMBER,
+            "get_member": f"{_ADMIN} or {_SHARED_WITH}",
+            "get_members": f"{_ADMIN} or {_SHARED_WITH}",
+            "modify_member": f"{_ADMIN} or (role:member and project_id:%(member_id)s)",
+        }.items()
+    ),
+)

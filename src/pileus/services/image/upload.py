@@ -1,0 +1,92 @@
+"""Taking an image's bytes: hashed, inspected and written as they come, in constant memory.
+
+Each of the three has a thread of its own, so that a stream goes at the pace of the slowest, not of their sum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from pileus.lib.image_format import Inspection, Inspector
+from pileus.services.image.driver import Writer
+
+CHUNK = 1024 * 1024
+AHEAD = 4
+"""Chunks that each worker may lag behind what was received."""
+_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="image-hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    size_bytes: int
+    md5: str
+    sha512: str
+    inspection: Inspection
+
+
+class TooBig(Exception):
+    """More bytes came than may."""
+
+
+class Worker:
+    """Feeds chunks in order to a function in a thread, a few ahead."""
+
+    def __init__(self, take: Callable[[bytes], Any]) -> None:
+        self._take = take
+        self._last: asyncio.Future[Any] | None = None
+        self._slots = asyncio.Semaphore(AHEAD)
+
+    async def feed(self, chunk: bytes) -> None:
+        await self._slots.acquire()
+        before = self._last
+        self._last = asyncio.ensure_future(self._run(before, chunk))
+
+    async def _run(self, before: asyncio.Future[Any] | None, chunk: bytes) -> None:
+        try:
+            if before is not None:
+                await before
+            await asyncio.get_running_loop().run_in_executor(_THREADS, self._take, chunk)
+        finally:
+            self._slots.release()
+
+    async def finish(self) -> None:
+        if self._last is not None:
+            await self._last
+
+
+async def receive(stream: AsyncIterator[bytes], writer: Writer, max_bytes: int) -> Received:
+    """Reads the stream to its end. Raises TooBig, StoreError, or what the stream raises."""
+    md5, sha512, inspector = hashlib.md5(usedforsecurity=False), hashlib.sha512(), Inspector()
+    workers = [Worker(md5.update), Worker(sha512.update)]
+    size = 0
+    try:
+        async for chunk in _gathered(stream):
+            size += len(chunk)
+            if size > max_bytes:
+                raise TooBig
+            inspector.feed(chunk)
+            for worker in workers:
+                await worker.feed(chunk)
+            await writer.write(chunk)
+    finally:
+        await asyncio.gather(*(worker.finish() for worker in workers), return_exceptions=True)
+    return Received(size, md5.hexdigest(), sha512.hexdigest(), inspector.finish())
+
+
+async def _gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in chunks of about a mebibyte, so that a thread hop is paid seldom."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in stream:
+        parts.append(part)
+        size += len(part)
+        if size >= CHUNK:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)

@@ -1,0 +1,26 @@
+"""What the service keeps in memory: the engine it drives, and what that engine can carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pileus.kernel.api.call import Call
+from pileus.services.network.driver import Capabilities, NetworkEngine
+
+
+@dataclass(kw_only=True)
+class State:
+    engine: NetworkEngine
+    capabilities: Capabilities
+    """What the engine said when it was started."""
+    host: str
+    """The host whose engine this is, as compute calls it in `binding:host_id`."""
+    availability_zone: str = "nova"
+    dns_domain: str = "openstacklocal"
+    """Names of ports end in it where their network has no domain of its own."""
+    default_quotas: dict[str, int] = field(default_factory=dict)
+
+
+def state_of(call: Call) -> State:
+    state: State = call.runtime.state
+    return state
