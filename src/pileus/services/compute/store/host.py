@@ -161,3 +161,7 @@ def metadata_of(host: str, rows: Sequence[Row[Any]]) -> Mapping[str, frozenset[s
             for key, value in row.metadata.items():
                 found.setdefault(key, set()).update(part.strip() for part in value.split(","))
     return {key: frozenset(values) for key, values in found.items()}
+
+
+def delete_service(tx: Tx, service_id: str) -> None:
+    tx.execute(services.delete().where(services.c.id == service_id))
