@@ -69,7 +69,7 @@ async def _body(call: Call, operation: Operation) -> Any:
         return _NO_BODY
     dialect = call.runtime.service.dialect
     if operation.kind is Kind.ACTION:
-        return None if operation.body is None else bodies.decode_as(operation.body, dialect, raw)
+        return None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
     return bodies.decode(operation, dialect, call.version, raw)
 
 
@@ -119,7 +119,8 @@ def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
 
 async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     row = None
-    if operation.resource is not None:
+    resource = operation.resource
+    if resource is not None and _needs_database(operation, resource):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
         target = operation.target(call, body) if operation.target is not None else body_target(call, body)
@@ -133,6 +134,12 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if isinstance(result, Row):
         await call.runtime.db.read(_gather, call, operation, result)
     return finish(call, operation, result)
+
+
+def _needs_database(operation: Operation, resource: type[Resource]) -> bool:
+    """Whether admitting a call takes more than a look at the caller and the body."""
+    plain = resource.target_of_new.__func__ is Resource.target_of_new.__func__  # type: ignore[attr-defined]
+    return bool(operation.kind.has_row or resource.parent is not None or operation.quota or not plain)
 
 
 def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | None:
