@@ -123,8 +123,7 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if resource is not None and _needs_database(operation, resource):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        target = operation.target(call, body) if operation.target is not None else body_target(call, body)
-        call.enforce(operation.policy, target)
+        call.enforce(operation.policy, _loose_target(call, operation, body))
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
@@ -185,13 +184,18 @@ def _target(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
     resource = operation.resource
     if row is not None and resource is not None:
         return resource.target(row)
-    if operation.target is not None:
-        return operation.target(call, body)
-    if operation.kind is Kind.CREATE and resource is not None and resource.parent is None:
+    if resource is None or operation.target is not None:
+        return _loose_target(call, operation, body)
+    if operation.kind is Kind.CREATE and resource.parent is None:
         return resource.target_of_new(call, tx, body)
-    if call.parent is not None and resource is not None and resource.parent is not None:
+    if call.parent is not None and resource.parent is not None:
         return resource.parent.target(call.parent)
     return body_target(call, body)
+
+
+def _loose_target(call: Call, operation: Operation, body: Any) -> Mapping[str, Any]:
+    """What policy sees where no row is involved."""
+    return operation.target(call, body) if operation.target is not None else body_target(call, body)
 
 
 def finish(call: Call, operation: Operation, result: Any) -> Reply:

@@ -83,7 +83,8 @@ def _by_address(call: Call, values: list[str]) -> Clause:
         name, equals, wanted = value.partition("=")
         if not equals or name not in asked:
             raise BadRequest(
-                f"Invalid value {value!r} for fixed_ips: it must be ip_address=…, subnet_id=… or ip_address_substr=….",
+                f"Invalid value {value!r} for fixed_ips: it must be ip_address=…, subnet_id=… or "
+                "ip_address_substr=….",
                 kind="InvalidInput",
             )
         asked[name].append(wanted)
@@ -114,7 +115,7 @@ def _by_group(call: Call, values: list[str]) -> Clause:
 def _dns_assignment(call: Call, row: Row[Any]) -> list[dict[str, str]]:
     network = call.gathered.get(row.network_id)
     domain = row.dns_domain or (row.network_dns_domain if network is None else network.dns_domain)
-    domain = domain or state_of(call).dns_domain
+    domain = domain or state_of(call).settings.dns_domain
     return [assignment(each["ip_address"], row.dns_name, domain) for each in row.fixed_ips]
 
 

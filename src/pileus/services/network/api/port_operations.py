@@ -94,8 +94,8 @@ def _update(tx: Tx, call: Call, port_id: str, body: Any) -> Row[Any]:
     values = given(body, "name", "description", "admin_state_up", "device_id", "device_owner", "vnic_type")
     if row.router_id is not None and {"device_id", "device_owner"}.intersection(values):
         raise Conflict(
-            f"Port {row.id} belongs to router {row.router_id}: its device can't be changed. Remove the interface "
-            "from the router instead.",
+            f"Port {row.id} belongs to router {row.router_id}: its device can't be changed. Remove the "
+            "interface from the router instead.",
             kind="ServicePortInUse",
         )
     mac = _changed_mac(tx, row, body)
@@ -126,8 +126,9 @@ def delete_port(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a port; those of routers and floating IPs go with these."""
     if row.router_id is not None or row.device_owner == "network:floatingip":
         raise Conflict(
-            f"Port {row.id} cannot be deleted directly via the port API: has device owner {row.device_owner}. "
-            "Remove the router's interface or gateway, or delete the floating IP, instead.",
+            f"Port {row.id} cannot be deleted directly via the port API: has device owner "
+            f"{row.device_owner}. Remove the router's interface or gateway, or delete the floating IP, "
+            "instead.",
             kind="ServicePortInUse",
         )
     for router_id in store.remove(tx, row):
@@ -194,8 +195,9 @@ def _changed_mac(tx: Tx, row: Row[Any], body: Any) -> str:
         pass  # mac_for says what is wrong with it
     if row.vif_type not in (UNBOUND.vif_type, FAILED.vif_type):
         raise Conflict(
-            f"Unable to complete operation on port {row.id}, port is already bound, port type: {row.vif_type}, "
-            f"old_mac {current}, new_mac {body.mac_address}. Detach it from its server first.",
+            f"Unable to complete operation on port {row.id}, port is already bound, port type: "
+            f"{row.vif_type}, old_mac {current}, new_mac {body.mac_address}. Detach it from its server "
+            "first.",
             kind="PortBound",
         )
     return mac_for(tx, row.network_id, body.mac_address)
@@ -294,8 +296,8 @@ def _binding_changes(row: Row[Any], body: Any) -> dict[str, Any]:
 
 
 async def _binding(call: Call, row: Row[Any]) -> Binding:
-    """How the port is plugged on its host. It has to be in the engine, which its strand sees to; a port that is
-    only just made is waited for."""
+    """How the port is plugged on its host. It has to be in the engine, which its strand sees to; a port
+    that is only just made is waited for."""
     if row.vnic_type != "normal":
         return FAILED
     clock = call.runtime.clock
