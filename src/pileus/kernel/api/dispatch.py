@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.api import bodies, idempotency
+from pileus.kernel.api import bodies, idempotency, query
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
@@ -25,6 +25,8 @@ async def dispatch(call: Call) -> Reply:
     if operation.policy is not ANYONE:
         await authenticate(call)
         check_path_project(call)
+    if operation.query is not None:
+        query.check(call, operation.query)
     body = await _body(call, operation)
     db = call.runtime.db
     try:
