@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 from pileus.services.network.bootstrap import first_rows
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
-from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 READER = persona("project", "reader")
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 from pileus.services.network.driver import Router
 from pileus.testing.service import ADMIN
-from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 
 @pytest.fixture
@@ -83,8 +83,11 @@ async def test_the_gateway_comes_and_goes(cloud: NetworkCloud) -> None:
     asked = {**info, "enable_snat": False, "external_fixed_ips": [{"ip_address": "172.24.4.50"}]}
     changed = (await cloud.put(path, {"router": {"external_gateway_info": asked}}, as_=ADMIN))["router"]
     assert changed["external_gateway_info"]["external_fixed_ips"][0]["ip_address"] == "172.24.4.50"
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.gateway and not
-    found.gateway.enable_snat)) kept = (await cloud.put(path, {"router": {"external_gateway_info": info}}))["router"]["external_gateway_info"]
+    await cloud.until(
+        lambda: bool((found := made(cloud, router)) and found.gateway and not found.gateway.enable_snat)
+    )
+    changed = (await cloud.put(path, {"router": {"external_gateway_info": info}}))["router"]
+    kept = changed["external_gateway_info"]
     assert (kept["enable_snat"], kept["external_fixed_ips"][0]["ip_address"]) == (False, "172.24.4.50")
     inner = await cloud.network()
     for network_id, status in ((inner["id"], 400), (router["id"], 404), ("x", 400)):
@@ -102,13 +105,15 @@ async def test_interfaces_that_cannot_be(cloud: NetworkCloud) -> None:
     router = await cloud.make("router")
     path = f"/routers/{router['id']}/add_router_interface"
     await cloud.put(path, {"subnet_id": one["subnets"][0]})
-    assert "already has a port" in (await cloud.put(path, {"subnet_id": one["subnets"][0]}, 400))["NeutronError"]["message"]
-    assert "overlaps" in (await cloud.put(path, {"subnet_id": two["subnets"][0]}, 400))["NeutronError"]["message"]
+    for subnet_id, words in ((one["subnets"][0], "already has a port"), (two["subnets"][0], "overlaps")):
+        error = await cloud.put(path, {"subnet_id": subnet_id}, 400)
+        assert words in error["NeutronError"]["message"]
     await cloud.put(path, {}, status=400)
     await cloud.put(path, {"subnet_id": router["id"]}, status=404)
     await cloud.put(path, {"subnet_id": one["subnets"][0], "port_id": router["id"]}, status=400)
     third = await cloud.make("network")
-    bare = await cloud.make("subnet", network_id=third["id"], ip_version=4, cidr="10.3.0.0/24", gateway_ip=None)
+    headless = {"ip_version": 4, "cidr": "10.3.0.0/24", "gateway_ip": None}
+    bare = await cloud.make("subnet", network_id=third["id"], **headless)
     await cloud.put(path, {"subnet_id": bare["id"]}, status=400)
     port = await cloud.make("port", network_id=third["id"], device_id="server")
     assert kind(await cloud.put(path, {"port_id": port["id"]}, 409)) == "PortInUse"
@@ -133,7 +138,8 @@ async def test_a_port_becomes_a_routers(cloud: NetworkCloud) -> None:
     await cloud.put(f"/ports/{port['id']}", {"port": {"device_id": "x"}}, status=409)
     path = f"/routers/{router['id']}/remove_router_interface"
     other = (await cloud.network("10.9.0.0/24"))["subnets"][0]
-    assert kind(await cloud.put(path, {"port_id": port["id"], "subnet_id": other}, 409)) == "SubnetMismatchForPort"
+    error = await cloud.put(path, {"port_id": port["id"], "subnet_id": other}, 409)
+    assert kind(error) == "SubnetMismatchForPort"
     await cloud.put(path, {"port_id": port["id"]})
     await cloud.get(f"/ports/{port['id']}", status=404)
     assert kind(await cloud.put(path, {"port_id": port["id"]}, 404)) == "RouterInterfaceNotFound"
@@ -163,7 +169,8 @@ async def test_extra_routes(cloud: NetworkCloud) -> None:
     one = {"destination": "10.5.0.0/16", "nexthop": "10.0.0.5"}
     two = {"destination": "10.6.0.0/16", "nexthop": "10.0.0.6"}
     assert (await cloud.put(path, {"router": {"routes": [one]}}))["router"]["routes"] == [one]
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.routes == (("10.5.0.0/16", "10.0.0.5"),)))
+    told = (("10.5.0.0/16", "10.0.0.5"),)
+    await cloud.until(lambda: bool((found := made(cloud, router)) and found.routes == told))
     added = await cloud.put(f"{path}/add_extraroutes", {"router": {"routes": [one, two]}})
     assert added["router"]["routes"] == [one, two]
     removed = await cloud.put(f"{path}/remove_extraroutes", {"router": {"routes": [one]}})
@@ -174,7 +181,8 @@ async def test_extra_routes(cloud: NetworkCloud) -> None:
     many = [{"destination": f"10.{n}.0.0/16", "nexthop": "10.0.0.5"} for n in range(100, 131)]
     assert kind(await cloud.put(path, {"router": {"routes": many}}, 400)) == "RoutesExhausted"
     body = {"subnet_id": network["subnets"][0]}
-    assert kind(await cloud.put(f"{path}/remove_router_interface", body, 409)) == "RouterInterfaceInUseByRoute"
+    error = await cloud.put(f"{path}/remove_router_interface", body, 409)
+    assert kind(error) == "RouterInterfaceInUseByRoute"
     assert (await cloud.put(path, {"router": {"routes": None}}))["router"]["routes"] == []
     await cloud.put(f"{path}/remove_router_interface", body)
 
@@ -197,7 +205,8 @@ async def test_a_floating_ip_and_its_life(cloud: NetworkCloud) -> None:
     error = await cloud.put(f"/routers/{router['id']}/remove_router_interface", body, 409)
     assert kind(error) == "RouterInterfaceInUseByFloatingIP"
     again = {"floating_network_id": external["id"], "port_id": port["id"]}
-    assert kind(await cloud.post("/floatingips", {"floatingip": again}, 409)) == "FloatingIPPortAlreadyAssociated"
+    error = await cloud.post("/floatingips", {"floatingip": again}, 409)
+    assert kind(error) == "FloatingIPPortAlreadyAssociated"
     other = await cloud.make("port", network_id=inner["id"])
     moved = (await cloud.put(path, {"floatingip": {"port_id": other["id"]}}))["floatingip"]
     assert (moved["port_id"], moved["status"]) == (other["id"], "DOWN")
@@ -210,7 +219,8 @@ async def test_a_floating_ip_and_its_life(cloud: NetworkCloud) -> None:
     await cloud.put(path, {"floatingip": {"port_id": other["id"]}})
     await cloud.delete(f"/ports/{other['id']}")
     shown = await cloud.show("floatingip", floating["id"])
-    assert (shown["port_id"], shown["router_id"], shown["status"], shown["port_details"]) == (None, None, "DOWN", None)
+    assert (shown["port_id"], shown["router_id"], shown["port_details"]) == (None, None, None)
+    assert shown["status"] == "DOWN"
     await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
     await cloud.delete(path)
     await cloud.get(path, status=404)
@@ -245,11 +255,13 @@ async def test_floating_ips_that_cannot_be(cloud: NetworkCloud) -> None:
     made_ip = await cloud.make("floatingip", as_=ADMIN, **chosen)
     assert made_ip["floating_ip_address"] == "172.24.4.9"
     await cloud.post("/floatingips", {"floatingip": chosen}, status=409, as_=ADMIN)
-    await cloud.post("/floatingips", {"floatingip": {**base, "floating_ip_address": "10.0.0.9"}}, 400, as_=ADMIN)
+    foreign = {**base, "floating_ip_address": "10.0.0.9"}
+    await cloud.post("/floatingips", {"floatingip": foreign}, 400, as_=ADMIN)
     two = await cloud.make("floatingip", **base, port_id=double["id"], fixed_ip_address="10.0.0.9")
     assert two["fixed_ip_address"] == "10.0.0.9"
     path = f"/floatingips/{two['id']}"
-    moved = (await cloud.put(path, {"floatingip": {"port_id": double["id"], "fixed_ip_address": "10.0.0.8"}}))["floatingip"]
+    body = {"port_id": double["id"], "fixed_ip_address": "10.0.0.8"}
+    moved = (await cloud.put(path, {"floatingip": body}))["floatingip"]
     assert moved["fixed_ip_address"] == "10.0.0.8"
     await cloud.put(path, {"floatingip": {"port_id": unreachable["id"]}}, status=404)
     fewer = {"port": {"fixed_ips": [{"ip_address": "10.0.0.9"}]}}
