@@ -71,9 +71,7 @@ class LocalCloud:
         bindings = Bindings(self.settings, self.state, self.db, self.clock, self.work, self.revision, self.node, _overrides(self.settings))
         progress("hosts and networks")
         await bindings.start_drivers(self._undo)
-        runtimes = bindings.runtimes()
-        self.application = Application(runtimes, bindings.fallback_dialect)
-        bindings.connect(self.application)
+        self.application = bindings.application
         engine = Engine(self.db, self.clock, self.work, bindings.programs(), node=self.node)
         await engine.start()
         self._undo.push_async_callback(engine.stop)

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import msgspec
 
 from pileus.kernel.config import ConfigError
+from pileus.services.compute.state import Settings as ComputeSettings
 from pileus.services.identity.state import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
-
-
-class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    public_subnets: tuple[str, ...] = ("172.24.4.0/24",)
-    """Of the external network `public`, for floating IPs and routers. The first address of each is this host's."""
-
-    @property
-    def host_addresses(self) -> tuple[str, ...]:
-        """This host's own, with prefix length."""
-        subnets = [ipaddress.ip_network(each) for each in self.public_subnets]
-        return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
+from pileus.services.network.state import Settings as NetworkSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +22,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`postgresql://…`; by default SQLite in the state directory."""
     sim: bool = False
     """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
+    sim_hosts: int = 2
+    """Hosts of a simulated cloud."""
     log_level: str = "info"
     policy_files: dict[str, str] = {}
     """An operator's policy file (YAML or JSON) by service type."""
     identity: IdentitySettings = IdentitySettings()
     image: ImageSettings = ImageSettings()
     network: NetworkSettings = NetworkSettings()
+    compute: ComputeSettings = ComputeSettings()
 
     @property
     def address(self) -> tuple[str, int]:
