@@ -76,10 +76,8 @@ class RuncHypervisor:
         (self._state_dir / "images").mkdir(mode=0o700, exist_ok=True)
         self._runtime.run_dir.chmod(0o711)
         self._runtime.bundles.chmod(0o711)
-        await asyncio.gather(
-            _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images")),
-            asyncio.to_thread(_import_early),
-        )
+        asyncio.get_running_loop().run_in_executor(None, _import_early)
+        await _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images"))
         self._images.open()
         records = self._records.all()
         self._epochs.load({record.guest.id for record in records})
