@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 from pileus.drivers import netns, vif
@@ -101,6 +101,11 @@ class Machine:
             return None
         finally:
             client.close()
+
+
+async def fails(*attempts: Awaitable[object]) -> bool:
+    """Whether none of the attempts to reach something succeeds, all made at once."""
+    return not any(await asyncio.gather(*attempts))
 
 
 class Guest(Machine):
