@@ -46,7 +46,10 @@ class Body:
     """Names that may stand next to the wrapper; then handlers get `value` and these."""
 
     def __init_subclass__(cls, *, wrapper: str | None = None, beside: type[Body] | None = None) -> None:
-        cls.fields = list(declared_fields(cls).values())
+        fields: dict[str, Field] = {}
+        for base in reversed(cls.__mro__):
+            fields.update(declared_fields(base))
+        cls.fields = list(fields.values())
         cls.wrapper, cls.beside = wrapper, beside
 
     @classmethod

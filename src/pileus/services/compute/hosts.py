@@ -24,13 +24,18 @@ class Host:
     capabilities: dict[str, tuple[Hypervisor, Capabilities]] = field(default_factory=dict)
     """By hypervisor type, once started."""
     _fetching: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
-        """Starts each hypervisor once; raises what a driver raises."""
-        for hypervisor in self.hypervisors:
-            if not any(each is hypervisor for each, _ in self.capabilities.values()):
-                capabilities = await hypervisor.start()
-                self.capabilities[capabilities.hypervisor_type] = (hypervisor, capabilities)
+        """Starts each hypervisor once; later calls cost nothing. Raises what a driver raises."""
+        if len(self.capabilities) == len(self.hypervisors):
+            return
+        async with self._starting:
+            started = [hypervisor for hypervisor, _ in self.capabilities.values()]
+            for hypervisor in self.hypervisors:
+                if not any(each is hypervisor for each in started):
+                    capabilities = await hypervisor.start()
+                    self.capabilities[capabilities.hypervisor_type] = (hypervisor, capabilities)
 
     async def close(self) -> None:
         for task in self._fetching.values():
@@ -39,33 +44,30 @@ class Host:
         for hypervisor in self.hypervisors:
             await hypervisor.close()
 
-    def choose(self, disk_format: str, wanted: str | None) -> str | None:
-        """The type of the hypervisor that runs such an image, the wanted one where one is wanted."""
-        for kind, (_, capabilities) in self.capabilities.items():
-            if disk_format in capabilities.disk_formats and (wanted is None or wanted.lower() == kind.lower()):
-                return kind
-        return None
-
-    def hypervisor(self, kind: str) -> Hypervisor:
-        """Raises HypervisorError where the host has none of that type (any more)."""
+    async def hypervisor(self, kind: str) -> Hypervisor:
+        """The one of that type, started; raises HypervisorError where the host has none (any more)."""
+        await self.start()
         if kind not in self.capabilities:
             raise HypervisorError(f"Host {self.name} has no hypervisor {kind} now.")
         return self.capabilities[kind][0]
 
     async def fetched(self, kind: str, guest: Guest, open_image: OpenImage) -> bool:
         """Whether all of a guest's images are in the cache; begins to fetch what isn't and waits for a while."""
+        hypervisor = await self.hypervisor(kind)
         images = [image for image in (guest.image, guest.kernel, guest.ramdisk) if image is not None]
-        tasks = [self._fetch(kind, image, open_image) for image in images]
+        tasks = [self._fetch(kind, hypervisor, image, open_image) for image in images]
         done, waiting = await asyncio.wait(tasks, timeout=FETCH_GRACE_SECONDS)
         for task in done:
             task.result()
         return not waiting
 
-    def _fetch(self, kind: str, image: Image, open_image: OpenImage) -> asyncio.Task[None]:
+    def _fetch(
+        self, kind: str, hypervisor: Hypervisor, image: Image, open_image: OpenImage
+    ) -> asyncio.Task[None]:
         key = (kind, image.id)
         task = self._fetching.get(key)
         if task is None:
-            task = asyncio.ensure_future(self.hypervisor(kind).ensure_image(image, open_image))
+            task = asyncio.ensure_future(hypervisor.ensure_image(image, open_image))
             self._fetching[key] = task
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         return task

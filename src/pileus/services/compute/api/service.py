@@ -69,14 +69,10 @@ class ServiceOfHost(Body):
 
 
 class DisabledService(ServiceOfHost):
-    host: Id255 = field(required=True)
-    binary: Id255 = field(required=True)
     disabled_reason: Reason = field(required=True)
 
 
 class ForcedDown(ServiceOfHost):
-    host: Id255 = field(required=True)
-    binary: Id255 = field(required=True)
     forced_down: Bool = field(required=True)
 
 

@@ -166,7 +166,7 @@ class ServerProgram(Program):
         return await self._compare(strand, row)
 
     async def _compare(self, strand: Strand, row: Row[Any]) -> Step:
-        host, hypervisor = self.hosts.get(row.host), self._hypervisor(row)
+        host, hypervisor = self.hosts.get(row.host), await self._hypervisor(row)
         state = await hypervisor.observe(row.id)
         power = None if state is None else state.power
         if row.vm_state == VmState.ACTIVE and power is not Power.RUNNING and row.boot_id != host.boot_id():
@@ -246,7 +246,7 @@ class ServerProgram(Program):
         nics = row.nics or await self.ports.ensure(row)
         if await self._is_running(row):
             try:
-                await self._hypervisor(row).reset(row.id, strand.epoch)
+                await (await self._hypervisor(row)).reset(row.id, strand.epoch)
             except GuestNotFound:
                 return strand.nap(0.05)
         elif not await self._ensure(row, nics, Power.RUNNING, strand.epoch):
@@ -260,7 +260,7 @@ class ServerProgram(Program):
         """Leave nothing: guest, ports, claim; then say so."""
         row = await self.db.read(store.get, strand.id)
         if row.host is not None and row.hypervisor is not None:
-            await self._hypervisor(row).destroy(row.id, strand.epoch)
+            await (await self._hypervisor(row)).destroy(row.id, strand.epoch)
         await self.ports.give_back(row)
         await self.needs.placement.release(row.id)
 
@@ -292,8 +292,8 @@ class ServerProgram(Program):
 
     # Shared by the labels
 
-    def _hypervisor(self, row: Row[Any]) -> Hypervisor:
-        return self.hosts.get(row.host).hypervisor(row.hypervisor)
+    async def _hypervisor(self, row: Row[Any]) -> Hypervisor:
+        return await self.hosts.get(row.host).hypervisor(row.hypervisor)
 
     async def _ensure(self, row: Row[Any], nics: list[NicInfo], power: Power, epoch: int) -> bool:
         """Brings the guest to `power`; False while its images are still being fetched."""
@@ -304,16 +304,16 @@ class ServerProgram(Program):
         host = self.hosts.get(row.host)
         if power is Power.RUNNING and not await host.fetched(row.hypervisor, guest, self.needs.images.download):
             return False
-        await self._hypervisor(row).ensure(guest, power, epoch)
+        await (await self._hypervisor(row)).ensure(guest, power, epoch)
         return True
 
     async def _is_running(self, row: Row[Any]) -> bool:
-        state = await self._hypervisor(row).observe(row.id)
+        state = await (await self._hypervisor(row)).observe(row.id)
         return state is not None and state.power is Power.RUNNING
 
     async def _ask_to_power_off(self, row: Row[Any], epoch: int) -> None:
         try:
-            await self._hypervisor(row).shut_down(row.id, epoch)
+            await (await self._hypervisor(row)).shut_down(row.id, epoch)
         except GuestNotFound:
             return  # nothing runs, which is what was wanted
 

@@ -161,7 +161,7 @@ async def console_output(call: Call, row: Row[Any], body: ConsoleOutput) -> dict
             raise BadRequest(f"Invalid input for field/attribute length. {lines} is less than -1.")
         lines = None if lines == -1 else lines
     try:
-        hypervisor = call.runtime.state.hosts.get(row.host).hypervisor(row.hypervisor)
+        hypervisor = await call.runtime.state.hosts.get(row.host).hypervisor(row.hypervisor)
         text = await hypervisor.console_log(row.id, lines)
     except GuestNotFound as error:
         raise NotFound(f"Unable to get console: {error}") from error

@@ -142,7 +142,8 @@ async def diagnostics(call: Call, row: Row[Any]) -> dict[str, Any]:
     if row.host is None or row.hypervisor is None:
         raise Conflict(f"Instance {row.id} is not ready")
     try:
-        found = await call.runtime.state.hosts.get(row.host).hypervisor(row.hypervisor).observe(row.id)
+        hypervisor = await call.runtime.state.hosts.get(row.host).hypervisor(row.hypervisor)
+        found = await hypervisor.observe(row.id)
     except HypervisorError as error:
         raise Conflict(str(error)) from error
     whole = await call.runtime.db.read(store.get, row.id)

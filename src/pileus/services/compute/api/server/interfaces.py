@@ -144,13 +144,11 @@ async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, An
     if body.fixed_ips and not body.net_id:
         raise BadRequest("Must input network_id when request IP address")
     fixed = body.fixed_ips[0].ip_address if body.fixed_ips else None
-    asked = WantedNic(
-        port=body.port_id or None, uuid=body.net_id or None, fixed_ip=fixed, tag=getattr(body, "tag", None)
-    )
+    asked = WantedNic(port=body.port_id or None, uuid=body.net_id or None, fixed_ip=fixed)
     nics = await resolve(call, [asked] if body.port_id or body.net_id else [], 1)
     if not nics:
         raise BadRequest("No more available networks: the project has none with a subnet.")
-    nic = {**nics[0], "key": new_uuid()}
+    nic = {**nics[0], "key": new_uuid(), "tag": getattr(body, "tag", None)}
     return await _attach(call, row, nic)
 
 

@@ -123,8 +123,8 @@ def show_tag(call: Call, tx: Tx, row: Row[Any]) -> None:
     _own_tag(call, row)
 
 
-@Server.member_route("PUT", "/tags/{tag}", policy=f"{TAGS}:update", body=dict[str, Any] | None, since=V.SERVER_TAGS)
-def add_tag(call: Call, tx: Tx, row: Row[Any], body: Any) -> Reply:
+@Server.member_route("PUT", "/tags/{tag}", policy=f"{TAGS}:update", raw=True, since=V.SERVER_TAGS)
+def add_tag(call: Call, tx: Tx, row: Row[Any]) -> Reply:
     """Adds one tag."""
     tag = call.params["tag"]
     try:
