@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_STXCSUM = 0x17
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -66,3 +71,18 @@ def enter(netns: str) -> None:
             raise OSError(number, os.strerror(number), path_of(netns))
     finally:
         os.close(fd)
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Set `net.NAME` (`ipv4/ip_forward`) of the calling thread's namespace; the kernel shows each its own."""
+    with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
+        file.write(value)
+
+
+def checksum_in_software(link: str) -> None:
+    """What `ethtool -K LINK tx off` does, in the calling thread's namespace; segmentation offload, which
+    builds on it, goes with it."""
+    value = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
+    request = struct.pack("16sP16x", link.encode(), ctypes.addressof(value))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCETHTOOL, request)

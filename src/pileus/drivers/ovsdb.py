@@ -144,6 +144,7 @@ class Database:
 
     async def open(self, patience: float = 0.0) -> None:
         """Have a connection and a whole copy; `OvsdbError` after `patience` seconds without."""
+        self._closed = False
         deadline = asyncio.get_running_loop().time() + patience
         async with self._connecting:
             while not self._ready:

@@ -14,11 +14,9 @@ All here is idempotent: a NIC that is plugged stays as it is.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
-import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -33,8 +31,6 @@ _TUNSETPERSIST = 0x400454CB
 _IFF_TAP = 0x0002
 _IFF_NO_PI = 0x1000
 _IFF_VNET_HDR = 0x4000
-_SIOCETHTOOL = 0x8946
-_ETHTOOL_STXCSUM = 0x17
 
 
 class Tap(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +64,15 @@ async def plug_tap(nic: Nic) -> Tap | None:
             os.close(fd)
             raise
     return Tap(fd=fd, name=name, offloads=offloads)
+
+
+async def keep_plugged(nic: Nic) -> None:
+    """See to it that the tap of a running guest is on its bridge, as after the bridge was made anew."""
+    if nic.vif.type == "sim":
+        return
+    place = _place(nic)
+    with _told(nic):
+        await _add_port(place, await _bridge(place), nic)
 
 
 async def plug_veth(nic: Nic, container_netns: str, name: str) -> None:
@@ -210,17 +215,9 @@ def _add_veth(host_name: str, container_netns: str, name: str, mac: str, mtu: in
 
 def _raise_link(name: str, complete_checksums: bool) -> None:
     if complete_checksums:
-        _checksum_in_software(name)
+        netns.checksum_in_software(name)
     with _netlink() as ip:
         ip.link("set", ifname=name, state="up")
-
-
-def _checksum_in_software(name: str) -> None:
-    """What `ethtool -K NAME tx off` does; segmentation offload, which builds on it, goes with it."""
-    value = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
-    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, _SIOCETHTOOL, request)
 
 
 def _delete_link(name: str) -> None:

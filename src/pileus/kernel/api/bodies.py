@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from pileus.kernel.api.dialect import Dialect
-from pileus.kernel.api.fields import Use, body_type
+from pileus.kernel.api.fields import Field, Use, body_type, declared_fields
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.versions import Version
@@ -24,13 +24,70 @@ _PLACE = re.compile(r"^(.*) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 def struct_for(resource: type[Resource], kind: Kind, version: Version | None) -> type[msgspec.Struct]:
     """The struct of a create or update body at a version; made once for each set of fields."""
     use = _USES[kind]
-    fields = [each for each in resource.fields.values() if use in each.use and each.alive(version)]
-    key = (resource, use, tuple(each.name for each in fields))
-    found = _types.get(key)
+    fields = [each for each in resource.fields.values() if use in each.use]
+    name = f"{resource.__name__}{use.name.title() if use.name else ''}"
+    return _struct(resource, name, fields, use, version, extras=resource.extras is not None)
+
+
+class Body:
+    """A body that isn't made from a resource's fields, whose names come and go with versions.
+
+        class CreateServer(Body, wrapper="server"):
+            name: Name = field(required=True)
+            description: Text255 | None = field(since=V.DESCRIPTION)
+
+    Given as an operation's `body`; handlers get a struct whose absent names are UNSET (or the field's default).
+    """
+
+    fields: ClassVar[list[Field]]
+    wrapper: ClassVar[str | None]
+    """The name in the request under which the fields stand."""
+    beside: ClassVar[type[Body] | None]
+    """Names that may stand next to the wrapper; then handlers get `value` and these."""
+
+    def __init_subclass__(cls, *, wrapper: str | None = None, beside: type[Body] | None = None) -> None:
+        fields: dict[str, Field] = {}
+        for base in reversed(cls.__mro__):
+            fields.update(declared_fields(base))
+        cls.fields = list(fields.values())
+        cls.wrapper, cls.beside = wrapper, beside
+
+    @classmethod
+    def at(cls, version: Version | None) -> type[msgspec.Struct]:
+        """The struct at a version; made once for each set of fields."""
+        return _struct(cls, cls.__name__, cls.fields, Use.create, version)
+
+    @classmethod
+    def decode(cls, dialect: Dialect, version: Version | None, raw: bytes) -> Any:
+        inner = cls.at(version)
+        if cls.wrapper is None or cls.beside is None:
+            return decode_as(inner, dialect, raw, cls.wrapper)
+        key = (cls, inner)
+        whole = _types.get(key)
+        if whole is None:
+            others = [each for each in cls.beside.fields if each.alive(version)]
+            wrapped = Field(Use.create, required=True, wire=cls.wrapper, name="value", type=inner)
+            whole = _types[key] = body_type(cls.__name__, [wrapped, *others], Use.create)
+        return decode_as(whole, dialect, raw)
+
+
+def _struct(
+    key: Any, name: str, fields: list[Field], use: Use, version: Version | None, *, extras: bool = False
+) -> type[msgspec.Struct]:
+    alive = [each for each in fields if each.alive(version)]
+    # Two fields of one name may follow each other through the versions, so names alone are no key.
+    kept = (key, use, tuple(id(each) for each in alive))
+    found = _types.get(kept)
     if found is None:
-        name = f"{resource.__name__}{use.name.title() if use.name else ''}"
-        found = _types[key] = body_type(name, fields, use, extras=resource.extras is not None)
+        found = _types[kept] = body_type(name, alive, use, extras=extras)
     return found
+
+
+def decode_body(kind: Any, dialect: Dialect, version: Version | None, raw: bytes) -> Any:
+    """`raw` as `kind`, a Body or any type that msgspec decodes."""
+    if isinstance(kind, type) and issubclass(kind, Body):
+        return kind.decode(dialect, version, raw)
+    return decode_as(kind, dialect, raw)
 
 
 def decode(operation: Operation, dialect: Dialect, version: Version | None, raw: bytes) -> Any:
@@ -49,7 +106,7 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         if resource.extras is not None:
             body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
         return body
-    return decode_as(kind, dialect, raw)
+    return decode_body(kind, dialect, version, raw)
 
 
 def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.api import bodies, idempotency
+from pileus.kernel.api import bodies, idempotency, query
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
@@ -25,6 +25,8 @@ async def dispatch(call: Call) -> Reply:
     if operation.policy is not ANYONE:
         await authenticate(call)
         check_path_project(call)
+    if operation.query is not None:
+        query.check(call, operation.query)
     body = await _body(call, operation)
     db = call.runtime.db
     try:
@@ -69,7 +71,7 @@ async def _body(call: Call, operation: Operation) -> Any:
         return _NO_BODY
     dialect = call.runtime.service.dialect
     if operation.kind is Kind.ACTION:
-        return None if operation.body is None else bodies.decode_as(operation.body, dialect, raw)
+        return None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
     return bodies.decode(operation, dialect, call.version, raw)
 
 
@@ -119,7 +121,8 @@ def _handle(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
 
 async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     row = None
-    if operation.resource is not None:
+    resource = operation.resource
+    if resource is not None and _needs_database(operation, resource):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
         call.enforce(operation.policy, _loose_target(call, operation, body))
@@ -132,6 +135,12 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if isinstance(result, Row):
         await call.runtime.db.read(_gather, call, operation, result)
     return finish(call, operation, result)
+
+
+def _needs_database(operation: Operation, resource: type[Resource]) -> bool:
+    """Whether admitting a call takes more than a look at the caller and the body."""
+    plain = resource.target_of_new.__func__ is Resource.target_of_new.__func__  # type: ignore[attr-defined]
+    return bool(operation.kind.has_row or resource.parent is not None or operation.quota or not plain)
 
 
 def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import Annotated, Any, TypeAlias
 
@@ -46,7 +48,7 @@ class Field:
     column: str | None = ""
     """The table's column; "" means the attribute's own name, None that there is none."""
     render: Callable[[Any, Any], Any] | None = None
-    """`(call, row) -> value` where the value is not simply the column's."""
+    """`(call, row) -> value` where the value is not simply the column's; UNSET leaves the name out."""
     since: Version | None = None
     until: Version | None = None
     """The last version that has it."""
@@ -80,6 +82,25 @@ def field(
     if render is not None and column == "":
         column = None
     return Field(use, default, required, wire, column, render, since, until, policy)
+
+
+def declared_fields(cls: type) -> dict[str, Field]:
+    """The fields that a class itself declares."""
+    found = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+    if not found:
+        return {}
+    # Names are looked up in the module alone: a field called `list` must not hide the type.
+    hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
+    return {
+        name: replace(
+            each,
+            name=name,
+            wire=each.wire or name,
+            type=hints[name],
+            column=name if each.column == "" else each.column,
+        )
+        for name, each in found.items()
+    }
 
 
 EXTRAS = "pileus:extras"

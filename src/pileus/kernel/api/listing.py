@@ -68,8 +68,11 @@ def listing(
     return {resource.collection: [show(row) for row in page.rows], **call.runtime.service.dialect.links(call, page)}
 
 
-def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[ColumnElement[bool]] = ()) -> Page:
-    """The rows of the page that the call asks for; 400 for parameters that make no sense."""
+def page_of(
+    call: Call, tx: Tx, resource: type[Resource], where: Sequence[ColumnElement[bool]] = (), *, skip: int = 0
+) -> Page:
+    """The rows of the page that the call asks for; 400 for parameters that make no sense. `skip`: rows left out at
+    the start, for the few lists whose pages are by offset."""
     dialect = call.runtime.service.dialect
     query = _filters(call, resource)
     query.extra.extend(where)
@@ -90,7 +93,7 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1
+    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1 + skip
     shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -99,7 +102,7 @@ def page_of(call: Call, tx: Tx, resource: type[Resource], where: Sequence[Column
             _statements[shape] = statement
     rows = tx.rows(statement, **query.params)
     size = query.params["page_size"] - 1
-    page, more_rows = rows[:size], len(rows) > size
+    page, more_rows = rows[skip:size], len(rows) > size
     return Page(resource, page[::-1] if reverse else page, limit, more_rows, marker, reverse)
 
 
@@ -164,7 +167,7 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
             if isinstance(made, tuple):
                 query.kept.append(made[0])
                 query.params.update(made[1])
-            else:
+            elif made is not None:
                 query.extra.append(made)
             continue
         base, _, suffix = name.partition("__")
@@ -174,7 +177,7 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
             if other is not None:
                 query.extra.append(other)
                 continue
-            if dialect.reject_unknown_filters:
+            if resource.rejects_unknown_filters(call):
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue
         predicates = [(suffix, values[-1])] if suffix and name not in by_name else dialect.predicates(values)
@@ -247,7 +250,7 @@ def _sort(call: Call, resource: type[Resource]) -> SortKeys:
         pairs = [(resource.default_sort[0][0], ways[-1])]
     if not pairs:
         return resource.default_sort
-    known = {f.wire: f.column or f.name for f in resource.fields.values() if Use.sort in f.use}
+    known = resource.sort_columns()
     sort: list[tuple[str, str]] = []
     for key, way in pairs:
         if key not in known:

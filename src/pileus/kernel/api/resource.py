@@ -17,17 +17,15 @@ Routes, validation, projection to old versions, filters, sorting, paging and Ope
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
 from sqlalchemy.sql import Select
 
-from pileus.kernel.api.fields import Field, Use, named_project
+from pileus.kernel.api.fields import Field, Use, declared_fields, named_project
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.versions import Version
 from pileus.kernel.context import own
@@ -40,9 +38,9 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
-FilterFunction = Callable[["Call", list[str]], "ColumnElement[bool] | tuple[ColumnElement[bool], Mapping[str, Any]]"]
+FilterFunction = Callable[["Call", list[str]], "ColumnElement[bool] | tuple[ColumnElement[bool], Mapping[str, Any]] | None"]
 """From a query parameter's values to a clause. A clause that is always the same object, with its bind parameters'
-values beside it, lets the list's statement be kept."""
+values beside it, lets the list's statement be kept; None asks nothing."""
 
 
 class Resource:
@@ -95,7 +93,7 @@ class Resource:
         cls._statements = {}
         cls.fields = {}
         for base in reversed(cls.__mro__):
-            cls.fields.update(_declared(base))
+            cls.fields.update(declared_fields(base))
         for name, value in cls.fields.items():
             if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
                 raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
@@ -117,6 +115,16 @@ class Resource:
     def listed(cls, call: Call) -> Visibility:
         """Which rows a list shows where that is narrower than what is visible."""
         return cls.visible(call)
+
+    @classmethod
+    def sort_columns(cls) -> Mapping[str, str]:
+        """The columns by which lists can be sorted, by the name that clients use."""
+        return {each.wire: each.column or each.name for each in cls.fields.values() if Use.sort in each.use}
+
+    @classmethod
+    def rejects_unknown_filters(cls, call: Call) -> bool:
+        """Whether a query parameter that is no filter is an error, or ignored."""
+        return call.runtime.service.dialect.reject_unknown_filters
 
     @classmethod
     def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool] | None:
@@ -207,7 +215,9 @@ class Resource:
                 moment = getattr(row, column)
                 shown[wire] = None if moment is None else time(moment)
             for wire, render in computed:
-                shown[wire] = render(call, row)
+                value = render(call, row)
+                if value is not UNSET:
+                    shown[wire] = value
             return shown
 
         return show
@@ -308,25 +318,6 @@ def body_target(call: Call, body: Any) -> dict[str, Any]:
     if project_id is not None:
         target["project_id"] = target["tenant_id"] = project_id
     return target
-
-
-def _declared(cls: type) -> dict[str, Field]:
-    """The fields that a class itself declares."""
-    found = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
-    if not found:
-        return {}
-    # Names are looked up in the module alone: a field called `list` must not hide the type.
-    hints = inspect.get_annotations(cls, globals=vars(sys.modules[cls.__module__]), locals={}, eval_str=True)
-    return {
-        name: replace(
-            each,
-            name=name,
-            wire=each.wire or name,
-            type=hints[name],
-            column=name if each.column == "" else each.column,
-        )
-        for name, each in found.items()
-    }
 
 
 def _show_row(call: Call, tx: Tx, row: Row[Any]) -> Row[Any]:

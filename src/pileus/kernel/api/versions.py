@@ -16,7 +16,9 @@ from pileus.kernel.errors import BadRequest, NotAcceptable
 class Version:
     """One microversion. Handlers ask `call.has(V.NAME)`; nobody compares numbers."""
 
-    __slots__ = ("major", "minor", "name", "text")
+    __slots__ = ("major", "minor", "name", "previous", "text")
+    previous: Version
+    """The one before; for what it was the last to have: `until=V.NO_PROXIES.previous`. The lowest has none."""
 
     def __init__(self, number: str, text: str) -> None:
         major, minor = number.split(".")
@@ -58,6 +60,7 @@ class Versions:
         for earlier, later in zip(history, history[1:], strict=False):
             if (later.major, later.minor) != (earlier.major, earlier.minor + 1):
                 raise ValueError(f"{cls.__name__}: {later!r} does not follow {earlier!r}")
+            later.previous = earlier
         cls.history = history
         cls._by_minor = {version.minor: version for version in history}
 

@@ -4,7 +4,7 @@ from pileus.kernel.db.engine import Database, open_database
 from pileus.kernel.db.errors import DatabaseGone, Duplicate, InUse
 from pileus.kernel.db.schema import metadata
 from pileus.kernel.db.tx import Tx
-from pileus.kernel.db.types import Json, Timestamp
+from pileus.kernel.db.types import Json, RawJson, Timestamp
 
 __all__ = [
     "Database",
@@ -12,6 +12,7 @@ __all__ = [
     "Duplicate",
     "InUse",
     "Json",
+    "RawJson",
     "Timestamp",
     "Tx",
     "metadata",

@@ -45,3 +45,19 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else _decode(value)
+
+
+class RawJson(TypeDecorator[msgspec.Raw]):
+    """JSON that is mostly shown as it is: read as a `msgspec.Raw`, which goes into an answer without being decoded.
+
+    Written from any JSON value, always in the same spelling, so that `LIKE '%"name":"value"%'` finds what is in it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> msgspec.Raw | None:
+        return None if value is None else msgspec.Raw(value.encode())

@@ -70,6 +70,8 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     image: Image
     kernel: Image | None = None
     ramdisk: Image | None = None
+    command_line: str = "root=/dev/vda1 console=tty0 console=ttyS0"
+    """For `kernel` alone: what it is started with (`os_command_line`)."""
     firmware: Firmware = Firmware.BIOS
     nics: tuple[Nic, ...] = ()
     config_drive: dict[str, bytes] | None = None
@@ -127,6 +129,10 @@ class Hypervisor(Protocol):
     async def close(self) -> None:
         """Let go of connections and watchers; guests run on."""
 
+    async def halt(self, grace_seconds: float) -> None:
+        """The cloud goes down on this host: guests are asked to power off and after the grace ended, and no
+        process, link, mount or namespace of theirs stays. Disks do. Comes after `start`, before `close`."""
+
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         """Have the image in the host's cache, whole and in the form that guests start from."""
 
@@ -135,10 +141,12 @@ class Hypervisor(Protocol):
         guest is never restarted. `Power.STOPPED` pulls the plug."""
 
     async def shut_down(self, guest_id: str, epoch: int) -> None:
-        """Ask the guest's system to power off; returns at once, `observe` or `watch` tells when it has."""
+        """Ask the guest's system to power off; returns at once, `observe` or `watch` tells when it has.
+        One that does not run has nothing to do; raises GuestNotFound."""
 
     async def reset(self, guest_id: str, epoch: int) -> None:
-        """Hard reset: the guest starts again at once, its disks and NICs stay."""
+        """Hard reset: the guest starts again at once, its disks and NICs stay. One that does not run is
+        started; raises GuestNotFound."""
 
     async def destroy(self, guest_id: str, epoch: int) -> None:
         """Leave nothing of the guest: no process, disk, tap, directory. What is not there is no error."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from pileus.drivers import netns
 from pileus.services.network.driver import NetworkError
@@ -44,6 +45,13 @@ async def ip(*lines: str, inside: str = "") -> None:
     await run("ip", *where, "-batch", "-", stdin="\n".join(lines) + "\n")
 
 
+async def show(*arguments: str, inside: str = "") -> list[dict[str, Any]]:
+    """What `ip` lists, in the namespace of that name ("" for the host's)."""
+    where = ("-n", inside) if inside else ()
+    found: list[dict[str, Any]] = json.loads(await run("ip", *where, "-json", *arguments) or "[]")
+    return found
+
+
 async def add_netns(name: str) -> None:
     await ip(f"netns add {name}")
     await ip("link set lo up", inside=name)
@@ -51,5 +59,5 @@ async def add_netns(name: str) -> None:
 
 async def remove_netns(name: str) -> None:
     """Remove a named namespace, also its bare name that a reboot or a crash left behind."""
-    if os.path.lexists(netns.path_of(name)):
+    if netns.exists(name):
         await ip(f"netns del {name}")

@@ -20,13 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers import netns, ovsdb
-from pileus.drivers.network.ovn import command
+from pileus.drivers import netns
+from pileus.drivers.network.ovn import command, vswitch
 from pileus.services.network.driver import NetworkError
-
-BRIDGE = "br-int"
-EXTERNAL_BRIDGE = "br-ex"
-"""Where external networks meet; in the namespace too."""
 
 _SCHEMAS = {
     "conf": "/usr/share/openvswitch/vswitch.ovsschema",
@@ -76,12 +72,12 @@ class Stack:
             self._daemon("ovn-controller", database),
         )
 
-    async def start(self) -> bool:
-        """Bring up what is not up; says whether the switch started anew, so that it has no flows."""
+    async def start(self) -> None:
+        """Bring up what is not up."""
         if os.geteuid() != 0:
             raise NetworkError("the ovn network engine needs root; run `pileus up --sim` without")
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not await self._has_namespaces():
+        if not self._has_namespaces():
             await self._begin()
         server, switch, northd, controller = self.daemons
         if server.pid() is None:
@@ -89,12 +85,10 @@ class Stack:
                 await self._ready_database(name)
             await self._spawn(server)
             await self._configure()
-        switch_was_down = switch.pid() is None
         await asyncio.gather(*(self._spawn(each) for each in (switch, northd) if each.pid() is None))
         if controller.pid() is None:
             # After the switch: were its bridge not there yet, it would try again only a second later.
             await self._spawn(controller)
-        return switch_was_down
 
     async def teardown(self) -> None:
         """Stop all and remove the namespaces with every link in them. The northbound database stays."""
@@ -121,7 +115,7 @@ class Stack:
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         return {**os.environ, **dict.fromkeys(places, str(self.directory)), "PATH": path}
 
-    async def _has_namespaces(self) -> bool:
+    def _has_namespaces(self) -> bool:
         mounts = Path("/proc/self/mountinfo").read_text()
         return all(f" {netns.path_of(name)} " in mounts for name in (self.netns, self.metadata_netns))
 
@@ -135,12 +129,12 @@ class Stack:
 
     async def _ready_database(self, name: str) -> None:
         path, schema = str(self._database(name)), _SCHEMAS[name]
-        if not os.path.exists(schema):
+        if not _exists(schema):
             raise NetworkError(
                 f"{schema} is missing; install Open vSwitch and OVN "
                 "(apt-get install openvswitch-switch ovn-central ovn-host)"
             )
-        if not os.path.exists(path):
+        if not _exists(path):
             await command.run("ovsdb-tool", "create", path, schema)
         elif (await command.run("ovsdb-tool", "needs-conversion", path, schema)).strip() == "yes":
             await command.run("ovsdb-tool", "convert", path, schema)
@@ -173,101 +167,55 @@ class Stack:
                 os.close(process)
 
     async def _configure(self) -> None:
-        """One row of settings for the switch and the controller; bridges; the northbound's own settings."""
-        database = ovsdb.Database(
-            self.socket, "Open_vSwitch", {"Open_vSwitch": ("_uuid",), "Bridge": ("name",)}
-        )
+        database = vswitch.open_database(self.socket)
         try:
             await database.open(_START_SECONDS)
-            await database.transact(*self._switch_operations(database))
+            await vswitch.ensure_settings(
+                database,
+                {
+                    "system-id": self.chassis,
+                    "hostname": self.chassis,
+                    "ovn-remote": f"unix:{self.socket}",
+                    # Beside a local socket no probe finds out more than the socket's end does.
+                    "ovn-remote-probe-interval": "0",
+                    "ovn-openflow-probe-interval": "0",
+                    "ovn-monitor-all": "true",
+                    "ovn-encap-type": "geneve",
+                    "ovn-encap-ip": "127.0.0.1",
+                    "ovn-bridge": vswitch.INTEGRATION,
+                    "ovn-bridge-datapath-type": "netdev",
+                    "ovn-bridge-mappings": f"{self._physical_network}:{vswitch.EXTERNAL}",
+                },
+                # One thread each: a laptop's guests need no more, and idle threads cost memory.
+                {"n-handler-threads": "1", "n-revalidator-threads": "1"},
+            )
+            await vswitch.ensure_bridge(database, vswitch.INTEGRATION, "secure")
+            await vswitch.ensure_bridge(database, vswitch.EXTERNAL, "standalone")
         finally:
             await database.close()
-
-    def _switch_operations(self, database: ovsdb.Database) -> list[ovsdb.Operation]:
-        settings = {
-            "external_ids": {
-                "system-id": self.chassis,
-                "hostname": self.chassis,
-                "ovn-remote": f"unix:{self.socket}",
-                "ovn-remote-probe-interval": "0",
-                "ovn-openflow-probe-interval": "0",
-                "ovn-monitor-all": "true",
-                "ovn-encap-type": "geneve",
-                "ovn-encap-ip": "127.0.0.1",
-                "ovn-bridge": BRIDGE,
-                "ovn-bridge-datapath-type": "netdev",
-                "ovn-bridge-mappings": f"{self._physical_network}:{EXTERNAL_BRIDGE}",
-            },
-            # One thread each: a laptop's guests need no more, and idle threads cost memory.
-            "other_config": {"n-handler-threads": "1", "n-revalidator-threads": "1"},
-        }
-        row = {column: ovsdb.encode(value) for column, value in settings.items()}
-        operations: list[ovsdb.Operation] = []
-        if database.rows["Open_vSwitch"]:
-            operations.append({"op": "update", "table": "Open_vSwitch", "where": [], "row": row})
-        else:
-            operations.append({"op": "insert", "table": "Open_vSwitch", "row": row})
-        present = {ovsdb.only(bridge["name"]) for bridge in database.rows["Bridge"].values()}
-        for name, fail_mode in ((BRIDGE, "secure"), (EXTERNAL_BRIDGE, "standalone")):
-            if name not in present:
-                operations += _new_bridge(name, fail_mode)
-        return operations
-
-
-def _new_bridge(name: str, fail_mode: str) -> list[ovsdb.Operation]:
-    label = name.replace("-", "_")
-    bridge = {
-        "name": name,
-        "datapath_type": "netdev",
-        "fail_mode": fail_mode,
-        "other_config": ["map", [["disable-in-band", "true"]]],
-        "ports": ["named-uuid", f"{label}_port"],
-    }
-    return [
-        {
-            "op": "insert",
-            "table": "Interface",
-            "uuid-name": f"{label}_interface",
-            "row": {"name": name, "type": "internal"},
-        },
-        {
-            "op": "insert",
-            "table": "Port",
-            "uuid-name": f"{label}_port",
-            "row": {"name": name, "interfaces": ["named-uuid", f"{label}_interface"]},
-        },
-        {"op": "insert", "table": "Bridge", "uuid-name": label, "row": bridge},
-        {
-            "op": "mutate",
-            "table": "Open_vSwitch",
-            "where": [],
-            "mutations": [["bridges", "insert", ["set", [["named-uuid", label]]]]],
-        },
-    ]
 
 
 def _deafen() -> None:
     """The switch's namespace has no address: packets on its links are the switch's business alone, and the
     kernel beside it neither answers nor announces anything on a guest's link."""
-    _set("ipv6/conf/all/disable_ipv6", "1")
-    _set("ipv6/conf/default/disable_ipv6", "1")
-    _set("ipv4/ip_forward", "0")
+    netns.set_sysctl("ipv6/conf/all/disable_ipv6", "1")
+    netns.set_sysctl("ipv6/conf/default/disable_ipv6", "1")
+    netns.set_sysctl("ipv4/ip_forward", "0")
 
 
 def _isolate() -> None:
     """The metadata namespace holds the same addresses on the links of many networks, and joins none."""
-    _set("ipv4/ip_forward", "0")
-    _set("ipv6/conf/all/forwarding", "0")
+    netns.set_sysctl("ipv4/ip_forward", "0")
+    netns.set_sysctl("ipv6/conf/all/forwarding", "0")
     for scope in ("all", "default"):
-        _set(f"ipv4/conf/{scope}/rp_filter", "0")
-        _set(f"ipv6/conf/{scope}/accept_ra", "0")
-    _set("ipv6/conf/default/addr_gen_mode", "1")
-    _set("ipv6/conf/default/accept_dad", "0")
+        netns.set_sysctl(f"ipv4/conf/{scope}/rp_filter", "0")
+        netns.set_sysctl(f"ipv6/conf/{scope}/accept_ra", "0")
+    netns.set_sysctl("ipv6/conf/default/addr_gen_mode", "1")
+    netns.set_sysctl("ipv6/conf/default/accept_dad", "0")
 
 
-def _set(name: str, value: str) -> None:
-    # The kernel shows /proc/sys/net of the calling thread's namespace, not the process'.
-    Path("/proc/sys/net", name).write_text(value)
+def _exists(path: str) -> bool:
+    return os.path.exists(path)
 
 
 async def _ended(process: int, timeout: float) -> bool:

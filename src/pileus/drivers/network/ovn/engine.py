@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pileus.drivers import ovsdb
-from pileus.drivers.network.ovn import names
-from pileus.drivers.network.ovn.daemons import BRIDGE, Stack
+from pileus.drivers.network.ovn import names, vswitch
+from pileus.drivers.network.ovn.daemons import Stack
+from pileus.drivers.network.ovn.external import HostLink
+from pileus.drivers.network.ovn.metadata import App, MetadataEndpoints
 from pileus.drivers.network.ovn.northbound import Northbound
+from pileus.drivers.network.ovn.supervision import Supervisor
 from pileus.services.network.driver import (
     Binding,
     Capabilities,
@@ -28,33 +31,59 @@ _PATIENCE_SECONDS = 10.0
 class OvnEngine:
     """A `NetworkEngine` whose daemons and databases live under `state_directory`."""
 
-    def __init__(self, state_directory: Path, host: str) -> None:
-        """`host` is the name under which this machine's hypervisors bind ports."""
+    def __init__(
+        self,
+        state_directory: Path,
+        host: str,
+        *,
+        host_addresses: Sequence[str] = (),
+        host_netns: str = "",
+        metadata: App | None = None,
+    ) -> None:
+        """`host` is the name under which this machine's hypervisors bind ports. `host_addresses` are the
+        host's own on the external networks, with prefix length (`172.24.4.1/24`), from where it reaches
+        floating IPs; `host_netns` names the namespace that stands for the host, "" for the host's own.
+        `metadata` answers guests at 169.254.169.254; without it nothing does.
+        """
         self._host = host
         self._stack = Stack(state_directory, host, PHYSICAL_NETWORK)
+        self._host_link = HostLink(self._stack, host_addresses, host_netns)
         self._northbound = Northbound(self._stack.socket, host, PHYSICAL_NETWORK)
+        self._metadata = metadata and MetadataEndpoints(self._stack, metadata, self._northbound.port_at)
+        self._raising = asyncio.Lock()
+        self._supervisor = Supervisor(self._stack.daemons, self._raise)
         self._watchers: list[Callable[[str], Awaitable[None]]] = []
+        self._northbound.database.watch(self._notice)
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Capabilities:
-        await self._stack.start()
+        await self._raise()
+        self._supervisor.follow()
         await self._northbound.start(_PATIENCE_SECONDS)
-        self._northbound.database.watch(self._notice)
+        if self._metadata:
+            networks = (
+                self._northbound.network(network_id) for network_id in self._northbound.ids("network")
+            )
+            await self._metadata.resume(networks)
         return Capabilities(
             engine="ovn",
             # One host needs no tunnels, so nothing is taken off the Ethernet frame.
             max_mtu=1500,
             physical_network=PHYSICAL_NETWORK,
-            metadata=False,
+            metadata=self._metadata is not None,
         )
 
     async def close(self) -> None:
+        self._supervisor.stop()
         for task in self._telling:
             task.cancel()
+        if self._metadata:
+            await self._metadata.close()
         await self._northbound.close()
 
     async def teardown(self) -> None:
         await self.close()
+        await self._host_link.remove()
         await self._stack.teardown()
 
     async def ensure_network(self, network: Network, epoch: int) -> None:
@@ -62,6 +91,8 @@ class OvnEngine:
 
     async def delete_network(self, network_id: str, epoch: int) -> None:
         await self._northbound.delete_network(network_id, epoch)
+        if self._metadata:
+            await self._metadata.remove(network_id)
 
     async def ensure_port(self, port: Port, epoch: int) -> None:
         await self._northbound.ensure_port(port, epoch)
@@ -70,7 +101,9 @@ class OvnEngine:
         await self._northbound.delete_port(port_id, epoch)
 
     async def ensure_router(self, router: Router, epoch: int) -> None:
+        before = self._northbound.router(router.id)
         await self._northbound.ensure_router(router, epoch)
+        await self._host_link.forget(_external_ips(router) - (_external_ips(before) if before else set()))
 
     async def delete_router(self, router_id: str, epoch: int) -> None:
         await self._northbound.delete_router(router_id, epoch)
@@ -84,8 +117,10 @@ class OvnEngine:
     async def bind(self, port_id: str, host: str) -> Binding:
         if host != self._host:
             raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
-        self._northbound.port(port_id)
-        details = {"netns": self._stack.netns, "bridge": BRIDGE, "ovsdb": self._stack.socket}
+        port = self._northbound.port(port_id)
+        if self._metadata:
+            await self._metadata.ensure(self._northbound.network(port.network_id))
+        details = {"netns": self._stack.netns, "bridge": vswitch.INTEGRATION, "ovsdb": self._stack.socket}
         return Binding(vif_type="ovs", vif_details=details)
 
     async def is_up(self, port_id: str) -> bool:
@@ -102,6 +137,12 @@ class OvnEngine:
     def watch(self, changed: Callable[[str], Awaitable[None]]) -> None:
         self._watchers.append(changed)
 
+    async def _raise(self) -> None:
+        """Have all daemons running, and what only a running switch can hold."""
+        async with self._raising:
+            await self._stack.start()
+            await self._host_link.ensure()
+
     def _notice(self, table: str, row_id: str, old: ovsdb.Row | None, new: ovsdb.Row | None) -> None:
         """Tell the watchers of a port that came up or went down."""
         if table != names.SWITCH_PORT or not self._watchers or _carries(old) is _carries(new):
@@ -110,6 +151,14 @@ class OvnEngine:
             task = asyncio.ensure_future(changed(row_id))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
+
+
+def _external_ips(router: Router) -> set[str]:
+    """Addresses that the router answers for on its external network."""
+    if router.gateway is None:
+        return set()
+    own = {address.partition("/")[0] for address in router.gateway.addresses}
+    return own | {each.floating_ip for each in router.floating_ips}
 
 
 def _carries(row: ovsdb.Row | None) -> bool:

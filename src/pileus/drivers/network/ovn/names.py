@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 
 SWITCH = "Logical_Switch"
 SWITCH_PORT = "Logical_Switch_Port"
@@ -78,3 +79,21 @@ def derived_mac(owner_id: str, role: str) -> str:
     """A locally administered address for an endpoint of the engine's own."""
     digest = hashlib.sha256(f"{owner_id} {role}".encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x0A, *digest[:5]))
+
+
+def link_local_of(mac: str) -> str:
+    """The link-local address that is made from a MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    interface = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + interface))
+
+
+def mac_of_link_local(ip: str) -> str | None:
+    """The MAC that a link-local address was made from (RFC 4291, appendix A), or None."""
+    address = ipaddress.ip_address(ip)
+    if address.version == 4 or not address.is_link_local:
+        return None
+    octets = address.packed[8:]
+    if octets[3:5] != b"\xff\xfe":
+        return None
+    return ":".join(f"{octet:02x}" for octet in (octets[0] ^ 2, *octets[1:3], *octets[5:]))

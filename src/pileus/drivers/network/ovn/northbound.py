@@ -16,6 +16,7 @@ import msgspec
 
 from pileus.drivers import ovsdb
 from pileus.drivers.network.ovn import names
+from pileus.drivers.network.ovn.names import mac_of_link_local
 from pileus.drivers.network.ovn.router import gateway_chassis_rows, router_rows
 from pileus.drivers.network.ovn.security import secured_rows, security_group_rows
 from pileus.drivers.network.ovn.switch import network_rows, port_rows
@@ -78,6 +79,21 @@ class Northbound:
         if port is None:
             raise NetworkError(f"port {port_id} is not there; it has to be made before it is bound")
         return port
+
+    def router(self, router_id: str) -> Router | None:
+        return self._spec(router_id, "router", Router)
+
+    def port_at(self, network_id: str, ip: str) -> str | None:
+        """The port that holds this address on this network; a link-local one is known by the MAC in it."""
+        mac = mac_of_link_local(ip)
+        for row_id, row in self.database.rows[names.SWITCH_PORT].items():
+            ids = _external_ids(row)
+            if ids.get(names.NETWORK) == network_id and ids.get(names.KIND) == "port":
+                for held in row["addresses"]:
+                    own_mac, *ips = held.split()
+                    if ip in ips or own_mac == mac:
+                        return row_id
+        return None
 
     async def ensure_network(self, network: Network, epoch: int) -> None:
         def change() -> list[ovsdb.Operation]:

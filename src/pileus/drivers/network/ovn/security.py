@@ -1,7 +1,8 @@
 """Security groups as port groups, their rules as ACLs.
 
 Every port with port security is in the group `SECURED`, which drops what no rule allows, in both
-directions, and lets through what a guest needs to find its network.
+directions, and lets through what a guest needs to find its network. Neighbour discovery and router
+advertisements pass OVN's ACLs always, also those that a guest has no business to send.
 """
 
 from __future__ import annotations
@@ -19,24 +20,16 @@ _SECURED_NAME = "pg_pileus_secured"
 _NEVER, _NEEDED, _ALLOWED, _DROPPED = 1004, 1003, 1002, 1001
 """Priorities."""
 
-_ICMP_V6_OUT = "icmp6.type == {131, 132, 133, 135, 136, 143}"
-"""Multicast listener reports, router solicitations, neighbour discovery."""
-_ICMP_V6_IN = "icmp6.type == {130, 134, 135, 136}"
-"""Multicast listener queries, router advertisements, neighbour discovery."""
-
 _OUT, _IN = f"inport == @{_SECURED_NAME}", f"outport == @{_SECURED_NAME}"
 _METADATA = names.METADATA_IPV4, names.METADATA_IPV6
 _SECURED_ACLS = (
-    # A guest is neither a DHCP server nor a router, whatever its rules allow.
+    # A guest is no DHCP server, whatever its rules allow.
     ("from-lport", _NEVER, f"{_OUT} && ip4 && udp.src == 67 && udp.dst == 68", "drop"),
     ("from-lport", _NEVER, f"{_OUT} && ip6 && udp.src == 547 && udp.dst == 546", "drop"),
-    ("from-lport", _NEVER, f"{_OUT} && icmp6.type == 134", "drop"),
     ("from-lport", _NEEDED, f"{_OUT} && ip4 && udp.src == 68 && udp.dst == 67", "allow-stateless"),
     ("from-lport", _NEEDED, f"{_OUT} && ip6 && udp.src == 546 && udp.dst == 547", "allow-stateless"),
     ("to-lport", _NEEDED, f"{_IN} && ip4 && udp.src == 67 && udp.dst == 68", "allow-stateless"),
     ("to-lport", _NEEDED, f"{_IN} && ip6 && udp.src == 547 && udp.dst == 546", "allow-stateless"),
-    ("from-lport", _NEEDED, f"{_OUT} && {_ICMP_V6_OUT}", "allow-stateless"),
-    ("to-lport", _NEEDED, f"{_IN} && {_ICMP_V6_IN}", "allow-stateless"),
     *(
         acl
         for ip, address in zip(("ip4", "ip6"), _METADATA, strict=True)
@@ -45,6 +38,13 @@ _SECURED_ACLS = (
             ("to-lport", _NEEDED, f"{_IN} && {ip}.src == {address} && tcp.src == 80", "allow-stateless"),
         )
     ),
+    (
+        "from-lport",
+        _NEEDED,
+        f"{_OUT} && ip4.dst == {names.METADATA_IPV4} && udp.dst == 53",
+        "allow-stateless",
+    ),
+    ("to-lport", _NEEDED, f"{_IN} && ip4.src == {names.METADATA_IPV4} && udp.src == 53", "allow-stateless"),
     ("from-lport", _DROPPED, f"{_OUT} && ip", "drop"),
     ("to-lport", _DROPPED, f"{_IN} && ip", "drop"),
 )

@@ -119,4 +119,8 @@ def _port_security(port: Port, ips: list[str]) -> list[str]:
     by_mac: dict[str, list[str]] = {port.mac: list(ips)}
     for ip, mac in port.allowed_address_pairs:
         by_mac.setdefault(mac, []).append(ip)
+    for mac, allowed in by_mac.items():
+        if any(":" in ip for ip in allowed):
+            # OVN means to allow it by itself, but 23.03 drops what answers a neighbour's question for it.
+            allowed.append(names.link_local_of(mac))
     return [" ".join((mac, *(allowed or ["0.0.0.0"]))) for mac, allowed in by_mac.items()]

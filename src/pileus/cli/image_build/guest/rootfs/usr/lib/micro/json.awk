@@ -1,0 +1,71 @@
+# Flattens a JSON document: one line for each scalar, its JSON pointer (RFC 6901), a tab, and its value.
+# Strings come out with backslash escapes that printf's %b understands, so a value never spans lines.
+{ text = text $0 "\n" }
+
+END { value("") }
+
+function token(    found) {
+    sub(/^[ \t\r\n]+/, "", text)
+    if (!match(text, /^("([^"\\]|\\.)*"|[][{}:,]|[^][{}:," \t\r\n]+)/)) exit 1
+    found = substr(text, 1, RLENGTH)
+    text = substr(text, RLENGTH + 1)
+    return found
+}
+
+function value(path,    word, name, count) {
+    word = token()
+    if (word == "{") {
+        for (word = token(); word != "}"; word = token()) {
+            if (word == ",") word = token()
+            name = unquote(word)
+            gsub(/~/, "~0", name)
+            gsub(/\//, "~1", name)
+            token()
+            value(path "/" name)
+        }
+    } else if (word == "[") {
+        while (1) {
+            sub(/^[ \t\r\n,]+/, "", text)
+            if (substr(text, 1, 1) == "]") { token(); break }
+            value(path "/" count++)
+        }
+    } else if (word ~ /^"/)
+        print path "\t" unquote(word)
+    else
+        print path "\t" (word == "null" ? "" : word)
+}
+
+function unquote(word,    out, at, code, low) {
+    word = substr(word, 2, length(word) - 2)
+    gsub(/\\\//, "/", word)
+    gsub(/\\"/, "\"", word)
+    while (at = index(word, "\\u")) {
+        code = hex(substr(word, at + 2, 4))
+        out = out substr(word, 1, at - 1)
+        word = substr(word, at + 6)
+        if (code >= 55296 && code < 56320 && word ~ /^\\u/) {    # a surrogate pair
+            low = hex(substr(word, 3, 4))
+            word = substr(word, 7)
+            code = 65536 + (code - 55296) * 1024 + low - 56320
+        }
+        out = out utf8(code)
+    }
+    return out word
+}
+
+function hex(digits,    i, number) {
+    for (i = 1; i <= length(digits); i++)
+        number = number * 16 + index("0123456789abcdef", tolower(substr(digits, i, 1))) - 1
+    return number
+}
+
+function octet(number) { return sprintf("\\0%03o", number) }
+
+function utf8(code) {
+    if (code < 128) return octet(code)
+    if (code < 2048) return octet(192 + int(code / 64)) octet(128 + code % 64)
+    if (code < 65536)
+        return octet(224 + int(code / 4096)) octet(128 + int(code / 64) % 64) octet(128 + code % 64)
+    return octet(240 + int(code / 262144)) octet(128 + int(code / 4096) % 64) \
+        octet(128 + int(code / 64) % 64) octet(128 + code % 64)
+}

@@ -1,0 +1,117 @@
+"""Small corners: external events, migrations, extensions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pileus.kernel.api.bodies import Body
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.fields import field
+from pileus.kernel.api.service import Routes
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import BadRequest, NotFound
+from pileus.kernel.http.reply import Reply
+from pileus.services.compute.api.types import Uuid
+from pileus.services.compute.store import server as store
+from pileus.services.compute.versions import V
+
+routes = Routes()
+EVENTS_SINCE = {
+    "volume-extended": V.ACTION_EVENTS,
+    "power-update": V.POWER_UPDATE,
+    "accelerator-request-bound": V.ACCELERATOR_BOUND,
+}
+
+
+class ExternalEvent(msgspec.Struct, forbid_unknown_fields=True):
+    server_uuid: Uuid
+    name: str
+    status: Literal["failed", "completed", "in-progress"] = "completed"
+    tag: str | UnsetType | None = UNSET
+
+
+class ExternalEvents(Body):
+    events: list[ExternalEvent] = field(required=True)
+
+
+KNOWN_EVENTS = frozenset(
+    {"network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted", *EVENTS_SINCE}
+)
+
+
+@routes.add(
+    "POST",
+    "/os-server-external-events",
+    policy="os_compute_api:os-server-external-events:create",
+    body=ExternalEvents,
+)
+def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
+    """Hears from other services that something about servers has changed. A hint: their strands look for themselves."""
+    heard = []
+    for event in body.events:
+        since = EVENTS_SINCE.get(event.name)
+        if event.name not in KNOWN_EVENTS or (since is not None and not call.has(since)):
+            raise BadRequest(f"Invalid input for field/attribute name. Value: {event.name}. It is no known event.")
+        row = store.find(tx, event.server_uuid)
+        code = 404 if row is None or row.deleted_at is not None else 422 if row.host is None else 200
+        if code == 200:
+            call.runtime.work.wake(tx, event.server_uuid)
+        said: dict[str, Any] = {
+            "server_uuid": event.server_uuid,
+            "name": event.name,
+            "status": event.status if code == 200 else "failed",
+            "code": code,
+        }
+        if event.tag is not UNSET:
+            said["tag"] = event.tag
+        heard.append(said)
+    codes = {each["code"] for each in heard}
+    if codes == {404}:
+        raise NotFound("No instances found for any event")
+    return Reply.json({"events": heard}, 200 if codes <= {200} else 207)
+
+
+@routes.add("GET", "/os-migrations", policy="os_compute_api:os-migrations:index")
+def list_migrations(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists migrations: none, as no server moves yet."""
+    return {"migrations": []}
+
+
+EXTENSIONS = (
+    "os-access-ips os-admin-actions os-admin-password os-aggregates os-attach-interfaces os-availability-zone "
+    "os-config-drive os-console-output os-deferred-delete os-extended-availability-zone "
+    "os-extended-server-attributes os-extended-status os-flavor-access os-flavor-extra-specs os-flavor-manage "
+    "os-hypervisors os-instance-actions os-keypairs os-lock-server os-multiple-create os-quota-class-sets "
+    "os-quota-sets os-scheduler-hints os-security-groups os-server-diagnostics os-server-external-events "
+    "os-server-groups os-server-password os-server-tags os-server-usage os-services os-simple-tenant-usage os-user-data"
+).split()
+"""Aliases that old clients look for; all of them are always there."""
+
+
+def _extension(alias: str) -> dict[str, Any]:
+    name = "".join(word.title() for word in alias.removeprefix("os-").split("-"))
+    return {
+        "alias": alias,
+        "name": name,
+        "description": f"{name}: a part of the API for good.",
+        "namespace": "http://docs.openstack.org/compute/ext/fake_xml",
+        "updated": "2014-12-03T00:00:00Z",
+        "links": [],
+    }
+
+
+@routes.add("GET", "/extensions", policy="os_compute_api:extensions")
+def list_extensions(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists what were extensions once."""
+    return {"extensions": [_extension(alias) for alias in EXTENSIONS]}
+
+
+@routes.add("GET", "/extensions/{alias}", policy="os_compute_api:extensions")
+def show_extension(call: Call, tx: Tx) -> dict[str, Any]:
+    """Shows one."""
+    if call.params["alias"] not in EXTENSIONS:
+        raise NotFound(f"There is no extension {call.params['alias']}.")
+    return {"extension": _extension(call.params["alias"])}

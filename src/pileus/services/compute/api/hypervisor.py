@@ -1,0 +1,223 @@
+"""Hosts as hypervisors: what they are, what they have, what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.links import page_url
+from pileus.kernel.api.service import Routes
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import BadRequest, NotFound
+from pileus.services.compute import domain
+from pileus.services.compute.api.types import read_int
+from pileus.services.compute.store import host as store
+from pileus.services.compute.store import server as servers
+from pileus.services.compute.versions import V
+
+routes = Routes()
+HYPERVISORS = "os_compute_api:os-hypervisors"
+MOST = 1000
+Show = Callable[[Row[Any]], dict[str, Any]]
+
+
+def _brief(call: Call, tx: Tx) -> Show:
+    services = store.compute_services(tx)
+
+    def show(row: Row[Any]) -> dict[str, Any]:
+        service = services.get(row.name)
+        return {
+            "id": row.id if call.has(V.UUIDS_OF_HOSTS) else row.number,
+            "hypervisor_hostname": row.name,
+            "state": "up" if service is not None and store.is_up(service, tx.now) else "down",
+            "status": "enabled" if service is not None and not service.disabled else "disabled",
+        }
+
+    return show
+
+
+def _full(call: Call, tx: Tx) -> Show:
+    brief, services, used = _brief(call, tx), store.compute_services(tx), servers.used_by_host(tx)
+
+    def show(row: Row[Any]) -> dict[str, Any]:
+        service = services.get(row.name)
+        shown = brief(row) | {
+            "host_ip": row.host_ip,
+            "hypervisor_type": row.hypervisor_type,
+            "hypervisor_version": row.hypervisor_version,
+            "service": {
+                "id": (service.id if call.has(V.UUIDS_OF_HOSTS) else service.number) if service else 0,
+                "host": row.name,
+                "disabled_reason": service.disabled_reason if service else None,
+            },
+        }
+        if call.has(V.HYPERVISOR_UPTIME):
+            return shown | {"uptime": _uptime(row, tx)}
+        cpu_info = row.cpu_info if call.has(V.CPU_INFO_OBJECT) else msgspec.json.encode(row.cpu_info).decode()
+        return shown | {"cpu_info": cpu_info, **_counts(row, used.get(row.name))}
+
+    return show
+
+
+def _counts(row: Row[Any], used: Row[Any] | None) -> dict[str, int]:
+    vcpus, memory, disk, guests = (
+        (used.vcpus, used.memory_mib, used.disk_gib, used.servers) if used is not None else (0, 0, 0, 0)
+    )
+    return {
+        "vcpus": row.vcpus,
+        "vcpus_used": vcpus,
+        "memory_mb": row.memory_mib,
+        "memory_mb_used": memory,
+        "free_ram_mb": row.memory_mib - memory,
+        "local_gb": row.disk_gib,
+        "local_gb_used": disk,
+        "free_disk_gb": row.disk_gib - disk,
+        "disk_available_least": row.disk_gib - disk,
+        "running_vms": guests,
+        "current_workload": 0,
+    }
+
+
+def _uptime(row: Row[Any], tx: Tx) -> str:
+    """As `uptime` prints it, for how long Pileus has looked after the host."""
+    seconds = int((tx.now - (row.started_at or row.created_at)).total_seconds())
+    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
+    return f" {tx.now:%H:%M:%S} up {days} days, {hours:2d}:{minutes:02d},  0 users,  load average: 0.00, 0.00, 0.00"
+
+
+def _guests(tx: Tx, host: str) -> list[dict[str, str]]:
+    return [{"uuid": row.id, "name": domain.instance_name(row.id)} for row in servers.on_host(tx, host)]
+
+
+def _list(call: Call, tx: Tx, make: Callable[[Call, Tx], Show]) -> dict[str, Any]:
+    rows: Sequence[Row[Any]] = store.every(tx)
+    pattern = call.arg("hypervisor_hostname_pattern") if call.has(V.UUIDS_OF_HOSTS) else None
+    with_servers = call.flag("with_servers") if call.has(V.UUIDS_OF_HOSTS) else False
+    if pattern is not None:
+        if "limit" in call.query or "marker" in call.query:
+            raise BadRequest("Paging over hypervisors with the hypervisor_hostname_pattern query is not supported.")
+        rows = [row for row in rows if pattern in row.name]
+        if not rows:
+            raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
+    if call.has(V.STRICT_QUERIES):
+        known = {"limit", "marker", "hypervisor_hostname_pattern", "with_servers"}
+        if unknown := sorted(set(call.query) - known):
+            raise BadRequest(f"Additional properties are not allowed ({unknown[0]!r} was unexpected)")
+    links: dict[str, Any] = {}
+    if call.has(V.HYPERVISOR_PAGES):
+        rows, links = _page(call, rows)
+    show = make(call, tx)
+    shown = []
+    for row in rows:
+        one = show(row)
+        if with_servers:
+            guests = _guests(tx, row.name)
+            if guests or call.has(V.STRICT_QUERIES):
+                one["servers"] = guests
+        shown.append(one)
+    return {"hypervisors": shown, **links}
+
+
+def _page(call: Call, rows: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], dict[str, Any]]:
+    limit = min(read_int("limit", call.arg("limit") or str(MOST)), MOST)
+    if limit < 0:
+        raise BadRequest(f"Invalid limit {limit}: it must be zero or more.")
+    marker = call.arg("marker")
+    if marker is not None:
+        at = next((n for n, row in enumerate(rows) if marker in (row.id, str(row.number))), None)
+        if at is None:
+            raise BadRequest(f"marker [{marker}] not found")
+        rows = rows[at + 1 :]
+    page = rows[:limit]
+    if len(rows) <= limit or not page:
+        return page, {}
+    last = page[-1].id if call.has(V.UUIDS_OF_HOSTS) else str(page[-1].number)
+    return page, {"hypervisors_links": [{"rel": "next", "href": page_url(call, marker=last)}]}
+
+
+@routes.add("GET", "/os-hypervisors", policy=f"{HYPERVISORS}:list")
+def list_hypervisors(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists hypervisors."""
+    return _list(call, tx, _brief)
+
+
+@routes.add("GET", "/os-hypervisors/detail", policy=f"{HYPERVISORS}:list-detail")
+def list_details(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists hypervisors with all that is known of them."""
+    return _list(call, tx, _full)
+
+
+@routes.add(
+    "GET", "/os-hypervisors/statistics", policy=f"{HYPERVISORS}:statistics", until=V.HYPERVISOR_UPTIME.previous
+)
+def statistics(call: Call, tx: Tx) -> dict[str, Any]:
+    """Sums over all hypervisors."""
+    used = servers.used_by_host(tx)
+    counts = [_counts(row, used.get(row.name)) for row in store.every(tx)]
+    sums = {name: sum(each[name] for each in counts) for name in (counts[0] if counts else ())}
+    return {"hypervisor_statistics": {"count": len(counts), **sums}}
+
+
+def _find(call: Call, tx: Tx) -> Row[Any]:
+    wanted = call.params["hypervisor"]
+    for row in store.every(tx):
+        if wanted == (row.id if call.has(V.UUIDS_OF_HOSTS) else str(row.number)):
+            return row
+    if call.has(V.UUIDS_OF_HOSTS) and len(wanted) != 36:
+        raise BadRequest(f"Invalid uuid {wanted}")
+    raise NotFound(f"Hypervisor with ID '{wanted}' could not be found.")
+
+
+@routes.add("GET", "/os-hypervisors/{hypervisor}", policy=f"{HYPERVISORS}:show")
+def show_hypervisor(call: Call, tx: Tx) -> dict[str, Any]:
+    """Shows one hypervisor."""
+    row = _find(call, tx)
+    shown = _full(call, tx)(row)
+    if call.has(V.UUIDS_OF_HOSTS) and call.flag("with_servers"):
+        shown["servers"] = _guests(tx, row.name)
+    return {"hypervisor": shown}
+
+
+@routes.add(
+    "GET", "/os-hypervisors/{hypervisor}/uptime", policy=f"{HYPERVISORS}:uptime", until=V.HYPERVISOR_UPTIME.previous
+)
+def show_uptime(call: Call, tx: Tx) -> dict[str, Any]:
+    """Shows for how long a host has been up."""
+    row = _find(call, tx)
+    return {"hypervisor": _brief(call, tx)(row) | {"uptime": _uptime(row, tx)}}
+
+
+@routes.add(
+    "GET", "/os-hypervisors/{hypervisor}/search", policy=f"{HYPERVISORS}:search", until=V.UUIDS_OF_HOSTS.previous
+)
+def search(call: Call, tx: Tx) -> dict[str, Any]:
+    """Finds hypervisors by a part of their name."""
+    show = _brief(call, tx)
+    return {"hypervisors": [show(row) for row in _named(call, tx)]}
+
+
+@routes.add(
+    "GET", "/os-hypervisors/{hypervisor}/servers", policy=f"{HYPERVISORS}:servers", until=V.UUIDS_OF_HOSTS.previous
+)
+def list_servers(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists the servers of hypervisors found by a part of their name."""
+    show = _brief(call, tx)
+    shown = []
+    for row in _named(call, tx):
+        guests = _guests(tx, row.name)
+        shown.append(show(row) | ({"servers": guests} if guests else {}))
+    return {"hypervisors": shown}
+
+
+def _named(call: Call, tx: Tx) -> list[Row[Any]]:
+    pattern = call.params["hypervisor"]
+    found = [row for row in store.every(tx) if pattern in row.name]
+    if not found:
+        raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
+    return found
+
+

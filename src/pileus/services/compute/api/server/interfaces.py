@@ -1,0 +1,214 @@
+"""A server's addresses, interfaces and security groups, and the attaching and detaching of interfaces."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Row
+
+from pileus.kernel.api.bodies import Body
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.fields import field
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import BadRequest, NotFound
+from pileus.kernel.ids import new_uuid
+from pileus.kernel.work import Fault
+from pileus.services.compute.api.server.actions import check_state, check_unlocked
+from pileus.services.compute.api.server.bodies import WantedNic
+from pileus.services.compute.api.server.networks import NicRequest, resolve
+from pileus.services.compute.api.server.resource import Server
+from pileus.services.compute.api.types import Tag, Uuid
+from pileus.services.compute.needs import SERVICE
+from pileus.services.compute.store import action as actions
+from pileus.services.compute.store import server as store
+from pileus.services.compute.versions import V
+from pileus.services.compute.work.ports import Ports, addresses_of
+
+_decode = msgspec.json.Decoder().decode
+INTERFACES = "os_compute_api:os-attach-interfaces"
+
+
+@Server.member_route("GET", "/ips", policy="os_compute_api:ips:index")
+def list_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    """Lists a server's addresses by network."""
+    return {"addresses": {label: _plain(entries) for label, entries in _decode(row.addresses).items()}}
+
+
+@Server.member_route("GET", "/ips/{label}", policy="os_compute_api:ips:show")
+def show_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    """Shows a server's addresses on one network."""
+    label = call.params["label"]
+    found = _decode(row.addresses).get(label)
+    if found is None:
+        raise NotFound("Instance is not a member of specified network")
+    return {label: _plain(found)}
+
+
+def _plain(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"version": each["version"], "addr": each["addr"]} for each in entries]
+
+
+@Server.member_route("GET", "/os-security-groups", policy="os_compute_api:os-security-groups:list")
+async def list_security_groups(call: Call, row: Row[Any]) -> dict[str, Any]:
+    """Lists the security groups of a server's ports."""
+    networks = call.runtime.needs.networks
+    ports = await networks.ports(SERVICE, device_id=row.id)
+    held = sorted({group for port in ports for group in port["security_groups"]})
+    groups = await networks.security_groups(SERVICE, id=held) if held else []
+    return {"security_groups": [security_group(group) for group in groups]}
+
+
+def security_group(group: dict[str, Any]) -> dict[str, Any]:
+    """A security group in the shape that the compute API once gave it."""
+    return {
+        "id": group["id"],
+        "name": group["name"],
+        "description": group.get("description", ""),
+        "tenant_id": group.get("tenant_id") or group.get("project_id"),
+        "rules": [security_group_rule(rule) for rule in group.get("security_group_rules", ())
+                  if rule["direction"] == "ingress"],
+    }
+
+
+def security_group_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    protocol = rule.get("protocol")
+    first, last = rule.get("port_range_min"), rule.get("port_range_max")
+    if protocol is not None and first is None:
+        first, last = (-1, -1) if protocol in ("icmp", "1") else (1, 65535)
+    prefix = rule.get("remote_ip_prefix")
+    if prefix is None and rule.get("remote_group_id") is None:
+        prefix = "::/0" if rule.get("ethertype") == "IPv6" else "0.0.0.0/0"
+    return {
+        "id": rule["id"],
+        "parent_group_id": rule["security_group_id"],
+        "ip_protocol": protocol,
+        "from_port": first if first is not None else -1 if protocol else None,
+        "to_port": last if last is not None else -1 if protocol else None,
+        "ip_range": {"cidr": prefix} if prefix is not None else {},
+        "group": {},
+    }
+
+
+@Server.member_route("GET", "/os-interface", policy=f"{INTERFACES}:list")
+async def list_interfaces(call: Call, row: Row[Any]) -> dict[str, Any]:
+    """Lists a server's interfaces."""
+    ports = await call.runtime.needs.networks.ports(SERVICE, device_id=row.id)
+    whole = await call.runtime.db.read(store.get, row.id)
+    return {"interfaceAttachments": [_attachment(call, whole, port) for port in ports]}
+
+
+@Server.member_route("GET", "/os-interface/{port_id}", policy=f"{INTERFACES}:show")
+async def show_interface(call: Call, row: Row[Any]) -> dict[str, Any]:
+    """Shows one interface."""
+    port_id = call.params["port_id"]
+    for port in await call.runtime.needs.networks.ports(SERVICE, device_id=row.id):
+        if port["id"] == port_id:
+            whole = await call.runtime.db.read(store.get, row.id)
+            return {"interfaceAttachment": _attachment(call, whole, port)}
+    raise NotFound(f"Instance {row.id} does not have port with id {port_id}")
+
+
+def _attachment(call: Call, row: Row[Any], port: dict[str, Any]) -> dict[str, Any]:
+    shown = {
+        "port_state": port["status"],
+        "net_id": port["network_id"],
+        "port_id": port["id"],
+        "mac_addr": port["mac_address"],
+        "fixed_ips": port["fixed_ips"],
+    }
+    if call.has(V.SHOWN_DEVICE_TAGS):
+        shown["tag"] = next((nic.get("tag") for nic in row.nics if nic["port_id"] == port["id"]), None)
+    return shown
+
+
+class FixedIp(msgspec.Struct, forbid_unknown_fields=True):
+    ip_address: str
+
+
+class AttachInterface(Body, wrapper="interfaceAttachment"):
+    port_id: Uuid = field(default="")
+    net_id: Uuid = field(default="")
+    fixed_ips: Annotated[list[FixedIp], Meta(min_length=1, max_length=1)] = field(default=[])
+    tag: Tag | None = field(default=None, since=V.TAGGED_ATTACH)
+
+
+@Server.member_route("POST", "/os-interface", policy=f"{INTERFACES}:create", body=AttachInterface)
+async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, Any]:
+    """Gives a server one more interface: on a port, on a network, or on the project's only network."""
+    check_unlocked(call, row)
+    check_state(row, "attach_interface")
+    if body.port_id and body.net_id:
+        raise BadRequest("Must not input both network_id and port_id")
+    if body.fixed_ips and not body.net_id:
+        raise BadRequest("Must input network_id when request IP address")
+    fixed = body.fixed_ips[0].ip_address if body.fixed_ips else None
+    asked = WantedNic(port=body.port_id or None, uuid=body.net_id or None, fixed_ip=fixed)
+    nics = await resolve(call, [asked] if body.port_id or body.net_id else [], 1)
+    if not nics:
+        raise BadRequest("No more available networks: the project has none with a subnet.")
+    nic = {**nics[0], "key": new_uuid(), "tag": getattr(body, "tag", None)}
+    return await _attach(call, row, nic)
+
+
+async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> dict[str, Any]:
+    """What is wanted stands in the row before anything is made, so that nothing is lost or kept by mistake."""
+    db, networks = call.runtime.db, call.runtime.needs.networks
+    whole = await db.write(_want, row.id, nic)
+    try:
+        made = await Ports(networks, call.runtime.clock).ensure(whole, [nic])
+    except Fault as fault:
+        await db.write(_want_no_more, row.id, nic)
+        raise BadRequest(f"Failed to attach network adapter device to {row.id}: {fault.message}") from fault
+    whole = await db.write(_attached, call, row.id, made)
+    port = await networks.port(SERVICE, made[0]["port_id"])
+    return {"interfaceAttachment": _attachment(call, whole, port)}
+
+
+def _want(tx: Tx, server_id: str, nic: NicRequest) -> Row[Any]:
+    row = store.get(tx, server_id)
+    check_state(row, "attach_interface")
+    store.update(tx, row.id, networks={**row.networks, "nics": [*row.networks["nics"], nic]})
+    return row
+
+
+def _want_no_more(tx: Tx, server_id: str, nic: NicRequest) -> None:
+    row = store.get(tx, server_id)
+    kept = [each for each in row.networks["nics"] if each != nic]
+    store.update(tx, row.id, networks={**row.networks, "nics": kept})
+
+
+def _attached(tx: Tx, call: Call, server_id: str, made: list[dict[str, Any]]) -> Row[Any]:
+    row = store.get(tx, server_id)
+    known = {nic["port_id"] for nic in row.nics}
+    nics = [*row.nics, *(nic for nic in made if nic["port_id"] not in known)]
+    store.update(tx, row.id, nics=nics, addresses=addresses_of(nics), nics_plugged=False)
+    actions.begin(tx, row.id, "attach_interface", call.context, row.project_id, call.request_id)
+    call.runtime.work.wake(tx, row.id)
+    return store.get(tx, server_id)
+
+
+@Server.member_route("DELETE", "/os-interface/{port_id}", policy=f"{INTERFACES}:delete", status=202)
+async def detach_interface(call: Call, row: Row[Any]) -> None:
+    """Takes an interface from a server; the port goes too if compute made it."""
+    check_unlocked(call, row)
+    check_state(row, "detach_interface")
+    port_id = call.params["port_id"]
+    given = await call.runtime.db.write(_detached, call, row.id, port_id)
+    ports = Ports(call.runtime.needs.networks, call.runtime.clock)
+    await ports.give_back_one(port_id, keep=given)
+
+
+def _detached(tx: Tx, call: Call, server_id: str, port_id: str) -> bool:
+    row = store.get(tx, server_id)
+    if not any(nic["port_id"] == port_id for nic in row.nics):
+        raise NotFound(f"Instance {row.id} does not have port with id {port_id}")
+    nics = [nic for nic in row.nics if nic["port_id"] != port_id]
+    given = any(nic["port_id"] == port_id for nic in row.networks["nics"])
+    wanted = [nic for nic in row.networks["nics"] if nic["port_id"] != port_id]
+    networks = {**row.networks, "nics": wanted}
+    store.update(tx, row.id, nics=nics, addresses=addresses_of(nics), networks=networks, nics_plugged=False)
+    actions.begin(tx, row.id, "detach_interface", call.context, row.project_id, call.request_id)
+    call.runtime.work.wake(tx, row.id)
+    return given

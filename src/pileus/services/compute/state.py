@@ -1,0 +1,108 @@
+"""What compute keeps in memory: its settings and the hosts that this process looks after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+
+import msgspec
+import structlog
+
+from pileus.kernel.clock import Clock
+from pileus.kernel.db import Database, DatabaseGone, Tx
+from pileus.kernel.work import Work
+from pileus.lib.schedule import Scheduler, make_scheduler
+from pileus.lib.schedule import Settings as ScheduleSettings
+from pileus.services.compute.hosts import Hosts
+from pileus.services.compute.store import host as store
+
+log = structlog.get_logger("pileus.compute")
+SEEN_EVERY_SECONDS = 10.0
+"""How often a host says that it is there; a service that was silent for six times as long is down."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    default_availability_zone: str = "nova"
+    """The zone of hosts that no aggregate gives one."""
+    scheduler: str = "filter"
+    """`filter`, `chance`, or a plug-in's (entry points of the group `pileus.schedulers`)."""
+    scheduler_settings: ScheduleSettings = ScheduleSettings()
+    cpu_allocation_ratio: float = 16.0
+    ram_allocation_ratio: float = 1.0
+    disk_allocation_ratio: float = 1.0
+    reserved_host_memory_mib: int = 512
+    reserved_host_disk_gib: int = 0
+    resume_guests_state_on_host_boot: bool = False
+    """Whether guests that ran are started again after their host was; otherwise they are SHUTOFF."""
+    shutdown_timeout_seconds: float = 60.0
+    """How long a guest may take to power off when it is stopped or softly rebooted."""
+    vif_plugging_timeout_seconds: float = 300.0
+    """How long a new server waits for its ports to become active."""
+    sync_seconds: float = 60.0
+    """How often a server is compared with its guest."""
+    force_config_drive: bool = False
+    enable_instance_password: bool = True
+    """Whether creating a server answers with an `adminPass`."""
+
+
+class ComputeState:
+    """One for each process. `start` before serving, `close` afterwards."""
+
+    def __init__(self, db: Database, clock: Clock, work: Work, hosts: Hosts, settings: Settings | None = None) -> None:
+        self.db, self.clock, self.work, self.hosts = db, clock, work, hosts
+        self.settings = settings or Settings()
+        self.random = Random()
+        self.scheduler = _scheduler(self.settings)
+        self.disabled: set[str] = set()
+        """Hosts that an administrator has taken out of service, as last heard."""
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Starts the hosts' drivers, makes the hosts known, and watches their guests."""
+        for host in self.hosts.by_name.values():
+            await host.start()
+            for hypervisor in host.hypervisors:
+                hypervisor.watch(self._guest_changed)
+        self.disabled = await self.db.write(store.register, self)
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        await self.hosts.close()
+
+    def host_status(self, host: str) -> str:
+        """As servers show it: UP, MAINTENANCE, or UNKNOWN for one that is looked after elsewhere."""
+        if host in self.disabled:
+            return "MAINTENANCE"
+        return "UP" if host in self.hosts.by_name else "UNKNOWN"
+
+    async def _guest_changed(self, guest_id: str) -> None:
+        await self.db.write(self._wake, guest_id)
+
+    def _wake(self, tx: Tx, guest_id: str) -> None:
+        self.work.wake(tx, guest_id)
+
+    async def _tick(self) -> None:
+        names = list(self.hosts.by_name)
+        while True:
+            await self.clock.sleep(SEEN_EVERY_SECONDS)
+            try:
+                await self.db.write(store.seen, names)
+            except DatabaseGone as error:
+                log.warning("hosts could not report", error=str(error))
+
+
+def _scheduler(settings: Settings) -> Scheduler:
+    from pileus.lib.schedule import SCHEDULERS
+
+    if settings.scheduler not in SCHEDULERS.names:
+        from importlib.metadata import entry_points
+
+        for entry in entry_points(group="pileus.schedulers", name=settings.scheduler):
+            made: Scheduler = entry.load()(settings.scheduler_settings)
+            return made
+    return make_scheduler(settings.scheduler, settings.scheduler_settings)

@@ -1,0 +1,14 @@
+"""The programs of compute's strands."""
+
+from __future__ import annotations
+
+from pileus.kernel.work import Program
+from pileus.services.compute.needs import Needs
+from pileus.services.compute.state import ComputeState
+from pileus.services.compute.work.host import HostProgram
+from pileus.services.compute.work.server import ServerProgram
+
+
+def programs(state: ComputeState, needs: Needs) -> list[Program]:
+    """All of them, over the state and the needs of this process."""
+    return [ServerProgram(state, needs), HostProgram(state.db, needs, state.settings)]
