@@ -10,6 +10,8 @@ import pytest
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 from pileus.services.network.bootstrap import first_rows
+from pileus.services.network.driver import Network, SecurityGroup
+from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
 
@@ -364,3 +366,20 @@ async def test_what_happens_is_told(cloud: NetworkCloud) -> None:
     await stream.aclose()
     assert b"network.network.create.end" in told
     assert network["id"].encode() in told
+
+
+async def test_what_the_engine_lost_is_made_anew_and_what_nobody_wants_goes(cloud: NetworkCloud) -> None:
+    network = await cloud.network()
+    port = await cloud.make("port", network_id=network["id"])
+    router = await cloud.make("router")
+    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    (group,) = port["security_groups"]
+    for things in (cloud.world.networks, cloud.world.ports, cloud.world.routers, cloud.world.security_groups):
+        things.clear()
+    cloud.world.networks["orphan"] = Network(id="orphan", mtu=1500)
+    cloud.world.security_groups["orphan"] = SecurityGroup(id="orphan")
+    cloud.world.epochs["network", "orphan"] = 1000
+    await attach(cloud.served.runtime)  # as at every start
+    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    assert set(cloud.world.networks) == {network["id"]}
+    assert set(cloud.world.security_groups) == {group}

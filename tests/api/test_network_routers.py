@@ -305,3 +305,17 @@ async def test_a_router_that_is_down_says_so(cloud: NetworkCloud) -> None:
     await cloud.get(f"/routers/{router['id']}", status=404, as_=OTHER)
     await cloud.post("/routers", {"router": {"colour": "red"}}, status=400)
     await cloud.post("/routers", {"router": {"routes": []}}, status=400)
+
+
+async def test_floating_ips_that_lead_nowhere_go_with_their_network(cloud: NetworkCloud) -> None:
+    external = await cloud.external()
+    floating = await cloud.make("floatingip", floating_network_id=external["id"])
+    await cloud.delete(f"/networks/{external['id']}", as_=ADMIN)
+    await cloud.get(f"/floatingips/{floating['id']}", status=404)
+
+
+async def test_where_a_router_runs_is_not_the_clients_choice(cloud: NetworkCloud) -> None:
+    await cloud.post("/routers", {"router": {"distributed": True}}, status=403)
+    await cloud.post("/routers", {"router": {"ha": True}}, status=400, as_=ADMIN)
+    router = await cloud.make("router", as_=ADMIN, distributed=False)
+    assert "distributed" not in router

@@ -163,6 +163,12 @@ EXTENSIONS: Final = (
         "The prefix of a rule without bits of a host.",
     ),
     Extension(
+        "service-type",
+        "Neutron Service Type Management",
+        "2013-01-20T00:00:00-00:00",
+        "What provides a kind of service.",
+    ),
+    Extension(
         "sort-key-validation",
         "Sort keys validation",
         "2018-07-04T10:00:00-00:00",

@@ -22,6 +22,7 @@ from pileus.services.network.events import announce
 from pileus.services.network.model import networks
 from pileus.services.network.state import State, state_of
 from pileus.services.network.store import networks as store
+from pileus.services.network.store import ports as port_store
 from pileus.services.network.store import rows
 from pileus.services.network.work.network import NetworkProgram
 
@@ -148,7 +149,9 @@ def update_network(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 
 @Network.delete(policy="delete_network")
 def delete_network(call: Call, tx: Tx, row: Row[Any]) -> None:
-    """Deletes a network and its subnets; its ports must be gone."""
+    """Deletes a network with its subnets and the floating IPs that lead nowhere; its ports must be gone."""
+    for outer in store.drop_loose_floating_ips(tx, row.id):
+        port_store.remove(tx, outer)
     if store.has_ports(tx, row.id):
         raise Conflict(
             f"Unable to complete operation on network {row.id}. There are one or more ports still in use "
