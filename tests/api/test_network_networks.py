@@ -76,7 +76,7 @@ async def test_what_is_in_use_stays(cloud: NetworkCloud) -> None:
         ({"name": "x" * 256}, "name"),
         ({"admin_state_up": "perhaps"}, "admin_state_up"),
         ({"mtu": 9000}, "maximum is 1500"),
-        ({"mtu": 10}, "minimum is 68"),
+        ({"mtu": -1}, "mtu"),
         ({"mtu": 2**70}, "mtu"),
         ({"dns_domain": "no-dot"}, "dot"),
         ({"dns_domain": "-x.org."}, "PQDN"),
@@ -192,6 +192,19 @@ async def test_subnets_of_a_network_do_not_overlap(cloud: NetworkCloud) -> None:
         "gateway_ip"
     ] == "10.0.0.99"
     await cloud.put(path, {"subnet": {"cidr": "10.0.0.0/16"}}, status=400)
+
+
+async def test_an_mtu_must_do_for_the_subnets(cloud: NetworkCloud) -> None:
+    network = await cloud.make("network", mtu=67)
+    v4 = {"network_id": network["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}
+    v6 = {"network_id": network["id"], "ip_version": 6, "cidr": "fd00::/64"}
+    await cloud.post("/subnets", {"subnet": v4}, status=409)
+    await cloud.put(f"/networks/{network['id']}", {"network": {"mtu": 1279}})
+    await cloud.post("/subnets", {"subnet": v4})
+    await cloud.post("/subnets", {"subnet": v6}, status=409)
+    await cloud.put(f"/networks/{network['id']}", {"network": {"mtu": 67}}, status=409)
+    shown = (await cloud.get("/subnets?shared=False"))["subnets"]
+    assert len(shown) == 1
 
 
 async def test_tags(cloud: NetworkCloud) -> None:
@@ -335,6 +348,8 @@ async def test_quotas(cloud: NetworkCloud) -> None:
     assert (await cloud.get(f"{path}/default", as_=manager))["quota"]["network"] == 100
     await cloud.put(path, {"quota": {"unicorns": 1}}, status=400, as_=ADMIN)
     await cloud.put(path, {"quota": {"network": -2}}, status=400, as_=ADMIN)
+    await cloud.put(path, {"quota": {"network": 0}}, status=400, as_=ADMIN)
+    await cloud.put(path, {"quota": {"network": 0, "force": True}}, as_=ADMIN)
     await cloud.delete(path, as_=ADMIN)
     await cloud.make("network")
     assert (await cloud.get("/quotas/tenant"))["tenant"]["tenant_id"] == MEMBER.project_id

@@ -213,6 +213,8 @@ async def test_a_floating_ip_and_its_life(cloud: NetworkCloud) -> None:
     await cloud.until_status("floatingip", floating["id"], "ACTIVE")
     described = (await cloud.put(path, {"floatingip": {"description": "d"}}))["floatingip"]
     assert described["port_id"] == other["id"]
+    assert (await cloud.put(path, {"floatingip": {}}))["floatingip"]["port_id"] is None, "blank: let go"
+    await cloud.put(path, {"floatingip": {"port_id": other["id"]}})
     loose = (await cloud.put(path, {"floatingip": {"port_id": None}}))["floatingip"]
     assert (loose["port_id"], loose["fixed_ip_address"], loose["router_id"]) == (None, None, None)
     await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))

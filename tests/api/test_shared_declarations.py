@@ -144,12 +144,16 @@ async def test_rendering_reads_more_for_one_for_many_and_after_an_async_handler(
         "shelves"
     ]
     assert [each["book_count"] for each in made] == [0, 0]
+    wrapped = {"shelves": [{"shelf": {"height": 3}}, {"height": 4}]}
+    assert len((await cloud.post(f"{BASE}/shelves", wrapped)).json()["shelves"]) == 2
+    for wrong in ({"shelves": 1}, {"shelves": [1]}, {"shelves": [{"shelf": 1}]}, {"shelves": [{}]}):
+        assert (await cloud.post(f"{BASE}/shelves", wrong)).status == 400
     await cloud.post(f"{BASE}/books", {"book": {"shelf_id": made[0]["id"]}})
     path = f"{BASE}/shelves/{made[0]['id']}"
     assert (await cloud.get(path)).json()["shelf"]["book_count"] == 1
     assert (await cloud.put(path, {"shelf": {}})).json()["shelf"]["book_count"] == 1
     listed = (await cloud.get(f"{BASE}/shelves?fields=book_count")).json()["shelves"]
-    assert sorted(each["book_count"] for each in listed) == [0, 1]
+    assert sorted(each["book_count"] for each in listed) == [0, 0, 0, 1]
     assert all(set(each) == {"book_count"} for each in listed)
 
 
