@@ -19,6 +19,8 @@ from tempest.lib.services.compute import (
     migrations_client,
     quota_classes_client,
     quotas_client,
+    security_group_rules_client,
+    security_groups_client,
     server_external_events_client,
     server_groups_client,
     servers_client,
@@ -249,6 +251,32 @@ async def test_the_rest(compute: ComputeUnderTest, version: str) -> None:
     await usages.show_tenant_usage(MEMBER.project_id)
     events = asked(compute, server_external_events_client.ServerExternalEventsClient)
     await events.create_server_external_events([{"name": "network-changed", "server_uuid": server["id"]}])
+
+
+async def test_security_groups_of_old(compute: ComputeUnderTest) -> None:
+    with compute_version("2.35"):
+        groups = asked(compute, security_groups_client.SecurityGroupsClient, MEMBER)
+        rules = asked(compute, security_group_rules_client.SecurityGroupRulesClient, MEMBER)
+        made = (await groups.create_security_group(name="web", description="d"))["security_group"]
+        rule = await rules.create_security_group_rule(
+            parent_group_id=made["id"], ip_protocol="tcp", from_port=22, to_port=22
+        )
+        assert rule["security_group_rule"]["ip_range"] == {"cidr": "0.0.0.0/0"}
+        near = await rules.create_security_group_rule(
+            parent_group_id=made["id"], ip_protocol="tcp", from_port=1, to_port=2, group_id=made["id"]
+        )
+        assert near["security_group_rule"]["group"]["name"] == "web"
+        assert len((await groups.show_security_group(made["id"]))["security_group"]["rules"]) == 2
+        await groups.update_security_group(made["id"], name="web-2", description="e")
+        await rules.delete_security_group_rule(rule["security_group_rule"]["id"])
+        server = await compute.boot(security_groups=[{"name": "web-2"}])
+        assert server["security_groups"] == [{"name": "web-2"}]
+        await compute.ask("DELETE", f"/os-security-groups/{made['id']}", expect=400)
+        await compute.ask("DELETE", f"/servers/{server['id']}", expect=204)
+        await compute.gone(server["id"])
+        await groups.delete_security_group(made["id"])
+        assert (await groups.list_security_groups())["security_groups"] == []
+    await compute.ask("GET", "/os-security-groups", version="2.36", expect=404)
 
 
 async def test_versions_are_discovered(compute: ComputeUnderTest) -> None:

@@ -193,6 +193,33 @@ class FakeNetworks:
     async def security_groups(self, context: Context, **query: Any) -> list[Item]:
         return await self._found(context, self.groups, query)
 
+    async def create_security_group(self, context: Context, values: Item) -> Item:
+        group_id = self.add_group(context.project_id or "", values["name"])
+        self.groups[group_id]["description"] = values.get("description", "")
+        return self.groups[group_id]
+
+    async def update_security_group(self, context: Context, group_id: str, values: Item) -> Item:
+        self.groups[group_id].update(values)
+        return self.groups[group_id]
+
+    async def delete_security_group(self, context: Context, group_id: str) -> None:
+        if any(group_id in port["security_groups"] for port in self.all_ports.values()):
+            raise Conflict(f"Security Group {group_id} in use.")
+        del self.groups[group_id]
+
+    async def create_security_group_rule(self, context: Context, values: Item) -> Item:
+        rule = {"id": new_uuid(), "remote_ip_prefix": None, "remote_group_id": None, **values}
+        self.groups[values["security_group_id"]].setdefault("security_group_rules", []).append(rule)
+        return rule
+
+    async def delete_security_group_rule(self, context: Context, rule_id: str) -> None:
+        for group in self.groups.values():
+            rules = group.get("security_group_rules", [])
+            if any(rule["id"] == rule_id for rule in rules):
+                group["security_group_rules"] = [rule for rule in rules if rule["id"] != rule_id]
+                return
+        raise NotFound(f"Security group rule {rule_id} does not exist")
+
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]:
         await self.clock.sleep(MOMENT)
         return [each for each in self.floating if _matches(each, query)]
