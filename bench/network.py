@@ -100,7 +100,7 @@ async def _measure(directory: Path) -> dict[str, float]:
 async def _plug(engine: NetworkEngine, ports: list[Port], figures: dict[str, float], count: int) -> None:
     nics, plugged, up = [], [], []
     for port in ports:
-        binding = await engine.bind(port.id, HOST)
+        binding = engine.binding(HOST)
         place = Vif(type=binding.vif_type, details=binding.vif_details)
         nic = Nic(port_id=port.id, mac=port.mac, mtu=1500, vif=place)
 

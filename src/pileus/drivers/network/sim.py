@@ -67,6 +67,8 @@ class World:
         self.ports: dict[str, Port] = {}
         self.routers: dict[str, Router] = {}
         self.security_groups: dict[str, SecurityGroup] = {}
+        self.plugged: set[str] = set()
+        """Ports with a guest that no `Port.host` speaks of."""
         self.epochs: dict[tuple[str, str], int] = {}
         """Newest epoch by (kind, id); outlives the thing, so that a late worker cannot bring it back."""
         self._up: set[str] = set()
@@ -89,7 +91,7 @@ class World:
         port = self.ports.get(port_id)
         if port is None or not port.admin_state_up or not self.networks[port.network_id].admin_state_up:
             return False
-        return port.host is not None
+        return port.host is not None or port_id in self.plugged
 
     def require_networks(self, *network_ids: str) -> None:
         for network_id in network_ids:
@@ -101,6 +103,7 @@ class World:
 
     def drop_port(self, port_id: str) -> None:
         self.ports.pop(port_id, None)
+        self.plugged.discard(port_id)
 
     def drop_network(self, network_id: str) -> None:
         self.networks.pop(network_id, None)
@@ -201,6 +204,15 @@ class SimEngine:
             return []
 
         await self._change("delete_security_group", "security group", group_id, epoch, act)
+
+    async def plug(self, port_id: str) -> None:
+        """A guest is plugged in, wherever the port is bound."""
+
+        def act() -> list[str]:
+            self.world.plugged.add(port_id)
+            return [port_id]
+
+        await self._act("plug", port_id, act)
 
     def binding(self, host: str) -> Binding:
         return Binding(vif_type="sim")
