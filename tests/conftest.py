@@ -1,4 +1,4 @@
-"""What all tests share: databases of both kinds."""
+"""What all tests share: databases of both kinds, the smallest guest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from pileus.testing.postgres import PostgresServer, postgres_server
+from tests.host.tiny_linux import TinyLinux
+
+pytest.register_assert_rewrite("pileus.testing.contract")
+
+
+@pytest.fixture(scope="session")
+def linux() -> TinyLinux:
+    return TinyLinux()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""The network service alone, over the simulated engine, for tests; and the few calls that every test makes."""
+"""The network service alone, over the simulated engine, for tests; and the few calls that every test
+makes."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from pileus.testing.service import ADMIN, MEMBER, ServiceUnderTest, serving
 BASE = "/networking/v2.0"
 HOST = "host-1"
 OTHER = persona("project", "member", project_id="0ther000000000000000000000000000")
+OPERATOR = persona("project", "admin", project_id="0perat0r000000000000000000000000")
 COMPUTE = service_user("compute")
 
 
@@ -73,7 +75,7 @@ class NetworkCloud:
             "provider:network_type": "flat",
             "provider:physical_network": "public",
         }
-        return await self.network(cidr, as_=ADMIN, name="public", more=more, **values)
+        return await self.network(cidr, as_=OPERATOR, name="public", more=more, **values)
 
     async def until(
         self, true: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 10.0
@@ -107,6 +109,8 @@ def state_over(world: World) -> State:
 @asynccontextmanager
 async def network_cloud(database_url: str | None = None) -> AsyncIterator[NetworkCloud]:
     world = World()
-    async with serving(service, programs=programs, state=state_over(world), database_url=database_url) as served:
+    async with serving(
+        service, programs=programs, state=state_over(world), database_url=database_url
+    ) as served:
         await attach(served.runtime)
         yield NetworkCloud(served, world)

@@ -10,7 +10,18 @@ from sqlalchemy import Boolean, Column, Integer, String, Table, func, select
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dialect import Dialect
-from pileus.kernel.api.fields import Name, NonNegativeInt, PositiveInt, brief, create, field, filter, read_only, sort, update
+from pileus.kernel.api.fields import (
+    Name,
+    NonNegativeInt,
+    PositiveInt,
+    brief,
+    create,
+    field,
+    filter,
+    read_only,
+    sort,
+    update,
+)
 from pileus.kernel.api.links import next_link_list
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.quota import Quota, Quotas

@@ -16,11 +16,6 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def linux() -> TinyLinux:
-    return TinyLinux()
-
-
 @pytest.fixture
 def rig(tmp_path: Path, linux: TinyLinux, switch: OpenVSwitch) -> QemuRig:
     rig = QemuRig(tmp_path / "state", linux)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers.hypervisor.runc import RuncHypervisor, processes
+from pileus.drivers.hypervisor.runc import RuncHypervisor, cgroups, processes
 from pileus.drivers.hypervisor.runc.record import Records
 from pileus.services.compute.driver import Guest, Image
 from pileus.testing.contract.hypervisor import Rig, until
@@ -119,15 +119,23 @@ class RuncRig(Rig):
         program.write_bytes(content)
         program.chmod(0o755)
 
-    def restart_host(self, guest_id: str) -> None:
+    async def restart_host(self, guest_id: str) -> None:
         """Leave what a restart would: no process, no mount, nothing volatile."""
-        for pid in (self.monitor_pid(guest_id), self.init_pid(guest_id)):
+        pids = (self.monitor_pid(guest_id), self.init_pid(guest_id))
+        for pid in pids:
             self.kill(pid)
+        for pid in pids:
+            await processes.ended(pid)
+        await until(lambda: self._without_cgroups(guest_id), self.boot_seconds)
+        await asyncio.to_thread(self._without_run, guest_id)
+
+    async def _without_cgroups(self, guest_id: str) -> bool:
+        return cgroups.remove(cgroups.hierarchies().of(f"/pileus-{guest_id}"))
+
+    def _without_run(self, guest_id: str) -> None:
         for name in ("rootfs", "disk", "lower", "user", "net"):
             subprocess.run(["umount", str(self.bundle(guest_id) / name)], check=True)
         shutil.rmtree(self.directory / "run")
-        for cgroup in Path("/sys/fs/cgroup").glob(f"*/pileus-{guest_id}"):
-            cgroup.rmdir()
         records = Records(self.directory / "state" / "guests")
         record = records.load(guest_id)
         assert record is not None

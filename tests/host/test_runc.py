@@ -69,7 +69,7 @@ class TestLife:
         await driver.ensure(guest, Power.RUNNING, 1)
         await rig.tell(guest.id, "echo kept > /root/data")
         await driver.close()
-        rig.restart_host(guest.id)
+        await rig.restart_host(guest.id)
         driver = await rig.start()
         assert await driver.observe(guest.id) == GuestState(
             id=guest.id, power=Power.STOPPED, reason="The host was restarted."

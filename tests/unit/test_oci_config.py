@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import pytest
 
 from pileus.lib.oci_config import BindMount, Container, Limits, oci_config
 from pileus.lib.seccomp import DENIED, profile
+from pileus.testing.golden import assert_golden
 
 GOLDEN = Path(__file__).with_name("golden_oci_config")
 
@@ -41,10 +41,7 @@ CONTAINERS = {
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_golden(name: str) -> None:
     text = msgspec.json.format(msgspec.json.encode(oci_config(CONTAINERS[name])), indent=2).decode() + "\n"
-    golden = GOLDEN / f"{name}.json"
-    if os.environ.get("PILEUS_WRITE_GOLDEN"):
-        golden.write_text(text)
-    assert text == golden.read_text()
+    assert_golden(GOLDEN / f"{name}.json", text)
 
 
 def test_no_call_is_denied_twice_in_the_same_way() -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from pileus.lib.qemu_argv import (
     UefiFirmware,
     argv,
 )
+from pileus.testing.golden import assert_golden
 
 GOLDEN = Path(__file__).with_name("golden_qemu_argv")
 
@@ -63,11 +63,7 @@ MACHINES = {
 @pytest.mark.parametrize("name", MACHINES)
 def test_golden(name: str) -> None:
     text = "\n".join(argv(MACHINES[name])) + "\n"
-    golden = GOLDEN / f"{name}.txt"
-    if os.environ.get("PILEUS_WRITE_GOLDEN"):
-        GOLDEN.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert text == golden.read_text()
+    assert_golden(GOLDEN / f"{name}.txt", text)
 
 
 def test_paths_with_commas_stay_whole() -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from pileus.app import drivers
 from pileus.app.settings import Settings
 from pileus.drivers.image.file import FileStore
 from pileus.kernel.api import common
@@ -16,17 +17,29 @@ from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
 from pileus.kernel.events import Events
+from pileus.kernel.http.caller import AsgiPeer
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program, Work
+from pileus.services.compute import bootstrap as compute_bootstrap
+from pileus.services.compute import needs as compute_needs
+from pileus.services.compute import service as compute
+from pileus.services.compute import work as compute_work
+from pileus.services.compute.state import ComputeState
+from pileus.services.identity import bootstrap as identity_bootstrap
 from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
 from pileus.services.image import service as image
-from pileus.services.image.driver import Store as ImageStore
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import ImageProgram
+from pileus.services.network import bootstrap as network_bootstrap
+from pileus.services.network import service as network
+from pileus.services.network import work as network_work
+from pileus.services.network.state import State as NetworkState
+from pileus.services.placement import service as placement
+from pileus.services.placement.state import PlacementState
 
-SERVICES: tuple[Service, ...] = (common.service, identity, image)
+SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute)
 
 
 class Bindings:
@@ -42,14 +55,15 @@ class Bindings:
         clock: Clock,
         work: Work,
         revision: Revision,
+        node: str,
         overrides: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.settings, self.state, self.db, self.clock, self.work = settings, state, db, clock, work
+        self.settings, self.state, self.db, self.clock, self.work, self.node = settings, state, db, clock, work, node
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
-        self.identity = IdentityState(db, keys, clock, revision, settings.identity)
-        authenticate = TokenCache(self.identity.context, revision, clock)
-        self._by_type = {
+        identity_state = IdentityState(db, keys, clock, revision, settings.identity)
+        authenticate = TokenCache(identity_state.context, revision, clock)
+        self._runtimes = {
             service.type: Runtime(
                 service=service,
                 db=db,
@@ -63,22 +77,42 @@ class Bindings:
             )
             for service in SERVICES
         }
-        self._by_type["identity"].state = self.identity
+        self._files = FileStore(state / "images")
+        self._runtimes["identity"].state = identity_state
+        self._runtimes["image"].state = ImageState(self._files, settings.image)
+        self._runtimes["placement"].state = PlacementState()
+        hosts = drivers.hosts(settings, state, node, clock)
+        self._compute = ComputeState(db, clock, work, hosts, settings.compute)
+        self._runtimes["compute"].state = self._compute
+        self.application = Application(self._runtimes.values(), self.fallback_dialect)
+        self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
+        self._runtimes["compute"].needs = self._needs
+
+    def _peer(self, service: Service) -> AsgiPeer:
+        return AsgiPeer(self.application, service.path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks and stores; what is started is let go of by `undo`."""
-        self._files: ImageStore = FileStore(self.state / "images")
         await self._files.start()
-        self._by_type["image"].state = ImageState(self._files, self.settings.image)
+        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=None)
+        capabilities = await engine.start()
+        undo.push_async_callback(engine.close)
+        self._runtimes["network"].state = NetworkState(engine=engine, capabilities=capabilities, host=self.node, settings=self.settings.network)
+        await self._compute.start()
+        undo.push_async_callback(self._compute.close)
 
-    def runtimes(self) -> Sequence[Runtime]:
-        return list(self._by_type.values())
+    def programs(self) -> Sequence[Program]:
+        """Of all services; drivers must have been started."""
+        return [
+            ImageProgram(self.db, self._files),
+            *network_work.programs(self._runtimes["network"]),
+            *compute_work.programs(self._compute, self._needs),
+        ]
 
-    def connect(self, application: Application) -> None:
-        """Binds needs to the application that now serves all."""
-
-    def programs(self) -> list[Program]:
-        return [ImageProgram(self.db, self._files)]
-
-    async def first_rows(self) -> None:
-        """What a new cloud has from the start: flavors, an external network."""
+    async def attach(self) -> None:
+        """Once the engine of strands runs: drivers are heard, and a new cloud gets its first rows."""
+        await network_work.attach(self._runtimes["network"])
+        await self.db.write(compute_bootstrap.lay)
+        admin_project = await self.db.read(identity_bootstrap.admin_project_id)
+        if admin_project is not None:
+            await network_bootstrap.first_rows(self._runtimes["network"], admin_project)

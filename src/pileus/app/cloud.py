@@ -32,6 +32,11 @@ class AlreadyRunning(Exception):
     """Another process has this state directory."""
 
 
+def node_name(settings: Settings) -> str:
+    """This process among all that share the database."""
+    return settings.node or socket.gethostname()
+
+
 class LocalCloud:
     """Start it, stop it, once each."""
 
@@ -39,7 +44,7 @@ class LocalCloud:
         self.settings = settings
         self.state = state
         self.clock = clock or SystemClock()
-        self.node = settings.node or socket.gethostname()
+        self.node = node_name(settings)
         self.revision = Revision()
         self.work = Work()
         self.application: Application
@@ -63,16 +68,14 @@ class LocalCloud:
         self._undo.push_async_callback(self.db.close)
         await lay.prepare(self.db)
         await self._bootstrap_identity()
-        bindings = Bindings(self.settings, self.state, self.db, self.clock, self.work, self.revision, _overrides(self.settings))
+        bindings = Bindings(self.settings, self.state, self.db, self.clock, self.work, self.revision, self.node, _overrides(self.settings))
         progress("hosts and networks")
         await bindings.start_drivers(self._undo)
-        runtimes = bindings.runtimes()
-        self.application = Application(runtimes, bindings.fallback_dialect)
-        bindings.connect(self.application)
+        self.application = bindings.application
         engine = Engine(self.db, self.clock, self.work, bindings.programs(), node=self.node)
         await engine.start()
         self._undo.push_async_callback(engine.stop)
-        await bindings.first_rows()
+        await bindings.attach()
         trimming = asyncio.create_task(bindings.events.keep_trimmed())
         self._undo.callback(trimming.cancel)
         progress("API")

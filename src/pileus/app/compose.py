@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pileus.app.cloud import LocalCloud
+from pileus.app import drivers
+from pileus.app.cloud import LocalCloud, node_name
 from pileus.app.settings import Settings
 from pileus.cli.composition import Finding, Progress
 from pileus.kernel import config
@@ -23,7 +24,12 @@ class Composer:
         return LocalCloud(settings, state)
 
     async def teardown(self, settings: Settings, state: Path, progress: Progress) -> None:
-        raise NotImplementedError
+        if settings.sim:
+            return
+        progress("Guests and networks end; their disks stay.")
+        await drivers.teardown(settings, state, node_name(settings))
 
     def examine(self, settings: Settings, state: Path) -> list[Finding]:
-        raise NotImplementedError
+        from pileus.app.examine import examine
+
+        return examine(settings, state)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from pileus.kernel.config import ConfigError
+from pileus.services.compute.state import Settings as ComputeSettings
 from pileus.services.identity.state import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
+from pileus.services.network.state import Settings as NetworkSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +22,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`postgresql://…`; by default SQLite in the state directory."""
     sim: bool = False
     """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
+    sim_hosts: int = 2
+    """Hosts of a simulated cloud."""
     log_level: str = "info"
     policy_files: dict[str, str] = {}
     """An operator's policy file (YAML or JSON) by service type."""
     identity: IdentitySettings = IdentitySettings()
     image: ImageSettings = ImageSettings()
+    network: NetworkSettings = NetworkSettings()
+    compute: ComputeSettings = ComputeSettings()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -144,6 +144,7 @@ class Database:
 
     async def open(self, patience: float = 0.0) -> None:
         """Have a connection and a whole copy; `OvsdbError` after `patience` seconds without."""
+        self._closed = False
         deadline = asyncio.get_running_loop().time() + patience
         async with self._connecting:
             while not self._ready:
@@ -173,6 +174,10 @@ class Database:
                 text = f"database {self._name} at {self._socket_path} refused: {details}"
                 raise Conflict(text) if kind in ("timed out", "duplicate uuid") else OvsdbError(text)
         return [result or {} for result in results]
+
+    async def catch_up(self, timeout: float = 5.0) -> None:
+        """Have the copy show all that anyone has committed before this call."""
+        await self._call("echo", [], timeout)
 
     async def close(self) -> None:
         self._closed = True

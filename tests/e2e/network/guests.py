@@ -9,13 +9,13 @@ import os
 import socket
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 from pileus.drivers import netns, vif
 from pileus.services.compute.driver import Nic, Vif
 from pileus.services.network.driver import Network, NetworkEngine, Port, Router, SecurityGroup
-from pileus.testing.contract.network.rig import until
+from pileus.testing.network import until
 
 HOST = "host-1"
 
@@ -103,6 +103,11 @@ class Machine:
             client.close()
 
 
+async def fails(*attempts: Awaitable[object]) -> bool:
+    """Whether none of the attempts to reach something succeeds, all made at once."""
+    return not any(await asyncio.gather(*attempts))
+
+
 class Guest(Machine):
     def __init__(self, place: str, port: Port, nic: Nic) -> None:
         super().__init__(place)
@@ -143,7 +148,7 @@ class Cloud:
     async def boot(self, port: Port, network: Network, *, configure: bool = True) -> Guest:
         """A guest on this port, declared here too, up, and unless told otherwise with its addresses."""
         await self.declare(port)
-        binding = await self.engine.bind(port.id, HOST)
+        binding = self.engine.binding(HOST)
         place = Vif(type=binding.vif_type, details=binding.vif_details)
         nic = Nic(port_id=port.id, mac=port.mac, mtu=network.mtu, vif=place)
         guest = Guest(self._stack.enter_context(namespace()), port, nic)

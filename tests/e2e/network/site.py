@@ -12,7 +12,7 @@ from pileus.drivers import vif
 from pileus.drivers.network.ovn import OvnEngine
 from pileus.drivers.network.ovn.daemons import Stack
 from pileus.services.compute.driver import Nic, Vif
-from pileus.testing.contract.network.rig import new_id
+from pileus.testing.network import new_id
 from tests.e2e.network.guests import HOST, Cloud, Machine, cloud, namespace
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pileus.testing.contract.network.rig import (
+from pileus.testing.network import (
     new_mac,
     new_network,
     new_port,
@@ -162,15 +162,24 @@ def test_names_of_guests_are_found(site: Site) -> None:
                 new_port(other, "10.0.0.7", security_group_ids=(group.id,), dns_name="secret"),
             )
             guest = await cloud.boot(new_port(network, "10.0.0.5", security_group_ids=(group.id,)), network)
-            await guest.ip("route", "add", "169.254.169.254", "dev", "eth0")
+            silence = new_security_group(rules=())
+            await cloud.declare(silence)
+            port = new_port(network, "10.0.0.8", security_group_ids=(silence.id,))
+            strict = await cloud.boot(port, network)
+            for who in (guest, strict):
+                await who.ip("route", "add", "169.254.169.254", "dev", "eth0")
             for name in ("db", "db.cloud.example"):
                 status, output = await guest.run("busybox", "nslookup", "-type=a", name, "169.254.169.254")
                 assert status == 0, output
                 assert "10.0.0.6" in output
-            _, output = await guest.run(
-                "busybox", "nslookup", "-type=a", "secret", "169.254.169.254", seconds=30
-            )
-            assert "10.0.0.7" not in output
+            # Others are refused at once, also by whoever may not send anything else.
+            for who in (guest, strict):
+                async with asyncio.timeout(2):
+                    status, output = await who.run("busybox", "nslookup", "secret", "169.254.169.254")
+                assert status != 0
+                assert "10.0.0.7" not in output
+            status, output = await strict.run("busybox", "nslookup", "-type=a", "db", "169.254.169.254")
+            assert "10.0.0.6" in output
 
     asyncio.run(story())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pileus.testing.contract.network.rig import new_network, new_port, new_security_group
+from pileus.testing.network import new_network, new_port, new_security_group
 from tests.e2e.network.guests import Machine
 from tests.e2e.network.site import Site
 

@@ -178,6 +178,10 @@ class SimHypervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def halt(self, grace_seconds: float) -> None:
+        for guest in self.host.guests.values():
+            guest.power = Power.STOPPED
+
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         async with self._call("ensure_image"), self._image_locks[image.id]:
             if image.id in self.host.images:

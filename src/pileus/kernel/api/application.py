@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import structlog
@@ -94,7 +96,7 @@ class Application:
                 message = f"The cloud made a mistake; the log has more under {said}."
                 reply = self._error_reply(scope, call, ApiError(message))
             self._stamp(scope, call, reply, said)
-            await _send(reply, send, head=scope["method"] == "HEAD")
+            await _send(reply, receive, send, head=scope["method"] == "HEAD")
         finally:
             request_id.reset(token)
         took = time.perf_counter() - started
@@ -181,7 +183,7 @@ def _inbound_request_id(scope: Scope) -> str:
     return new_request_id()
 
 
-async def _send(reply: Reply, send: Send, *, head: bool) -> None:
+async def _send(reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()]
     if reply.stream is None:
         if reply.status not in (204, 304) and "content-length" not in reply.headers:
@@ -190,10 +192,22 @@ async def _send(reply: Reply, send: Send, *, head: bool) -> None:
         await send({"type": "http.response.body", "body": b"" if head else reply.body, "more_body": False})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if not head:
-        async for chunk in reply.stream:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    gone = asyncio.ensure_future(_left(receive)) if "content-length" not in reply.headers else None
+    async with aclosing(reply.stream) as stream:
+        if not head:
+            async for chunk in stream:
+                if gone is not None and gone.done():
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    if gone is not None:
+        gone.cancel()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]], query: bytes, **more: Any) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from pileus import __version__
 from pileus.kernel import metrics
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dialect import Dialect
-from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes, Service
 from pileus.kernel.db import Tx
+from pileus.kernel.errors import Forbidden
 from pileus.kernel.http.reply import Reply
 
 PLAIN = Dialect(
@@ -39,6 +40,19 @@ def health(call: Call, tx: Tx) -> Reply:
 async def show_metrics(call: Call) -> Reply:
     """Prometheus' text format."""
     return Reply(200, metrics.exposition(), {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+@routes.add("GET", "/events", policy=AUTHENTICATED)
+async def follow_events(call: Call) -> Reply:
+    """What happens to the project's resources, as server-sent events, for as long as the client listens.
+
+    Administrators follow all projects with `?all_projects=true`. `Last-Event-ID` resumes where it broke off.
+    """
+    everyone = call.flag("all_projects")
+    if everyone and not call.context.is_admin:
+        raise Forbidden("Only administrators follow the events of all projects.")
+    stream = call.runtime.events.stream(None if everyone else call.project_id, call.header("last-event-id"))
+    return Reply(200, headers={"content-type": "text/event-stream", "cache-control": "no-store"}, stream=stream)
 
 
 service = Service(type="pileus", name="pileus", root="", path="", dialect=PLAIN, routes=[routes], listed=False)

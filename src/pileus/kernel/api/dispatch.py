@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.api import bodies, idempotency
+from pileus.kernel.api import bodies, idempotency, query
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
@@ -25,6 +25,8 @@ async def dispatch(call: Call) -> Reply:
     if operation.policy is not ANYONE:
         await authenticate(call)
         check_path_project(call)
+    if operation.query is not None:
+        query.check(call, operation.query)
     body = await _body(call, operation)
     db = call.runtime.db
     try:
@@ -123,8 +125,7 @@ async def _dispatch_async(call: Call, operation: Operation, body: Any) -> Reply:
     if resource is not None and _needs_database(operation, resource):
         row = await call.runtime.db.read(_admit, call, operation, body)
     elif operation.policy not in (ANYONE, AUTHENTICATED):
-        target = operation.target(call, body) if operation.target is not None else body_target(call, body)
-        call.enforce(operation.policy, target)
+        call.enforce(operation.policy, _loose_target(call, operation, body))
     arguments: list[Any] = [call]
     if operation.kind.has_row:
         arguments.append(row)
@@ -185,13 +186,18 @@ def _target(tx: Tx, call: Call, operation: Operation, row: Row[Any] | None, body
     resource = operation.resource
     if row is not None and resource is not None:
         return resource.target(row)
-    if operation.target is not None:
-        return operation.target(call, body)
-    if operation.kind is Kind.CREATE and resource is not None and resource.parent is None:
+    if resource is None or operation.target is not None:
+        return _loose_target(call, operation, body)
+    if operation.kind is Kind.CREATE and resource.parent is None:
         return resource.target_of_new(call, tx, body)
-    if call.parent is not None and resource is not None and resource.parent is not None:
+    if call.parent is not None and resource.parent is not None:
         return resource.parent.target(call.parent)
     return body_target(call, body)
+
+
+def _loose_target(call: Call, operation: Operation, body: Any) -> Mapping[str, Any]:
+    """What policy sees where no row is involved."""
+    return operation.target(call, body) if operation.target is not None else body_target(call, body)
 
 
 def finish(call: Call, operation: Operation, result: Any) -> Reply:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from pileus.kernel.api.query import Param
 from pileus.kernel.api.versions import Version
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Operation:
     target: Callable[[Any, Any], Mapping[str, Any]] | None = None
     """`(call, body)` to what policy rules see, where there is no row to see yet."""
     quota: Mapping[str, int | Callable[[Any], int]] | None = None
+    query: Sequence[Param] | None = None
+    """All parameters that it takes; None leaves them to the handler, and to the resource's filters."""
     since: Version | None = None
     until: Version | None = None
     view: str = "full"

@@ -129,6 +129,10 @@ class Hypervisor(Protocol):
     async def close(self) -> None:
         """Let go of connections and watchers; guests run on."""
 
+    async def halt(self, grace_seconds: float) -> None:
+        """The cloud goes down on this host: guests are asked to power off and after the grace ended, and no
+        process, link, mount or namespace of theirs stays. Disks do. Comes after `start`, before `close`."""
+
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         """Have the image in the host's cache, whole and in the form that guests start from."""
 

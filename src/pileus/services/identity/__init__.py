@@ -1,10 +1,9 @@
 """Identity: Keystone's v3 API. README.md says what is here and what is not."""
 
+from pileus.kernel.api.service import Service
 from pileus.services.identity.api import RESOURCES, ROUTES
 from pileus.services.identity.dialect import KEYSTONE
 from pileus.services.identity.policy import RULES
-
-from pileus.kernel.api.service import Service
 
 service = Service(
     type="identity",

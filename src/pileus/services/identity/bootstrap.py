@@ -30,6 +30,12 @@ def is_empty(tx: Tx) -> bool:
     return project.get(tx, DEFAULT_DOMAIN) is None
 
 
+def admin_project_id(tx: Tx) -> str | None:
+    """The project that the cloud's own first things belong to; None where it was deleted or renamed."""
+    row = project.by_name(tx, "admin", DEFAULT_DOMAIN)
+    return None if row is None else str(row.id)
+
+
 def lay(tx: Tx, password_hash: str) -> None:
     """Domain Default; roles; user and project admin, with admin there and on the system; project service."""
     blank = {"description": "", "enabled": True, "tags": [], "options": {}, "extra": {}}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import os
 from concurrent.futures import ThreadPoolExecutor
-
-import asyncio
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
 _MEMORY = 64 * 1024 * 1024

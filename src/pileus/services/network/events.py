@@ -1,4 +1,5 @@
-"""What others may hear of: the life of networks, ports, routers and the like, told in the transaction that leads it."""
+"""What others may hear of: the life of networks, ports, routers and the like, told in the transaction that
+leads it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from pileus.kernel.db import Tx
 
 
 def announce(call: Call, tx: Tx, resource: type[Resource], what: str, row: Row[Any]) -> None:
-    """`network.port.create.end` to those who follow the resource's project. `what`: create, update or delete."""
+    """`network.port.create.end` to those who follow the resource's project. `what`: create, update or
+    delete."""
     payload = {"id": row.id, "project_id": row.project_id, "revision_number": row.revision_number}
     for name in ("name", "status", "network_id", "device_id"):
         value = getattr(row, name, None)

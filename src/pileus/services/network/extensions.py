@@ -188,7 +188,8 @@ EXTENSIONS: Final = (
     ),
     Extension(
         "standard-attr-tag",
-        "Tag support for resources with standard attribute: port, subnet, network, router, floatingip, security_group",
+        "Tag support for resources with standard attribute: port, subnet, network, router, floatingip, "
+        "security_group",
         "2017-01-01T00:00:00-00:00",
         "Free words on resources.",
     ),

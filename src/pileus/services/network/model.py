@@ -1,5 +1,6 @@
 """Tables. Rows of networks, ports and the like are what lists show, whole; the tables that hang on a port
-(its addresses, its security groups) are what constraints and look-ups stand on. `store/` writes both in one place.
+(its addresses, its security groups) are what constraints and look-ups stand on. `store/` writes both in
+one place.
 
 A resource that is deleted loses its row at once, as its user sees it; its strand, which has a row of its own,
 stays until the engine has let go of it.
@@ -27,7 +28,8 @@ def _standard() -> list[Column[Any]]:
 
 
 def _tags() -> Column[Any]:
-    """A JSON list of unique strings without commas, so that `"name"` occurs in its text if and only if it is one."""
+    """A JSON list of unique strings without commas, so that `"name"` occurs in its text if and only if it
+    is one."""
     return Column("tags", Json, nullable=False)
 
 

@@ -1,4 +1,5 @@
-"""Who may do what: Neutron's rule names and defaults (its policy reference, 2025.2, without deprecated forms).
+"""Who may do what: Neutron's rule names and defaults (its policy reference, 2025.2, without deprecated
+forms).
 
 Attributes have rules of their own: `create_port:binding:host_id` is asked when a body names that attribute.
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from pileus.drivers.hypervisor.epochs import Epochs
+from pileus.drivers.hypervisor.host import memory_mib, version_number
 from pileus.drivers.hypervisor.image_cache import ImageCache
 from pileus.drivers.hypervisor.qemu import disks, kvm
 from pileus.drivers.hypervisor.qemu.guest import Host, QemuGuest
@@ -80,6 +81,9 @@ class QemuHypervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for guest in self._guests.values():
             await guest.close()
+
+    async def halt(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(guest.halt(grace_seconds) for guest in self._guests.values()))
 
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         await self._images.ensure(image, open_image)
@@ -156,14 +160,11 @@ class QemuHypervisor:
                 await asyncio.to_thread(guest.trim_logs)
 
     def _capabilities(self, version: str, accelerated: bool, reason: str) -> Capabilities:
-        # "QEMU emulator version 7.2.22 (Debian …)": upstream's number for it is 7002022.
-        major, minor, micro = (int(part) for part in version.split()[3].split("."))
-        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return Capabilities(
             hypervisor_type="QEMU",
-            hypervisor_version=major * 1_000_000 + minor * 1_000 + micro,
+            hypervisor_version=version_number(version),
             vcpus=os.cpu_count() or 1,
-            memory_mib=memory_bytes >> 20,
+            memory_mib=memory_mib(),
             disk_gib=shutil.disk_usage(self._state).total >> 30,
             disk_formats=disks.DISK_FORMATS,
             accelerated=accelerated,

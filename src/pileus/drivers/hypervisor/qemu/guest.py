@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from pileus.drivers import vif
+from pileus.drivers.hypervisor.host import write_whole
 from pileus.drivers.hypervisor.image_cache import ImageCache
 from pileus.drivers.hypervisor.qemu import console, disks
-from pileus.drivers.hypervisor.qemu.runner import Runner, write_whole
+from pileus.drivers.hypervisor.qemu.runner import Runner
 from pileus.lib import qemu_argv
 from pileus.services.compute.driver import Firmware, Guest, GuestState, HypervisorError, Image, Power
 
@@ -100,6 +102,17 @@ class QemuGuest:
         for nic in self.spec.nics:
             await vif.unplug(nic)
         await asyncio.to_thread(shutil.rmtree, self._directory)
+
+    async def halt(self, grace_seconds: float) -> None:
+        """Power off, asked at first, and leave nothing but the disks."""
+        with contextlib.suppress(TimeoutError, HypervisorError):
+            async with asyncio.timeout(grace_seconds):
+                await self.shut_down()
+                while self._runner.running:
+                    await asyncio.sleep(0.05)
+        await self._runner.stop()
+        for nic in self.spec.nics:
+            await vif.unplug(nic)
 
     async def close(self) -> None:
         """Let go; the guest runs on."""

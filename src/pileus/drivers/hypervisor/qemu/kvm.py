@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from pileus.drivers.hypervisor.host import boot_id, write_whole
 from pileus.lib.qemu_argv import BINARY
 
 PROBE_SECONDS = 2.0
@@ -61,7 +62,8 @@ def probe_kvm() -> tuple[bool, str]:
     # The device ends QEMU with twice the value that the guest wrote, plus one.
     if ended.returncode == 2 * _TOKEN + 1:
         return True, "A guest ran under KVM."
-    return False, f"QEMU cannot use KVM: {ended.stderr.strip() or f'exit status {ended.returncode}'}"
+    complaint = ended.stderr.strip().partition("\n")[0] or f"exit status {ended.returncode}"
+    return False, f"QEMU cannot run a guest under KVM, guests are emulated instead: {complaint}"
 
 
 def remembered_probe(memory: Path) -> tuple[bool, str]:
@@ -73,17 +75,16 @@ def remembered_probe(memory: Path) -> tuple[bool, str]:
         verdict = None
     if verdict is None or verdict.about != about:
         verdict = Verdict(*probe_kvm(), about)
-        part = memory.with_name(f"{memory.name}.part")
-        part.write_bytes(msgspec.json.encode(verdict))
-        part.rename(memory)
+        write_whole(memory, msgspec.json.encode(verdict))
     return verdict.works, verdict.reason
 
 
 def _about() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     binary = shutil.which(BINARY)
     changed_ns = os.stat(binary).st_mtime_ns if binary else 0
-    return f"boot {boot}, {os.path.exists(_DEVICE)=}, {os.access(_DEVICE, os.W_OK)=}, {binary} {changed_ns}"
+    return (
+        f"boot {boot_id()}, {os.path.exists(_DEVICE)=}, {os.access(_DEVICE, os.W_OK)=}, {binary} {changed_ns}"
+    )
 
 
 def _boot_sector() -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from pileus.drivers.hypervisor.host import boot_id, write_whole
 from pileus.drivers.hypervisor.qemu.monitor import Monitor, listen
 from pileus.drivers.hypervisor.qemu.process import Process
 from pileus.services.compute.driver import GuestState, HypervisorError, Power
@@ -182,7 +183,7 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
     def _note(self, power: Power, reason: str | None = None) -> None:
-        record = Record(power, reason, _host_boot())
+        record = Record(power, reason, boot_id())
         if record != self._record:
             self._record = record
             write_whole(self._directory / "state.json", msgspec.json.encode(record))
@@ -191,10 +192,10 @@ class Runner:
         try:
             return msgspec.json.decode((self._directory / "state.json").read_bytes(), type=Record)
         except (FileNotFoundError, msgspec.DecodeError):
-            return Record(Power.STOPPED, None, _host_boot())
+            return Record(Power.STOPPED, None, boot_id())
 
     def _cause_of_death(self, process: Process | None) -> str:
-        if self._record.host_boot != _host_boot():
+        if self._record.host_boot != boot_id():
             return "The host was restarted."
         try:
             words = (self._directory / "qemu.log").read_text(errors="replace").split("\n")
@@ -206,14 +207,3 @@ class Runner:
         if process is not None and process.signal is not None:
             return f"QEMU was ended by signal {process.signal}."
         return "QEMU ended without a word; something has killed it."
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that who reads it finds the old content or the new."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.rename(path)
-
-
-def _host_boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -18,8 +18,9 @@ from weakref import WeakValueDictionary
 
 from pileus.drivers import vif
 from pileus.drivers.hypervisor.epochs import Epochs
+from pileus.drivers.hypervisor.host import boot_id
 from pileus.drivers.hypervisor.image_cache import ImageCache
-from pileus.drivers.hypervisor.runc import bundle, cgroups, console, host, namespaces, processes, rootfs
+from pileus.drivers.hypervisor.runc import bundle, cgroups, console, namespaces, readiness, rootfs
 from pileus.drivers.hypervisor.runc.container import Container, Runtime
 from pileus.drivers.hypervisor.runc.record import Record, Records, name_nics
 from pileus.lib import id_ranges
@@ -75,21 +76,32 @@ class RuncHypervisor:
         (self._state_dir / "images").mkdir(mode=0o700, exist_ok=True)
         self._runtime.run_dir.chmod(0o711)
         self._runtime.bundles.chmod(0o711)
-        await asyncio.gather(
-            _uninterrupted(lambda: host.check(self._runtime.bundles)), asyncio.to_thread(_import_early)
-        )
+        asyncio.get_running_loop().run_in_executor(None, _import_early)
+        await _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images"))
         self._images.open()
         records = self._records.all()
         self._epochs.load({record.guest.id for record in records})
         for record in records:
             self._follow(record.guest.id)
-        return await _uninterrupted(lambda: host.capabilities(self._state_dir))
+        return await _uninterrupted(lambda: readiness.capabilities(self._state_dir))
 
     async def close(self) -> None:
         followers = list(self._followers.values())
         for task in followers:
             task.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
+
+    async def halt(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(self._power_off(record, grace_seconds) for record in self._records.all()))
+
+    async def _power_off(self, record: Record, grace_seconds: float) -> None:
+        container = self._container(record.guest.id)
+        if container.is_running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_seconds):
+                    container.signal(record.power_off)
+                    await container.ended()
+        await self._halt(record)
 
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         await self._images.ensure(image, open_image)
@@ -185,7 +197,7 @@ class RuncHypervisor:
             reason = f"The guest's init ended with exit status {status}."
         elif record.boot_id is None:
             power = Power.STOPPED
-        elif record.boot_id != processes.boot_id():
+        elif record.boot_id != boot_id():
             power, reason = Power.STOPPED, "The host was restarted."
         else:
             reason = "The guest ended, and how is not known: its monitor was killed too."
@@ -201,7 +213,7 @@ class RuncHypervisor:
         await _uninterrupted(lambda: bundle.open_directory(container.directory, record.first_id))
         await _both(self._create(container, record, image), self._plug(record))
         await container.start(record.first_id)
-        record.boot_id = processes.boot_id()
+        record.boot_id = boot_id()
         self._records.save(record)
         self._follow(guest_id)
 

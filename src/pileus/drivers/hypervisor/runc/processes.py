@@ -11,11 +11,6 @@ _STATE, _START_TIME = 0, 19
 """Fields of /proc/PID/stat counted from the one after the name: proc_pid_stat(5)'s 3 and 22."""
 
 
-def boot_id() -> str:
-    """Which boot of the host this is."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
 def start_time(pid: int) -> int | None:
     """When a living process began, in clock ticks since boot: with its id, a name that never comes again."""
     try:
@@ -38,9 +33,9 @@ def at_work_on(directory: str, programs: Collection[str]) -> list[int]:
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         words = arguments(pid)
-        if words and os.path.basename(words[0]) in programs:
-            if directory in words or _working_directory(pid) == directory:
-                found.append(pid)
+        ours = bool(words) and os.path.basename(words[0]) in programs
+        if ours and (directory in words or _working_directory(pid) == directory):
+            found.append(pid)
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import msgspec
 
+from pileus.drivers.hypervisor.host import write_whole
 from pileus.services.compute.driver import Guest
 
 
@@ -49,12 +49,7 @@ class Records:
     def save(self, record: Record) -> None:
         file = self._file(record.guest.id)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as handle:
-            handle.write(msgspec.json.encode(record))
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(new, file)
+        write_whole(file, msgspec.json.encode(record))
 
     def all(self) -> list[Record]:
         ids = (path.name for path in sorted(self.root.iterdir()) if path.is_dir())

@@ -12,6 +12,7 @@ from pileus.drivers.network.ovn.daemons import Stack
 from pileus.drivers.network.ovn.external import HostLink
 from pileus.drivers.network.ovn.metadata import App, MetadataEndpoints
 from pileus.drivers.network.ovn.northbound import Northbound
+from pileus.drivers.network.ovn.supervision import Supervisor
 from pileus.services.network.driver import (
     Binding,
     Capabilities,
@@ -49,14 +50,16 @@ class OvnEngine:
         self._host_link = HostLink(self._stack, host_addresses, host_netns)
         self._northbound = Northbound(self._stack.socket, host, PHYSICAL_NETWORK)
         self._metadata = metadata and MetadataEndpoints(self._stack, metadata, self._northbound.port_at)
+        self._raising = asyncio.Lock()
+        self._supervisor = Supervisor(self._stack.daemons, self._raise)
         self._watchers: list[Callable[[str], Awaitable[None]]] = []
+        self._northbound.database.watch(self._notice)
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Capabilities:
-        await self._stack.start()
-        await self._host_link.ensure()
+        await self._raise()
+        self._supervisor.follow()
         await self._northbound.start(_PATIENCE_SECONDS)
-        self._northbound.database.watch(self._notice)
         if self._metadata:
             networks = (
                 self._northbound.network(network_id) for network_id in self._northbound.ids("network")
@@ -71,6 +74,7 @@ class OvnEngine:
         )
 
     async def close(self) -> None:
+        self._supervisor.stop()
         for task in self._telling:
             task.cancel()
         if self._metadata:
@@ -92,6 +96,8 @@ class OvnEngine:
 
     async def ensure_port(self, port: Port, epoch: int) -> None:
         await self._northbound.ensure_port(port, epoch)
+        if self._metadata and port.host == self._host:
+            await self._metadata.ensure(self._northbound.network(port.network_id))
 
     async def delete_port(self, port_id: str, epoch: int) -> None:
         await self._northbound.delete_port(port_id, epoch)
@@ -110,12 +116,9 @@ class OvnEngine:
     async def delete_security_group(self, group_id: str, epoch: int) -> None:
         await self._northbound.delete_security_group(group_id, epoch)
 
-    async def bind(self, port_id: str, host: str) -> Binding:
+    def binding(self, host: str) -> Binding:
         if host != self._host:
             raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
-        port = self._northbound.port(port_id)
-        if self._metadata:
-            await self._metadata.ensure(self._northbound.network(port.network_id))
         details = {"netns": self._stack.netns, "bridge": vswitch.INTEGRATION, "ovsdb": self._stack.socket}
         return Binding(vif_type="ovs", vif_details=details)
 
@@ -132,6 +135,12 @@ class OvnEngine:
 
     def watch(self, changed: Callable[[str], Awaitable[None]]) -> None:
         self._watchers.append(changed)
+
+    async def _raise(self) -> None:
+        """Have all daemons running, and what only a running switch can hold."""
+        async with self._raising:
+            await self._stack.start()
+            await self._host_link.ensure()
 
     def _notice(self, table: str, row_id: str, old: ovsdb.Row | None, new: ovsdb.Row | None) -> None:
         """Tell the watchers of a port that came up or went down."""

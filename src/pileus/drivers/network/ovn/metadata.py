@@ -17,6 +17,7 @@ from typing import Any
 from pileus.drivers import netns, vif
 from pileus.drivers.network.ovn import command, names, vswitch
 from pileus.drivers.network.ovn.daemons import Stack
+from pileus.drivers.network.ovn.resolver import Refuser
 from pileus.drivers.network.ovn.switch import metadata_port_id
 from pileus.services.compute.driver import HypervisorError, Nic, Vif
 from pileus.services.network.driver import Network, NetworkError
@@ -32,7 +33,7 @@ App = Callable[
 """An ASGI application. In the scope's `state` it finds `network_id`, `client_ip`, and `port_id`: the port on
 that network that holds the address, or None."""
 
-_PORT = 80
+_HTTP, _DNS = 80, 53
 
 
 class MetadataEndpoints:
@@ -42,7 +43,7 @@ class MetadataEndpoints:
         self._stack = stack
         self._app = app
         self._port_at = port_at
-        self._servers: dict[str, list[asyncio.Server]] = {}
+        self._servers: dict[str, list[asyncio.Server | asyncio.DatagramTransport]] = {}
         self._changing: dict[str, asyncio.Lock] = {}
 
     async def resume(self, networks: Iterable[Network]) -> None:
@@ -71,8 +72,11 @@ class MetadataEndpoints:
                 f"address replace {names.METADATA_IPV6}/64 dev {name} nodad",
                 inside=place,
             )
-            sockets = await netns.run_in(place, lambda: _listen(name))
-            self._servers[network.id] = [await self._serve(network.id, each) for each in sockets]
+            *listening, names_socket = await netns.run_in(place, lambda: _listen(name))
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_datagram_endpoint(Refuser, sock=names_socket)
+            servers = [await self._serve(network.id, each) for each in listening]
+            self._servers[network.id] = [*servers, transport]
 
     async def remove(self, network_id: str) -> None:
         """Leave nothing of the network's endpoint."""
@@ -119,19 +123,21 @@ def _link_name(network_id: str) -> str:
 
 
 def _listen(link: str) -> list[socket.socket]:
-    """Sockets at both addresses of a link in the calling thread's namespace."""
+    """Sockets on a link in the calling thread's namespace: HTTP at both addresses, and the name server's."""
     index = socket.if_nametoindex(link)
-    places: tuple[tuple[socket.AddressFamily, Any], ...] = (
-        (socket.AF_INET, (names.METADATA_IPV4, _PORT)),
-        (socket.AF_INET6, (names.METADATA_IPV6, _PORT, 0, index)),
+    places: tuple[tuple[socket.AddressFamily, socket.SocketKind, Any], ...] = (
+        (socket.AF_INET, socket.SOCK_STREAM, (names.METADATA_IPV4, _HTTP)),
+        (socket.AF_INET6, socket.SOCK_STREAM, (names.METADATA_IPV6, _HTTP, 0, index)),
+        (socket.AF_INET, socket.SOCK_DGRAM, (names.METADATA_IPV4, _DNS)),
     )
     with contextlib.ExitStack() as stack:
         sockets = []
-        for family, address in places:
-            listening = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
-            listening.bind(address)
-            sockets.append(listening)
+        for family, kind, address in places:
+            bound = stack.enter_context(socket.socket(family, kind))
+            bound.setblocking(False)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
+            bound.bind(address)
+            sockets.append(bound)
         stack.pop_all()
     return sockets

@@ -120,7 +120,8 @@ def _ipv6_servers(subnets: list[Subnet]) -> list[str]:
 def _nats(wanted: Wanted, router: Router, gateway: RouterGateway) -> list[Uuid]:
     """Floating IPs, and one address for all the rest. IPv6 is never translated."""
     nats = [
-        _nat(wanted, Uuid(each.id), "dnat_and_snat", each.fixed_ip, each.floating_ip)
+        # By router too: one that takes a floating IP over may be quicker than the one that lets it go.
+        _nat(wanted, derived(router.id, each.id), "dnat_and_snat", each.fixed_ip, each.floating_ip)
         for each in router.floating_ips
     ]
     outer = [address.partition("/")[0] for address in gateway.addresses if not _is_ipv6(address)]

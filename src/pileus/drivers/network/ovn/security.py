@@ -38,6 +38,13 @@ _SECURED_ACLS = (
             ("to-lport", _NEEDED, f"{_IN} && {ip}.src == {address} && tcp.src == 80", "allow-stateless"),
         )
     ),
+    (
+        "from-lport",
+        _NEEDED,
+        f"{_OUT} && ip4.dst == {names.METADATA_IPV4} && udp.dst == 53",
+        "allow-stateless",
+    ),
+    ("to-lport", _NEEDED, f"{_IN} && ip4.src == {names.METADATA_IPV4} && udp.src == 53", "allow-stateless"),
     ("from-lport", _DROPPED, f"{_OUT} && ip", "drop"),
     ("to-lport", _DROPPED, f"{_IN} && ip", "drop"),
 )

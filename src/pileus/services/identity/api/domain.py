@@ -13,7 +13,14 @@ from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import Conflict, Forbidden
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import BY_NAME, changed, given, listed_domain, merged_extra, self_link
+from pileus.services.identity.api.common import (
+    BY_NAME,
+    changed,
+    given,
+    listed_domain,
+    merged_extra,
+    self_link,
+)
 from pileus.services.identity.model import projects
 from pileus.services.identity.store import project, user
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -51,8 +51,8 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     default_sort = BY_NAME
 
     @classmethod
-    def view(cls, call: Call, name: str = "full") -> Any:
-        show = super().view(call, name)
+    def view(cls, call: Call, name: str = "full", *, whole: bool = False) -> Callable[[Row[Any]], dict[str, Any]]:
+        show = super().view(call, name, whole=whole)
 
         def without_empty_default(row: Row[Any]) -> dict[str, Any]:
             shown = show(row)

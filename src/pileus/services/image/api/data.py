@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -197,7 +197,7 @@ def _asked_range(header: str | None, size: int) -> tuple[int, int | None]:
     return start, length
 
 
-async def _checked(state: ImageState, row: Row[Any], offset: int, length: int) -> AsyncIterator[bytes]:
+async def _checked(state: ImageState, row: Row[Any], offset: int, length: int) -> AsyncGenerator[bytes, None]:
     async for chunk in state.files.read(row.id, offset, length):
         yield chunk
 

@@ -19,7 +19,14 @@ from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_uuid
 from pileus.services.image import store
-from pileus.services.image.domain import MEMBER_STATES, VISIBILITIES, ContainerFormat, DiskFormat, Shown, Status
+from pileus.services.image.domain import (
+    MEMBER_STATES,
+    VISIBILITIES,
+    ContainerFormat,
+    DiskFormat,
+    Shown,
+    Status,
+)
 from pileus.services.image.model import images
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import ImageProgram

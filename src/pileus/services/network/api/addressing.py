@@ -64,8 +64,8 @@ def _any(tx: Tx, network_id: str, wish: Wish, found: Iterable[FixedIp]) -> Fixed
             return {"subnet_id": subnet.id, "ip_address": ip}
     names = ", ".join(f"{subnet.id} ({subnet.cidr})" for subnet in wish.subnets)
     raise Conflict(
-        f"No more IP addresses available on network {network_id}: none is free in subnet {names}. Delete ports, "
-        "widen the allocation pools or add a subnet.",
+        f"No more IP addresses available on network {network_id}: none is free in subnet {names}. Delete "
+        "ports, widen the allocation pools or add a subnet.",
         kind="IpAddressGenerationFailure",
     )
 

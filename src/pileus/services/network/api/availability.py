@@ -28,7 +28,7 @@ _NONE = false()
 @routes.add("GET", "/availability_zones", policy="get_availability_zone")
 def list_zones(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the zones that networks and routers can be in."""
-    zone = {"name": state_of(call).availability_zone, "state": "available"}
+    zone = {"name": state_of(call).settings.availability_zone, "state": "available"}
     return {"availability_zones": [{**zone, "resource": resource} for resource in ("network", "router")]}
 
 
@@ -85,7 +85,8 @@ class NetworkIpAvailability(
 
 
 def _sum(call: Call, row: Row[Any], name: str) -> float:
-    """Totals of IPv6 are beyond what JSON readers take for a whole number; upstream's are floating-point then."""
+    """Totals of IPv6 are beyond what JSON readers take for a whole number; upstream's are floating-point
+    then."""
     total = sum(each[name] for each in call.gathered["usage"][row.id])
     return total if total < 2**63 else float(total)
 

@@ -157,8 +157,8 @@ def _wake(call: Call, tx: Tx, *router_ids: str | None) -> None:
 
 def _taken(values: dict[str, Any]) -> Conflict:
     return Conflict(
-        f"Cannot associate floating IP with port {values['port_id']} using fixed IP {values['fixed_ip_address']}, as "
-        "that fixed IP already has a floating IP.",
+        f"Cannot associate floating IP with port {values['port_id']} using fixed IP "
+        f"{values['fixed_ip_address']}, as that fixed IP already has a floating IP.",
         kind="FloatingIPPortAlreadyAssociated",
     )
 
@@ -207,8 +207,9 @@ def _association(
     router_id = store.way_out(tx, subnet.id, subnet.gateway_ip, external_network_id)
     if router_id is None:
         raise NotFound(
-            f"External network {external_network_id} is not reachable from subnet {subnet.id}. Therefore, cannot "
-            f"associate Port {port.id} with a Floating IP. Put a router with a gateway there on the subnet first.",
+            f"External network {external_network_id} is not reachable from subnet {subnet.id}. Therefore, "
+            f"cannot associate Port {port.id} with a Floating IP. Put a router with a gateway there on the "
+            "subnet first.",
             kind="ExternalGatewayForFloatingIPNotFound",
         )
     return {"port_id": port.id, "fixed_ip_address": inner["ip_address"], "router_id": router_id}
@@ -223,11 +224,12 @@ def _inner_address(port: Row[Any], fixed_ip: str | None) -> dict[str, str]:
         raise BadRequest(f"Bad floatingip request: Port {port.id} does not have fixed ip {fixed_ip}.")
     if not v4:
         raise BadRequest(
-            f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 addresses."
+            f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 "
+            "addresses."
         )
     if len(v4) > 1:
         raise BadRequest(
-            f"Bad floatingip request: Port {port.id} has multiple fixed IPv4 addresses. Must provide a specific IPv4 "
-            "address when assigning a floating IP."
+            f"Bad floatingip request: Port {port.id} has multiple fixed IPv4 addresses. Must provide a "
+            "specific IPv4 address when assigning a floating IP."
         )
     return v4[0]

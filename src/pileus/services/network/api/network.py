@@ -60,7 +60,9 @@ class Network(Tagged, member="network", collection="networks", table=networks):
         create, filter, sort, wire="provider:segmentation_id", policy="get_network:provider:segmentation_id"
     )
     availability_zone_hints: list[str] = field(create, default=[])
-    availability_zones: list[str] = field(render=lambda call, row: [state_of(call).availability_zone])
+    availability_zones: list[str] = field(
+        render=lambda call, row: [state_of(call).settings.availability_zone]
+    )
     subnets: list[str] = field(render=lambda call, row: call.gathered["subnets"].get(row.id, []))
 
     @classmethod
@@ -126,8 +128,8 @@ def update_network(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
         values["dns_domain"] = checked_domain(body.dns_domain)
     if values.get("external") is False and row.external and store.is_used_as_external(tx, row.id):
         raise Conflict(
-            f"External network {row.id} cannot be updated to be made non-external, since it has existing gateway "
-            "ports. Clear the routers' gateways and release the floating IPs first.",
+            f"External network {row.id} cannot be updated to be made non-external, since it has existing "
+            "gateway ports. Clear the routers' gateways and release the floating IPs first.",
             kind="ExternalNetworkInUse",
         )
     if values.get("shared") is False and row.shared and store.has_foreign_ports(tx, row.id, row.project_id):
@@ -149,8 +151,9 @@ def delete_network(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a network and its subnets; its ports must be gone."""
     if store.has_ports(tx, row.id):
         raise Conflict(
-            f"Unable to complete operation on network {row.id}. There are one or more ports still in use on the "
-            "network. Delete them first: servers, router interfaces, gateways and floating IPs have some.",
+            f"Unable to complete operation on network {row.id}. There are one or more ports still in use "
+            "on the network. Delete them first: servers, router interfaces, gateways and floating IPs have "
+            "some.",
             kind="NetworkInUse",
         )
     store.delete_subnets(tx, row.id)
@@ -167,7 +170,7 @@ declare_tags(Network)
 def checked_zones(call: Call, hints: list[str]) -> list[str]:
     """404 for a zone that is not there."""
     for hint in hints:
-        if hint != state_of(call).availability_zone:
+        if hint != state_of(call).settings.availability_zone:
             raise NotFound(f"AvailabilityZone {hint} could not be found.", kind="AvailabilityZoneNotFound")
     return hints
 
@@ -202,7 +205,8 @@ def _segment(tx: Tx, state: State, body: Any) -> dict[str, Any]:
             )
         if (holder := store.on_physical(tx, physical)) is not None:
             raise Conflict(
-                f"Unable to create the flat network. Physical network {physical} is in use by network {holder}.",
+                f"Unable to create the flat network. Physical network {physical} is in use by network "
+                f"{holder}.",
                 kind="FlatNetworkInUse",
             )
     else:

@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import bindparam, select
 
 from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.quota import DEFAULT_CLASS, limits
 from pileus.kernel.api.service import Routes
-from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import NotFound
 from pileus.services.network.quota import QUOTAS

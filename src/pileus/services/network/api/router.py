@@ -63,7 +63,9 @@ class Router(Tagged, member="router", collection="routers", table=routers):
     external_gateway_info: GatewayInfo | None = field(create, update, default=None, render=_gateway_info)
     routes: list[Route] | None = field(update)
     availability_zone_hints: list[str] = field(create, default=[])
-    availability_zones: list[str] = field(render=lambda call, row: [state_of(call).availability_zone])
+    availability_zones: list[str] = field(
+        render=lambda call, row: [state_of(call).settings.availability_zone]
+    )
 
     @classmethod
     def visible_to_project(cls, project_id: str) -> Visibility:
@@ -230,8 +232,9 @@ def _clear_gateway(tx: Tx, row: Row[Any]) -> None:
         return
     if floating := store.floating_ips_of(tx, row.id):
         raise Conflict(
-            f"Gateway cannot be updated for router {row.id}, since a gateway to external network {port.network_id} is "
-            f"required by one or more floating IPs, among them {floating[0].floating_ip_address}.",
+            f"Gateway cannot be updated for router {row.id}, since a gateway to external network "
+            f"{port.network_id} is required by one or more floating IPs, among them "
+            f"{floating[0].floating_ip_address}.",
             kind="RouterExternalGatewayInUseByFloatingIp",
         )
     port_store.remove(tx, port)

@@ -102,8 +102,8 @@ def _join(call: Call, tx: Tx, row: Row[Any], connected: Sequence[Row[Any]], subn
         raise BadRequest("Bad router request: Subnet for router interface must have a gateway IP.")
     if subnet.ipv6_address_mode is not None and subnet.ipv6_ra_mode is None:
         raise BadRequest(
-            f"Bad router request: IPv6 subnet {subnet.id} configured to receive RAs from an external router cannot be "
-            "added to Neutron Router."
+            f"Bad router request: IPv6 subnet {subnet.id} configured to receive RAs from an external "
+            "router cannot be added to Neutron Router."
         )
     check_overlap(connected, subnet.cidr, subnet.id)
     fixed_ips = fulfil(tx, subnet.network_id, [Wish((subnet,), subnet.gateway_ip)])
@@ -133,8 +133,8 @@ def _adopt(call: Call, tx: Tx, row: Row[Any], connected: Sequence[Row[Any]], por
     port = Port.load_again(call, tx, port_id)
     if port.device_id:
         raise Conflict(
-            f"Unable to complete operation on port {port.id} for network {port.network_id}. Port already has an "
-            f"attached device {port.device_id}.",
+            f"Unable to complete operation on port {port.id} for network {port.network_id}. Port already "
+            f"has an attached device {port.device_id}.",
             kind="PortInUse",
         )
     if not port.fixed_ips:
@@ -199,15 +199,15 @@ def _check_unused(tx: Tx, row: Row[Any], lost: Sequence[dict[str, str]]) -> None
     for subnet_id, cidr in cidrs.items():
         if (destination := domain.uses(row.routes, cidr)) is not None:
             raise Conflict(
-                f"Router interface for subnet {subnet_id} on router {row.id} cannot be deleted, as it is required by "
-                f"the route to {destination}.",
+                f"Router interface for subnet {subnet_id} on router {row.id} cannot be deleted, as it is "
+                f"required by the route to {destination}.",
                 kind="RouterInterfaceInUseByRoute",
             )
         for each in floating:
             if subnet_domain.contains(cidr, each.fixed_ip_address):
                 raise Conflict(
-                    f"Router interface for subnet {subnet_id} on router {row.id} cannot be deleted, as it is required "
-                    f"by the floating IP {each.floating_ip_address}.",
+                    f"Router interface for subnet {subnet_id} on router {row.id} cannot be deleted, as it "
+                    f"is required by the floating IP {each.floating_ip_address}.",
                     kind="RouterInterfaceInUseByFloatingIP",
                 )
 

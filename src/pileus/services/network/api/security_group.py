@@ -91,7 +91,8 @@ class SecurityGroup(
 
 
 def ensure_default_group(call: Call, tx: Tx, project_id: str) -> str:
-    """The project's default group: egress to everywhere, ingress from its own members alone. Made on first need."""
+    """The project's default group: egress to everywhere, ingress from its own members alone. Made on first
+    need."""
     found = store.default_group(tx, project_id)
     if found is not None:
         return found

@@ -1,4 +1,5 @@
-"""What every resource of Neutron has: standard attributes, whose it is, If-Match, and rules for single attributes."""
+"""What every resource of Neutron has: standard attributes, whose it is, If-Match, and rules for single
+attributes."""
 
 from __future__ import annotations
 

@@ -141,7 +141,8 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
     others = store.subnets_of(tx, network.id)
     if (other := first_overlap(cidr, [each.cidr for each in others])) is not None:
         raise domain.invalid(
-            f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet: {other}."
+            f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet: "
+            f"{other}."
         )
     gateway = (
         default_gateway(cidr) if body.gateway_ip is UNSET else domain.chosen_gateway(cidr, body.gateway_ip)
@@ -216,8 +217,9 @@ def delete_subnet(call: Call, tx: Tx, row: Row[Any]) -> None:
     ]
     if blocking:
         raise Conflict(
-            f"Unable to complete operation on subnet {row.id}: One or more ports have an IP allocation from this "
-            f"subnet, among them port {blocking[0].id}. Delete them, or detach the subnet from its router, first.",
+            f"Unable to complete operation on subnet {row.id}: One or more ports have an IP allocation "
+            f"from this subnet, among them port {blocking[0].id}. Delete them, or detach the subnet from "
+            "its router, first.",
             kind="SubnetInUse",
         )
     for port in holders:
@@ -247,8 +249,8 @@ def _check_gateway_change(tx: Tx, row: Row[Any], gateway: str | None) -> None:
     port = rows.get(tx, ports, holder) if holder is not None else None
     if port is not None and port.router_id is not None:
         raise Conflict(
-            f"Current gateway ip {row.gateway_ip} already in use by port {port.id}. Unable to update; remove the "
-            "subnet from the router first.",
+            f"Current gateway ip {row.gateway_ip} already in use by port {port.id}. Unable to update; "
+            "remove the subnet from the router first.",
             kind="GatewayIpInUse",
         )
 

@@ -28,7 +28,8 @@ def fitting(subnets: Iterable[Any], device_owner: str) -> list[Any]:
 
 
 def default_wishes(subnets: Sequence[Any], device_owner: str, mac: str) -> list[Wish]:
-    """One address of each family, where the network has subnets for it, and all that hosts make themselves."""
+    """One address of each family, where the network has subnets for it, and all that hosts make
+    themselves."""
     wishes = []
     served = fitting(subnets, device_owner)
     for version in (4, 6):
@@ -95,7 +96,8 @@ def _subnet_for(by_id: dict[str, Any], network_id: str, subnet_id: str | None, i
     if subnet_id is not None:
         if subnet_id not in by_id:
             raise invalid(
-                f"Failed to create port on network {network_id}, because fixed_ips included invalid subnet {subnet_id}."
+                f"Failed to create port on network {network_id}, because fixed_ips included invalid subnet "
+                f"{subnet_id}."
             )
         return by_id[subnet_id]
     if ip is None:

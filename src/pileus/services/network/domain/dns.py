@@ -34,15 +34,16 @@ def _check(name: str, what: str) -> None:
     labels = name.split(".")
     if len(name) > _MOST - 2 or not all(_LABEL.fullmatch(label) for label in labels):
         raise BadRequest(
-            f"Invalid input for {what}. Reason: '{name}' not a valid PQDN or FQDN: labels are letters, digits and "
-            "dashes, at most 63 of them, with no dash at an end."
+            f"Invalid input for {what}. Reason: '{name}' not a valid PQDN or FQDN: labels are letters, "
+            "digits and dashes, at most 63 of them, with no dash at an end."
         )
     if len(labels) > 1 and labels[-1].isdigit():
         raise BadRequest(f"Invalid input for {what}. Reason: the top-level domain of '{name}' is a number.")
 
 
 def assignment(ip: str, dns_name: str, domain: str) -> dict[str, str]:
-    """What resolves to an address: `dns_assignment`, where ports without a name get one from their address."""
+    """What resolves to an address: `dns_assignment`, where ports without a name get one from their
+    address."""
     host = dns_name or "host-" + ip.replace(".", "-").replace(":", "-")
     if host.endswith("."):
         return {"ip_address": ip, "hostname": host.partition(".")[0], "fqdn": host}

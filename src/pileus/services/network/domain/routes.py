@@ -12,7 +12,8 @@ MOST: Final = 30
 
 
 def checked_routes(wanted: Iterable[Mapping[str, str]], connected: Sequence[Any]) -> list[dict[str, str]]:
-    """Routes in their usual form; 400 where a next hop is not on a subnet that the router is on, or is itself."""
+    """Routes in their usual form; 400 where a next hop is not on a subnet that the router is on, or is
+    itself."""
     routes = subnet.checked_routes(wanted, "routes")
     if len(routes) > MOST:
         raise BadRequest(

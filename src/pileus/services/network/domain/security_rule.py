@@ -8,10 +8,10 @@ from typing import Any, Final
 from pileus.kernel.errors import BadRequest
 
 PROTOCOLS: Final = {
-    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "igmp": 2, "ip": 0, "ipip": 4,
-    "ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60,
-    "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136,
-    "vrrp": 112,
+    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "igmp": 2, "ip": 0,
+    "ipip": 4, "ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59,
+    "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17,
+    "udplite": 136, "vrrp": 112,
 }  # fmt: skip
 """Names that Neutron's API takes, with IANA's numbers."""
 WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
@@ -24,7 +24,8 @@ _V6_FORM: Final = {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", "1": "ipv6-icmp"}
 
 
 def canonical_protocol(text: str | None) -> str | None:
-    """A name in lower case or a number as text, as the API shows it; None for any. 400 for what is neither."""
+    """A name in lower case or a number as text, as the API shows it; None for any. 400 for what is
+    neither."""
     if text is None:
         return None
     name = text.strip().lower()
@@ -90,8 +91,8 @@ def check_ports(protocol: str | None, low: int | None, high: int | None) -> None
         return
     if number not in WITH_PORTS:
         raise BadRequest(
-            f"Invalid value for port: protocol {protocol} has no ports, so neither port_range_min nor port_range_max "
-            "can be given.",
+            f"Invalid value for port: protocol {protocol} has no ports, so neither port_range_min nor "
+            "port_range_max can be given.",
             kind="SecurityGroupInvalidProtocolForPort",
         )
     for port in (low, high):

@@ -30,7 +30,8 @@ def canonical_cidr(cidr: str, ip_version: int | None = None) -> str:
         raise BadRequest(f"Invalid input for cidr. Reason: '{cidr}' is not a valid IP subnet.") from error
     if "/" not in cidr or "%" in cidr or str(network.network_address) != canonical_ip(cidr.partition("/")[0]):
         raise BadRequest(
-            f"Invalid input for cidr. Reason: '{cidr}' isn't a recognized IP subnet cidr, '{network}' is recommended."
+            f"Invalid input for cidr. Reason: '{cidr}' isn't a recognized IP subnet cidr, '{network}' is "
+            "recommended."
         )
     if network.prefixlen == 0:
         raise invalid(f"{network} has no prefix; a subnet is a part of the address space.")

@@ -70,7 +70,8 @@ def subnets_of_many(tx: Tx, network_ids: Sequence[str]) -> Sequence[Row[Any]]:
 
 
 def waiting(tx: Tx, network_id: str) -> set[str]:
-    """Ports on the network that the engine lacks, and routers with such: they may have waited for the network."""
+    """Ports on the network that the engine lacks, and routers with such: they may have waited for the
+    network."""
     return {row.router_id or row.id for row in tx.rows(_WAITING, network=network_id)}
 
 

@@ -53,7 +53,8 @@ _LET_FLOATING_GO = (
 
 
 def add(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:
-    """A port with its addresses and groups; raises Duplicate for an address or a MAC address that is taken."""
+    """A port with its addresses and groups; raises Duplicate for an address or a MAC address that is
+    taken."""
     row = rows.add(
         tx,
         ports,
@@ -133,7 +134,8 @@ def waits_for_group(tx: Tx, port: Row[Any]) -> bool:
 
 
 def remove(tx: Tx, port: Row[Any]) -> set[str]:
-    """The port's row and all that hangs on it; floating IPs let go of it. Gives the routers that have to hear of it."""
+    """The port's row and all that hangs on it; floating IPs let go of it. Gives the routers that have to
+    hear of it."""
     routers = let_floating_go(tx, port.id, {each["ip_address"] for each in port.fixed_ips})
     if port.fixed_ips:
         addresses.release_all(tx, port.id)

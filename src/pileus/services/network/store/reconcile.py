@@ -34,8 +34,8 @@ _TABLES: Final[dict[str, Table]] = {"network": networks, "port": ports, "securit
 
 
 def compare(tx: Tx, work: Work, inventory: Inventory) -> Difference:
-    """What differs. The inventory must be older than the transaction: things enter the engine after their rows,
-    so what is in it and has no row is nobody's."""
+    """What differs. The inventory must be older than the transaction: things enter the engine after their
+    rows, so what is in it and has no row is nobody's."""
     held = {
         "network": inventory.networks,
         "port": inventory.ports,

@@ -63,7 +63,8 @@ def floating_ips_of(tx: Tx, router_id: str) -> Sequence[Row[Any]]:
 
 
 def way_out(tx: Tx, subnet_id: str, gateway_ip: str | None, external_network_id: str) -> str | None:
-    """The router between a subnet and an external network: the subnet's own gateway where there are several."""
+    """The router between a subnet and an external network: the subnet's own gateway where there are
+    several."""
     found = tx.rows(_WAYS_OUT, subnet=subnet_id, external=external_network_id)
     best = sorted(found, key=lambda row: row.ip_address != gateway_ip)
     return best[0].id if best else None

@@ -29,8 +29,8 @@ def programs(runtime: Runtime) -> Sequence[Program]:
 
 
 async def attach(runtime: Runtime) -> None:
-    """Once at every start, after the engine of strands: compare the network engine with the rows, and hear from it
-    when ports come up or go down."""
+    """Once at every start, after the engine of strands: compare the network engine with the rows, and hear
+    from it when ports come up or go down."""
     state: State = runtime.state
 
     async def changed(port_id: str) -> None:

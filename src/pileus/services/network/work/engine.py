@@ -65,7 +65,7 @@ class EngineProgram(Program):
             state.capabilities.engine, (state.capabilities.engine, state.capabilities.engine)
         )
         mappings = {"bridge-mappings": {state.capabilities.physical_network: "external"}}
-        agents.beat(tx, state.host, kind, binary, state.availability_zone, mappings)
+        agents.beat(tx, state.host, kind, binary, state.settings.availability_zone, mappings)
 
 
 AGENTS: Final = {

@@ -124,8 +124,8 @@ def _router(
 
 
 def _note(tx: Tx, wanted: Wanted) -> None:
-    """The router works, and so do its ports and floating IPs; but for rows that have changed since, whose change
-    has woken the strand."""
+    """The router works, and so do its ports and floating IPs; but for rows that have changed since, whose
+    change has woken the strand."""
     up = "ACTIVE" if wanted.row.admin_state_up else "DOWN"
     _status(tx, routers, wanted.row, "ACTIVE")
     for port in wanted.ports:

@@ -18,8 +18,8 @@ from pileus.services.network.driver import (
     Port,
     StaleEpoch,
 )
-from pileus.testing.contract.network.rig import (
-    Rig,
+from pileus.testing.contract.network.rig import Rig
+from pileus.testing.network import (
     new_gateway,
     new_id,
     new_network,
@@ -158,6 +158,41 @@ class NetworkContract:
         )
 
     @story
+    async def test_routers_may_hand_over_in_any_order(self, rig: Rig) -> None:
+        engine = await rig.start()
+        left, right = new_network("10.0.0.0/24"), new_network("10.0.1.0/24")
+        outer = new_network("172.24.4.0/24", external=True)
+        for network in (left, right, outer):
+            await engine.ensure_network(network, 1)
+        floating = FloatingIp(id=new_id(), floating_ip="172.24.4.9", fixed_ip="10.0.0.5", port_id=new_id())
+        first = new_router(left, gateway=new_gateway(outer, "172.24.4.5/24"))
+        second = new_router(right, gateway=new_gateway(outer, "172.24.4.6/24"))
+        moved = change(floating, fixed_ip="10.0.1.5")
+        await engine.ensure_router(change(first, floating_ips=(floating,)), 1)
+        await engine.ensure_router(change(second, floating_ips=(moved,)), 1)
+        await engine.ensure_router(first, 2)
+        await engine.ensure_router(change(first, floating_ips=(floating,)), 3)
+        await engine.ensure_router(second, 2)
+        await engine.delete_router(first.id, 4)
+        assert (await engine.inventory()).routers == {second.id}
+
+    @story
+    async def test_a_port_may_become_a_routers_interface(self, rig: Rig) -> None:
+        engine = await rig.start()
+        network = new_network()
+        await engine.ensure_network(network, 1)
+        router = new_router(network)
+        port = new_port(network, "10.0.0.1", id=router.interfaces[0].port_id)
+        await engine.ensure_port(port, 1)
+        await engine.delete_port(port.id, 2)
+        await engine.ensure_router(router, 1)
+        await engine.delete_port(port.id, 3)
+        assert await engine.inventory() == inventory(networks={network.id}, routers={router.id})
+        await engine.ensure_router(change(router, interfaces=()), 2)
+        await engine.ensure_port(port, 4)
+        assert (await engine.inventory()).ports == {port.id}
+
+    @story
     async def test_all_that_is_deleted_is_gone(self, rig: Rig) -> None:
         engine = await rig.start()
         declared, _ = await declare_one_of_each(engine)
@@ -233,9 +268,6 @@ class NetworkContract:
             await engine.ensure_router(new_router(network, nowhere), 1)
         with pytest.raises(NetworkError, match=nowhere.id):
             await engine.ensure_router(new_router(network, gateway=new_gateway(nowhere, "10.0.0.2/24")), 1)
-        port_id = new_id()
-        with pytest.raises(NetworkError, match=port_id):
-            await engine.bind(port_id, rig.host)
         assert await engine.inventory() == inventory(networks={network.id})
 
     @story

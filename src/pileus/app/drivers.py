@@ -1,0 +1,75 @@
+"""Which drivers serve this host, as the settings say."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pileus.app.settings import Settings
+from pileus.kernel.clock import Clock, SystemClock
+from pileus.services.compute.driver import Hypervisor
+from pileus.services.compute.hosts import Host, Hosts
+from pileus.services.network.driver import NetworkEngine
+
+HALT_GRACE_SECONDS = 5.0
+
+
+def network_engine(settings: Settings, state: Path, node: str, metadata: Any) -> NetworkEngine:
+    """OVN in a namespace of its own, or the simulator. `metadata` answers guests at 169.254.169.254."""
+    if settings.sim:
+        from pileus.drivers.network.sim import SimEngine
+
+        return SimEngine()
+    from pileus.drivers.network.ovn.engine import OvnEngine
+
+    return OvnEngine(state / "network", node, host_addresses=_host_addresses(settings), metadata=metadata)
+
+
+def _host_addresses(settings: Settings) -> tuple[str, ...]:
+    """This host's own on the external subnets, their first ones, with prefix length."""
+    subnets = [ipaddress.ip_network(each) for each in settings.network.external_cidrs]
+    return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
+
+
+def hosts(settings: Settings, state: Path, node: str, clock: Clock) -> Hosts:
+    """This host with its machines and containers; in the simulator as many hosts as wanted."""
+    if settings.sim:
+        from pileus.drivers.hypervisor.sim import SimHypervisor, World
+
+        world = World()
+        names = [node if n == 0 else f"{node}-{n}" for n in range(settings.sim_hosts)]
+        return Hosts([Host(name, [SimHypervisor(world, name, clock)]) for name in names])
+    return Hosts([Host(node, _hypervisors(state, clock), _boot_id(state))])
+
+
+def _hypervisors(state: Path, clock: Clock) -> list[Hypervisor]:
+    from pileus.drivers.hypervisor.qemu import QemuHypervisor
+    from pileus.drivers.hypervisor.runc import RuncHypervisor
+
+    return [
+        QemuHypervisor(state / "hypervisor" / "qemu", clock),
+        RuncHypervisor(state / "hypervisor" / "runc", state / "run" / "runc"),
+    ]
+
+
+def _boot_id(state: Path) -> Callable[[], str]:
+    """Changes when the host starts anew, and when the cloud was taken down, which is the same to its guests."""
+
+    def read() -> str:
+        halts = state / "halts"
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + (halts.read_text() if halts.exists() else "")
+
+    return read
+
+
+async def teardown(settings: Settings, state: Path, node: str) -> None:
+    """Ends all that outlives the control plane on this host."""
+    halts = state / "halts"
+    halts.write_text(str(int(halts.read_text()) + 1 if halts.exists() else 1))
+    for hypervisor in _hypervisors(state, SystemClock()):
+        await hypervisor.start()
+        await hypervisor.halt(HALT_GRACE_SECONDS)
+        await hypervisor.close()
+    await network_engine(settings, state, node, metadata=None).teardown()

@@ -1,0 +1,107 @@
+"""What a real cloud needs of its host, looked at one by one. Nothing here leaves a trace."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pileus.app.settings import Settings
+from pileus.cli.composition import Finding
+from pileus.cli.process import find
+
+GIB = 2**30
+ROOM_GIB = 5
+MEMORY_MIB = 1024
+COMMANDS = {
+    "qemu-system-x86": "qemu-system-x86_64",
+    "qemu-utils": "qemu-img",
+    "genisoimage": "genisoimage",
+    "ovn-central": "ovn-northd",
+    "ovn-host": "ovn-controller",
+    "openvswitch-switch": "ovs-vswitchd",
+    "runc": "runc",
+    "conmon": "conmon",
+    "iproute2": "ip",
+}
+"""Debian package to the program that must be found."""
+
+
+def examine(settings: Settings, state: Path) -> list[Finding]:
+    """Every prerequisite, the fundamental ones first."""
+    return [finding for part in (_python, _root, _programs, _namespaces, _kvm, _room, _port) for finding in part(settings, state)]
+
+
+def _python(settings: Settings, state: Path) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+
+
+def _root(settings: Settings, state: Path) -> Iterator[Finding]:
+    is_root = os.geteuid() == 0
+    yield Finding("root", is_root, "yes" if is_root else f"no, user {os.geteuid()}", "run it with sudo")
+
+
+def _programs(settings: Settings, state: Path) -> Iterator[Finding]:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    table = importlib.resources.files("pileus.cli").joinpath("packages.tsv").read_text()
+    purpose = {name: why for group, name, why in (line.split("\t") for line in table.splitlines())}
+    for package, program in COMMANDS.items():
+        where = shutil.which(program, path=path)
+        yield Finding(program, where is not None, f"{where or 'missing'}: {purpose[package]}", f"apt install {package}")
+
+
+def _namespaces(settings: Settings, state: Path) -> Iterator[Finding]:
+    done = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True)
+    said = "network and mount namespaces can be made" if done.returncode == 0 else done.stderr.strip()
+    yield Finding(
+        "namespaces", done.returncode == 0, said, "run it as root, outside of a container that forbids them (CAP_SYS_ADMIN)"
+    )
+    tun = Path("/dev/net/tun").exists()
+    yield Finding("/dev/net/tun", tun, "there" if tun else "missing: machines have no network", "modprobe tun")
+    text = Path("/proc/filesystems").read_text()
+    overlay = "overlay" in text or Path("/sys/module/overlay").exists()
+    yield Finding("overlayfs", overlay, "there" if overlay else "missing: containers share no layers", "modprobe overlay")
+
+
+def _kvm(settings: Settings, state: Path) -> Iterator[Finding]:
+    from pileus.drivers.hypervisor.qemu.kvm import probe_kvm
+
+    works, reason = probe_kvm()
+    remedy = "enable virtualisation in the firmware, or nested virtualisation in the hypervisor above"
+    yield Finding("KVM", works, reason + ("" if works else " Machines run, emulated: slower."), remedy, needed=False)
+
+
+def _room(settings: Settings, state: Path) -> Iterator[Finding]:
+    there = state
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    yield Finding(
+        "disk", free > ROOM_GIB * GIB, f"{free / GIB:.0f} GiB free at {there}", f"free {ROOM_GIB} GiB, or use --state DIR"
+    )
+    available = next(
+        int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+    )
+    yield Finding("memory", available > MEMORY_MIB, f"{available} MiB available", f"free {MEMORY_MIB} MiB")
+
+
+def _port(settings: Settings, state: Path) -> Iterator[Finding]:
+    host, port = settings.address
+    running = find(state)
+    if running is not None:
+        yield Finding(f"port {port}", True, f"this cloud answers there already (process {running.pid})")
+        return
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            yield Finding(f"port {port}", False, f"{host}:{port}: {error.strerror}", "use another: pileus up --listen ADDR:PORT")
+            return
+    yield Finding(f"port {port}", True, f"{host}:{port} is free")

@@ -1,0 +1,39 @@
+"""`pileus doctor`: what this machine can do, and what helps where it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from pileus.cli.composition import Composer, Finding
+from pileus.cli.options import config_option, load_settings, state_option
+
+
+@click.command()
+@state_option
+@config_option
+@click.option("--listen", metavar="ADDR:PORT", help="Where clients would be answered.")
+@click.pass_context
+def doctor(ctx: click.Context, state: Path, config: Path | None, listen: str | None) -> None:
+    """Check each thing that a real cloud needs, and name the remedy. Exits with 1 where one is missing."""
+    compose: Callable[[], Composer] = ctx.obj
+    composer, settings = load_settings(compose, config, state, listen=listen)
+    findings = composer.examine(settings, state)
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        click.echo(f"  {_mark(finding)}  {finding.name:<{width}}  {finding.said}")
+        if finding.remedy is not None and not finding.ok:
+            click.echo(f"  {'':6}{'':<{width}}  -> {finding.remedy}")
+    failed = [finding.name for finding in findings if finding.needed and not finding.ok]
+    if failed:
+        click.echo(f"\nA real cloud won't come up here: {', '.join(failed)}. `pileus up --sim` needs none of this.")
+        ctx.exit(1)
+    click.echo("\nThis machine can run a real cloud: `pileus up`.")
+
+
+def _mark(finding: Finding) -> str:
+    if finding.ok:
+        return click.style(" ok ", fg="green")
+    return click.style("FAIL", fg="red") if finding.needed else click.style("note", fg="yellow")

@@ -1,0 +1,32 @@
+"""What versions there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.http.reply import Reply
+from pileus.services.placement.api.common import answer
+from pileus.services.placement.versions import V
+
+routes = Routes()
+
+
+@routes.add("GET", "/", policy=ANYONE)
+async def versions(call: Call) -> Reply:
+    """The lowest and the newest version."""
+    body: dict[str, Any] = {
+        "versions": [
+            {
+                "id": "v1.0",
+                "min_version": str(V.lowest()),
+                "max_version": str(V.newest()),
+                "status": "CURRENT",
+                # Relative, as upstream has it: clients go on where they are.
+                "links": [{"rel": "self", "href": ""}],
+            }
+        ]
+    }
+    return answer(call, body, call.runtime.clock.now())
