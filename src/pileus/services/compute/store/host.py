@@ -80,7 +80,11 @@ def _described(host: Host, now: datetime) -> dict[str, Any]:
         "hypervisor_type": first.hypervisor_type,
         "hypervisor_version": first.hypervisor_version,
         "hypervisors": [
-            {"type": each.hypervisor_type, "disk_formats": list(each.disk_formats), "traits": list(each.traits)}
+            {
+                "type": each.hypervisor_type,
+                "disk_formats": list(each.disk_formats),
+                "traits": list(each.traits),
+            }
             for each in known
         ],
         "vcpus": max(each.vcpus for each in known),
