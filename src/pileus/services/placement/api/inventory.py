@@ -14,7 +14,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import NonNegativeInt, PositiveInt
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, MethodNotAllowed, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.lib.placement.model import MAX_UNIT
 from pileus.services.placement import policy
@@ -152,6 +152,12 @@ def delete_inventories(call: Call, tx: Tx) -> None:
     check_unused(tx, provider.id, names)
     store.remove(tx, provider.id, names)
     providers.advance(tx, provider.id)
+
+
+@routes.add("DELETE", _ALL, policy=policy.DELETE_INVENTORIES, status=204, until=V.LISTED_BY_ROOM)
+def delete_inventories_too_early(call: Call, tx: Tx) -> None:
+    """Not before 1.5."""
+    raise MethodNotAllowed(f"DELETE of all inventories needs version {V.DELETE_INVENTORIES}.", headers={"allow": "GET, POST, PUT"})
 
 
 def _named(call: Call, tx: Tx, provider: Row[Any]) -> Row[Any]:
