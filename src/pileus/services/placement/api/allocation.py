@@ -151,10 +151,11 @@ _PUT_BODIES = (
 )
 _POST_BODIES = ((Allocations13, V.POST_ALLOCATIONS, V.WHOLE_SUMMARIES), *_PUT_BODIES[3:])
 
+_body: Any
 for _body, _since, _until in _PUT_BODIES:
     routes.add("PUT", _ONE, policy=policy.UPDATE_ALLOCATIONS, body=_body, status=204, since=_since, until=_until)(_put)
 for _body, _since, _until in _POST_BODIES:
-    _several: Any = Annotated[dict[AnyUuid, _body], Meta(min_length=1)]  # type: ignore[valid-type]
+    _several: Any = Annotated[dict[AnyUuid, _body], Meta(min_length=1)]
     routes.add("POST", _ALL, policy=policy.MANAGE_ALLOCATIONS, body=_several, status=204, since=_since, until=_until)(_post)
 
 

@@ -85,9 +85,8 @@ def check_unused(tx: Tx, provider_id: str, names: Iterable[str]) -> None:
         )
 
 
-def shown(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
-    values = row if isinstance(row, Mapping) else row._mapping
-    return {each: values[each] for each in _SHOWN}
+def shown(row: Row[Any]) -> dict[str, Any]:
+    return {each: getattr(row, each) for each in _SHOWN}
 
 
 def _whole(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
@@ -104,7 +103,7 @@ def _newest(tx: Tx, rows: Iterable[Row[Any]]) -> datetime:
 
 
 def _single(call: Call, provider: Row[Any], values: Mapping[str, Any], modified: datetime, status: int = 200) -> Reply:
-    return answer(call, {"resource_provider_generation": provider.generation, **shown(values)}, modified, status)
+    return answer(call, {"resource_provider_generation": provider.generation, **values}, modified, status)
 
 
 @routes.add("GET", _ALL, policy=policy.LIST_INVENTORIES)
@@ -173,7 +172,7 @@ def show_inventory(call: Call, tx: Tx) -> Reply:
     """One inventory."""
     provider = provider_of(call, tx)
     row = _named(call, tx, provider)
-    return _single(call, provider, row._mapping, row.updated_at)
+    return _single(call, provider, shown(row), row.updated_at)
 
 
 @routes.add("PUT", _ONE, policy=policy.UPDATE_INVENTORIES, body=GuardedStock)
