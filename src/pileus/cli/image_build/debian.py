@@ -19,7 +19,7 @@ COMMAND_LINE = f"root=LABEL={ROOT_LABEL} ro console=tty0 console=ttyS0"
 PACKAGES = (
     "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "systemd-resolved", "systemd-timesyncd", "udev",
     "dbus", "cloud-init", "cloud-guest-utils", "netplan.io", "openssh-server", "sudo", "ca-certificates", "curl",
-    "iproute2", "iputils-ping", "netbase", "e2fsprogs", "fdisk", "less", "nano", "python3-apt", "locales-all",
+    "iproute2", "iputils-ping", "netbase", "e2fsprogs", "fdisk", "less", "nano",
 )    # fmt: skip
 
 FILES: dict[str, str] = {
@@ -71,7 +71,7 @@ def build_debian(out_dir: Path, progress: Progress, *, cache_dir: Path | None = 
             work / "disk",
             root=root,
             label=ROOT_LABEL,
-            entry=disk.BootEntry(kernel, ramdisk, COMMAND_LINE, COMMAND_LINE),
+            entry=disk.BootEntry(kernel, ramdisk, COMMAND_LINE),
             disk_bytes=DISK_BYTES,
         )
         (work / "disk").replace(image.disk)

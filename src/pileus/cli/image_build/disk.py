@@ -60,8 +60,7 @@ class BootEntry(msgspec.Struct, frozen=True):
 
     kernel: Path
     ramdisk: Path
-    bios_command_line: str
-    uefi_command_line: str
+    command_line: str
 
 
 def write_disk(target: Path, *, root: Path, label: str, entry: BootEntry, disk_bytes: int = DISK_BYTES) -> None:
@@ -80,11 +79,11 @@ def write_disk(target: Path, *, root: Path, label: str, entry: BootEntry, disk_b
         image.truncate(disk_bytes)
     texts = {
         "syslinux.cfg": (
-            f"DEFAULT linux\nLABEL linux\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {entry.bios_command_line}\n"
+            f"DEFAULT linux\nLABEL linux\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {entry.command_line}\n"
         ),
         "loader/loader.conf": "timeout 0\n",
         "loader/entries/linux.conf": (
-            f"title Linux\nlinux /vmlinuz\ninitrd /initrd\noptions {entry.uefi_command_line}\n"
+            f"title Linux\nlinux /vmlinuz\ninitrd /initrd\noptions {entry.command_line}\n"
         ),
     }
     _write_boot_partition(raw, boot, files, texts)

@@ -18,9 +18,6 @@ from pileus.cli.image_build.packages import ImageBuildError, PackageStore, Progr
 ROOT_LABEL = "micro-root"
 COMMAND_LINE = "console=tty0 console=ttyS0 quiet cryptomgr.notests"
 """The kernel's command line; its self-tests of ciphers alone take a fifth of a second in an emulated guest."""
-BIOS_COMMAND_LINE = f"{COMMAND_LINE} acpi=noirq"
-"""Asking ACPI for the interrupt of each PCI slot takes a tenth of a second a slot on QEMU's `pc` board, when
-emulated; a BIOS has an MP table that says the same. UEFI has none."""
 
 
 class MicroImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +92,7 @@ def _build(
             work / "disk",
             root=disk_root,
             label=ROOT_LABEL,
-            entry=disk.BootEntry(staged.kernel, work / "starter.img", BIOS_COMMAND_LINE, COMMAND_LINE),
+            entry=disk.BootEntry(staged.kernel, work / "starter.img", COMMAND_LINE),
         )
         ramdisk.result()
     shutil.copyfile(staged.kernel, work / "vmlinuz")
