@@ -46,10 +46,13 @@ def run(*argv: str | Path) -> str:
 
 
 class Network:
-    """A namespace with a bridge, DHCP, router advertisements and a metadata service, and no way out."""
+    """A namespace with a bridge, DHCP, router advertisements and a metadata service, and no way out.
 
-    def __init__(self, directory: Path) -> None:
+    With `only6` there is no IPv4, and IPv6 addresses come by DHCP alone."""
+
+    def __init__(self, directory: Path, only6: bool = False) -> None:
         self.directory = directory
+        self.only6 = only6
         self.name = f"micro-{uuid.uuid4().hex[:8]}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self.metadata = directory / "metadata"
@@ -67,13 +70,15 @@ class Network:
         for address in (f"{GATEWAY}/24", f"{NEXT_HOP}/24", "169.254.169.254/32", f"{PREFIX6}1/64", "fe80::a9fe:a9fe/64"):
             run(*ip, "address", "add", address, "dev", "br0", *(["nodad"] if ":" in address else []))
         run(*ip, "link", "set", "br0", "up", "mtu", str(MTU))
+        ranges4 = () if self.only6 else ("--dhcp-range=10.77.0.10,10.77.0.99,255.255.255.0,1h",)
+        mode6 = "64" if self.only6 else "slaac,64"
         self._spawn(
             "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0", "--user=root",
             "--interface=br0", "--except-interface=lo", f"--dhcp-leasefile={self.directory}/leases",
-            "--dhcp-range=10.77.0.10,10.77.0.99,255.255.255.0,1h", f"--dhcp-option=option:mtu,{MTU}",
+            *ranges4, f"--dhcp-option=option:mtu,{MTU}",
             "--dhcp-option=option:dns-server,10.77.0.53", "--dhcp-option=option:domain-name,test.example",
             f"--dhcp-option=option:classless-static-route,169.254.169.254/32,{GATEWAY},0.0.0.0/0,{NEXT_HOP}",
-            f"--dhcp-range={PREFIX6}1000,{PREFIX6}1fff,slaac,64,1h", "--enable-ra", "--no-ping", "--log-dhcp",
+            f"--dhcp-range={PREFIX6}1000,{PREFIX6}1fff,{mode6},1h", f"--dhcp-option=option6:dns-server,[{PREFIX6}53]", "--enable-ra", "--no-ping", "--log-dhcp",
         )    # fmt: skip
         self._spawn(sys.executable, str(Path(__file__).with_name("metadata_files.py")), str(self.metadata))
 
@@ -97,6 +102,12 @@ class Network:
                 return words[2]
         return None
 
+    def address6(self) -> str | None:
+        """The only IPv6 address that DHCP has given so far."""
+        leases = self.directory / "leases"
+        words = leases.read_text().split() if leases.exists() else []
+        return next((word for word in words if word.startswith(PREFIX6)), None)
+
     def close(self) -> None:
         for process in self._processes:
             process.terminate()
@@ -105,9 +116,9 @@ class Network:
 
 
 @contextlib.contextmanager
-def network() -> Iterator[Network]:
+def network(only6: bool = False) -> Iterator[Network]:
     with tempfile.TemporaryDirectory(prefix="micro-net-") as directory:
-        net = Network(Path(directory))
+        net = Network(Path(directory), only6)
         try:
             net.open()
             yield net

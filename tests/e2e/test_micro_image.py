@@ -255,11 +255,11 @@ def test_kernel_and_ramdisk_without_a_disk(
     guest.wait_for_exit(20)
 
 
-def test_metadata_as_ec2_tells_it_in_64_mib(
+def test_metadata_as_ec2_tells_it_in_96_mib(
     machine: Callable[[int], Machine], net: Network, key: Key
 ) -> None:
     guest = machine(3)
-    guest.memory_mib = 64
+    guest.memory_mib = 96
     shutil.rmtree(net.metadata / "openstack", ignore_errors=True)
     write_files(
         net.metadata,
@@ -302,6 +302,24 @@ def test_addresses_without_dhcp(machine: Callable[[int], Machine], net: Network,
     assert GATEWAY in guest.ssh("ip route show default")
     assert f"{PREFIX6}200/64" in guest.ssh("ip -o -6 addr show eth0")
     guest.close()
+
+
+def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
+    """Metadata on the link, the address by DHCPv6."""
+    with network(only6=True) as net:
+        guest = Machine(net, key, 1, tmp_path, image)
+        write_files(net.metadata, instance_files(guest.uuid, "sixth", key))
+        guest.make_disk("1G")
+        guest.start()
+        try:
+            guest.address = eventually(net.address6, BOOT_S, "a DHCPv6 lease")
+            guest.wait_for_ssh(BOOT_S)
+            assert guest.ssh("hostname") == "sixth\n"
+            eventually(lambda: f"nameserver {PREFIX6}53" in guest.ssh("cat /etc/resolv.conf"), 10, "the name server")
+            answer = guest.ssh("curl -s 'http://[fe80::a9fe:a9fe%25eth0]/answers'")
+            assert answer == "yes"
+        finally:
+            guest.close()
 
 
 def test_container_powers_off_and_reboots(container: Container) -> None:
