@@ -78,7 +78,7 @@ class Bindings:
             )
             for service in SERVICES
         }
-        self._files = FileStore(state / "images")
+        self._files = FileStore(state / "image" / "data")
         self._runtimes["identity"].state = identity_state
         self._runtimes["image"].state = ImageState(self._files, settings.image)
         self._runtimes["placement"].state = PlacementState()
@@ -88,6 +88,7 @@ class Bindings:
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
+        self._metadata = MetadataService(self._compute, self._needs.networks)
 
     def _peer(self, service: Service) -> AsgiPeer:
         return AsgiPeer(self.application, service.path)
@@ -95,8 +96,7 @@ class Bindings:
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks and stores; what is started is let go of by `undo`."""
         await self._files.start()
-        metadata = MetadataService(self._compute, self._needs.networks)
-        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=metadata)
+        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)
         self._runtimes["network"].state = NetworkState(engine=engine, capabilities=capabilities, host=self.node, settings=self.settings.network)

@@ -55,34 +55,35 @@ def layout(boot_bytes: int, disk_bytes: int) -> tuple[Partition, Partition]:
     return boot, Partition(LINUX, start, disk_bytes - start)
 
 
-def write_disk(
-    target: Path,
-    *,
-    root: Path,
-    label: str,
-    kernel: Path,
-    ramdisk: Path,
-    bios_command_line: str,
-    uefi_command_line: str,
-) -> None:
-    """Make a qcow2 image at `target` whose root partition holds the tree `root`. Must run as root, so that
-    the files keep their owners."""
+class BootEntry(msgspec.Struct, frozen=True):
+    """What the boot loaders start."""
+
+    kernel: Path
+    ramdisk: Path
+    command_line: str
+
+
+def write_disk(target: Path, *, root: Path, label: str, entry: BootEntry, disk_bytes: int = DISK_BYTES) -> None:
+    """Make a qcow2 image at `target` whose root partition holds the tree `root`.
+
+    Must run as root, so that the files keep their owners. Raises ImageBuildError.
+    """
     for needed in (SYSLINUX_MBR, SYSTEMD_BOOT):
         if not needed.exists():
             raise ImageBuildError(f"{needed} is not on this host; `pileus doctor` names the package that has it")
     raw = target.with_suffix(".raw")
-    files = {"vmlinuz": kernel, "initrd": ramdisk, "EFI/BOOT/BOOTX64.EFI": SYSTEMD_BOOT}
-    boot, root_partition = layout(sum(path.stat().st_size for path in files.values()), DISK_BYTES)
+    files = {"vmlinuz": entry.kernel, "initrd": entry.ramdisk, "EFI/BOOT/BOOTX64.EFI": SYSTEMD_BOOT}
+    boot, root_partition = layout(sum(path.stat().st_size for path in files.values()), disk_bytes)
     with raw.open("wb") as image:
         image.write(master_boot_record(SYSLINUX_MBR.read_bytes(), [boot, root_partition]))
-        image.truncate(DISK_BYTES)
+        image.truncate(disk_bytes)
     texts = {
         "syslinux.cfg": (
-            f"DEFAULT micro\nLABEL micro\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {bios_command_line}\n"
+            f"DEFAULT linux\nLABEL linux\n  LINUX vmlinuz\n  INITRD initrd\n  APPEND {entry.command_line}\n"
         ),
         "loader/loader.conf": "timeout 0\n",
-        "loader/entries/micro.conf": (
-            f"title micro\nlinux /vmlinuz\ninitrd /initrd\noptions {uefi_command_line}\n"
+        "loader/entries/linux.conf": (
+            f"title Linux\nlinux /vmlinuz\ninitrd /initrd\noptions {entry.command_line}\n"
         ),
     }
     _write_boot_partition(raw, boot, files, texts)

@@ -66,6 +66,15 @@ class PackageStore:
         lines = run("apt-cache", *self._options(), "depends", "--important", name).splitlines()
         return [line.split()[-1] for line in lines if line.strip().startswith("Depends:")]
 
+    def sources(self) -> list[str]:
+        """Where this host gets Debian from, as lines of a sources.list."""
+        self._refresh()
+        wanted = ("--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian")
+        lines = run("apt-get", *self._options(), "indextargets", *wanted).splitlines()
+        if not lines:
+            raise ImageBuildError("apt has no source of Debian packages; see /etc/apt")
+        return [f"deb {line}" for line in lines]
+
     def _fetch(self, request: list[str], wanted: Callable[[str], bool]) -> list[Path]:
         self._refresh()
         rows = parse_uris(run("apt-get", *self._options(), "--print-uris", *request))

@@ -68,12 +68,18 @@ EMPTY_DIRECTORIES: dict[str, int] = {
 }
 UNWANTED_APPLETS = frozenset({"busybox", "linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"})
 HOME_OWNER = 1000
+SETUID = ("usr/bin/ping", "usr/bin/sudo")
 PRIVATE: dict[str, int] = {"etc/shadow": 0o600, "etc/sudoers": 0o440, "etc/sudoers.d/cirros": 0o440}
 
 
 def guest_files() -> Path:
     """The guest's own scripts and settings, as they stand in this package."""
     return Path(str(resources.files("pileus.cli.image_build") / "guest"))
+
+
+class Packages(msgspec.Struct, frozen=True):
+    archives: list[Path]
+    static_busybox: Path
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -84,15 +90,21 @@ class Stage(msgspec.Struct, frozen=True):
     """The static one, which also runs on the host."""
 
 
-def stage_packages(store: PackageStore, into: Path) -> Stage:
-    """Unpack the packages that the userland is picked from, with the libraries they depend on."""
+def fetch(store: PackageStore) -> Packages:
+    """The packages that the userland is picked from, with the libraries they depend on."""
 
     def wanted(name: str) -> bool:
         return name in PROGRAMS or (name.startswith(("lib", "zlib")) and not name.startswith("libperl"))
 
-    unpack(store.closure(PROGRAMS, wanted), into / "packages")
-    # By itself: the two busyboxes exclude each other as packages.
-    unpack(store.alone([STATIC_BUSYBOX]), into / "static")
+    # By itself, for the two busyboxes exclude each other as packages.
+    (static_busybox,) = store.alone([STATIC_BUSYBOX])
+    return Packages(store.closure(PROGRAMS, wanted), static_busybox)
+
+
+def stage(packages: Packages, into: Path) -> Stage:
+    """Unpack them."""
+    unpack(packages.archives, into / "packages")
+    unpack([packages.static_busybox], into / "static")
     return Stage(into / "packages", into / "static/bin/busybox")
 
 
@@ -109,6 +121,8 @@ def make_root(stage: Stage, root: Path, *, full: bool) -> None:
     for name, target in LINKS.items():
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(target)
+    for name in SETUID:
+        (root / name).chmod(0o4755)
     _add_own_files(root)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 
 class VmState(StrEnum):
@@ -138,3 +139,8 @@ def sanitised_hostname(name: str, default: str) -> str:
 def instance_name(server_id: str) -> str:
     """The name that administrators know the guest by."""
     return "instance-" + server_id.replace("-", "")[:8]
+
+
+def format_on_host(image: Mapping[str, Any]) -> str:
+    """An image's format as hypervisors name it: one of container format `docker` holds a root filesystem."""
+    return "rootfs" if image.get("container_format") == "docker" else str(image["disk_format"])

@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_allocation_ratio: float = 1.0
     reserved_host_memory_mib: int = 512
     reserved_host_disk_gib: int = 0
-    resume_guests_state_on_host_boot: bool = False
+    resume_guests_state_on_host_boot: bool = True
     """Whether guests that ran are started again after their host was; otherwise they are SHUTOFF."""
     shutdown_timeout_seconds: float = 60.0
     """How long a guest may take to power off when it is stopped or softly rebooted."""
