@@ -172,8 +172,9 @@ def write_files(directory: Path, files: dict[str, str]) -> None:
 class Guest:
     """One guest on the network, reached by SSH from inside it."""
 
-    def __init__(self, net: Network, key: Key, number: int) -> None:
+    def __init__(self, net: Network, key: Key, number: int, user: str = "cirros") -> None:
         self.net = net
+        self.user = user
         self.key = key
         self.mac = f"fa:16:3e:77:00:{number:02x}"
         self.address: str | None = None
@@ -193,7 +194,7 @@ class Guest:
         return subprocess.run(
             self.net.inside(
                 "ssh", "-n", "-F", "none", "-i", self.key.path, "-o", "BatchMode=yes",
-                *(word for option in options for word in ("-o", option)), f"cirros@{self.address}", command,
+                *(word for option in options for word in ("-o", option)), f"{self.user}@{self.address}", command,
             ),
             capture_output=True, text=True, check=False, timeout=timeout,
         )  # fmt: skip
@@ -210,21 +211,31 @@ class Guest:
 
 
 class Machine(Guest):
-    """A virtual machine, by a bare QEMU command line."""
+    """A virtual machine, by a bare QEMU command line. `image` is its disk's, a qcow2 file."""
 
-    def __init__(self, net: Network, key: Key, number: int, directory: Path, image: MicroImage) -> None:
-        super().__init__(net, key, number)
+    def __init__(
+        self,
+        net: Network,
+        key: Key,
+        number: int,
+        directory: Path,
+        image: Path,
+        *,
+        user: str = "cirros",
+        memory_mib: int = 128,
+    ) -> None:
+        super().__init__(net, key, number, user)
         self.directory = directory
         self.image = image
+        self.memory_mib = memory_mib
         self.uuid = str(uuid.uuid4())
         self.tap = f"tap{number}"
         self.arguments: list[str] = []
-        self.memory_mib = 128
         self._process: subprocess.Popen[bytes] | None = None
         net.tap(self.tap)
 
     def make_disk(self, size: str) -> None:
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.image.disk, "-F", "qcow2", self.disk, size)
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.image, "-F", "qcow2", self.disk, size)
         self.arguments += ["-drive", f"file={self.disk},if=virtio,format=qcow2"]
 
     @property

@@ -64,7 +64,7 @@ def machine(
     made: list[Machine] = []
 
     def make(number: int) -> Machine:
-        made.append(Machine(net, key, number, tmp_path_factory.mktemp(f"machine{number}"), image))
+        made.append(Machine(net, key, number, tmp_path_factory.mktemp(f"machine{number}"), image.disk))
         return made[-1]
 
     yield make
@@ -318,7 +318,7 @@ def test_addresses_without_dhcp(machine: Callable[[int], Machine], net: Network,
 def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
     """Metadata on the link, the address by DHCPv6."""
     with network(only6=True) as net:
-        guest = Machine(net, key, 1, tmp_path, image)
+        guest = Machine(net, key, 1, tmp_path, image.disk)
         write_files(net.metadata, instance_files(guest.uuid, "sixth", key))
         guest.make_disk("1G")
         guest.start()

@@ -24,7 +24,8 @@ PACKAGES = (
 
 FILES: dict[str, str] = {
     "/etc/fstab": (
-        f"LABEL={ROOT_LABEL} / ext4 defaults,errors=remount-ro 0 1\nLABEL=BOOT /boot/firmware vfat defaults 0 2\n"
+        f"LABEL={ROOT_LABEL} / ext4 defaults,errors=remount-ro 0 1\n"
+        "LABEL=BOOT /boot/firmware vfat defaults 0 2\n"
     ),
     "/etc/hostname": "debian\n",
     "/etc/initramfs-tools/conf.d/small": "COMPRESS=lz4\nMODULES=most\n",

@@ -101,7 +101,7 @@ def write_disk(
     _write_boot_partition(raw, boot, files, texts)
     run(
         "mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", root, "-b", "4096", "-i", "16384", "-m", "1",
-        "-J", "size=4", "-E", f"offset={root_partition.offset},lazy_itable_init=1",
+        "-J", "size=16", "-E", f"offset={root_partition.offset},lazy_itable_init=1",
         raw, f"{root_partition.length // 1024}k",
     )  # fmt: skip
     run("qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", raw, target)

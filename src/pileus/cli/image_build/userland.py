@@ -18,7 +18,7 @@ from pileus.cli.image_build.packages import ImageBuildError, PackageStore, run, 
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "busybox": ("bin/busybox",),
-    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
+    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "sudo": ("usr/bin/sudo", "usr/libexec/sudo/sudoers.so", "usr/libexec/sudo/sudo_noexec.so"),
     "libpam-modules": ("lib/x86_64-linux-gnu/security/pam_permit.so",),
