@@ -58,7 +58,11 @@ def raised(*, simulated: bool, listen: str | None) -> Iterator[Cloud]:
 def run_pileus(*arguments: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "src")}
     done = subprocess.run(
-        [sys.executable, "-m", "pileus", *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pileus", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"`pileus {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")

@@ -29,14 +29,25 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tests/conformance/run", description="Lets Tempest test a cloud raised for it.")
+    parser = argparse.ArgumentParser(
+        prog="tests/conformance/run", description="Lets Tempest test a cloud raised for it."
+    )
     parser.add_argument("areas", metavar="AREA", nargs="+", choices=sorted(AREAS), help=", ".join(AREAS))
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--sim", dest="real", action="store_false", default=None, help="simulated hosts and networks")
-    kind.add_argument("--real", dest="real", action="store_true", help="guests and packets; needs root and the host's packages")
+    kind.add_argument(
+        "--sim", dest="real", action="store_false", default=None, help="simulated hosts and networks"
+    )
+    kind.add_argument(
+        "--real",
+        dest="real",
+        action="store_true",
+        help="guests and packets; needs root and the host's packages",
+    )
     parser.add_argument("--only", metavar="REGEX", help="of the area, only tests that match")
     parser.add_argument("--workers", type=int, help="Tempest processes side by side")
-    parser.add_argument("--listen", metavar="ADDR:PORT", help="where the cloud listens; by default a free port")
+    parser.add_argument(
+        "--listen", metavar="ADDR:PORT", help="where the cloud listens; by default a free port"
+    )
     parser.add_argument("--accept", action="store_true", help="add what passes to the list of what must pass")
     return parser.parse_args()
 
@@ -45,7 +56,10 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     real = area.real if options.real is None else options.real
     began = time.monotonic()
     print(f"{area.name}: raising a {'real' if real else 'simulated'} cloud", flush=True)
-    with tempfile.TemporaryDirectory(prefix="pileus-tempest-") as scratch, clouds.raised(simulated=not real, listen=options.listen) as cloud:
+    with (
+        tempfile.TemporaryDirectory(prefix="pileus-tempest-") as scratch,
+        clouds.raised(simulated=not real, listen=options.listen) as cloud,
+    ):
         workspace = _prepared(Path(scratch) / "workspace", cloud)
         tests = workspace.tests(area, options.only)
         if not tests:
@@ -76,7 +90,11 @@ def _keep(area: Area, cloud: Cloud, workspace: Workspace, outcome: Outcome) -> N
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     (kept / "report.txt").write_text(outcome.report)
-    for file in (cloud.state / "pileus.log", workspace.folder / "etc/tempest.conf", workspace.folder / "logs/tempest.log"):
+    for file in (
+        cloud.state / "pileus.log",
+        workspace.folder / "etc/tempest.conf",
+        workspace.folder / "logs/tempest.log",
+    ):
         if file.exists():
             shutil.copy(file, kept)
 
@@ -87,13 +105,17 @@ def _tell(area: Area, outcome: Outcome, judged: Verdict, cloud: Cloud, seconds: 
     _list("failed, without a line in not-yet.txt that says why", judged.unexplained)
     _list("passed once and do not now", judged.lost)
     if not judged.good:
-        print(f"\nThe cloud's log complains (all of it, and each failure's traceback: {RESULTS / area.name}):")
+        print(
+            f"\nThe cloud's log complains (all of it, and each failure's traceback: {RESULTS / area.name}):"
+        )
         print("\n".join(f"  {line}" for line in cloud.complaints()))
     if judged.new:
         _list("pass for the first time", judged.new)
-        print(f"  record them:  tests/conformance/run {area.name} --accept")
+        print(f"  to be added to {area.golden.relative_to(HERE)} by the option --accept")
     numbers = f"{len(outcome.passed)} passed, {len(outcome.failed)} failed, {len(outcome.skipped)} skipped"
-    print(f"\n{area.name}: {numbers} in {seconds:.0f} s; {'good' if judged.good else 'NOT GOOD'}\n", flush=True)
+    print(
+        f"\n{area.name}: {numbers} in {seconds:.0f} s; {'good' if judged.good else 'NOT GOOD'}\n", flush=True
+    )
 
 
 def _list(title: str, tests: list[str]) -> None:

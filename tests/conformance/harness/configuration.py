@@ -27,5 +27,7 @@ def configure(template: str, values: Mapping[str, str], changes: Iterable[Absent
         else:
             lines += [f"# {change.why}", f"{change.option} = {change.value}"]
     if pending:
-        raise ValueError("the template has no " + ", ".join(f"[{section}] {option}" for section, option in pending))
+        raise ValueError(
+            "the template has no " + ", ".join(f"[{section}] {option}" for section, option in pending)
+        )
     return "\n".join(lines) + "\n"

@@ -47,7 +47,12 @@ def _images(admin: Connection, cloud: Cloud, workspace: Path) -> Mapping[str, st
     made = {}
     for placeholder, name in (("IMAGE_ID", "cirros"), ("IMAGE_ALT_ID", "cirros-alt")):
         image = admin.image.create_image(
-            name, filename=str(file), disk_format="qcow2", container_format="bare", visibility="public", wait=True
+            name,
+            filename=str(file),
+            disk_format="qcow2",
+            container_format="bare",
+            visibility="public",
+            wait=True,
         )
         made[placeholder] = image.id
     return made
@@ -58,7 +63,9 @@ def _small_disk(file: Path) -> None:
     cluster = 65536
     header = b"QFI\xfb" + (2).to_bytes(4, "big") + bytes(12) + (16).to_bytes(4, "big")
     header += SMALL_DISK_BYTES.to_bytes(8, "big") + bytes(4) + (1).to_bytes(4, "big")
-    header += (3 * cluster).to_bytes(8, "big") + cluster.to_bytes(8, "big") + (1).to_bytes(4, "big") + bytes(12)
+    header += (
+        (3 * cluster).to_bytes(8, "big") + cluster.to_bytes(8, "big") + (1).to_bytes(4, "big") + bytes(12)
+    )
     blocks = [header, (2 * cluster).to_bytes(8, "big"), b"\x00\x01" * 4, b""]
     file.write_bytes(b"".join(block.ljust(cluster, b"\0") for block in blocks))
 
@@ -74,7 +81,9 @@ def _guest_image(cloud: Cloud, workspace: Path) -> Path:
 def _flavors(admin: Connection) -> Mapping[str, str]:
     made = {}
     for number, (placeholder, (name, ram)) in enumerate(FLAVORS.items(), start=1):
-        flavor = admin.compute.create_flavor(name=f"tempest.{name}", id=f"{42 * number}", vcpus=1, ram=ram, disk=1)
+        flavor = admin.compute.create_flavor(
+            name=f"tempest.{name}", id=f"{42 * number}", vcpus=1, ram=ram, disk=1
+        )
         made[placeholder] = flavor.id
     return made
 

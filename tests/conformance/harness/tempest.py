@@ -113,7 +113,12 @@ class Workspace:
         """What the command prints."""
         cwd = self.folder if self.folder.exists() else None
         done = subprocess.run(
-            self._argv(command), cwd=cwd, env=self._environment(), input=given, capture_output=True, check=False
+            self._argv(command),
+            cwd=cwd,
+            env=self._environment(),
+            input=given,
+            capture_output=True,
+            check=False,
         )
         if check and done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout.decode()}{done.stderr.decode()}")
@@ -126,7 +131,7 @@ class Workspace:
     def _environment(self) -> dict[str, str]:
         path = f"{VENV / 'bin'}:{os.environ['PATH']}"
         # HOME: Tempest notes its workspaces there.
-        mine = {"TEMPEST_CONFIG_DIR": str(self.folder / "etc"), "HOME": str(self.folder), "PATH": path}
+        mine = {"TEMPEST_CONFIG_DIR": str(self.folder / "etc"), "HOME": str(self.folder.parent), "PATH": path}
         return {name: value for name, value in os.environ.items() if not name.startswith("OS_")} | mine
 
 
