@@ -30,7 +30,7 @@ class Cloud:
         return (self.state / "admin-password").read_text().strip()
 
     def complaints(self, most: int = 40) -> list[str]:
-        """The last warnings and errors of its log; whatever is not of the log's format (a traceback) among them."""
+        """The last warnings and errors of its log, and whatever else is not of the log's format."""
         lines = (self.state / "pileus.log").read_text(errors="replace").splitlines()
         return [line for line in lines if _is_complaint(line)][-most:]
 
@@ -44,7 +44,7 @@ def _is_complaint(line: str) -> bool:
 
 @contextmanager
 def raised(*, simulated: bool, listen: str | None) -> Iterator[Cloud]:
-    """`pileus up` with a state directory of its own; `pileus down` and nothing left whatever happens inside."""
+    """`pileus up` with a state directory of its own; `pileus down` and nothing left, whatever happens."""
     listen = listen or f"127.0.0.1:{_free_port()}"
     state = Path(tempfile.mkdtemp(prefix="pileus-conformance-"))
     try:

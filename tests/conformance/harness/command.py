@@ -76,11 +76,16 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
 
 def _prepared(folder: Path, cloud: Cloud) -> Workspace:
     workspace = Workspace(folder)
-    values = seed(cloud, folder)
-    changes = [*features.absent_services(values.pop("OFFERED").split()), *features.NOT_YET]
+    seeded = seed(cloud, folder)
+    template = (HERE / "tempest.conf.in").read_text()
+    changes = [
+        *features.absent_services(seeded.service_types),
+        features.present_extensions(template, seeded.network_extensions),
+        *features.NOT_YET,
+    ]
     if not cloud.simulated:
         changes += features.REAL
-    workspace.configure(configure((HERE / "tempest.conf.in").read_text(), values, changes))
+    workspace.configure(configure(template, seeded.values, changes))
     return workspace
 
 

@@ -5,6 +5,7 @@ A line leaves this file when the cloud has learned the thing; then the tests tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -95,6 +96,17 @@ def absent_services(offered: Iterable[str]) -> list[Absent]:
         for name, kind in SERVICE_TYPES.items()
         if kind not in types
     ]
+
+
+def present_extensions(template: str, offered: Iterable[str]) -> Absent:
+    """The extensions of the network API that the template names and the cloud lists."""
+    found = re.search(r"^api_extensions = (address-group,.*)$", template, re.MULTILINE)
+    assert found is not None, "the template names the network's extensions"
+    listed = set(offered)
+    present = ",".join(name for name in found[1].split(",") if name in listed)
+    return Absent(
+        "network-feature-enabled", "api_extensions", present, "what the cloud lists at /v2.0/extensions"
+    )
 
 
 REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)

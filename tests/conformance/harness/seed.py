@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import openstack
 from openstack.connection import Connection
 
-from harness.cloud import Cloud
+from harness.cloud import Cloud, run_pileus
 
 SMALL_DISK_BYTES = 1024 * 1024
 PUBLIC_NETWORK = "public"
 PUBLIC_CIDR = "203.0.113.0/24"
-"""TEST-NET-3 (RFC 5737); in use only where a cloud comes without an external network, and never leaves the machine."""
+"""TEST-NET-3 (RFC 5737), for clouds that come without an external network; it stays on this machine."""
 FLAVORS = {"FLAVOR_ID": ("m1.nano", 128), "FLAVOR_ALT_ID": ("m1.micro", 192)}
 """Name and memory in MiB; one processor, one GiB of disk."""
 
 
-def seed(cloud: Cloud, workspace: Path) -> dict[str, str]:
-    """What the `@NAMES@` of the configuration stand for. Seeds what the cloud has services for, the rest is empty."""
+@dataclass(frozen=True)
+class Seeded:
+    """What the cloud offers, and what was laid in it."""
+
+    values: Mapping[str, str]
+    """What the `@NAMES@` of the configuration stand for."""
+    service_types: frozenset[str]
+    network_extensions: frozenset[str]
+
+
+def seed(cloud: Cloud, workspace: Path) -> Seeded:
+    """Makes what the cloud has services for; names of the rest stand for nothing."""
     admin = openstack.connect(
         auth_url=f"{cloud.base_url}/identity/v3",
         username="admin",
@@ -29,12 +40,13 @@ def seed(cloud: Cloud, workspace: Path) -> dict[str, str]:
         project_domain_name="Default",
         region_name="RegionOne",
     )
-    offered = {entry.type for entry in admin.identity.services()}
+    offered = frozenset(entry.type for entry in admin.identity.services())
     values = {"BASE_URL": cloud.base_url, "ADMIN_PASSWORD": cloud.admin_password, "VOLUME_TYPE": ""}
     values |= _images(admin, cloud, workspace) if "image" in offered else {"IMAGE_ID": "", "IMAGE_ALT_ID": ""}
     values |= _flavors(admin) if "compute" in offered else dict.fromkeys(FLAVORS, "")
     values["PUBLIC_NET_ID"] = _public_network(admin) if "network" in offered else ""
-    return values | {"OFFERED": " ".join(sorted(offered))}
+    extensions = admin.network.extensions() if "network" in offered else ()
+    return Seeded(values, offered, frozenset(extension.alias for extension in extensions))
 
 
 def _images(admin: Connection, cloud: Cloud, workspace: Path) -> Mapping[str, str]:
@@ -71,8 +83,6 @@ def _small_disk(file: Path) -> None:
 
 
 def _guest_image(cloud: Cloud, workspace: Path) -> Path:
-    from harness.cloud import run_pileus
-
     file = workspace / "guest.img"
     run_pileus("image", "build", "micro", "--state", str(cloud.state), "--output", str(file))
     return file

@@ -1,4 +1,4 @@
-"""What a run came to: against the tests known to pass, which only become more, and those known not to, with reasons."""
+"""What a run came to, against the tests that passed before and the reasons on record for those that do not."""
 
 from __future__ import annotations
 
