@@ -19,6 +19,8 @@ from tempest.lib.services.compute import (
     migrations_client,
     quota_classes_client,
     quotas_client,
+    security_group_rules_client,
+    security_groups_client,
     server_external_events_client,
     server_groups_client,
     servers_client,
@@ -36,11 +38,43 @@ from pileus.testing.tempest import Asked, compute_version
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL4MXhSKEPjK3ktyJy2uwyH0ZC2ExmU/Rg9vHYyh1jUK somebody@somewhere"
 )
-TURNING_POINTS = "2.1 2.2 2.26 2.53 2.75 2.104".split()
-OTHERS = (
-    "2.3 2.9 2.10 2.11 2.13 2.16 2.19 2.28 2.33 2.35 2.36 2.41 2.47 2.48 2.50 2.51 2.55 2.57 2.58 2.61 2.62 2.63 2.64 "
-    "2.71 2.73 2.84 2.88 2.89 2.90 2.92 2.96 2.98 2.100 2.102"
-).split()
+TURNING_POINTS = ["2.1", "2.2", "2.26", "2.53", "2.75", "2.104"]
+OTHERS = [
+    "2.3",
+    "2.9",
+    "2.10",
+    "2.11",
+    "2.13",
+    "2.16",
+    "2.19",
+    "2.28",
+    "2.33",
+    "2.35",
+    "2.36",
+    "2.41",
+    "2.47",
+    "2.48",
+    "2.50",
+    "2.51",
+    "2.55",
+    "2.57",
+    "2.58",
+    "2.61",
+    "2.62",
+    "2.63",
+    "2.64",
+    "2.71",
+    "2.73",
+    "2.84",
+    "2.88",
+    "2.89",
+    "2.90",
+    "2.92",
+    "2.96",
+    "2.98",
+    "2.100",
+    "2.102",
+]
 VERSIONS = [*TURNING_POINTS, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)]
 
 
@@ -78,7 +112,9 @@ async def test_servers(compute: ComputeUnderTest, version: str, as_: Context) ->
     await compute.until(server_id, "ACTIVE")
     await servers.show_server(server_id)
     assert [each["id"] for each in (await servers.list_servers())["servers"]] == [server_id]
-    assert [each["id"] for each in (await servers.list_servers(detail=True, limit=1))["servers"]] == [server_id]
+    assert [each["id"] for each in (await servers.list_servers(detail=True, limit=1))["servers"]] == [
+        server_id
+    ]
     await servers.update_server(server_id, name="web-2", accessIPv4="192.0.2.1")
     await servers.set_server_metadata(server_id, {"k": "v"})
     await servers.update_server_metadata(server_id, {"k2": "v2"})
@@ -111,7 +147,15 @@ async def test_servers(compute: ComputeUnderTest, version: str, as_: Context) ->
     await servers.show_server(server_id)
     await servers.unlock_server(server_id)
     listed = (await servers.list_instance_actions(server_id))["instanceActions"]
-    assert [each["action"] for each in listed] == "unlock lock reboot reboot start stop create".split()
+    assert [each["action"] for each in listed] == [
+        "unlock",
+        "lock",
+        "reboot",
+        "reboot",
+        "start",
+        "stop",
+        "create",
+    ]
     await servers.show_instance_action(server_id, listed[-1]["request_id"])
     if as_ is ADMIN:
         await servers.show_server_diagnostics(server_id)
@@ -138,7 +182,9 @@ async def test_interfaces(compute: ComputeUnderTest, version: str) -> None:
 
 async def test_flavors(compute: ComputeUnderTest, version: str) -> None:
     flavors = asked(compute, flavors_client.FlavorsClient)
-    made = (await flavors.create_flavor(name="f", ram=64, vcpus=1, disk=1, id="f", **{"os-flavor-access:is_public": False}))
+    made = await flavors.create_flavor(
+        name="f", ram=64, vcpus=1, disk=1, id="f", **{"os-flavor-access:is_public": False}
+    )
     flavor_id = made["flavor"]["id"]
     await flavors.show_flavor(flavor_id)
     assert len((await flavors.list_flavors())["flavors"]) == 6
@@ -249,6 +295,32 @@ async def test_the_rest(compute: ComputeUnderTest, version: str) -> None:
     await usages.show_tenant_usage(MEMBER.project_id)
     events = asked(compute, server_external_events_client.ServerExternalEventsClient)
     await events.create_server_external_events([{"name": "network-changed", "server_uuid": server["id"]}])
+
+
+async def test_security_groups_of_old(compute: ComputeUnderTest) -> None:
+    with compute_version("2.35"):
+        groups = asked(compute, security_groups_client.SecurityGroupsClient, MEMBER)
+        rules = asked(compute, security_group_rules_client.SecurityGroupRulesClient, MEMBER)
+        made = (await groups.create_security_group(name="web", description="d"))["security_group"]
+        rule = await rules.create_security_group_rule(
+            parent_group_id=made["id"], ip_protocol="tcp", from_port=22, to_port=22
+        )
+        assert rule["security_group_rule"]["ip_range"] == {"cidr": "0.0.0.0/0"}
+        near = await rules.create_security_group_rule(
+            parent_group_id=made["id"], ip_protocol="tcp", from_port=1, to_port=2, group_id=made["id"]
+        )
+        assert near["security_group_rule"]["group"]["name"] == "web"
+        assert len((await groups.show_security_group(made["id"]))["security_group"]["rules"]) == 2
+        await groups.update_security_group(made["id"], name="web-2", description="e")
+        await rules.delete_security_group_rule(rule["security_group_rule"]["id"])
+        server = await compute.boot(security_groups=[{"name": "web-2"}])
+        assert server["security_groups"] == [{"name": "web-2"}]
+        await compute.ask("DELETE", f"/os-security-groups/{made['id']}", expect=400)
+        await compute.ask("DELETE", f"/servers/{server['id']}", expect=204)
+        await compute.gone(server["id"])
+        await groups.delete_security_group(made["id"])
+        assert (await groups.list_security_groups())["security_groups"] == []
+    await compute.ask("GET", "/os-security-groups", version="2.36", expect=404)
 
 
 async def test_versions_are_discovered(compute: ComputeUnderTest) -> None:

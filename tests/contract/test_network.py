@@ -26,7 +26,9 @@ class SimRig(Rig):
         return SimEngine(self.world)
 
     async def plug(self, port: Port, binding: Binding) -> None:
-        assert binding.vif_type == "sim"
+        engine = self.engines[-1]
+        assert isinstance(engine, SimEngine)
+        await engine.plug(port.id)
 
     async def unplug(self, port: Port, binding: Binding) -> None:
         pass

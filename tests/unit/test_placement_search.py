@@ -150,13 +150,15 @@ def by_brute_force(cloud: list[Provider], request: Request) -> Iterator[tuple[An
                 together = frozenset[str]().union(*(provider.traits for provider in placed[suffix]))
                 right &= all(together & any_of for any_of in group.required)
                 for provider in placed[suffix]:
-                    aggregates = provider.aggregates | (frozenset() if suffix else root.aggregates)
+                    aggregates = provider.aggregates
+                    if not suffix and provider.root_id in by_id:
+                        aggregates |= by_id[provider.root_id].aggregates
                     right &= not provider.traits & group.forbidden
                     right &= not aggregates & group.not_member_of
                     right &= all(aggregates & any_of for any_of in group.member_of)
                     if group.in_tree:
-                        right &= group.in_tree in by_id and by_id[group.in_tree].root_id == root.id
-                        right &= provider in tree
+                        right &= group.in_tree in by_id
+                        right &= right and by_id[group.in_tree].root_id == provider.root_id
             right &= all(
                 room(by_id[provider_id], name, amount) for (provider_id, name), amount in amounts.items()
             )

@@ -24,6 +24,7 @@ from pileus.services.compute import bootstrap as compute_bootstrap
 from pileus.services.compute import needs as compute_needs
 from pileus.services.compute import service as compute
 from pileus.services.compute import work as compute_work
+from pileus.services.compute.metadata_service import MetadataService
 from pileus.services.compute.state import ComputeState
 from pileus.services.identity import bootstrap as identity_bootstrap
 from pileus.services.identity import service as identity
@@ -77,16 +78,17 @@ class Bindings:
             )
             for service in SERVICES
         }
-        self._files = FileStore(state / "images")
+        self._files = FileStore(state / "image" / "data")
         self._runtimes["identity"].state = identity_state
         self._runtimes["image"].state = ImageState(self._files, settings.image)
         self._runtimes["placement"].state = PlacementState()
         hosts = drivers.hosts(settings, state, node, clock)
-        self._compute = ComputeState(db, clock, work, hosts, settings.compute)
+        self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
         self._runtimes["compute"].state = self._compute
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
+        self._metadata = MetadataService(self._compute, self._needs.networks)
 
     def _peer(self, service: Service) -> AsgiPeer:
         return AsgiPeer(self.application, service.path)
@@ -94,7 +96,7 @@ class Bindings:
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks and stores; what is started is let go of by `undo`."""
         await self._files.start()
-        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=None)
+        engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)
         self._runtimes["network"].state = NetworkState(engine=engine, capabilities=capabilities, host=self.node, settings=self.settings.network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Callable
 from pathlib import Path
@@ -50,8 +51,13 @@ def _hypervisors(state: Path, clock: Clock) -> list[Hypervisor]:
 
     return [
         QemuHypervisor(state / "hypervisor" / "qemu", clock),
-        RuncHypervisor(state / "hypervisor" / "runc", state / "run" / "runc"),
+        RuncHypervisor(state / "hypervisor" / "runc", _run_directory(state)),
     ]
+
+
+def _run_directory(state: Path) -> Path:
+    """For what a reboot may take; guests must be able to pass through it, which the state is closed to."""
+    return Path("/run/pileus") / hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:8]
 
 
 def _boot_id(state: Path) -> Callable[[], str]:

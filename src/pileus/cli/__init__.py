@@ -14,6 +14,7 @@ COMMANDS = {
     "down": ("pileus.cli.life", "down"),
     "status": ("pileus.cli.life", "status"),
     "doctor": ("pileus.cli.doctor", "doctor"),
+    "image": ("pileus.cli.image", "image"),
     "version": ("pileus.cli.life", "version"),
 }
 """Where each command is; imported when it is used, so that none pays for another."""

@@ -175,6 +175,10 @@ class Database:
                 raise Conflict(text) if kind in ("timed out", "duplicate uuid") else OvsdbError(text)
         return [result or {} for result in results]
 
+    async def catch_up(self, timeout: float = 5.0) -> None:
+        """Have the copy show all that anyone has committed before this call."""
+        await self._call("echo", [], timeout)
+
     async def close(self) -> None:
         self._closed = True
         if self._reading is not None:

@@ -148,7 +148,7 @@ class Cloud:
     async def boot(self, port: Port, network: Network, *, configure: bool = True) -> Guest:
         """A guest on this port, declared here too, up, and unless told otherwise with its addresses."""
         await self.declare(port)
-        binding = await self.engine.bind(port.id, HOST)
+        binding = self.engine.binding(HOST)
         place = Vif(type=binding.vif_type, details=binding.vif_details)
         nic = Nic(port_id=port.id, mac=port.mac, mtu=network.mtu, vif=place)
         guest = Guest(self._stack.enter_context(namespace()), port, nic)

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from pileus.cli.image_build.packages import ImageBuildError, PackageStore, run, unpack
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
@@ -16,19 +18,62 @@ BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ata_piix")
 
 MODULES = (
     *BOOT_MODULES,
-    "virtio_net", "virtio_rng", "virtio_balloon", "virtio_console",
-    "sr_mod", "isofs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859-1", "squashfs", "overlay",
-    "loop", "virtiofs", "button", "evdev", "8021q", "dummy", "veth", "bridge", "tun",
+    "virtio_net",
+    "virtio_rng",
+    "virtio_balloon",
+    "virtio_console",
+    "sr_mod",
+    "isofs",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_utf8",
+    "nls_iso8859-1",
+    "squashfs",
+    "overlay",
+    "loop",
+    "virtiofs",
+    "button",
+    "evdev",
+    "8021q",
+    "dummy",
+    "veth",
+    "bridge",
+    "tun",
+    "pvpanic_mmio",
+    "pvpanic_pci",
 )
 
-def stage_kernel(store: PackageStore, into: Path) -> tuple[str, Path]:
-    """Unpack Debian's newest cloud kernel; returns its version and the bootable file."""
+
+class Kernel(msgspec.Struct, frozen=True):
+    version: str
+    archive: Path
+
+
+class StagedKernel(msgspec.Struct, frozen=True):
+    version: str
+    kernel: Path
+    """The bootable file."""
+    modules: Path
+
+
+def fetch(store: PackageStore) -> Kernel:
+    """Debian's newest cloud kernel. Raises ImageBuildError."""
     images = [name for name in store.dependencies(KERNEL_PACKAGE) if name.startswith("linux-image-")]
     if not images:
-        raise ImageBuildError(f"apt knows no {KERNEL_PACKAGE}: the micro image is made from Debian's own packages")
-    unpack(store.alone(images[:1]), into)
-    version = images[0].removeprefix("linux-image-")
-    return version, into / "boot" / f"vmlinuz-{version}"
+        raise ImageBuildError(
+            f"apt knows no {KERNEL_PACKAGE}: the micro image is made from Debian's own packages"
+        )
+    (archive,) = store.alone(images[:1])
+    return Kernel(images[0].removeprefix("linux-image-"), archive)
+
+
+def stage(kernel: Kernel, into: Path) -> StagedKernel:
+    """Unpack the kernel's package."""
+    unpack([kernel.archive], into)
+    return StagedKernel(
+        kernel.version, into / "boot" / f"vmlinuz-{kernel.version}", into / "lib/modules" / kernel.version
+    )
 
 
 def module_files(tree: Path) -> dict[str, Path]:
@@ -57,23 +102,18 @@ def parse_depends(module: bytes) -> list[str]:
     return [name.replace("-", "_") for name in found.group(1).decode().split(",") if name] if found else []
 
 
-def install_modules(
-    kernel_stage: Path, version: str, wanted: Iterable[str], root: Path, busybox: Path
-) -> None:
+def install(staged: StagedKernel, wanted: Iterable[str], root: Path, busybox: Path) -> None:
     """Copy modules with what they need below `root`, and have busybox index them for its modprobe."""
-    available = module_files(kernel_stage / "lib/modules" / version)
+    available = module_files(staged.modules)
 
     def depends(name: str) -> list[str]:
         if name not in available:
-            raise ImageBuildError(f"Debian's kernel {version} has no module {name}")
+            raise ImageBuildError(f"Debian's kernel {staged.version} has no module {name}")
         return parse_depends(available[name].read_bytes())
 
-    names = closure(wanted, depends)
-    target = root / "usr/lib/modules" / version
+    target = root / "usr/lib/modules" / staged.version
     target.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (target / available[name].name).write_bytes(available[name].read_bytes())
-    for index in ("modules.builtin", "modules.order"):
-        if (source := kernel_stage / "lib/modules" / version / index).exists():
-            shutil.copyfile(source, target / index)
-    run(busybox, "depmod", "-b", root, version)
+    for name in closure(wanted, depends):
+        shutil.copyfile(available[name], target / available[name].name)
+    shutil.copyfile(staged.modules / "modules.builtin", target / "modules.builtin")
+    run(busybox, "depmod", "-b", root, staged.version)

@@ -18,7 +18,7 @@ from pileus.cli.image_build.packages import ImageBuildError, PackageStore, run, 
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "busybox": ("bin/busybox",),
-    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
+    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "sudo": ("usr/bin/sudo", "usr/libexec/sudo/sudoers.so", "usr/libexec/sudo/sudo_noexec.so"),
     "libpam-modules": ("lib/x86_64-linux-gnu/security/pam_permit.so",),
@@ -31,7 +31,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "iproute2": ("bin/ip",),
     "curl": ("usr/bin/curl",),
 }
-"""Package: the files of it that the guest has. Shared libraries come along as the dynamic loader asks for them."""
+"""Package: the files of it that the guest has. Shared libraries come along as the loader asks for them."""
 
 STATIC_BUSYBOX = "busybox-static"
 BOOT_BUSYBOX = "usr/lib/micro/busybox"
@@ -62,18 +62,37 @@ MERGED = {"bin": "usr/bin", "sbin": "usr/bin", "usr/sbin": "bin", "lib": "usr/li
 """Directories that are links: all programs are in /usr/bin, which every user's PATH has."""
 
 EMPTY_DIRECTORIES: dict[str, int] = {
-    "dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "mnt": 0o755, "root": 0o700, "tmp": 0o1777,
-    "var/tmp": 0o1777, "var/lib/micro": 0o755, "var/lib/dhcpcd": 0o755, "var/log": 0o755, "etc/dropbear": 0o700,
-    "usr/local/bin": 0o755, "home/cirros": 0o755, "media": 0o755, "opt": 0o755,
+    "dev": 0o755,
+    "proc": 0o555,
+    "sys": 0o555,
+    "run": 0o755,
+    "mnt": 0o755,
+    "root": 0o700,
+    "tmp": 0o1777,
+    "var/tmp": 0o1777,
+    "var/lib/micro": 0o755,
+    "var/lib/dhcpcd": 0o755,
+    "var/log": 0o755,
+    "etc/dropbear": 0o700,
+    "usr/local/bin": 0o755,
+    "home/cirros": 0o755,
+    "media": 0o755,
+    "opt": 0o755,
 }
 UNWANTED_APPLETS = frozenset({"busybox", "linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"})
 HOME_OWNER = 1000
+SETUID = ("usr/bin/ping", "usr/bin/sudo")
 PRIVATE: dict[str, int] = {"etc/shadow": 0o600, "etc/sudoers": 0o440, "etc/sudoers.d/cirros": 0o440}
 
 
 def guest_files() -> Path:
     """The guest's own scripts and settings, as they stand in this package."""
     return Path(str(resources.files("pileus.cli.image_build") / "guest"))
+
+
+class Packages(msgspec.Struct, frozen=True):
+    archives: list[Path]
+    static_busybox: Path
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -84,15 +103,21 @@ class Stage(msgspec.Struct, frozen=True):
     """The static one, which also runs on the host."""
 
 
-def stage_packages(store: PackageStore, into: Path) -> Stage:
-    """Unpack the packages that the userland is picked from, with the libraries they depend on."""
+def fetch(store: PackageStore) -> Packages:
+    """The packages that the userland is picked from, with the libraries they depend on."""
 
     def wanted(name: str) -> bool:
         return name in PROGRAMS or (name.startswith(("lib", "zlib")) and not name.startswith("libperl"))
 
-    unpack(store.closure(PROGRAMS, wanted), into / "packages")
-    # By itself: the two busyboxes exclude each other as packages.
-    unpack(store.alone([STATIC_BUSYBOX]), into / "static")
+    # By itself, for the two busyboxes exclude each other as packages.
+    (static_busybox,) = store.alone([STATIC_BUSYBOX])
+    return Packages(store.closure(PROGRAMS, wanted), static_busybox)
+
+
+def stage(packages: Packages, into: Path) -> Stage:
+    """Unpack them."""
+    unpack(packages.archives, into / "packages")
+    unpack([packages.static_busybox], into / "static")
     return Stage(into / "packages", into / "static/bin/busybox")
 
 
@@ -109,6 +134,8 @@ def make_root(stage: Stage, root: Path, *, full: bool) -> None:
     for name, target in LINKS.items():
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(target)
+    for name in SETUID:
+        (root / name).chmod(0o4755)
     _add_own_files(root)
 
 
@@ -139,7 +166,7 @@ def _pick(stage: Path, name: str, root: Path) -> None:
 
 def _add_libraries(stage: Path, root: Path) -> None:
     loader = stage / LOADER
-    if not loader.exists():    # an absolute link, which leads out of the stage
+    if not loader.exists():  # an absolute link, which leads out of the stage
         loader = stage / str(loader.readlink()).lstrip("/")
     binaries = [name for files in PROGRAMS.values() for name in files if (root / name).exists()]
     directories = ":".join(str(stage / directory) for directory in LIBRARY_PATH)
@@ -181,7 +208,7 @@ def _add_own_files(root: Path) -> None:
             name = source.relative_to(own)
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)    # an applet's link, which would lead the text into busybox itself
+            target.unlink(missing_ok=True)  # an applet's link, which would lead the text into busybox itself
             shutil.copyfile(source, target)
             # A wheel does not keep modes, so scripts are known by their first line.
             target.chmod(PRIVATE.get(str(name), 0o755 if source.read_bytes().startswith(b"#!") else 0o644))

@@ -67,8 +67,8 @@ class World:
         self.ports: dict[str, Port] = {}
         self.routers: dict[str, Router] = {}
         self.security_groups: dict[str, SecurityGroup] = {}
-        self.bound: dict[str, str] = {}
-        """Host by port id."""
+        self.plugged: set[str] = set()
+        """Ports with a guest that no `Port.host` speaks of."""
         self.epochs: dict[tuple[str, str], int] = {}
         """Newest epoch by (kind, id); outlives the thing, so that a late worker cannot bring it back."""
         self._up: set[str] = set()
@@ -91,7 +91,7 @@ class World:
         port = self.ports.get(port_id)
         if port is None or not port.admin_state_up or not self.networks[port.network_id].admin_state_up:
             return False
-        return port.host is not None or port_id in self.bound
+        return port.host is not None or port_id in self.plugged
 
     def require_networks(self, *network_ids: str) -> None:
         for network_id in network_ids:
@@ -103,7 +103,7 @@ class World:
 
     def drop_port(self, port_id: str) -> None:
         self.ports.pop(port_id, None)
-        self.bound.pop(port_id, None)
+        self.plugged.discard(port_id)
 
     def drop_network(self, network_id: str) -> None:
         self.networks.pop(network_id, None)
@@ -139,7 +139,7 @@ class SimEngine:
         self._watchers.clear()
 
     async def teardown(self) -> None:
-        self.world.bound.clear()
+        self._watchers.clear()
 
     async def ensure_network(self, network: Network, epoch: int) -> None:
         def act() -> list[str]:
@@ -205,14 +205,16 @@ class SimEngine:
 
         await self._change("delete_security_group", "security group", group_id, epoch, act)
 
-    async def bind(self, port_id: str, host: str) -> Binding:
+    async def plug(self, port_id: str) -> None:
+        """A guest is plugged in, wherever the port is bound."""
+
         def act() -> list[str]:
-            if port_id not in self.world.ports:
-                raise NetworkError(f"port {port_id} is not there; it has to be made before it is bound")
-            self.world.bound[port_id] = host
+            self.world.plugged.add(port_id)
             return [port_id]
 
-        await self._act("bind", port_id, act)
+        await self._act("plug", port_id, act)
+
+    def binding(self, host: str) -> Binding:
         return Binding(vif_type="sim")
 
     async def is_up(self, port_id: str) -> bool:

@@ -13,8 +13,8 @@ from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
 from pileus.kernel.api.resource import Resource, body_target
 from pileus.kernel.db import Duplicate, InUse, Tx
-from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized, UnsupportedMediaType
+from pileus.kernel.http.reply import JSON, Reply
 
 _NO_BODY: Any = object()
 
@@ -70,9 +70,16 @@ async def _body(call: Call, operation: Operation) -> Any:
     else:
         return _NO_BODY
     dialect = call.runtime.service.dialect
+    if dialect.json_only:
+        _check_media_type(call.header("content-type"))
     if operation.kind is Kind.ACTION:
         return None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
     return bodies.decode(operation, dialect, call.version, raw)
+
+
+def _check_media_type(kind: str | None) -> None:
+    if kind is not None and kind.partition(";")[0].strip().lower() != JSON:
+        raise UnsupportedMediaType(f"The media type {kind} is not supported, use {JSON}.")
 
 
 def _in_write(tx: Tx, call: Call, operation: Operation, body: Any) -> Reply:

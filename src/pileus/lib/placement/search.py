@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from pileus.lib.placement.model import NONE, Candidate, Group, Provider, Providers, Request
+from pileus.lib.placement.model import NONE, SHARES_VIA_AGGREGATE, Candidate, Group, Provider, Providers, Request
 
 Amounts: TypeAlias = dict[str, dict[str, int]]
 """By provider id and resource class."""
@@ -49,16 +49,22 @@ def related_providers(providers: Providers, candidates: Iterable[Candidate]) -> 
 
 
 def _roots(providers: Providers, request: Request) -> list[str]:
-    wanted = {group.in_tree for group in request.groups.values()} - {None}
-    if not wanted:
-        return providers.roots
-    roots = set()
-    for provider_id in wanted:
-        provider = providers.get(provider_id) if provider_id else None
-        roots.add(provider.root_id if provider else None)
-    # All groups are met by one tree.
-    (root, *others) = roots
-    return [] if others or root is None else [root]
+    """The trees that may meet the request. One that must be used, and shares nothing with others, is the only one."""
+    roots = providers.roots
+    for root_id in _trees_wanted(providers, request).values():
+        if not any(SHARES_VIA_AGGREGATE in provider.traits for provider in providers.tree(root_id)):
+            roots = [root_id] if root_id in roots else []
+    return roots
+
+
+def _trees_wanted(providers: Providers, request: Request) -> dict[str, str]:
+    """The root of the tree that a group must be met from, by suffix; "" where there is no such tree."""
+    wanted = {}
+    for suffix, group in request.groups.items():
+        if group.in_tree is not None:
+            provider = providers.get(group.in_tree)
+            wanted[suffix] = "" if provider is None else provider.root_id
+    return wanted
 
 
 def _interleaved(streams: Iterable[Iterator[Candidate]]) -> Iterator[Candidate]:
@@ -93,14 +99,14 @@ def _alone(eligible: list[Provider], group: Group) -> Choices:
     ]
 
 
-def _spreads(eligible: list[Provider], root_aggregates: frozenset[str], group: Group) -> Choices:
+def _spreads(providers: Providers, eligible: list[Provider], group: Group) -> Choices:
     """Choices of a provider for each resource class of the group without suffix, in the order of its classes.
 
-    Required traits are met together by those chosen, forbidden ones by none; the root's aggregates are
+    Required traits are met together by those chosen, forbidden ones by none; a root's aggregates are
     also those of its whole tree.
     """
     if group.forbidden or group.member_of or group.not_member_of:
-        eligible = [one for one in eligible if _is_allowed(one, one.aggregates | root_aggregates, group)]
+        eligible = [one for one in eligible if _is_allowed(one, _aggregates(providers, one), group)]
     able = []
     for resource_class, amount in group.resources.items():
         with_room = [provider for provider in eligible if provider.has_room(resource_class, amount)]
@@ -111,6 +117,12 @@ def _spreads(eligible: list[Provider], root_aggregates: frozenset[str], group: G
     if not group.required:
         return list(spreads)
     return [one for one in spreads if _has_traits(NONE.union(*(provider.traits for provider in one)), group)]
+
+
+def _aggregates(providers: Providers, provider: Provider) -> frozenset[str]:
+    """Its own and its root's."""
+    root = providers.get(provider.root_id)
+    return provider.aggregates | root.aggregates if root else provider.aggregates
 
 
 def _has_traits(traits: frozenset[str], group: Group) -> bool:
@@ -133,19 +145,23 @@ class _Trees:
         self._providers = providers
         self._request = request
         self._groups = list(request.groups.items())
+        self._trees_wanted = _trees_wanted(providers, request)
 
     def candidates(self, root_id: str) -> Iterator[Candidate]:
         request = self._request
         members = self._providers.tree(root_id)
         root = self._providers.get(root_id)
-        traits, aggregates = (root.traits, root.aggregates) if root else (NONE, NONE)
+        traits = root.traits if root else NONE
         if not (request.root_required <= traits and request.root_forbidden.isdisjoint(traits)):
             return
         shared = self._providers.shared_with(members)
+        everyone = [*members, *shared] if shared else members
         choices: list[Choices] = []
         for suffix, group in self._groups:
-            eligible = members if group.in_tree or not shared else [*members, *shared]
-            found = _alone(eligible, group) if suffix else _spreads(eligible, aggregates, group)
+            eligible = everyone
+            if (tree := self._trees_wanted.get(suffix)) is not None:
+                eligible = [provider for provider in everyone if provider.root_id == tree]
+            found = _alone(eligible, group) if suffix else _spreads(self._providers, eligible, group)
             if not found:
                 return
             choices.append(found)

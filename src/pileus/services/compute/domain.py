@@ -1,16 +1,17 @@
 """What a server can be, and what may be done with it when. Pure functions.
 
-`vm_state` is what the server is, `task_state` what is being done with it; together they give the `status` that
-users see. Source: the API guide, "Server concepts".
+`vm_state` is what the server is, `task_state` what is being done with it; together they give the `status`
+that users see. Source: the API guide, "Server concepts".
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 
 class VmState(StrEnum):
@@ -57,8 +58,28 @@ _PLAIN: Final[dict[str, str]] = {
     VmState.DELETED: "DELETED",
 }
 KNOWN_STATUSES: Final = frozenset(
-    "ACTIVE BUILD DELETED ERROR HARD_REBOOT MIGRATING PASSWORD PAUSED REBOOT REBUILD RESCUE RESIZE REVERT_RESIZE "
-    "SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED SUSPENDED UNKNOWN VERIFY_RESIZE".split()
+    [
+        "ACTIVE",
+        "BUILD",
+        "DELETED",
+        "ERROR",
+        "HARD_REBOOT",
+        "MIGRATING",
+        "PASSWORD",
+        "PAUSED",
+        "REBOOT",
+        "REBUILD",
+        "RESCUE",
+        "RESIZE",
+        "REVERT_RESIZE",
+        "SHELVED",
+        "SHELVED_OFFLOADED",
+        "SHUTOFF",
+        "SOFT_DELETED",
+        "SUSPENDED",
+        "UNKNOWN",
+        "VERIFY_RESIZE",
+    ]
 )
 PROGRESSING: Final = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
 """Statuses that come with a `progress`."""
@@ -118,3 +139,8 @@ def sanitised_hostname(name: str, default: str) -> str:
 def instance_name(server_id: str) -> str:
     """The name that administrators know the guest by."""
     return "instance-" + server_id.replace("-", "")[:8]
+
+
+def format_on_host(image: Mapping[str, Any]) -> str:
+    """An image's format as hypervisors name it: one of container format `docker` holds a root filesystem."""
+    return "rootfs" if image.get("container_format") == "docker" else str(image["disk_format"])

@@ -26,7 +26,7 @@ class Images(Protocol):
 
 
 class Networks(Protocol):
-    """Ports and what they hang on. `context` is the user's where the user's rights must hold, else the service's."""
+    """Ports and what they hang on. `context` is the user's where the user's rights must hold."""
 
     async def networks(self, context: Context, **query: Any) -> list[Item]: ...
     async def subnets(self, context: Context, **query: Any) -> list[Item]: ...
@@ -38,6 +38,11 @@ class Networks(Protocol):
         """One that is gone already is no error."""
 
     async def security_groups(self, context: Context, **query: Any) -> list[Item]: ...
+    async def create_security_group(self, context: Context, values: Item) -> Item: ...
+    async def update_security_group(self, context: Context, group_id: str, values: Item) -> Item: ...
+    async def delete_security_group(self, context: Context, group_id: str) -> None: ...
+    async def create_security_group_rule(self, context: Context, values: Item) -> Item: ...
+    async def delete_security_group_rule(self, context: Context, rule_id: str) -> None: ...
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]: ...
     async def auto_network(self, context: Context) -> str:
         """The id of the network that the project gets by itself; made where there is none."""
@@ -73,7 +78,13 @@ class Placement(Protocol):
         """Hosts with room for all of `resources`."""
 
     async def claim(
-        self, consumer_id: str, provider_id: str, resources: Mapping[str, int], *, project_id: str, user_id: str
+        self,
+        consumer_id: str,
+        provider_id: str,
+        resources: Mapping[str, int],
+        *,
+        project_id: str,
+        user_id: str,
     ) -> bool:
         """Allocates; replaces what the consumer had. False where the room has gone meanwhile."""
 
@@ -108,7 +119,7 @@ class Bound:
 
 
 def bind(image: Peer, network: Peer, placement: Peer) -> Bound:
-    """`placement` must ask for version 1.39 or any from 1.34 on (`OpenStack-API-Version`); the calls say so."""
+    """Over the other services' APIs, at their versioned paths."""
     return Bound(ImagePeer(image), NetworkPeer(network), PlacementPeer(placement))
 
 
@@ -130,7 +141,7 @@ class NetworkPeer:
         self._peer = peer
 
     async def _list(self, collection: str, context: Context, query: Mapping[str, Any]) -> list[Item]:
-        path = "/" + collection.replace("_", "-") if collection == "security_groups" else f"/{collection}"
+        path = "/" + collection.replace("_", "-")
         reply = await self._peer.request("GET", path, context=context, query=query)
         items: list[Item] = reply.expect(200).json()[collection]
         return items
@@ -150,27 +161,58 @@ class NetworkPeer:
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]:
         return await self._list("floatingips", context, query)
 
+    async def create_security_group(self, context: Context, values: Item) -> Item:
+        return await self._write("POST", "/security-groups", "security_group", context, values, 201)
+
+    async def update_security_group(self, context: Context, group_id: str, values: Item) -> Item:
+        return await self._write(
+            "PUT", f"/security-groups/{group_id}", "security_group", context, values, 200
+        )
+
+    async def delete_security_group(self, context: Context, group_id: str) -> None:
+        (await self._peer.request("DELETE", f"/security-groups/{group_id}", context=context)).expect(204)
+
+    async def create_security_group_rule(self, context: Context, values: Item) -> Item:
+        return await self._write("POST", "/security-group-rules", "security_group_rule", context, values, 201)
+
+    async def delete_security_group_rule(self, context: Context, rule_id: str) -> None:
+        (await self._peer.request("DELETE", f"/security-group-rules/{rule_id}", context=context)).expect(204)
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        member: str,
+        context: Context,
+        values: Item,
+        status: int,
+        key: str | None = None,
+    ) -> Item:
+        headers = None if key is None else {"idempotency-key": key}
+        reply = await self._peer.request(
+            method, path, context=context, body={member: values}, headers=headers
+        )
+        item: Item = reply.expect(status).json()[member]
+        return item
+
     async def port(self, context: Context, port_id: str) -> Item:
         reply = await self._peer.request("GET", f"/ports/{port_id}", context=context)
         port: Item = reply.expect(200).json()["port"]
         return port
 
     async def create_port(self, context: Context, values: Item, key: str) -> Item:
-        headers = {"idempotency-key": key}
-        reply = await self._peer.request("POST", "/ports", context=context, body={"port": values}, headers=headers)
-        port: Item = reply.expect(201).json()["port"]
-        return port
+        return await self._write("POST", "/ports", "port", context, values, 201, key)
 
     async def update_port(self, context: Context, port_id: str, values: Item) -> Item:
-        reply = await self._peer.request("PUT", f"/ports/{port_id}", context=context, body={"port": values})
-        port: Item = reply.expect(200).json()["port"]
-        return port
+        return await self._write("PUT", f"/ports/{port_id}", "port", context, values, 200)
 
     async def delete_port(self, context: Context, port_id: str) -> None:
         (await self._peer.request("DELETE", f"/ports/{port_id}", context=context)).expect(204, 404)
 
     async def auto_network(self, context: Context) -> str:
-        reply = await self._peer.request("GET", f"/auto-allocated-topology/{context.project_id}", context=context)
+        reply = await self._peer.request(
+            "GET", f"/auto-allocated-topology/{context.project_id}", context=context
+        )
         network_id: str = reply.expect(200).json()["auto_allocated_topology"]["id"]
         return network_id
 
@@ -182,7 +224,9 @@ class PlacementPeer:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
-    async def _ask(self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+    async def _ask(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None
+    ) -> Any:
         return await self._peer.request(
             method, path, context=SERVICE, body=body, query=query, headers=_PLACEMENT_VERSION
         )
@@ -215,7 +259,9 @@ class PlacementPeer:
     async def candidates(
         self, resources: Mapping[str, int], *, required: Sequence[str] = (), provider_id: str | None = None
     ) -> list[Candidate]:
-        query = {"resources": ",".join(f"{name}:{amount}" for name, amount in sorted(resources.items()) if amount)}
+        query = {
+            "resources": ",".join(f"{name}:{amount}" for name, amount in sorted(resources.items()) if amount)
+        }
         if required:
             query["required"] = ",".join(required)
         if provider_id is not None:
@@ -227,7 +273,13 @@ class PlacementPeer:
         return [_candidate(next(iter(one["allocations"])), summaries) for one in found["allocation_requests"]]
 
     async def claim(
-        self, consumer_id: str, provider_id: str, resources: Mapping[str, int], *, project_id: str, user_id: str
+        self,
+        consumer_id: str,
+        provider_id: str,
+        resources: Mapping[str, int],
+        *,
+        project_id: str,
+        user_id: str,
     ) -> bool:
         path = f"/allocations/{consumer_id}"
         wanted = {provider_id: {"resources": {name: amount for name, amount in resources.items() if amount}}}

@@ -11,6 +11,7 @@ import structlog
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database, DatabaseGone, Tx
+from pileus.kernel.events import Events
 from pileus.kernel.work import Work
 from pileus.lib.schedule import Scheduler, make_scheduler
 from pileus.lib.schedule import Settings as ScheduleSettings
@@ -33,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_allocation_ratio: float = 1.0
     reserved_host_memory_mib: int = 512
     reserved_host_disk_gib: int = 0
-    resume_guests_state_on_host_boot: bool = False
+    resume_guests_state_on_host_boot: bool = True
     """Whether guests that ran are started again after their host was; otherwise they are SHUTOFF."""
     shutdown_timeout_seconds: float = 60.0
     """How long a guest may take to power off when it is stopped or softly rebooted."""
@@ -49,8 +50,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class ComputeState:
     """One for each process. `start` before serving, `close` afterwards."""
 
-    def __init__(self, db: Database, clock: Clock, work: Work, hosts: Hosts, settings: Settings | None = None) -> None:
-        self.db, self.clock, self.work, self.hosts = db, clock, work, hosts
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        work: Work,
+        events: Events,
+        hosts: Hosts,
+        settings: Settings | None = None,
+    ) -> None:
+        self.db, self.clock, self.work, self.events, self.hosts = db, clock, work, events, hosts
         self.settings = settings or Settings()
         self.random = Random()
         self.scheduler = _scheduler(self.settings)

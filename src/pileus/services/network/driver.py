@@ -183,8 +183,9 @@ class NetworkEngine(Protocol):
     async def ensure_security_group(self, group: SecurityGroup, epoch: int) -> None: ...
     async def delete_security_group(self, group_id: str, epoch: int) -> None: ...
 
-    async def bind(self, port_id: str, host: str) -> Binding:
-        """How to plug this port on that host; the port must be there. Its place is readied by this call."""
+    def binding(self, host: str) -> Binding:
+        """How ports are plugged on that host, known at once; raises NetworkError where the host is unknown.
+        The place of a port is readied by `ensure_port` with its `host`."""
 
     async def is_up(self, port_id: str) -> bool:
         """Whether a guest is plugged in and its traffic can flow (rules and flows are in place)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,14 @@ def inventory_of(row: Row[Any]) -> Inventory:
     )
 
 
+def _usages(tx: Tx) -> Mapping[str, dict[str, int]]:
+    """All sums, by provider and class."""
+    used: dict[str, dict[str, int]] = defaultdict(dict)
+    for each in inventories.everyones_used(tx):
+        used[each.provider_id][each.resource_class] = int(each.used)
+    return used
+
+
 class ProviderCache:
     """Used from the database's reader threads, one at a time."""
 
@@ -55,22 +63,28 @@ class ProviderCache:
 
     def _catch_up(self, tx: Tx) -> None:
         changed = store.changed_since(tx, self._horizon)
-        if len(changed) > _ONE_BY_ONE:
+        described = [row for row in changed if row.described >= self._horizon or self._providers.get(row.id) is None]
+        if len(described) > _ONE_BY_ONE:
             self._read_all(tx)
         else:
-            for row in changed:
+            for row in described:
                 self._read_one(tx, row)
+            self._read_usages(tx, [row.id for row in changed])
             if store.count(tx) != len(self._providers):
                 self._read_all(tx)
         # Another thread may have looked from a newer snapshot: then the horizon goes back, and some is read twice.
         self._horizon = tick.horizon(tx)
 
-    def _read_one(self, tx: Tx, row: Row[Any]) -> None:
-        used = inventories.used(tx, row.id)
-        known = self._providers.get(row.id)
-        if known is not None and row.described < self._horizon:
+    def _read_usages(self, tx: Tx, provider_ids: Sequence[str]) -> None:
+        at_once = _usages(tx) if len(provider_ids) > _ONE_BY_ONE else None
+        for provider_id in provider_ids:
+            known = self._providers.get(provider_id)
+            assert known is not None
+            used = inventories.used(tx, provider_id) if at_once is None else at_once[provider_id]
             self._providers.put(msgspec.structs.replace(known, used=used))
-            return
+
+    def _read_one(self, tx: Tx, row: Row[Any]) -> None:
+        """All but the usages."""
         self._providers.put(
             Provider(
                 id=row.id,
@@ -78,7 +92,6 @@ class ProviderCache:
                 parent_id=row.parent_id,
                 name=row.name,
                 inventories={each.resource_class: inventory_of(each) for each in inventories.of(tx, row.id)},
-                used=used,
                 traits=frozenset(store.traits_of(tx, row.id)),
                 aggregates=frozenset(store.aggregates_of(tx, row.id)),
             )
@@ -88,12 +101,11 @@ class ProviderCache:
         stock: dict[str, dict[str, Inventory]] = defaultdict(dict)
         for each in inventories.everyones(tx):
             stock[each.provider_id][each.resource_class] = inventory_of(each)
-        used: dict[str, dict[str, int]] = defaultdict(dict)
-        for each in inventories.everyones_used(tx):
-            used[each.provider_id][each.resource_class] = int(each.used)
+        used = _usages(tx)
         traits: dict[str, list[str]] = defaultdict(list)
         for each in store.all_traits(tx):
             traits[each.provider_id].append(each.trait)
+        alike: dict[frozenset[str], frozenset[str]] = {}
         aggregates: dict[str, list[str]] = defaultdict(list)
         for each in store.all_aggregates(tx):
             aggregates[each.provider_id].append(each.aggregate_id)
@@ -105,7 +117,7 @@ class ProviderCache:
                 name=row.name,
                 inventories=stock[row.id],
                 used=used[row.id],
-                traits=frozenset(traits[row.id]),
+                traits=alike.setdefault(one := frozenset(traits[row.id]), one),
                 aggregates=frozenset(aggregates[row.id]),
             )
             for row in store.everyone(tx)

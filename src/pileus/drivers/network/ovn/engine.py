@@ -96,6 +96,8 @@ class OvnEngine:
 
     async def ensure_port(self, port: Port, epoch: int) -> None:
         await self._northbound.ensure_port(port, epoch)
+        if self._metadata and port.host == self._host:
+            await self._metadata.ensure(self._northbound.network(port.network_id))
 
     async def delete_port(self, port_id: str, epoch: int) -> None:
         await self._northbound.delete_port(port_id, epoch)
@@ -114,12 +116,9 @@ class OvnEngine:
     async def delete_security_group(self, group_id: str, epoch: int) -> None:
         await self._northbound.delete_security_group(group_id, epoch)
 
-    async def bind(self, port_id: str, host: str) -> Binding:
+    def binding(self, host: str) -> Binding:
         if host != self._host:
             raise NetworkError(f"no network engine serves host {host}; this one serves {self._host}")
-        port = self._northbound.port(port_id)
-        if self._metadata:
-            await self._metadata.ensure(self._northbound.network(port.network_id))
         details = {"netns": self._stack.netns, "bridge": vswitch.INTEGRATION, "ovsdb": self._stack.socket}
         return Binding(vif_type="ovs", vif_details=details)
 

@@ -53,7 +53,10 @@ class Northbound:
         self._deleted: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     async def start(self, patience: float) -> None:
-        await self.database.open(patience)
+        try:
+            await self.database.open(patience)
+        except ovsdb.OvsdbError as error:
+            raise NetworkError(str(error)) from error
         await self._converge(self._globals)
 
     async def close(self) -> None:
@@ -200,19 +203,25 @@ class Northbound:
         self._remember("security_group", group_id, epoch)
 
     async def _converge(self, change: Callable[[], list[ovsdb.Operation]]) -> None:
-        for attempt in range(_ATTEMPTS):
-            await self.database.open()
-            try:
-                operations = change()
-                if operations:
-                    await self.database.transact(*operations)
-            except ovsdb.Conflict as error:
-                if attempt + 1 == _ATTEMPTS:
-                    raise NetworkError(f"the network is being changed by others: {error}") from error
-            except ovsdb.OvsdbError as error:
-                raise NetworkError(str(error)) from error
-            else:
-                return
+        try:
+            for attempt in range(_ATTEMPTS):
+                await self.database.open()
+                try:
+                    if operations := change():
+                        await self.database.transact(*operations)
+                    return
+                except StaleEpoch:
+                    raise
+                except NetworkError:
+                    if attempt:
+                        raise
+                    # What is missed may have been made a moment ago, by another process.
+                    await self.database.catch_up()
+                except ovsdb.Conflict:
+                    if attempt + 1 == _ATTEMPTS:
+                        raise
+        except ovsdb.OvsdbError as error:
+            raise NetworkError(str(error)) from error
 
     def _globals(self) -> list[ovsdb.Operation]:
         wanted = secured_rows()

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
+from pileus.services.compute.domain import format_on_host
 from pileus.services.compute.driver import Firmware, Guest, Image, Nic, Vif
 
 _decode = msgspec.json.Decoder().decode
@@ -46,7 +47,7 @@ def guest_of(row: Row[Any], nics: list[dict[str, Any]], config_drive: dict[str, 
 def image_of(image_id: str, image: dict[str, Any]) -> Image:
     return Image(
         id=image_id,
-        disk_format=image["disk_format"],
+        disk_format=format_on_host(image),
         size_bytes=image["size"] or 0,
         sha512=image["sha512"],
         kernel_id=image.get("kernel_id"),

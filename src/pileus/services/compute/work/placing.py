@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from pileus.kernel.db import Tx
 from pileus.kernel.work import Fault
 from pileus.lib.schedule import HostState, RequestSpec, ServerGroup
+from pileus.services.compute.domain import format_on_host
 from pileus.services.compute.needs import Candidate, Placement
 from pileus.services.compute.store import group as groups
 from pileus.services.compute.store import host as hosts
@@ -51,7 +52,7 @@ def request_of(tx: Tx, row: Row[Any]) -> RequestSpec:
             for key, value in _decode(row.flavor)["extra_specs"].items()
             if not key.startswith(("trait:", "resources:"))
         },
-        disk_format=image["disk_format"],
+        disk_format=format_on_host(image),
         image_properties=image["properties"],
         different_host=_ids(hints.get("different_host")),
         same_host=_ids(hints.get("same_host")),
@@ -126,9 +127,13 @@ async def no_room(placement: Placement, resources: Mapping[str, int], host: str 
             reasons.append(f"no host has {unit} of {what} free; the largest has {_words(name, largest)}")
     if not reasons:
         reasons.append(
-            f"host {host} has no room for it" if host else "no single host has room for all that the flavor asks for"
+            f"host {host} has no room for it"
+            if host
+            else "no single host has room for all that the flavor asks for"
         )
-    return Fault(f"No valid host was found. {'; '.join(reasons)}. Choose a smaller flavor, or delete servers.")
+    return Fault(
+        f"No valid host was found. {'; '.join(reasons)}. Choose a smaller flavor, or delete servers."
+    )
 
 
 def _words(name: str, amount: int) -> str:

@@ -34,8 +34,6 @@ from pileus.services.network.work.port import PortProgram
 MOST_PAIRS: Final = 10
 UNBOUND: Final = Binding(vif_type="unbound")
 FAILED: Final = Binding(vif_type="binding_failed")
-_REALIZED_WITHIN_SECONDS: Final = 5.0
-_LOOK_AGAIN_SECONDS: Final = 0.02
 
 
 @Port.create(policy="create_port", status=201, quota={"port": 1})
@@ -67,6 +65,7 @@ def create_port(call: Call, tx: Tx, body: Any) -> Row[Any]:
             "extra_dhcp_opts": _options([], body.extra_dhcp_opts or []),
             "port_security_enabled": secured,
             "host": body.host or "",
+            **_binding(call, body.host or "", body.vnic_type or "normal"),
             "profile": body.profile or {},
             "dns_name": checked_name(body.dns_name),
             "dns_domain": checked_domain(body.dns_domain),
@@ -79,17 +78,8 @@ def create_port(call: Call, tx: Tx, body: Any) -> Row[Any]:
 
 
 @Port.update(policy="update_port")
-async def update_port(call: Call, row: Row[Any], body: Any) -> Row[Any]:
+def update_port(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a port; one that is bound to a host says at once how it is plugged there."""
-    row = await call.runtime.db.write(_update, call, row.id, body)
-    if body.host is UNSET or row.vif_type != UNBOUND.vif_type or not row.host:
-        return row
-    binding = await _binding(call, row)
-    return await call.runtime.db.write(_bound, call, row, binding)
-
-
-def _update(tx: Tx, call: Call, port_id: str, body: Any) -> Row[Any]:
-    row = Port.load(call, tx, port_id)
     target = {**Port.target(row), **given(body, "device_owner")}
     enforce_attributes(call, "update_port", body, target)
     values = given(body, "name", "description", "admin_state_up", "device_id", "device_owner", "vnic_type")
@@ -108,7 +98,7 @@ def _update(tx: Tx, call: Call, port_id: str, body: Any) -> Row[Any]:
     if body.extra_dhcp_opts is not UNSET:
         values["extra_dhcp_opts"] = _options(row.extra_dhcp_opts, body.extra_dhcp_opts or [])
     values |= _security_changes(call, tx, row, body, mac)
-    values |= _binding_changes(row, body)
+    values |= _binding_changes(call, row, body)
     woken: set[str] = {row.router_id} if row.router_id is not None else set()
     if body.fixed_ips is not UNSET or mac != row.mac_address:
         woken |= _readdress(tx, row, body, values.get("device_owner", row.device_owner), mac)
@@ -295,7 +285,7 @@ def _security_changes(call: Call, tx: Tx, row: Row[Any], body: Any, mac: str) ->
     return values
 
 
-def _binding_changes(row: Row[Any], body: Any) -> dict[str, Any]:
+def _binding_changes(call: Call, row: Row[Any], body: Any) -> dict[str, Any]:
     """Another host, profile or kind of interface undoes the binding; the next one is made for them."""
     values: dict[str, Any] = {}
     if body.host is not UNSET:
@@ -304,40 +294,17 @@ def _binding_changes(row: Row[Any], body: Any) -> dict[str, Any]:
         values["profile"] = body.profile or {}
     moved = values.get("host", row.host) != row.host or body.vnic_type not in (UNSET, row.vnic_type)
     if moved or (values.get("host") and row.vif_type == FAILED.vif_type):
-        values |= {"vif_type": UNBOUND.vif_type, "vif_details": {}, "status": "DOWN"}
+        vnic_type = row.vnic_type if body.vnic_type is UNSET else body.vnic_type
+        values |= {**_binding(call, values.get("host", row.host), vnic_type), "status": "DOWN"}
     return values
 
 
-async def _binding(call: Call, row: Row[Any]) -> Binding:
-    """How the port is plugged on its host. It has to be in the engine, which its strand sees to; a port
-    that is only just made is waited for."""
-    if row.vnic_type != "normal":
-        return FAILED
-    clock = call.runtime.clock
-    give_up_at = clock.monotonic() + _REALIZED_WITHIN_SECONDS
-    while not row.realized:
-        if clock.monotonic() > give_up_at:
-            return UNBOUND
-        await clock.sleep(_LOOK_AGAIN_SECONDS)
-        row = await call.runtime.db.read(_port, row.id)
-    try:
-        return await state_of(call).engine.bind(row.id, row.host)
-    except NetworkError:
-        return FAILED
-
-
-def _port(tx: Tx, port_id: str) -> Row[Any]:
-    row = rows.get(tx, ports, port_id)
-    if row is None:
-        raise Port.not_found(port_id)
-    return row
-
-
-def _bound(tx: Tx, call: Call, row: Row[Any], binding: Binding) -> Row[Any]:
-    """Keeps a binding, unless the port is to be elsewhere by now."""
-    now = Port.load_again(call, tx, row.id)
-    if now.host == row.host and now.vif_type == UNBOUND.vif_type and binding != UNBOUND:
-        rows.note(tx, ports, row.id, vif_type=binding.vif_type, vif_details=binding.vif_details)
-        call.runtime.work.wake(tx, row.id, request_id=call.request_id)
-        now = Port.load_again(call, tx, row.id)
-    return now
+def _binding(call: Call, host: str, vnic_type: str) -> dict[str, Any]:
+    """The columns that say how a port is plugged on its host."""
+    if not host:
+        return {"vif_type": UNBOUND.vif_type, "vif_details": {}}
+    binding = FAILED
+    if vnic_type == "normal":
+        with contextlib.suppress(NetworkError):
+            binding = state_of(call).engine.binding(host)
+    return {"vif_type": binding.vif_type, "vif_details": binding.vif_details}

@@ -10,7 +10,7 @@ from pileus.kernel.db import Database, Tx
 from pileus.kernel.events import Events
 from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
-from pileus.services.network.driver import Address, NetworkEngine, NetworkError
+from pileus.services.network.driver import Address, NetworkEngine
 from pileus.services.network.model import networks, ports
 from pileus.services.network.store import ports as store
 from pileus.services.network.store import rows
@@ -47,7 +47,7 @@ class PortProgram(Program):
         if not ready:
             return strand.nap(WAIT_SECONDS)
         await self.engine.ensure_port(wanted_port(row), strand.epoch)
-        seen: dict[str, Any] = {"realized": True, **await self._binding(row)}
+        seen: dict[str, Any] = {"realized": True}
         up = bool(row.host) and await self.engine.is_up(row.id)
         seen["status"] = "ACTIVE" if up else "DOWN"
         changed = {name: value for name, value in seen.items() if getattr(row, name) != value}
@@ -69,18 +69,6 @@ class PortProgram(Program):
         row = rows.get(tx, ports, port_id)
         if row is not None and row.router_id is not None:
             self.work.wake(tx, row.router_id)
-
-    async def _binding(self, row: Row[Any]) -> dict[str, Any]:
-        """How the port is plugged on its host, where nobody has asked the engine yet."""
-        if not row.host or row.vif_type != "unbound":
-            return {}
-        if row.vnic_type != "normal":
-            return {"vif_type": "binding_failed"}
-        try:
-            binding = await self.engine.bind(row.id, row.host)
-        except NetworkError:
-            return {"vif_type": "binding_failed"}
-        return {"vif_type": binding.vif_type, "vif_details": binding.vif_details}
 
 
 def _find(tx: Tx, port_id: str) -> tuple[Row[Any] | None, bool]:

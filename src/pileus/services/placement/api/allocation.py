@@ -12,17 +12,11 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Uuid
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, NotFound
+from pileus.kernel.errors import NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.placement import policy
-from pileus.services.placement.api.common import (
-    PROVIDER,
-    AnyUuid,
-    ClassName,
-    NonEmptyText,
-    answer,
-    provider_of,
-)
+from pileus.services.placement.api.asked import is_uuid, read_uuid
+from pileus.services.placement.api.common import PROVIDER, AnyUuid, ClassName, NonEmptyText, answer, provider_of
 from pileus.services.placement.claim import Claim, claim, free
 from pileus.services.placement.store import allocation as store
 from pileus.services.placement.versions import V
@@ -109,11 +103,8 @@ AnyAllocations = Allocations0 | Allocations8 | Allocations12 | Allocations13
 
 
 def consumer_id(text: str) -> str:
-    """The id of a consumer, in lower case; 400 where it is no UUID."""
-    try:
-        return msgspec.convert(text, Uuid).lower()
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"Consumer {text!r} is no UUID.") from error
+    """The id of a consumer in its usual form; 400 where it is no UUID."""
+    return read_uuid("consumer_uuid", text)
 
 
 def claim_of(consumer: str, body: AnyAllocations) -> Claim:
@@ -160,18 +151,19 @@ _PUT_BODIES = (
 )
 _POST_BODIES = ((Allocations13, V.POST_ALLOCATIONS, V.WHOLE_SUMMARIES), *_PUT_BODIES[3:])
 
+_body: Any
 for _body, _since, _until in _PUT_BODIES:
     routes.add("PUT", _ONE, policy=policy.UPDATE_ALLOCATIONS, body=_body, status=204, since=_since, until=_until)(_put)
 for _body, _since, _until in _POST_BODIES:
-    _several: Any = Annotated[dict[AnyUuid, _body], Meta(min_length=1)]  # type: ignore[valid-type]
+    _several: Any = Annotated[dict[AnyUuid, _body], Meta(min_length=1)]
     routes.add("POST", _ALL, policy=policy.MANAGE_ALLOCATIONS, body=_several, status=204, since=_since, until=_until)(_post)
 
 
 @routes.add("GET", _ONE, policy=policy.LIST_ALLOCATIONS)
 def show_allocations(call: Call, tx: Tx) -> Reply:
     """All that a consumer has; nothing where there is no such consumer."""
-    consumer = call.params["consumer_uuid"].lower()
-    rows = [] if "\0" in consumer else store.of_consumer(tx, consumer)
+    consumer = call.params["consumer_uuid"]
+    rows = store.of_consumer(tx, consumer := read_uuid("consumer_uuid", consumer)) if is_uuid(consumer) else []
     portions: dict[str, dict[str, Any]] = {}
     for row in rows:
         portion = portions.setdefault(row.provider_id, {"generation": row.generation, "resources": {}})
@@ -191,8 +183,8 @@ def show_allocations(call: Call, tx: Tx) -> Reply:
 @routes.add("DELETE", _ONE, policy=policy.DELETE_ALLOCATIONS, status=204)
 def delete_allocations(call: Call, tx: Tx) -> None:
     """Frees all that a consumer has."""
-    consumer = call.params["consumer_uuid"].lower()
-    if "\0" in consumer or not free(tx, consumer):
+    consumer = call.params["consumer_uuid"]
+    if not is_uuid(consumer) or not free(tx, read_uuid("consumer_uuid", consumer)):
         raise NotFound(f"No allocations for consumer '{consumer}'")
 
 

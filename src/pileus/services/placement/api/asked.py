@@ -21,9 +21,14 @@ def _bad(message: str, code: str | None = None) -> BadRequest:
     return BadRequest(f"Invalid query string parameters: {message}", kind=code)
 
 
+def is_uuid(value: str) -> bool:
+    """Whether it is a UUID, with dashes or without."""
+    return _UUID.fullmatch(value) is not None
+
+
 def read_uuid(name: str, value: str) -> str:
     """A UUID in its usual form."""
-    if not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise _bad(f"Expected '{name}' parameter to be a format of uuid. Got: {value}")
     digits = value.replace("-", "").lower()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
@@ -37,7 +42,7 @@ def read_resources(tx: Tx, value: str, name: str = "resources") -> dict[str, int
         )
     found: dict[str, int] = {}
     for part in value.split(","):
-        resource_class, colon, amount = part.partition(":")
+        resource_class, colon, amount = (word.strip() for word in part.partition(":"))
         if not (resource_class and colon and _AMOUNT.fullmatch(amount)):
             raise BadRequest(
                 f"Badly formed {name} parameter. Expected it in the form ?resources=VCPU:2,MEMORY_MB:1024. Got: {part}."
@@ -111,7 +116,7 @@ class Aggregates:
 
     @staticmethod
     def _id(name: str, part: str, value: str) -> str:
-        if not _UUID.fullmatch(part):
+        if not is_uuid(part):
             raise _bad(f"Expected '{name}' parameter to contain valid UUIDs, several of them as in:UUID,UUID. Got: {value}")
         return read_uuid(name, part)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Annotated, Any, Final, Literal
 
@@ -15,7 +16,7 @@ from pileus.kernel.api.query import Param
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.http.reply import Reply, encode_json
 from pileus.lib.placement import Candidate, Group, Provider, Providers, Request, explain_shortage, related_providers, search
 from pileus.services.placement import policy
 from pileus.services.placement.api.asked import Traits, read_group
@@ -195,12 +196,18 @@ def _summaries(
     for provider in related:
         summary: dict[str, Any] = {"resources": _resources(provider, None if whole else named)}
         if traits:
-            summary["traits"] = list(provider.traits)
+            summary["traits"] = _encoded(provider.traits)
         if trees:
             summary["parent_provider_uuid"] = provider.parent_id
             summary["root_provider_uuid"] = provider.root_id
         summaries[provider.id] = summary
     return summaries
+
+
+@lru_cache(maxsize=4096)
+def _encoded(traits: frozenset[str]) -> msgspec.Raw:
+    """Hosts have scores of traits, mostly the same ones as the others."""
+    return msgspec.Raw(encode_json(sorted(traits)))
 
 
 def _resources(provider: Provider, names: set[str] | None) -> dict[str, dict[str, int]]:

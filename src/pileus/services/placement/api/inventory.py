@@ -14,7 +14,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import NonNegativeInt, PositiveInt
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, MethodNotAllowed, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.lib.placement.model import MAX_UNIT
 from pileus.services.placement import policy
@@ -85,9 +85,8 @@ def check_unused(tx: Tx, provider_id: str, names: Iterable[str]) -> None:
         )
 
 
-def shown(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
-    values = row if isinstance(row, Mapping) else row._mapping
-    return {each: values[each] for each in _SHOWN}
+def shown(row: Row[Any]) -> dict[str, Any]:
+    return {each: getattr(row, each) for each in _SHOWN}
 
 
 def _whole(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
@@ -104,7 +103,7 @@ def _newest(tx: Tx, rows: Iterable[Row[Any]]) -> datetime:
 
 
 def _single(call: Call, provider: Row[Any], values: Mapping[str, Any], modified: datetime, status: int = 200) -> Reply:
-    return answer(call, {"resource_provider_generation": provider.generation, **shown(values)}, modified, status)
+    return answer(call, {"resource_provider_generation": provider.generation, **values}, modified, status)
 
 
 @routes.add("GET", _ALL, policy=policy.LIST_INVENTORIES)
@@ -154,6 +153,12 @@ def delete_inventories(call: Call, tx: Tx) -> None:
     providers.advance(tx, provider.id)
 
 
+@routes.add("DELETE", _ALL, policy=policy.DELETE_INVENTORIES, status=204, until=V.LISTED_BY_ROOM)
+def delete_inventories_too_early(call: Call, tx: Tx) -> None:
+    """Not before 1.5."""
+    raise MethodNotAllowed(f"DELETE of all inventories needs version {V.DELETE_INVENTORIES}.", headers={"allow": "GET, POST, PUT"})
+
+
 def _named(call: Call, tx: Tx, provider: Row[Any]) -> Row[Any]:
     name = call.params["resource_class"]
     row = None if "\0" in name else store.one(tx, provider.id, name)
@@ -167,7 +172,7 @@ def show_inventory(call: Call, tx: Tx) -> Reply:
     """One inventory."""
     provider = provider_of(call, tx)
     row = _named(call, tx, provider)
-    return _single(call, provider, row._mapping, row.updated_at)
+    return _single(call, provider, shown(row), row.updated_at)
 
 
 @routes.add("PUT", _ONE, policy=policy.UPDATE_INVENTORIES, body=GuardedStock)

@@ -47,6 +47,7 @@ def _reshape(call: Call, tx: Tx, body: Shape28 | Shape34 | Shape38) -> None:
     # What is given up is there until the allocations have moved away from it.
     for provider_id, stocks in wanted.items():
         inventories.put(tx, provider_id, stocks)
+        providers.advance(tx, provider_id)
     if body.allocations:
         claim(tx, [claim_of(consumer, each) for consumer, each in body.allocations.items()])
     for provider_id, stocks in wanted.items():

@@ -12,7 +12,7 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.placement import policy
-from pileus.services.placement.api.common import CustomName, answer, location, relative, stamp
+from pileus.services.placement.api.common import CustomName, answer, location, relative
 from pileus.services.placement.dialect import DUPLICATE_NAME
 from pileus.services.placement.names import CUSTOM
 from pileus.services.placement.store import inventory as inventories
@@ -74,9 +74,7 @@ def make_class(call: Call, tx: Tx) -> Reply:
             "and have at most 255 characters."
         ) from error
     made = CLASSES.add(tx, name)
-    row = CLASSES.get(tx, name)
-    assert row is not None
-    return stamp(call, Reply(201 if made else 204, b"", location(call, f"/resource_classes/{name}")), row.updated_at)
+    return Reply(201 if made else 204, b"", location(call, f"/resource_classes/{name}"))
 
 
 @routes.add("PUT", _ONE, policy=policy.UPDATE_CLASS, body=NewClass, since=V.CUSTOM_CLASSES, until=V.TRAITS)

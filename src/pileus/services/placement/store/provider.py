@@ -50,7 +50,7 @@ _ADVANCE = providers.update().where(_this).values(
 _CLAIMED = providers.update().where(_this).values(generation=providers.c.generation + 1, **_values)
 _FREED = providers.update().where(_this).values(changed=bindparam("tick"))
 _SET = providers.update().where(_this).values(described=bindparam("tick"), **_values)
-_HOLDERS = select(inventories.c.provider_id).where(inventories.c.resource_class == bindparam("name"))
+_HOLDERS = select(inventories.c.provider_id).where(inventories.c.resource_class == bindparam("held"))
 _MARK_HOLDERS = providers.update().where(providers.c.id.in_(_HOLDERS)).values(
     changed=bindparam("tick"), described=bindparam("tick")
 )
@@ -147,7 +147,7 @@ def used(tx: Tx, claimed: Iterable[str], freed: Iterable[str]) -> None:
 
 def mark_holders(tx: Tx, resource_class: str) -> None:
     """All with an inventory of this class are to be read again."""
-    tx.execute(_MARK_HOLDERS, {"name": resource_class, "tick": tick.advance(tx)})
+    tx.execute(_MARK_HOLDERS, {"held": resource_class, "tick": tick.advance(tx)})
 
 
 # Traits and aggregates

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.sql.base import Executable
 
 from pileus.kernel.db import Tx
 from pileus.services.placement.model import ticks
 
 _ONE = insert(ticks).values(id=1, last=1)
-_NEXT = {
+_NEXT: dict[str, Executable] = {
     "sqlite": _ONE.on_conflict_do_update(index_elements=[ticks.c.id], set_={"last": ticks.c.last + 1}).returning(ticks.c.last),
     "postgresql": text("SELECT pg_current_xact_id()::text::bigint"),
 }
-_HORIZON = {
+_HORIZON: dict[str, Executable] = {
     "sqlite": select(func.coalesce(func.max(ticks.c.last), 0) + bindparam("one", 1)),
     "postgresql": text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
 }

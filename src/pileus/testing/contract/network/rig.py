@@ -40,7 +40,7 @@ class Rig(ABC):
 
     async def boot(self, engine: NetworkEngine, port: Port) -> None:
         """Plug a port as a guest's boot does, and wait until it is up."""
-        binding = await engine.bind(port.id, self.host)
+        binding = engine.binding(self.host)
         self.plugged.append((port, binding))
         await self.plug(port, binding)
         await until(lambda: engine.is_up(port.id), self.up_seconds)

@@ -268,9 +268,6 @@ class NetworkContract:
             await engine.ensure_router(new_router(network, nowhere), 1)
         with pytest.raises(NetworkError, match=nowhere.id):
             await engine.ensure_router(new_router(network, gateway=new_gateway(nowhere, "10.0.0.2/24")), 1)
-        port_id = new_id()
-        with pytest.raises(NetworkError, match=port_id):
-            await engine.bind(port_id, rig.host)
         assert await engine.inventory() == inventory(networks={network.id})
 
     @story

@@ -12,7 +12,7 @@ from pileus.kernel.api.bodies import Body
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, NotFound
+from pileus.kernel.errors import ApiError, BadRequest, NotFound
 from pileus.kernel.ids import new_uuid
 from pileus.kernel.work import Fault
 from pileus.services.compute.api.server.actions import check_state, check_unlocked
@@ -67,8 +67,11 @@ def security_group(group: dict[str, Any]) -> dict[str, Any]:
         "name": group["name"],
         "description": group.get("description", ""),
         "tenant_id": group.get("tenant_id") or group.get("project_id"),
-        "rules": [security_group_rule(rule) for rule in group.get("security_group_rules", ())
-                  if rule["direction"] == "ingress"],
+        "rules": [
+            security_group_rule(rule)
+            for rule in group.get("security_group_rules", ())
+            if rule["direction"] == "ingress"
+        ],
     }
 
 
@@ -153,7 +156,7 @@ async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, An
 
 
 async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> dict[str, Any]:
-    """What is wanted stands in the row before anything is made, so that nothing is lost or kept by mistake."""
+    """What is wanted stands in the row before anything is made, so that nothing gets lost."""
     db, networks = call.runtime.db, call.runtime.needs.networks
     whole = await db.write(_want, row.id, nic)
     try:
@@ -212,3 +215,66 @@ def _detached(tx: Tx, call: Call, server_id: str, port_id: str) -> bool:
     actions.begin(tx, row.id, "detach_interface", call.context, row.project_id, call.request_id)
     call.runtime.work.wake(tx, row.id)
     return given
+
+
+class AddFixedIp(Body):
+    network_id: str = field(wire="networkId", required=True)
+
+
+class RemoveFixedIp(Body):
+    address: str = field(required=True)
+
+
+@Server.action(
+    "addFixedIp",
+    policy="os_compute_api:os-multinic:add",
+    body=AddFixedIp,
+    until=V.NO_ADDRESS_ACTIONS.previous,
+)
+async def add_fixed_ip(call: Call, row: Row[Any], body: Any) -> None:
+    """Gives a server's port on a network one more address of one of its subnets."""
+    check_unlocked(call, row)
+    networks = call.runtime.needs.networks
+    ports = [
+        port
+        for port in await networks.ports(SERVICE, device_id=row.id)
+        if port["network_id"] == body.network_id
+    ]
+    subnets = await networks.subnets(SERVICE, network_id=body.network_id)
+    if not ports or not subnets:
+        raise BadRequest(f"Server {row.id} has no port on network {body.network_id}, or that has no subnet.")
+    await _set_fixed_ips(call, row, ports[0], [*ports[0]["fixed_ips"], {"subnet_id": subnets[0]["id"]}])
+
+
+@Server.action(
+    "removeFixedIp",
+    policy="os_compute_api:os-multinic:remove",
+    body=RemoveFixedIp,
+    until=V.NO_ADDRESS_ACTIONS.previous,
+)
+async def remove_fixed_ip(call: Call, row: Row[Any], body: Any) -> None:
+    """Takes an address from a server."""
+    check_unlocked(call, row)
+    for port in await call.runtime.needs.networks.ports(SERVICE, device_id=row.id):
+        kept = [each for each in port["fixed_ips"] if each["ip_address"] != body.address]
+        if len(kept) < len(port["fixed_ips"]):
+            await _set_fixed_ips(call, row, port, kept)
+            return
+    raise BadRequest(f"Server {row.id} has no fixed IP {body.address}.")
+
+
+async def _set_fixed_ips(
+    call: Call, row: Row[Any], port: dict[str, Any], fixed_ips: list[dict[str, Any]]
+) -> None:
+    networks = call.runtime.needs.networks
+    try:
+        await networks.update_port(SERVICE, port["id"], {"fixed_ips": fixed_ips})
+    except ApiError as error:
+        raise BadRequest(f"Port {port['id']} can't have these addresses: {error.message}") from error
+    whole = await call.runtime.db.read(store.get, row.id)
+    nics = await Ports(networks, call.runtime.clock).look(whole)
+    await call.runtime.db.write(_readdress, row.id, nics)
+
+
+def _readdress(tx: Tx, server_id: str, nics: list[dict[str, Any]]) -> None:
+    store.update(tx, server_id, nics=nics, addresses=addresses_of(nics))
