@@ -13,6 +13,7 @@ from pileus.drivers.network.sim import Faults
 from pileus.kernel.work.program import LabelSpec
 from pileus.services.network.bootstrap import first_rows
 from pileus.services.network.driver import Network, NetworkError, SecurityGroup
+from pileus.services.network.state import Settings
 from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
@@ -112,6 +113,17 @@ async def test_provider_attributes_are_the_administrators(cloud: NetworkCloud) -
     ] is True
     assert len((await cloud.get("/subnets?router:external=true", as_=OTHER))["subnets"]) == 1
     await cloud.post("/ports", {"port": {"network_id": external["id"]}}, status=403, as_=OTHER)
+
+
+async def test_default_quotas_are_settings(cloud: NetworkCloud) -> None:
+    state = cloud.served.runtime.state
+    state.settings = Settings(quotas={"network": 1})
+    await first_rows(cloud.served.runtime, "admins")
+    await cloud.make("network")
+    await cloud.post("/networks", {"network": {}}, status=409)
+    state.settings = Settings(quotas={"unicorn": 1})
+    with pytest.raises(ValueError, match="unicorn"):
+        await first_rows(cloud.served.runtime, "admins")
 
 
 async def test_a_new_cloud_has_an_external_network(cloud: NetworkCloud) -> None:
