@@ -73,7 +73,9 @@ class PlacementCloud:
         made = await self.post("/resource_providers", {"name": name, "parent_provider_uuid": parent})
         path, generation = f"/resource_providers/{made['uuid']}", made["generation"]
         if stock:
-            inventories = {key: {"total": each} if isinstance(each, int) else each for key, each in stock.items()}
+            inventories = {
+                key: {"total": each} if isinstance(each, int) else each for key, each in stock.items()
+            }
             body = {"resource_provider_generation": generation, "inventories": inventories}
             generation = (await self.put(f"{path}/inventories", body))["resource_provider_generation"]
         for trait in traits:
@@ -122,7 +124,8 @@ class PlacementCloud:
         """What each candidate takes, by provider."""
         found = await self.get(f"/allocation_candidates?{query}", version=version)
         return [
-            {key: each["resources"] for key, each in one["allocations"].items()} for one in found["allocation_requests"]
+            {key: each["resources"] for key, each in one["allocations"].items()}
+            for one in found["allocation_requests"]
         ]
 
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.placement_cloud import COMPUTE, PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
-from tests.placement_cloud import COMPUTE, PlacementCloud, placement_cloud
 
 CONCURRENT = "placement.concurrent_update"
 
@@ -148,7 +148,9 @@ async def test_bodies_of_old_versions(cloud: PlacementCloud) -> None:
     by_provider = {**owned, "allocations": {host: {"resources": {"VCPU": 2}}}}
     await cloud.call("PUT", path, by_provider, status=204, version="1.27")
     await cloud.code("PUT", path, {**by_provider, "allocations": {}}, status=400, version="1.27")
-    await cloud.call("POST", "/allocations", {consumer: {**by_provider, "allocations": {}}}, status=204, version="1.13")
+    await cloud.call(
+        "POST", "/allocations", {consumer: {**by_provider, "allocations": {}}}, status=204, version="1.13"
+    )
     assert await cloud.used(host) == {"VCPU": 0}
 
 
@@ -196,7 +198,10 @@ async def test_usages_of_projects(cloud: PlacementCloud) -> None:
     assert await cloud.get("/usages?project_id=p", version="1.9") == {"usages": {"VCPU": 5}}
     assert await cloud.get("/usages?project_id=p&user_id=v", version="1.37") == {"usages": {"VCPU": 3}}
     assert await cloud.get("/usages?project_id=p") == {
-        "usages": {"INSTANCE": {"consumer_count": 1, "VCPU": 2}, "MIGRATION": {"consumer_count": 1, "VCPU": 3}}
+        "usages": {
+            "INSTANCE": {"consumer_count": 1, "VCPU": 2},
+            "MIGRATION": {"consumer_count": 1, "VCPU": 3},
+        }
     }
     everything = await cloud.get("/usages?project_id=p&consumer_type=all")
     assert everything == {"usages": {"all": {"consumer_count": 2, "VCPU": 5}}}

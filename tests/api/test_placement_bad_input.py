@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.placement_cloud import COMPUTE, placement_cloud
 
 from pileus.kernel.api.application import Application, scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.http.reply import encode_json
-from tests.placement_cloud import COMPUTE, placement_cloud
 
 PROVIDER = "5d5b1bd6-38b6-4ab8-b1b6-a30d3b8b7b7a"
 CONSUMER = "0a0a0a0a-38b6-4ab8-b1b6-a30d3b8b7b7a"
@@ -34,14 +34,51 @@ PATHS = (
     "/allocation_candidates",
     "/traits",
 )
-NAMES = (
-    "allocations resources project_id user_id consumer_generation consumer_type mappings inventories total reserved "
-    "min_unit max_unit step_size allocation_ratio resource_provider_generation name uuid parent_provider_uuid traits "
-    "aggregates VCPU CUSTOM_X generation resource_class"
-).split()
+NAMES = [
+    "allocations",
+    "resources",
+    "project_id",
+    "user_id",
+    "consumer_generation",
+    "consumer_type",
+    "mappings",
+    "inventories",
+    "total",
+    "reserved",
+    "min_unit",
+    "max_unit",
+    "step_size",
+    "allocation_ratio",
+    "resource_provider_generation",
+    "name",
+    "uuid",
+    "parent_provider_uuid",
+    "traits",
+    "aggregates",
+    "VCPU",
+    "CUSTOM_X",
+    "generation",
+    "resource_class",
+]
 
 words = st.one_of(
-    st.sampled_from([PROVIDER, CONSUMER, "VCPU", "CUSTOM_X", "", "\0", "\ud800", "in:", "!", ":", ",", "VCPU:1", "x" * 300]),
+    st.sampled_from(
+        [
+            PROVIDER,
+            CONSUMER,
+            "VCPU",
+            "CUSTOM_X",
+            "",
+            "\0",
+            "\ud800",
+            "in:",
+            "!",
+            ":",
+            ",",
+            "VCPU:1",
+            "x" * 300,
+        ]
+    ),
     st.text(max_size=8),
 )
 numbers = st.one_of(st.sampled_from([0, 1, -1, 2**31, 2**63, 2**64, 10**40, 1e308, -1.5]), st.integers())
@@ -58,13 +95,18 @@ stock = st.fixed_dictionaries(
 shaped = st.one_of(
     bodies,
     st.fixed_dictionaries(
-        {"resource_provider_generation": st.integers(0, 3), "inventories": st.dictionaries(keys, stock, max_size=2)}
+        {
+            "resource_provider_generation": st.integers(0, 3),
+            "inventories": st.dictionaries(keys, stock, max_size=2),
+        }
     ),
     st.fixed_dictionaries(
         {
             "allocations": st.dictionaries(
                 st.sampled_from([PROVIDER, CONSUMER]),
-                st.fixed_dictionaries({"resources": st.dictionaries(st.sampled_from(["VCPU", "CUSTOM_X"]), numbers)}),
+                st.fixed_dictionaries(
+                    {"resources": st.dictionaries(st.sampled_from(["VCPU", "CUSTOM_X"]), numbers)}
+                ),
             ),
             "project_id": words,
             "user_id": words,
@@ -76,8 +118,27 @@ shaped = st.one_of(
 queries = st.lists(
     st.tuples(
         st.sampled_from(
-            "resources resources1 resources_A required required1 member_of in_tree in_tree1 limit group_policy "
-            "root_required same_subtree name associated project_id user_id consumer_type uuid colour".split()
+            [
+                "resources",
+                "resources1",
+                "resources_A",
+                "required",
+                "required1",
+                "member_of",
+                "in_tree",
+                "in_tree1",
+                "limit",
+                "group_policy",
+                "root_required",
+                "same_subtree",
+                "name",
+                "associated",
+                "project_id",
+                "user_id",
+                "consumer_type",
+                "uuid",
+                "colour",
+            ]
         ),
         words,
     ),
@@ -93,7 +154,9 @@ def encoded(body: Any) -> bytes:
         return encode_json(None)
 
 
-async def ask(app: Application, method: str, path: str, query: str, body: bytes, version: int) -> tuple[int, bytes]:
+async def ask(
+    app: Application, method: str, path: str, query: str, body: bytes, version: int
+) -> tuple[int, bytes]:
     status, chunks, sent = 0, b"", False
 
     async def send(message: dict[str, Any]) -> None:
@@ -120,7 +183,11 @@ segments = words.filter(lambda word: "\ud800" not in word)
 calls = st.lists(
     st.tuples(
         st.sampled_from(["GET", "PUT", "POST", "DELETE"]),
-        st.one_of(st.sampled_from(PATHS), segments.map(lambda word: f"/traits/{word}"), segments.map(lambda word: f"/allocations/{word}")),
+        st.one_of(
+            st.sampled_from(PATHS),
+            segments.map(lambda word: f"/traits/{word}"),
+            segments.map(lambda word: f"/allocations/{word}"),
+        ),
         queries,
         shaped,
         st.sampled_from([0, 7, 12, 20, 28, 39]),

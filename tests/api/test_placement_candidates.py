@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.placement_cloud import PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
 from pileus.services.placement.state import PlacementState, Settings
-from tests.placement_cloud import PlacementCloud, placement_cloud
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
 
@@ -35,7 +35,13 @@ async def test_a_candidate_is_ready_to_be_claimed(cloud: PlacementCloud) -> None
     }
     (one,) = found["allocation_requests"]
     assert one["mappings"] == {"": [host]}
-    body = {**one, "project_id": "p", "user_id": "u", "consumer_generation": None, "consumer_type": "INSTANCE"}
+    body = {
+        **one,
+        "project_id": "p",
+        "user_id": "u",
+        "consumer_generation": None,
+        "consumer_type": "INSTANCE",
+    }
     await cloud.call("PUT", f"/allocations/{new_uuid()}", body, status=204)
     found = await cloud.get("/allocation_candidates?resources=VCPU:1")
     assert found["provider_summaries"][host]["resources"]["VCPU"] == {"capacity": 14, "used": 2}
@@ -46,7 +52,9 @@ async def test_no_candidate_says_why(cloud: PlacementCloud) -> None:
     reply = await cloud.call("GET", f"/allocation_candidates?resources=MEMORY_MB:{64 * 1024}")
     assert reply.json() == {"allocation_requests": [], "provider_summaries": {}}
     assert "the largest can give 22 GiB to one server" in reply.headers["pileus-why"]
-    assert "pileus-why" not in (await cloud.call("GET", "/allocation_candidates?resources=MEMORY_MB:1")).headers
+    assert (
+        "pileus-why" not in (await cloud.call("GET", "/allocation_candidates?resources=MEMORY_MB:1")).headers
+    )
 
 
 async def test_shapes_of_old_versions(cloud: PlacementCloud) -> None:
@@ -60,7 +68,9 @@ async def test_shapes_of_old_versions(cloud: PlacementCloud) -> None:
     whole = await cloud.get("/allocation_candidates?resources=VCPU:1", version="1.27")
     assert set(whole["provider_summaries"][root]["resources"]) == {"VCPU", "MEMORY_MB"}
     assert await cloud.candidates("resources=VCPU:1,VGPU:1", "1.28") == []
-    assert await cloud.candidates("resources=VCPU:1,VGPU:1", "1.29") == [{root: {"VCPU": 1}, child: {"VGPU": 1}}]
+    assert await cloud.candidates("resources=VCPU:1,VGPU:1", "1.29") == [
+        {root: {"VCPU": 1}, child: {"VGPU": 1}}
+    ]
     await cloud.call("GET", "/allocation_candidates?resources=VCPU:1", status=404, version="1.9")
 
 
@@ -105,7 +115,11 @@ async def test_shared_storage_and_the_tree_it_must_come_from(cloud: PlacementClo
         ("resources_A=VCPU:1", "1.32", None),
         ("resources01=VCPU:1", "1.32", None),
         ("resources=VCPU:1&same_subtree=_A", "1.39", "placement.query.bad_value"),
-        ("resources=VCPU:1&root_required=HW_CPU_X86_AVX2&root_required=COMPUTE_NODE", "1.39", "placement.query.duplicate_key"),
+        (
+            "resources=VCPU:1&root_required=HW_CPU_X86_AVX2&root_required=COMPUTE_NODE",
+            "1.39",
+            "placement.query.duplicate_key",
+        ),
         ("resources=VCPU:1&required=in:HW_CPU_X86_AVX,HW_CPU_X86_AVX2", "1.38", None),
         ("resources=VCPU:1&in_tree=x", "1.39", None),
         ("resources=VCPU:1&member_of=x", "1.39", None),
@@ -113,7 +127,9 @@ async def test_shared_storage_and_the_tree_it_must_come_from(cloud: PlacementClo
         (f"resources=VCPU:{10**40}", "1.39", None),
     ],
 )
-async def test_queries_that_make_no_sense(cloud: PlacementCloud, query: str, version: str, code: str | None) -> None:
+async def test_queries_that_make_no_sense(
+    cloud: PlacementCloud, query: str, version: str, code: str | None
+) -> None:
     found = await cloud.code("GET", f"/allocation_candidates?{query}", status=400, version=version)
     assert found == (code or "placement.undefined_code")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.placement_cloud import PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
 from pileus.testing.personas import PERSONAS
-from tests.placement_cloud import PlacementCloud, placement_cloud
 
 CONCURRENT = "placement.concurrent_update"
 
@@ -147,7 +147,10 @@ async def test_aggregates_by_version(cloud: PlacementCloud) -> None:
 
 async def test_resource_classes_by_version(cloud: PlacementCloud) -> None:
     await cloud.call("POST", "/resource_classes", {"name": "CUSTOM_A"}, status=201, version="1.2")
-    assert await cloud.code("POST", "/resource_classes", {"name": "CUSTOM_A"}, status=409) == "placement.duplicate_name"
+    assert (
+        await cloud.code("POST", "/resource_classes", {"name": "CUSTOM_A"}, status=409)
+        == "placement.duplicate_name"
+    )
     provider = await cloud.provider("host", {"CUSTOM_A": 4})
     await cloud.claim({provider: {"CUSTOM_A": 1}})
     assert await cloud.candidates("resources=CUSTOM_A:1") == [{provider: {"CUSTOM_A": 1}}]
@@ -212,7 +215,9 @@ async def test_versions_project_what_is_shown(cloud: PlacementCloud) -> None:
     assert new.headers["openstack-api-version"] == "placement 1.39"
     assert (await cloud.call("GET", "/", version="latest")).json()["versions"][0]["max_version"] == "1.39"
     await cloud.call("GET", path, status=406, version="1.40")
-    await cloud.call("POST", "/resource_providers", {"name": "x", "parent_provider_uuid": None}, status=400, version="1.13")
+    await cloud.call(
+        "POST", "/resource_providers", {"name": "x", "parent_provider_uuid": None}, status=400, version="1.13"
+    )
 
 
 @pytest.mark.parametrize("name", PERSONAS)
@@ -232,4 +237,9 @@ async def test_only_administrators_see_providers(cloud: PlacementCloud, name: st
 async def test_a_body_that_is_no_json_is_not_taken(cloud: PlacementCloud) -> None:
     text = {"content-type": "text/plain"}
     await cloud.code("POST", "/resource_providers", {"name": "x"}, status=415, headers=text)
-    await cloud.call("POST", "/resource_providers", {"name": "x"}, headers={"content-type": "application/json; charset=utf-8"})
+    await cloud.call(
+        "POST",
+        "/resource_providers",
+        {"name": "x"},
+        headers={"content-type": "application/json; charset=utf-8"},
+    )
