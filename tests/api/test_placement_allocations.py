@@ -1,4 +1,4 @@
-"""Stories of allocations: claims that never overfill, consumers and their generations, the reshaper, usages."""
+"""Stories of allocations: claims that never overfill, generations of consumers, the reshaper, usages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories of allocation candidates: groups, trees, versions; and that every process sees what another has done."""
+"""Stories of candidates: groups, trees, versions; and that every process sees what another has done."""
 
 from __future__ import annotations
 
