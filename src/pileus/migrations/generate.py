@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import create_mock_engine
@@ -23,10 +24,19 @@ def script(dialect: str) -> str:
 
     engine = create_mock_engine(ADDRESSES[dialect], collect)
     metadata.create_all(engine, checkfirst=False)
+    statements = _in_order(statements)
     statements.append("CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL PRIMARY KEY\n)")
     statements.append(f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')")
     lines = (line.rstrip() for line in ";\n\n".join(statements).splitlines())
     return "\n".join(lines) + ";\n"
+
+
+def _in_order(statements: list[str]) -> list[str]:
+    """A table's indexes by name: SQLAlchemy keeps them in a set, in another order every time."""
+    runs = groupby(
+        statements, key=lambda statement: statement.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))
+    )
+    return [each for is_index, run in runs for each in (sorted(run) if is_index else run)]
 
 
 def main() -> None:
