@@ -1,4 +1,4 @@
-"""What can't be done is refused with upstream's status and words that name the cause; nothing is ever a 500."""
+"""What can't be done is refused with upstream's status and words that name the cause. Never a 500."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ async def compute() -> AsyncIterator[ComputeUnderTest]:
         yield running
 
 
-async def refused(compute: ComputeUnderTest, status: int, words: str, *, version: str = "2.1", **more: Any) -> None:
+async def refused(
+    compute: ComputeUnderTest, status: int, words: str, *, version: str = "2.1", **more: Any
+) -> None:
     reply = await compute.ask("POST", "/servers", compute.wanted(**more), version=version)
     assert reply.status == status, (reply.status, reply.body)
     ((kind, said),) = reply.json().items()
@@ -63,12 +65,18 @@ async def refused(compute: ComputeUnderTest, status: int, words: str, *, version
         (403, "Quota exceeded for instances", {"min_count": 11, "max_count": 11}),
     ],
 )
-async def test_a_server_is_refused(compute: ComputeUnderTest, status: int, words: str, more: dict[str, Any]) -> None:
+async def test_a_server_is_refused(
+    compute: ComputeUnderTest, status: int, words: str, more: dict[str, Any]
+) -> None:
     await refused(compute, status, words, **more)
 
 
 async def test_hints_must_make_sense(compute: ComputeUnderTest) -> None:
-    for hints, words in (({"group": NOWHERE}, "Instance group"), ({"group": "x"}, "uuid"), ({"same_host": 1}, "same_host")):
+    for hints, words in (
+        ({"group": NOWHERE}, "Instance group"),
+        ({"group": "x"}, "uuid"),
+        ({"same_host": 1}, "same_host"),
+    ):
         reply = await compute.ask("POST", "/servers", {**compute.wanted(), "os:scheduler_hints": hints})
         assert (reply.status, words in reply.json()["badRequest"]["message"]) == (400, True)
 
@@ -108,7 +116,9 @@ async def test_no_room_is_said_with_numbers(compute: ComputeUnderTest) -> None:
 
 
 async def test_quota_lets_fewer_be_made(compute: ComputeUnderTest) -> None:
-    await compute.ask("PUT", f"/os-quota-sets/{PROJECT_ID}", {"quota_set": {"instances": 2}}, as_=ADMIN, expect=200)
+    await compute.ask(
+        "PUT", f"/os-quota-sets/{PROJECT_ID}", {"quota_set": {"instances": 2}}, as_=ADMIN, expect=200
+    )
     await compute.ask("POST", "/servers", compute.wanted(min_count=1, max_count=5), expect=202)
     listed = (await compute.ask("GET", "/servers", expect=200))["servers"]
     assert sorted(each["name"] for each in listed) == ["web-1", "web-2"]
@@ -175,11 +185,31 @@ async def test_members_do_not_see_what_is_the_administrators(compute: ComputeUnd
     await compute.ask("POST", "/servers", compute.wanted(), as_=reader, expect=403)
 
 
-HOSTILE_QUERIES = (
-    "limit=-1 limit=x limit=99999999999999999999 marker=nowhere sort_key=nothing&sort_dir=up status=WRONG name=( "
-    "name=(a%2B)%2B%24 changes-since=yesterday all_tenants=perhaps tags=%25 metadata=%7B power_state=x ip=%27 "
-    "is_public=maybe minRam=many start=never limit=%00 flavor=%ff deleted=1 user_id=%00 offset=-1 host=%C3%BC"
-).split()
+HOSTILE_QUERIES = [
+    "limit=-1",
+    "limit=x",
+    "limit=99999999999999999999",
+    "marker=nowhere",
+    "sort_key=nothing&sort_dir=up",
+    "status=WRONG",
+    "name=(",
+    "name=(a%2B)%2B%24",
+    "changes-since=yesterday",
+    "all_tenants=perhaps",
+    "tags=%25",
+    "metadata=%7B",
+    "power_state=x",
+    "ip=%27",
+    "is_public=maybe",
+    "minRam=many",
+    "start=never",
+    "limit=%00",
+    "flavor=%ff",
+    "deleted=1",
+    "user_id=%00",
+    "offset=-1",
+    "host=%C3%BC",
+]
 HOSTILE_BODIES = (
     b"",
     b"null",
@@ -204,7 +234,9 @@ HOSTILE_BODIES = (
 )
 
 
-async def raw(compute: ComputeUnderTest, method: str, path: str, query: str, body: bytes, version: str) -> int:
+async def raw(
+    compute: ComputeUnderTest, method: str, path: str, query: str, body: bytes, version: str
+) -> int:
     """The status of a request whose bytes are as given."""
     from pileus.kernel.api.application import scope_of
     from pileus.kernel.api.call import CONTEXT_KEY
@@ -235,7 +267,9 @@ async def test_no_operation_falls_over(compute: ComputeUnderTest) -> None:
             continue
         bodies = [b""] if operation.method in ("GET", "DELETE") else list(HOSTILE_BODIES)
         if operation.action is not None:
-            bodies += [b'{"%s": %s}' % (operation.action.encode(), inner) for inner in (b"null", b"[]", b'{"x": 1}')]
+            bodies += [
+                b'{"%s": %s}' % (operation.action.encode(), inner) for inner in (b"null", b"[]", b'{"x": 1}')
+            ]
             bodies = [body for body in bodies if b"forceDelete" not in body]
         queries = HOSTILE_QUERIES if operation.kind is Kind.LIST or operation.method == "GET" else [""]
         for query in queries:
@@ -250,13 +284,34 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(
-    "name imageRef flavorRef networks metadata user_data security_groups key_name min_count max_count config_drive "
-    "availability_zone accessIPv4 personality tags description hostname host block_device_mapping_v2".split()
+    [
+        "name",
+        "imageRef",
+        "flavorRef",
+        "networks",
+        "metadata",
+        "user_data",
+        "security_groups",
+        "key_name",
+        "min_count",
+        "max_count",
+        "config_drive",
+        "availability_zone",
+        "accessIPv4",
+        "personality",
+        "tags",
+        "description",
+        "hostname",
+        "host",
+        "block_device_mapping_v2",
+    ]
 )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=st.dictionaries(KEYS, JSON, max_size=4), version=st.sampled_from(["2.1", "2.52", "2.74", "2.104"]))
+@given(
+    changes=st.dictionaries(KEYS, JSON, max_size=4), version=st.sampled_from(["2.1", "2.52", "2.74", "2.104"])
+)
 async def test_creating_never_falls_over(changes: dict[str, Any], version: str) -> None:
     async with compute_alone() as compute:
         body = compute.wanted()

@@ -24,7 +24,13 @@ async def compute() -> AsyncIterator[ComputeUnderTest]:
 
 
 async def ask(
-    compute: ComputeUnderTest, path: str, address: str, *, method: str = "GET", body: bytes = b"", network: str = ""
+    compute: ComputeUnderTest,
+    path: str,
+    address: str,
+    *,
+    method: str = "GET",
+    body: bytes = b"",
+    network: str = "",
 ) -> tuple[int, str]:
     application = MetadataService(compute.cloud.runtime.state, compute.needs.networks)
     said: list[Any] = []
@@ -71,10 +77,17 @@ async def test_openstack_format(compute: ComputeUnderTest) -> None:
     ]
     said = json.loads((await ask(compute, "/openstack/2018-08-27/meta_data.json", at))[1])
     assert (said["uuid"], said["name"], said["hostname"]) == (server["id"], "web", "web")
-    assert (said["meta"], said["public_keys"], said["project_id"]) == ({"role": "db"}, {"mine": KEY}, PROJECT_ID)
+    assert (said["meta"], said["public_keys"], said["project_id"]) == (
+        {"role": "db"},
+        {"mine": KEY},
+        PROJECT_ID,
+    )
     assert (await ask(compute, "/openstack/latest/user_data", at)) == (200, SCRIPT.decode())
     network = json.loads((await ask(compute, "/openstack/latest/network_data.json", at))[1])
-    assert network["links"][0]["ethernet_mac_address"] == server["addresses"]["private"][0]["OS-EXT-IPS-MAC:mac_addr"]
+    assert (
+        network["links"][0]["ethernet_mac_address"]
+        == server["addresses"]["private"][0]["OS-EXT-IPS-MAC:mac_addr"]
+    )
     assert network["networks"][0]["type"] == "ipv4_dhcp"
     assert network["services"] == [{"type": "dns", "address": "10.0.0.1"}]
     assert (await ask(compute, "/openstack/2012-08-10/network_data.json", at))[0] == 404

@@ -38,11 +38,43 @@ from pileus.testing.tempest import Asked, compute_version
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL4MXhSKEPjK3ktyJy2uwyH0ZC2ExmU/Rg9vHYyh1jUK somebody@somewhere"
 )
-TURNING_POINTS = "2.1 2.2 2.26 2.53 2.75 2.104".split()
-OTHERS = (
-    "2.3 2.9 2.10 2.11 2.13 2.16 2.19 2.28 2.33 2.35 2.36 2.41 2.47 2.48 2.50 2.51 2.55 2.57 2.58 2.61 2.62 2.63 2.64 "
-    "2.71 2.73 2.84 2.88 2.89 2.90 2.92 2.96 2.98 2.100 2.102"
-).split()
+TURNING_POINTS = ["2.1", "2.2", "2.26", "2.53", "2.75", "2.104"]
+OTHERS = [
+    "2.3",
+    "2.9",
+    "2.10",
+    "2.11",
+    "2.13",
+    "2.16",
+    "2.19",
+    "2.28",
+    "2.33",
+    "2.35",
+    "2.36",
+    "2.41",
+    "2.47",
+    "2.48",
+    "2.50",
+    "2.51",
+    "2.55",
+    "2.57",
+    "2.58",
+    "2.61",
+    "2.62",
+    "2.63",
+    "2.64",
+    "2.71",
+    "2.73",
+    "2.84",
+    "2.88",
+    "2.89",
+    "2.90",
+    "2.92",
+    "2.96",
+    "2.98",
+    "2.100",
+    "2.102",
+]
 VERSIONS = [*TURNING_POINTS, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)]
 
 
@@ -80,7 +112,9 @@ async def test_servers(compute: ComputeUnderTest, version: str, as_: Context) ->
     await compute.until(server_id, "ACTIVE")
     await servers.show_server(server_id)
     assert [each["id"] for each in (await servers.list_servers())["servers"]] == [server_id]
-    assert [each["id"] for each in (await servers.list_servers(detail=True, limit=1))["servers"]] == [server_id]
+    assert [each["id"] for each in (await servers.list_servers(detail=True, limit=1))["servers"]] == [
+        server_id
+    ]
     await servers.update_server(server_id, name="web-2", accessIPv4="192.0.2.1")
     await servers.set_server_metadata(server_id, {"k": "v"})
     await servers.update_server_metadata(server_id, {"k2": "v2"})
@@ -113,7 +147,15 @@ async def test_servers(compute: ComputeUnderTest, version: str, as_: Context) ->
     await servers.show_server(server_id)
     await servers.unlock_server(server_id)
     listed = (await servers.list_instance_actions(server_id))["instanceActions"]
-    assert [each["action"] for each in listed] == "unlock lock reboot reboot start stop create".split()
+    assert [each["action"] for each in listed] == [
+        "unlock",
+        "lock",
+        "reboot",
+        "reboot",
+        "start",
+        "stop",
+        "create",
+    ]
     await servers.show_instance_action(server_id, listed[-1]["request_id"])
     if as_ is ADMIN:
         await servers.show_server_diagnostics(server_id)
@@ -140,7 +182,9 @@ async def test_interfaces(compute: ComputeUnderTest, version: str) -> None:
 
 async def test_flavors(compute: ComputeUnderTest, version: str) -> None:
     flavors = asked(compute, flavors_client.FlavorsClient)
-    made = (await flavors.create_flavor(name="f", ram=64, vcpus=1, disk=1, id="f", **{"os-flavor-access:is_public": False}))
+    made = await flavors.create_flavor(
+        name="f", ram=64, vcpus=1, disk=1, id="f", **{"os-flavor-access:is_public": False}
+    )
     flavor_id = made["flavor"]["id"]
     await flavors.show_flavor(flavor_id)
     assert len((await flavors.list_flavors())["flavors"]) == 6

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from pileus.kernel.events.model import events
 from pileus.services.compute.driver import Power
 from pileus.services.compute.state import Settings
-from pileus.testing.compute import ComputeUnderTest, compute_alone
+from pileus.testing.compute import ComputeUnderTest, compute_alone, eventually
 from pileus.testing.service import ADMIN
 
 
@@ -33,7 +35,10 @@ async def test_a_server_comes_and_goes(compute: ComputeUnderTest) -> None:
 
 
 async def names(compute: ComputeUnderTest, query: str, **more: Any) -> list[str]:
-    return [each["name"] for each in (await compute.ask("GET", f"/servers?{query}", expect=200, **more))["servers"]]
+    return [
+        each["name"]
+        for each in (await compute.ask("GET", f"/servers?{query}", expect=200, **more))["servers"]
+    ]
 
 
 async def test_lists_are_narrowed(compute: ComputeUnderTest) -> None:
@@ -101,7 +106,9 @@ async def test_deleted_servers_are_for_administrators(compute: ComputeUnderTest)
     query = "deleted=true&all_tenants=1"
     gone = (await compute.ask("GET", f"/servers/detail?{query}", as_=ADMIN, expect=200))["servers"]
     assert [(each["id"], each["status"]) for each in gone] == [(server["id"], "DELETED")]
-    since = (await compute.ask("GET", "/servers/detail?changes-since=2000-01-01T00:00:00Z", expect=200))["servers"]
+    since = (await compute.ask("GET", "/servers/detail?changes-since=2000-01-01T00:00:00Z", expect=200))[
+        "servers"
+    ]
     assert [each["status"] for each in since] == ["DELETED"]
 
 
@@ -110,7 +117,10 @@ async def test_groups_keep_servers_apart_and_together() -> None:
         for policy, hosts in (("anti-affinity", 3), ("affinity", 1)):
             body = {"server_group": {"name": policy, "policies": [policy]}}
             group = (await compute.ask("POST", "/os-server-groups", body, expect=200))["server_group"]
-            wanted = {**compute.wanted(min_count=3, max_count=3), "os:scheduler_hints": {"group": group["id"]}}
+            wanted = {
+                **compute.wanted(min_count=3, max_count=3),
+                "os:scheduler_hints": {"group": group["id"]},
+            }
             await compute.ask("POST", "/servers", wanted, expect=202)
             shown = (await compute.ask("GET", f"/os-server-groups/{group['id']}", expect=200))["server_group"]
             servers = [await compute.until(each, "ACTIVE") for each in shown["members"]]
@@ -130,16 +140,16 @@ async def test_a_guest_that_ends_by_itself_is_shutoff(compute: ComputeUnderTest)
 
 @pytest.mark.parametrize("resume", [True, False])
 async def test_after_its_host_has_started_anew(resume: bool) -> None:
-    async with compute_alone(settings=Settings(resume_guests_state_on_host_boot=resume, sync_seconds=0.05)) as compute:
+    async with compute_alone(
+        settings=Settings(resume_guests_state_on_host_boot=resume, sync_seconds=0.05)
+    ) as compute:
         server = await compute.boot()
         await asyncio.sleep(1.1)
         guest = compute.world.hosts["host-1"].guests[server["id"]]
         compute.cloud.runtime.state.hosts.get("host-1").boot_id = lambda: "another"
         guest.end(Power.STOPPED, None)
         compute.world.hosts["host-1"].changed(server["id"])  # type: ignore[misc]
-        async with asyncio.timeout(5):
-            while resume and guest.power is not Power.RUNNING:
-                await asyncio.sleep(0.005)
+        await eventually(lambda: not resume or guest.power is Power.RUNNING)
         await compute.until(server["id"], "ACTIVE" if resume else "SHUTOFF")
         assert guest.power == ("running" if resume else "stopped")
 
@@ -148,9 +158,7 @@ async def test_ports_that_come_up_late_hold_the_server_back(compute: ComputeUnde
     compute.needs.networks.active_after = 0.3
     made = await compute.ask("POST", "/servers", compute.wanted(), expect=202)
     server_id = made["server"]["id"]
-    async with asyncio.timeout(5):
-        while server_id not in compute.guests:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: server_id in compute.guests)
     shown = (await compute.ask("GET", f"/servers/{server_id}", expect=200))["server"]
     assert shown["status"] == "BUILD"
     await compute.until(server_id, "ACTIVE")
@@ -168,10 +176,22 @@ async def test_a_driver_that_fails_for_good_is_told(compute: ComputeUnderTest) -
 
 
 async def test_a_disabled_host_gets_no_servers(compute: ComputeUnderTest) -> None:
-    services = (await compute.ask("GET", "/os-services?binary=nova-compute", as_=ADMIN, version="2.53"))
+    services = await compute.ask("GET", "/os-services?binary=nova-compute", as_=ADMIN, version="2.53")
     service_id = services.json()["services"][0]["id"]
     body = {"status": "disabled", "disabled_reason": "worn"}
     await compute.ask("PUT", f"/os-services/{service_id}", body, as_=ADMIN, version="2.53", expect=200)
     made = await compute.ask("POST", "/servers", compute.wanted(), expect=202)
     server = await compute.until(made["server"]["id"], "ERROR")
     assert "disabled" in server["fault"]["message"]
+
+
+async def test_a_servers_life_is_told(compute: ComputeUnderTest) -> None:
+    server = await compute.boot()
+    await compute.ask("PUT", f"/servers/{server['id']}", {"server": {"name": "renamed"}}, expect=200)
+    await compute.ask("DELETE", f"/servers/{server['id']}", expect=204)
+    await compute.gone(server["id"])
+    told = await compute.cloud.runtime.db.read(lambda tx: tx.rows(select(events).order_by(events.c.seq)))
+    types = ["create.start", "create.end", "update", "delete.start", "delete.end"]
+    assert [row.type for row in told] == [f"compute.server.{each}" for each in types]
+    assert {row.resource_id for row in told} == {server["id"]}
+    assert told[0].request_id == told[1].request_id != told[2].request_id

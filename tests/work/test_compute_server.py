@@ -11,6 +11,7 @@ from sqlalchemy import select
 from pileus.drivers.hypervisor.sim import Faults, SimHypervisor, World
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Tx
+from pileus.kernel.events import Events
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
 from pileus.services.compute.domain import Task, VmState
@@ -49,10 +50,13 @@ Life = Process[Outside]
 def state_of(process: Life, settings: Settings | None = None) -> ComputeState:
     outside = process.world
     faults = Faults()
-    faults.latency = dict.fromkeys(("ensure", "destroy", "observe", "ensure_image", "shut_down"), (0.001, 0.002))
+    faults.latency = dict.fromkeys(
+        ("ensure", "destroy", "observe", "ensure_image", "shut_down"), (0.001, 0.002)
+    )
     driver = SimHypervisor(outside.hypervisors, "host-1", process.clock, faults)
     host = Host("host-1", [driver], boot_id=lambda: outside.boot_id)
-    return ComputeState(process.db, process.clock, process.work, Hosts([host]), settings)
+    events = Events(process.db, process.clock)
+    return ComputeState(process.db, process.clock, process.work, events, Hosts([host]), settings)
 
 
 class Story(Scenario[Outside]):
@@ -114,7 +118,6 @@ def _insert(tx: Tx, process: Life) -> None:
         "vm_state": VmState.BUILDING,
         "task_state": Task.SCHEDULING,
         "power_state": 0,
-        "wanted_power": "running",
         "flavor": flavor,
         "flavor_id": "f",
         "vcpus": 1,
@@ -164,7 +167,11 @@ class BootAndDelete(Story):
     is_active = in_state(VmState.ACTIVE)
 
     def story(self) -> list[Act[Outside]]:
-        return [Act(self.register, self.is_registered), Act(self.boot, self.is_running_once), Act(self.delete, self.is_gone)]
+        return [
+            Act(self.register, self.is_registered),
+            Act(self.boot, self.is_running_once),
+            Act(self.delete, self.is_gone),
+        ]
 
     async def is_running_once(self, process: Life) -> bool:
         guests = process.world.hypervisors.hosts["host-1"].guests

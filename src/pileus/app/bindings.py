@@ -83,7 +83,7 @@ class Bindings:
         self._runtimes["image"].state = ImageState(self._files, settings.image)
         self._runtimes["placement"].state = PlacementState()
         hosts = drivers.hosts(settings, state, node, clock)
-        self._compute = ComputeState(db, clock, work, hosts, settings.compute)
+        self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
         self._runtimes["compute"].state = self._compute
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))

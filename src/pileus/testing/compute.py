@@ -1,7 +1,7 @@
 """Compute's neighbours in memory, for its tests: images, networks and placement that keep their promises.
 
-They are a world: they outlive the process that calls them. Every call takes a moment of the clock, so that the
-crash harness finds points inside the labels.
+They are a world: they outlive the process that calls them. Every call takes a moment of the clock, so that
+the crash harness finds points inside the labels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -276,12 +276,20 @@ class FakePlacement:
         found = []
         for provider in self.providers.values():
             free = self._free(provider)
-            if (provider_id in (None, provider.id)) and all(free.get(n, 0) >= a for n, a in resources.items()):
+            if (provider_id in (None, provider.id)) and all(
+                free.get(n, 0) >= a for n, a in resources.items()
+            ):
                 found.append(Candidate(provider.id, free, free))
         return found
 
     async def claim(
-        self, consumer_id: str, provider_id: str, resources: Mapping[str, int], *, project_id: str, user_id: str
+        self,
+        consumer_id: str,
+        provider_id: str,
+        resources: Mapping[str, int],
+        *,
+        project_id: str,
+        user_id: str,
     ) -> bool:
         await self.clock.sleep(MOMENT)
         held = self.allocations.pop(consumer_id, None)
@@ -314,6 +322,15 @@ class FakeNeeds:
         return cls(FakeImages(clock), FakeNetworks(clock), FakePlacement(clock))
 
 
+async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Returns once the condition holds; TimeoutError where it does not in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
 class ComputeUnderTest:
     """Compute alone over simulated hosts, with a client that waits for servers."""
 
@@ -342,7 +359,12 @@ class ComputeUnderTest:
 
     def wanted(self, **more: Any) -> dict[str, Any]:
         """The body of a server that can be made."""
-        body = {"name": "web", "imageRef": self.image_id, "flavorRef": "42", "networks": [{"uuid": self.network_id}]}
+        body = {
+            "name": "web",
+            "imageRef": self.image_id,
+            "flavorRef": "42",
+            "networks": [{"uuid": self.network_id}],
+        }
         return {"server": {name: value for name, value in {**body, **more}.items() if value is not None}}
 
     async def boot(self, *, version: str = "2.1", as_: Context = MEMBER, **more: Any) -> Item:
@@ -365,7 +387,9 @@ class ComputeUnderTest:
     async def gone(self, server_id: str) -> None:
         """Returns once the server can't be found any more."""
         async with asyncio.timeout(10):
-            while (await self.ask("GET", f"/servers/{server_id}", as_=ADMIN)).status != 404:
+            while True:
+                if (await self.ask("GET", f"/servers/{server_id}", as_=ADMIN)).status == 404:
+                    return
                 await asyncio.sleep(0.005)
 
     @property
@@ -387,17 +411,17 @@ async def compute_alone(
     sizes = hosts or {"host-1": {}}
 
     def make(runtime: Runtime) -> Sequence[Program]:
-        registry = Hosts([Host(name, [SimHypervisor(world, name, clock, faults, **size)]) for name, size in sizes.items()])
-        runtime.state = ComputeState(runtime.db, clock, runtime.work, registry, settings)
+        registry = Hosts(
+            [Host(name, [SimHypervisor(world, name, clock, faults, **size)]) for name, size in sizes.items()]
+        )
+        runtime.state = ComputeState(runtime.db, clock, runtime.work, runtime.events, registry, settings)
         return programs(runtime.state, needs)
 
     async with serving(service, programs=make, needs=needs, clock=clock) as cloud:
         await cloud.runtime.db.write(bootstrap.lay)
         await cloud.runtime.state.start()
         try:
-            async with asyncio.timeout(5):
-                while len(needs.placement.providers) < len(sizes):
-                    await asyncio.sleep(0.005)
+            await eventually(lambda: len(needs.placement.providers) == len(sizes))
             yield ComputeUnderTest(cloud, needs, world)
         finally:
             await cloud.runtime.state.close()

@@ -32,7 +32,7 @@ class _Auth:
 @contextmanager
 def compute_version(version: str | None) -> Iterator[None]:
     """Tempest's compute clients speak this microversion for the time being."""
-    from tempest.lib.services.compute import base_compute_client
+    from tempest.lib.services.compute import base_compute_client  # type: ignore[import-untyped]  # has none
 
     base_compute_client.COMPUTE_MICROVERSION = version
     try:
@@ -55,7 +55,13 @@ class Asked:
         return _Asynchronous(made)
 
     def _raw_request(
-        self, url: str, method: str, headers: Any = None, body: Any = None, chunked: bool = False, log_req_body: Any = None
+        self,
+        url: str,
+        method: str,
+        headers: Any = None,
+        body: Any = None,
+        chunked: bool = False,
+        log_req_body: Any = None,
     ) -> tuple[Any, bytes]:
         path = self._base_path + (url if url.startswith(("/", "?")) else f"/{url}")
         sent = msgspec.json.decode(body) if body else None

@@ -36,6 +36,7 @@ class Call:
         "_headers",
         "_query",
         "_receive",
+        "_root_url",
         "context",
         "gathered",
         "method",
@@ -70,6 +71,7 @@ class Call:
         self.response_headers: dict[str, str] = {}
         self._headers: dict[str, str] | None = None
         self._query: dict[str, list[str]] | None = None
+        self._root_url: str | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -130,10 +132,10 @@ class Call:
     @property
     def root_url(self) -> str:
         """Scheme and host only."""
-        if self.runtime.public_url:
-            return self.runtime.public_url
-        host = self.header("host") or "localhost"
-        return f"{self.scope.get('scheme', 'http')}://{host}"
+        if self._root_url is None:
+            host = self.header("host") or "localhost"
+            self._root_url = self.runtime.public_url or f"{self.scope.get('scheme', 'http')}://{host}"
+        return self._root_url
 
     def allows(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Whether policy lets the caller do this."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,10 @@ def to_microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // _MICROSECOND
 
 
+def _to_datetime(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
 class Timestamp(TypeDecorator[datetime]):
     """An aware UTC time, kept as whole microseconds since 1970: exact, sortable, the same everywhere."""
 
@@ -30,8 +35,8 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         return None if value is None else to_microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
+        return _to_datetime  # straight, without TypeDecorator's wrapper: long lists are full of times
 
 
 class Json(TypeDecorator[Any]):
@@ -47,6 +52,10 @@ class Json(TypeDecorator[Any]):
         return None if value is None else _decode(value)
 
 
+def _to_raw(value: str | None) -> msgspec.Raw | None:
+    return None if value is None else msgspec.Raw(value.encode())
+
+
 class RawJson(TypeDecorator[msgspec.Raw]):
     """JSON that is mostly shown as it is: read as a `msgspec.Raw`, which goes into an answer without being decoded.
 
@@ -59,5 +68,5 @@ class RawJson(TypeDecorator[msgspec.Raw]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else _encode(value).decode()
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> msgspec.Raw | None:
-        return None if value is None else msgspec.Raw(value.encode())
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], msgspec.Raw | None]:
+        return _to_raw

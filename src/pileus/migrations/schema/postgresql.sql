@@ -20,9 +20,9 @@ CREATE TABLE events (
 
 CREATE INDEX ix_events_project_id_tx_id_seq ON events (project_id, tx_id, seq);
 
-CREATE INDEX ix_events_at ON events (at);
-
 CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
+
+CREATE INDEX ix_events_at ON events (at);
 
 CREATE TABLE strands (
 	id VARCHAR(64) NOT NULL,
@@ -100,7 +100,6 @@ CREATE TABLE compute_servers (
 	task_state VARCHAR(32),
 	task_since BIGINT,
 	power_state INTEGER NOT NULL,
-	wanted_power VARCHAR(16) NOT NULL,
 	fault TEXT,
 	locked_by VARCHAR(8),
 	locked_reason VARCHAR(255),
@@ -145,13 +144,13 @@ CREATE TABLE compute_servers (
 
 CREATE INDEX ix_compute_servers_host ON compute_servers (host);
 
-CREATE INDEX ix_compute_servers_listed ON compute_servers (project_id, deleted_at, created_at, id);
+CREATE INDEX ix_compute_servers_updated ON compute_servers (updated_at);
 
 CREATE INDEX ix_compute_servers_group_id ON compute_servers (group_id);
 
-CREATE INDEX ix_compute_servers_all ON compute_servers (deleted_at, created_at, id);
+CREATE INDEX ix_compute_servers_listed ON compute_servers (project_id, deleted_at, created_at, id);
 
-CREATE INDEX ix_compute_servers_updated ON compute_servers (updated_at);
+CREATE INDEX ix_compute_servers_all ON compute_servers (deleted_at, created_at, id);
 
 CREATE TABLE compute_server_actions (
 	id SERIAL NOT NULL,
@@ -313,9 +312,9 @@ CREATE TABLE image_images (
 	CONSTRAINT pk_image_images PRIMARY KEY (id)
 );
 
-CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
-
 CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+
+CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
 
 CREATE TABLE network_networks (
 	id VARCHAR(36) NOT NULL,
@@ -393,9 +392,9 @@ CREATE TABLE placement_resource_providers (
 	CONSTRAINT fk_placement_resource_providers_parent_id FOREIGN KEY(parent_id) REFERENCES placement_resource_providers (id)
 );
 
-CREATE INDEX ix_placement_resource_providers_parent_id ON placement_resource_providers (parent_id);
-
 CREATE INDEX ix_placement_resource_providers_changed ON placement_resource_providers (changed);
+
+CREATE INDEX ix_placement_resource_providers_parent_id ON placement_resource_providers (parent_id);
 
 CREATE INDEX ix_placement_resource_providers_root_id ON placement_resource_providers (root_id);
 
@@ -576,9 +575,9 @@ CREATE TABLE network_routers (
 	CONSTRAINT fk_network_routers_gateway_network_id FOREIGN KEY(gateway_network_id) REFERENCES network_networks (id)
 );
 
-CREATE INDEX ix_network_routers_project_id ON network_routers (project_id);
-
 CREATE INDEX ix_network_routers_gateway_network_id ON network_routers (gateway_network_id);
+
+CREATE INDEX ix_network_routers_project_id ON network_routers (project_id);
 
 CREATE TABLE network_security_group_rules (
 	id VARCHAR(36) NOT NULL,
@@ -601,13 +600,13 @@ CREATE TABLE network_security_group_rules (
 	CONSTRAINT fk_network_security_group_rules_remote_group_id FOREIGN KEY(remote_group_id) REFERENCES network_security_groups (id)
 );
 
-CREATE INDEX ix_network_security_group_rules_security_group_id ON network_security_group_rules (security_group_id);
-
 CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
 
 CREATE INDEX ix_network_security_group_rules_project_id ON network_security_group_rules (project_id);
 
 CREATE INDEX ix_network_security_group_rules_remote_group_id ON network_security_group_rules (remote_group_id);
+
+CREATE INDEX ix_network_security_group_rules_security_group_id ON network_security_group_rules (security_group_id);
 
 CREATE TABLE placement_inventories (
 	provider_id VARCHAR(36) NOT NULL,
@@ -700,13 +699,13 @@ CREATE TABLE network_ports (
 
 CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
 
-CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
+CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
 
 CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
 
-CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
-
 CREATE INDEX ix_network_ports_mac_address ON network_ports (mac_address);
+
+CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
 
 CREATE TABLE network_addresses (
 	subnet_id VARCHAR(36) NOT NULL,
@@ -717,9 +716,9 @@ CREATE TABLE network_addresses (
 	CONSTRAINT fk_network_addresses_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id)
 );
 
-CREATE INDEX ix_network_addresses_ip_address ON network_addresses (ip_address);
-
 CREATE INDEX ix_network_addresses_port_id ON network_addresses (port_id);
+
+CREATE INDEX ix_network_addresses_ip_address ON network_addresses (ip_address);
 
 CREATE TABLE network_port_security_groups (
 	port_id VARCHAR(36) NOT NULL,
@@ -756,15 +755,15 @@ CREATE TABLE network_floating_ips (
 	CONSTRAINT fk_network_floating_ips_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
 );
 
-CREATE INDEX ix_network_floating_ips_router_id ON network_floating_ips (router_id);
-
-CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
+CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);
 
 CREATE INDEX ix_network_floating_ips_project_id ON network_floating_ips (project_id);
 
-CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);
-
 CREATE INDEX ix_network_floating_ips_floating_network_id ON network_floating_ips (floating_network_id);
+
+CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
+
+CREATE INDEX ix_network_floating_ips_router_id ON network_floating_ips (router_id);
 
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL PRIMARY KEY

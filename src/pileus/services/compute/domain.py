@@ -1,7 +1,7 @@
 """What a server can be, and what may be done with it when. Pure functions.
 
-`vm_state` is what the server is, `task_state` what is being done with it; together they give the `status` that
-users see. Source: the API guide, "Server concepts".
+`vm_state` is what the server is, `task_state` what is being done with it; together they give the `status`
+that users see. Source: the API guide, "Server concepts".
 """
 
 from __future__ import annotations
@@ -58,8 +58,28 @@ _PLAIN: Final[dict[str, str]] = {
     VmState.DELETED: "DELETED",
 }
 KNOWN_STATUSES: Final = frozenset(
-    "ACTIVE BUILD DELETED ERROR HARD_REBOOT MIGRATING PASSWORD PAUSED REBOOT REBUILD RESCUE RESIZE REVERT_RESIZE "
-    "SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED SUSPENDED UNKNOWN VERIFY_RESIZE".split()
+    [
+        "ACTIVE",
+        "BUILD",
+        "DELETED",
+        "ERROR",
+        "HARD_REBOOT",
+        "MIGRATING",
+        "PASSWORD",
+        "PAUSED",
+        "REBOOT",
+        "REBUILD",
+        "RESCUE",
+        "RESIZE",
+        "REVERT_RESIZE",
+        "SHELVED",
+        "SHELVED_OFFLOADED",
+        "SHUTOFF",
+        "SOFT_DELETED",
+        "SUSPENDED",
+        "UNKNOWN",
+        "VERIFY_RESIZE",
+    ]
 )
 PROGRESSING: Final = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
 """Statuses that come with a `progress`."""

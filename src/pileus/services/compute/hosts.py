@@ -52,7 +52,7 @@ class Host:
         return self.capabilities[kind][0]
 
     async def fetched(self, kind: str, guest: Guest, open_image: OpenImage) -> bool:
-        """Whether all of a guest's images are in the cache; begins to fetch what isn't and waits for a while."""
+        """Whether all of a guest's images are in the cache; fetches what isn't, and waits for a while."""
         hypervisor = await self.hypervisor(kind)
         images = [image for image in (guest.image, guest.kernel, guest.ramdisk) if image is not None]
         tasks = [self._fetch(kind, hypervisor, image, open_image) for image in images]

@@ -88,13 +88,15 @@ def meta_data(row: Row[Any], nics: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _seed(server_id: str) -> bytes:
-    """Bytes for the guest's random number generator; the same on every look, as the config drive is made anew."""
+    """Bytes for the guest's random numbers; the same on every look, as the drive is made anew."""
     return b"".join(hashlib.sha512(f"{server_id} {part}".encode()).digest() for part in range(8))
 
 
 def network_data(nics: list[dict[str, Any]], subnets: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """OpenStack's `network_data.json`."""
-    links, networks, services = [], [], []
+    links: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    services: list[dict[str, Any]] = []
     for nic in nics:
         link = "tap" + nic["port_id"][:11]
         links.append(
@@ -115,7 +117,9 @@ def network_data(nics: list[dict[str, Any]], subnets: Mapping[str, dict[str, Any
     return {"links": links, "networks": networks, "services": services}
 
 
-def _network(name: str, link: str, nic: dict[str, Any], address: str, subnet: dict[str, Any]) -> dict[str, Any]:
+def _network(
+    name: str, link: str, nic: dict[str, Any], address: str, subnet: dict[str, Any]
+) -> dict[str, Any]:
     version = subnet["ip_version"]
     cidr = ipaddress.ip_network(subnet["cidr"])
     netmask = str(cidr.netmask)

@@ -1,7 +1,8 @@
-"""The metadata service: what a guest learns of itself at 169.254.169.254, in the formats of OpenStack and EC2.
+"""The metadata service: what a guest learns of itself at 169.254.169.254, in OpenStack's and EC2's formats.
 
-An ASGI application for the network engine's listeners: `scope["state"]["network_id"]` says on which network the
-guest asked, `scope["client"]` from which address. The two name a port, the port a server.
+An ASGI application for the network engine's listeners: `scope["state"]["network_id"]` says on which network
+the guest asked, `scope["client"]` from which address. The two name a port, unless the engine knows it already
+(`port_id`); the port names a server.
 """
 
 from __future__ import annotations
@@ -73,25 +74,27 @@ class MetadataService:
 
     async def _server(self, scope: Scope) -> Row[Any]:
         network_id = scope["state"]["network_id"]
+        port_id = scope["state"].get("port_id")
         address = scope["client"][0].partition("%")[0]
-        server_id = await self._server_at(network_id, address)
+        query = {"id": port_id} if port_id else {"network_id": network_id, **_port_query(address)}
+        server_id = await self._server_at((network_id, port_id or address), query)
         row = await self._state.db.read(store.find, server_id)
         if row is None or row.deleted_at is not None:
-            self._servers.pop((network_id, address), None)
+            self._servers.pop((network_id, port_id or address), None)
             raise NotFound("There is no server at this address.")
         return row
 
-    async def _server_at(self, network_id: str, address: str) -> str:
+    async def _server_at(self, place: tuple[str, str], query: Mapping[str, str]) -> str:
         now = self._state.clock.monotonic()
-        kept = self._servers.get((network_id, address))
+        kept = self._servers.get(place)
         if kept is not None and now - kept[0] < KEPT_SECONDS:
             return kept[1]
-        ports = await self._networks.ports(SERVICE, network_id=network_id, **_port_query(address))
+        ports = await self._networks.ports(SERVICE, **query)
         servers = {port["device_id"] for port in ports if port["device_owner"].startswith("compute:")}
         if len(servers) != 1:
             raise NotFound("There is no server at this address.")
         server_id: str = servers.pop()
-        self._servers[network_id, address] = (now, server_id)
+        self._servers[place] = (now, server_id)
         if len(self._servers) > MOST_KEPT:
             self._servers.popitem(last=False)
         return server_id
@@ -164,7 +167,11 @@ def _ec2(row: Row[Any], path: list[str]) -> tuple[bytes, str]:
     node: Any = content.ec2(row, row.nics)
     for part in path[2:]:
         # A key is listed as `0=name` and asked for as `0`.
-        name = next((each for each in node if each.partition("=")[0] == part), None) if isinstance(node, dict) else None
+        name = (
+            next((each for each in node if each.partition("=")[0] == part), None)
+            if isinstance(node, dict)
+            else None
+        )
         if name is None:
             raise NotFound("There is nothing here.")
         node = node[name]
@@ -188,7 +195,8 @@ async def _body(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
+        body += chunk
         if len(body) > MOST_PASSWORD_BYTES:
             raise BadRequest(f"A password has at most {MOST_PASSWORD_BYTES} characters.")
         if not message.get("more_body"):

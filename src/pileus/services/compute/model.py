@@ -84,7 +84,6 @@ servers = Table(
     Column("task_state", String(32)),
     Column("task_since", Timestamp),
     Column("power_state", Integer, nullable=False),
-    Column("wanted_power", String(16), nullable=False),
     Column("fault", RawJson),
     Column("locked_by", String(8)),
     Column("locked_reason", String(255)),

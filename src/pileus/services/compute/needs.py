@@ -26,7 +26,7 @@ class Images(Protocol):
 
 
 class Networks(Protocol):
-    """Ports and what they hang on. `context` is the user's where the user's rights must hold, else the service's."""
+    """Ports and what they hang on. `context` is the user's where the user's rights must hold."""
 
     async def networks(self, context: Context, **query: Any) -> list[Item]: ...
     async def subnets(self, context: Context, **query: Any) -> list[Item]: ...
@@ -78,7 +78,13 @@ class Placement(Protocol):
         """Hosts with room for all of `resources`."""
 
     async def claim(
-        self, consumer_id: str, provider_id: str, resources: Mapping[str, int], *, project_id: str, user_id: str
+        self,
+        consumer_id: str,
+        provider_id: str,
+        resources: Mapping[str, int],
+        *,
+        project_id: str,
+        user_id: str,
     ) -> bool:
         """Allocates; replaces what the consumer had. False where the room has gone meanwhile."""
 
@@ -113,7 +119,7 @@ class Bound:
 
 
 def bind(image: Peer, network: Peer, placement: Peer) -> Bound:
-    """`placement` must ask for version 1.39 or any from 1.34 on (`OpenStack-API-Version`); the calls say so."""
+    """Over the other services' APIs, at their versioned paths."""
     return Bound(ImagePeer(image), NetworkPeer(network), PlacementPeer(placement))
 
 
@@ -159,7 +165,9 @@ class NetworkPeer:
         return await self._write("POST", "/security-groups", "security_group", context, values, 201)
 
     async def update_security_group(self, context: Context, group_id: str, values: Item) -> Item:
-        return await self._write("PUT", f"/security-groups/{group_id}", "security_group", context, values, 200)
+        return await self._write(
+            "PUT", f"/security-groups/{group_id}", "security_group", context, values, 200
+        )
 
     async def delete_security_group(self, context: Context, group_id: str) -> None:
         (await self._peer.request("DELETE", f"/security-groups/{group_id}", context=context)).expect(204)
@@ -171,10 +179,19 @@ class NetworkPeer:
         (await self._peer.request("DELETE", f"/security-group-rules/{rule_id}", context=context)).expect(204)
 
     async def _write(
-        self, method: str, path: str, member: str, context: Context, values: Item, status: int, key: str | None = None
+        self,
+        method: str,
+        path: str,
+        member: str,
+        context: Context,
+        values: Item,
+        status: int,
+        key: str | None = None,
     ) -> Item:
         headers = None if key is None else {"idempotency-key": key}
-        reply = await self._peer.request(method, path, context=context, body={member: values}, headers=headers)
+        reply = await self._peer.request(
+            method, path, context=context, body={member: values}, headers=headers
+        )
         item: Item = reply.expect(status).json()[member]
         return item
 
@@ -193,7 +210,9 @@ class NetworkPeer:
         (await self._peer.request("DELETE", f"/ports/{port_id}", context=context)).expect(204, 404)
 
     async def auto_network(self, context: Context) -> str:
-        reply = await self._peer.request("GET", f"/auto-allocated-topology/{context.project_id}", context=context)
+        reply = await self._peer.request(
+            "GET", f"/auto-allocated-topology/{context.project_id}", context=context
+        )
         network_id: str = reply.expect(200).json()["auto_allocated_topology"]["id"]
         return network_id
 
@@ -205,7 +224,9 @@ class PlacementPeer:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
-    async def _ask(self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+    async def _ask(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None
+    ) -> Any:
         return await self._peer.request(
             method, path, context=SERVICE, body=body, query=query, headers=_PLACEMENT_VERSION
         )
@@ -238,7 +259,9 @@ class PlacementPeer:
     async def candidates(
         self, resources: Mapping[str, int], *, required: Sequence[str] = (), provider_id: str | None = None
     ) -> list[Candidate]:
-        query = {"resources": ",".join(f"{name}:{amount}" for name, amount in sorted(resources.items()) if amount)}
+        query = {
+            "resources": ",".join(f"{name}:{amount}" for name, amount in sorted(resources.items()) if amount)
+        }
         if required:
             query["required"] = ",".join(required)
         if provider_id is not None:
@@ -250,7 +273,13 @@ class PlacementPeer:
         return [_candidate(next(iter(one["allocations"])), summaries) for one in found["allocation_requests"]]
 
     async def claim(
-        self, consumer_id: str, provider_id: str, resources: Mapping[str, int], *, project_id: str, user_id: str
+        self,
+        consumer_id: str,
+        provider_id: str,
+        resources: Mapping[str, int],
+        *,
+        project_id: str,
+        user_id: str,
     ) -> bool:
         path = f"/allocations/{consumer_id}"
         wanted = {provider_id: {"resources": {name: amount for name, amount in resources.items() if amount}}}

@@ -11,6 +11,7 @@ import structlog
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database, DatabaseGone, Tx
+from pileus.kernel.events import Events
 from pileus.kernel.work import Work
 from pileus.lib.schedule import Scheduler, make_scheduler
 from pileus.lib.schedule import Settings as ScheduleSettings
@@ -49,8 +50,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class ComputeState:
     """One for each process. `start` before serving, `close` afterwards."""
 
-    def __init__(self, db: Database, clock: Clock, work: Work, hosts: Hosts, settings: Settings | None = None) -> None:
-        self.db, self.clock, self.work, self.hosts = db, clock, work, hosts
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        work: Work,
+        events: Events,
+        hosts: Hosts,
+        settings: Settings | None = None,
+    ) -> None:
+        self.db, self.clock, self.work, self.events, self.hosts = db, clock, work, events, hosts
         self.settings = settings or Settings()
         self.random = Random()
         self.scheduler = _scheduler(self.settings)

@@ -54,14 +54,18 @@ class Aggregate(
     @classmethod
     def load(cls, call: Call, tx: Tx, key: str) -> Row[Any]:
         if not (key.isascii() and key.isdigit() and len(key) < 10):
-            raise BadRequest(f"Invalid input for field/attribute id. Value: {key}. It must be a whole number.")
+            raise BadRequest(
+                f"Invalid input for field/attribute id. Value: {key}. It must be a whole number."
+            )
         return super().load(call, tx, key)
 
     @classmethod
     def shown(cls, call: Call, view: str) -> Any:
         """A new one is shown without what it can't have yet, as upstream."""
         fields = super().shown(call, view)
-        return fields if view == "full" else [each for each in fields if each.name not in ("hosts", "metadata")]
+        return (
+            fields if view == "full" else [each for each in fields if each.name not in ("hosts", "metadata")]
+        )
 
     @classmethod
     def not_found(cls, key: str) -> NotFound:

@@ -49,12 +49,14 @@ KNOWN_EVENTS = frozenset(
     body=ExternalEvents,
 )
 def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
-    """Hears from other services that something about servers has changed. A hint: their strands look for themselves."""
+    """Hears that something about servers has changed: a hint for their strands to look."""
     heard = []
     for event in body.events:
         since = EVENTS_SINCE.get(event.name)
         if event.name not in KNOWN_EVENTS or (since is not None and not call.has(since)):
-            raise BadRequest(f"Invalid input for field/attribute name. Value: {event.name}. It is no known event.")
+            raise BadRequest(
+                f"Invalid input for field/attribute name. Value: {event.name}. It is no known event."
+            )
         row = store.find(tx, event.server_uuid)
         code = 404 if row is None or row.deleted_at is not None else 422 if row.host is None else 200
         if code == 200:
@@ -80,14 +82,41 @@ def list_migrations(call: Call, tx: Tx) -> dict[str, Any]:
     return {"migrations": []}
 
 
-EXTENSIONS = (
-    "os-access-ips os-admin-actions os-admin-password os-aggregates os-attach-interfaces os-availability-zone "
-    "os-config-drive os-console-output os-deferred-delete os-extended-availability-zone "
-    "os-extended-server-attributes os-extended-status os-flavor-access os-flavor-extra-specs os-flavor-manage "
-    "os-hypervisors os-instance-actions os-keypairs os-lock-server os-multiple-create os-quota-class-sets "
-    "os-quota-sets os-scheduler-hints os-security-groups os-server-diagnostics os-server-external-events "
-    "os-server-groups os-server-password os-server-tags os-server-usage os-services os-simple-tenant-usage os-user-data"
-).split()
+EXTENSIONS = [
+    "os-access-ips",
+    "os-admin-actions",
+    "os-admin-password",
+    "os-aggregates",
+    "os-attach-interfaces",
+    "os-availability-zone",
+    "os-config-drive",
+    "os-console-output",
+    "os-deferred-delete",
+    "os-extended-availability-zone",
+    "os-extended-server-attributes",
+    "os-extended-status",
+    "os-flavor-access",
+    "os-flavor-extra-specs",
+    "os-flavor-manage",
+    "os-hypervisors",
+    "os-instance-actions",
+    "os-keypairs",
+    "os-lock-server",
+    "os-multiple-create",
+    "os-quota-class-sets",
+    "os-quota-sets",
+    "os-scheduler-hints",
+    "os-security-groups",
+    "os-server-diagnostics",
+    "os-server-external-events",
+    "os-server-groups",
+    "os-server-password",
+    "os-server-tags",
+    "os-server-usage",
+    "os-services",
+    "os-simple-tenant-usage",
+    "os-user-data",
+]
 """Aliases that old clients look for; all of them are always there."""
 
 

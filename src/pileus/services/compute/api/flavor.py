@@ -67,7 +67,9 @@ class Flavor(Resource, member="flavor", collection="flavors", table=flavors):
     swap: int = field(render=_swap)
     vcpus: int = field()
     ephemeral: int = field(wire="OS-FLV-EXT-DATA:ephemeral", column="ephemeral_gib")
-    disabled: bool = field(wire="OS-FLV-DISABLED:disabled", render=lambda call, row: False, until=V.FLAVOR_NAME_FILTER.previous)
+    disabled: bool = field(
+        wire="OS-FLV-DISABLED:disabled", render=lambda call, row: False, until=V.FLAVOR_NAME_FILTER.previous
+    )
     rxtx_factor: float = field(until=V.FLAVOR_NAME_FILTER.previous)
     is_public: bool = field(wire="os-flavor-access:is_public")
     links: list[Any] = field(brief, render=_links)
@@ -237,7 +239,9 @@ def delete_extra_spec(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Removes one extra spec."""
     key = call.params["key"]
     _spec(row, key)
-    store.update(tx, row.id, extra_specs={name: value for name, value in row.extra_specs.items() if name != key})
+    store.update(
+        tx, row.id, extra_specs={name: value for name, value in row.extra_specs.items() if name != key}
+    )
 
 
 def _spec(row: Row[Any], key: str) -> str:
@@ -248,6 +252,7 @@ def _spec(row: Row[Any], key: str) -> str:
 
 
 # Access of projects to flavors that are not public
+
 
 class TenantAccess(Body):
     tenant: ProjectId = field(required=True)
@@ -267,7 +272,10 @@ def _access(tx: Tx, row: Row[Any]) -> dict[str, Any]:
 
 
 @Flavor.action(
-    "addTenantAccess", policy="os_compute_api:os-flavor-access:add_tenant_access", body=TenantAccess, status=200
+    "addTenantAccess",
+    policy="os_compute_api:os-flavor-access:add_tenant_access",
+    body=TenantAccess,
+    status=200,
 )
 def add_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
     """Lets a project use a private flavor."""
@@ -281,7 +289,10 @@ def add_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
 
 
 @Flavor.action(
-    "removeTenantAccess", policy="os_compute_api:os-flavor-access:remove_tenant_access", body=TenantAccess, status=200
+    "removeTenantAccess",
+    policy="os_compute_api:os-flavor-access:remove_tenant_access",
+    body=TenantAccess,
+    status=200,
 )
 def remove_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
     """Takes a private flavor from a project."""

@@ -86,7 +86,8 @@ def _uptime(row: Row[Any], tx: Tx) -> str:
     """As `uptime` prints it, for how long Pileus has looked after the host."""
     seconds = int((tx.now - (row.started_at or row.created_at)).total_seconds())
     days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
-    return f" {tx.now:%H:%M:%S} up {days} days, {hours:2d}:{minutes:02d},  0 users,  load average: 0.00, 0.00, 0.00"
+    up = f"{days} days, {hours:2d}:{minutes:02d}"
+    return f" {tx.now:%H:%M:%S} up {up},  0 users,  load average: 0.00, 0.00, 0.00"
 
 
 def _guests(tx: Tx, host: str) -> list[dict[str, str]]:
@@ -99,7 +100,9 @@ def _list(call: Call, tx: Tx, make: Callable[[Call, Tx], Show]) -> dict[str, Any
     with_servers = call.flag("with_servers") if call.has(V.UUIDS_OF_HOSTS) else False
     if pattern is not None:
         if "limit" in call.query or "marker" in call.query:
-            raise BadRequest("Paging over hypervisors with the hypervisor_hostname_pattern query is not supported.")
+            raise BadRequest(
+                "Paging over hypervisors with the hypervisor_hostname_pattern query is not supported."
+            )
         rows = [row for row in rows if pattern in row.name]
         if not rows:
             raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
@@ -152,7 +155,10 @@ def list_details(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 @routes.add(
-    "GET", "/os-hypervisors/statistics", policy=f"{HYPERVISORS}:statistics", until=V.HYPERVISOR_UPTIME.previous
+    "GET",
+    "/os-hypervisors/statistics",
+    policy=f"{HYPERVISORS}:statistics",
+    until=V.HYPERVISOR_UPTIME.previous,
 )
 def statistics(call: Call, tx: Tx) -> dict[str, Any]:
     """Sums over all hypervisors."""
@@ -183,7 +189,10 @@ def show_hypervisor(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 @routes.add(
-    "GET", "/os-hypervisors/{hypervisor}/uptime", policy=f"{HYPERVISORS}:uptime", until=V.HYPERVISOR_UPTIME.previous
+    "GET",
+    "/os-hypervisors/{hypervisor}/uptime",
+    policy=f"{HYPERVISORS}:uptime",
+    until=V.HYPERVISOR_UPTIME.previous,
 )
 def show_uptime(call: Call, tx: Tx) -> dict[str, Any]:
     """Shows for how long a host has been up."""
@@ -192,7 +201,10 @@ def show_uptime(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 @routes.add(
-    "GET", "/os-hypervisors/{hypervisor}/search", policy=f"{HYPERVISORS}:search", until=V.UUIDS_OF_HOSTS.previous
+    "GET",
+    "/os-hypervisors/{hypervisor}/search",
+    policy=f"{HYPERVISORS}:search",
+    until=V.UUIDS_OF_HOSTS.previous,
 )
 def search(call: Call, tx: Tx) -> dict[str, Any]:
     """Finds hypervisors by a part of their name."""
@@ -201,7 +213,10 @@ def search(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 @routes.add(
-    "GET", "/os-hypervisors/{hypervisor}/servers", policy=f"{HYPERVISORS}:servers", until=V.UUIDS_OF_HOSTS.previous
+    "GET",
+    "/os-hypervisors/{hypervisor}/servers",
+    policy=f"{HYPERVISORS}:servers",
+    until=V.UUIDS_OF_HOSTS.previous,
 )
 def list_servers(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the servers of hypervisors found by a part of their name."""
@@ -219,5 +234,3 @@ def _named(call: Call, tx: Tx) -> list[Row[Any]]:
     if not found:
         raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
     return found
-
-

@@ -123,7 +123,13 @@ async def _create(call: Call, body: Any) -> Reply:
         fingerprint = ssh_fingerprint(public) if kind == "ssh" else x509_fingerprint(public)
     except BadKey as error:
         raise BadRequest(f"Keypair data is invalid: {error}.") from error
-    values = {"user_id": user_id, "name": name, "type": kind, "public_key": public, "fingerprint": fingerprint}
+    values = {
+        "user_id": user_id,
+        "name": name,
+        "type": kind,
+        "public_key": public,
+        "fingerprint": fingerprint,
+    }
     await call.runtime.db.write(_insert, call, values)
     shown = {
         "name": name,

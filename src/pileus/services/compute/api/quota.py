@@ -112,8 +112,8 @@ def update(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
             used = QUOTAS.used(tx, project_id, name)
             if 0 <= limit < used:
                 raise BadRequest(
-                    f"Quota limit {limit} for {name} must be greater than or equal to already used and reserved "
-                    f"{used}. Use force to set it all the same."
+                    f"Quota limit {limit} for {name} must be greater than or equal to already used and "
+                    f"reserved {used}. Use force to set it all the same."
                 )
     QUOTAS.set_limits(tx, project_id, wanted)
     return {"quota_set": _limits(call, tx, project_id)}
@@ -191,5 +191,3 @@ def show_limits(call: Call, tx: Tx) -> dict[str, Any]:
         shown |= dict.fromkeys(("maxTotalFloatingIps", "maxSecurityGroups", "maxSecurityGroupRules"), -1)
         shown |= dict.fromkeys(("totalFloatingIpsUsed", "totalSecurityGroupsUsed"), 0)
     return {"limits": {"rate": [], "absolute": shown}}
-
-

@@ -1,4 +1,4 @@
-"""Security groups as the compute API once had them: a proxy of the network service's, gone since NO_PROXIES."""
+"""Security groups as the compute API once had them: the network service's, gone since NO_PROXIES."""
 
 from __future__ import annotations
 
@@ -81,14 +81,18 @@ async def create_group(call: Call, body: Any) -> dict[str, Any]:
     """Makes a security group."""
     networks = call.runtime.needs.networks
     values = {**Group.checked(body), "project_id": call.project_id}
-    return {"security_group": security_group(await _asked(networks.create_security_group(call.context, values)))}
+    return {
+        "security_group": security_group(await _asked(networks.create_security_group(call.context, values)))
+    }
 
 
 @routes.add("PUT", "/os-security-groups/{group}", policy=f"{GROUPS}:update", body=Group, until=UNTIL)
 async def update_group(call: Call, body: Any) -> dict[str, Any]:
     """Changes a security group's name and description."""
     group = await _find(call)
-    changed = call.runtime.needs.networks.update_security_group(call.context, group["id"], Group.checked(body))
+    changed = call.runtime.needs.networks.update_security_group(
+        call.context, group["id"], Group.checked(body)
+    )
     return {"security_group": security_group(await _asked(changed))}
 
 
@@ -142,11 +146,20 @@ def _ports(body: Any) -> Item:
     try:
         first, last = int(body.from_port), int(body.to_port)
     except (TypeError, ValueError) as error:
-        raise BadRequest(f"Invalid port range {body.from_port}:{body.to_port}: both must be numbers.") from error
+        raise BadRequest(
+            f"Invalid port range {body.from_port}:{body.to_port}: both must be numbers."
+        ) from error
     lowest, highest = (-1, 255) if protocol == "icmp" else (1, 65535)
-    if not lowest <= first <= highest or not lowest <= last <= highest or (protocol != "icmp" and first > last):
+    if (
+        not lowest <= first <= highest
+        or not lowest <= last <= highest
+        or (protocol != "icmp" and first > last)
+    ):
         raise BadRequest(f"Invalid port range {first}:{last}. Valid {protocol} ports are {lowest}-{highest}.")
-    bounds = {"port_range_min": None if first == -1 else first, "port_range_max": None if last == -1 else last}
+    bounds = {
+        "port_range_min": None if first == -1 else first,
+        "port_range_max": None if last == -1 else last,
+    }
     return {"protocol": protocol, **bounds}
 
 
@@ -160,7 +173,11 @@ def _prefix(cidr: str | None) -> Item:
     return {"remote_ip_prefix": str(network), "ethertype": f"IPv{network.version}"}
 
 
-@routes.add("DELETE", "/os-security-group-rules/{rule}", policy=f"{GROUPS}:rule:delete", status=202, until=UNTIL)
+@routes.add(
+    "DELETE", "/os-security-group-rules/{rule}", policy=f"{GROUPS}:rule:delete", status=202, until=UNTIL
+)
 async def delete_rule(call: Call) -> None:
     """Removes a rule."""
-    await _asked(call.runtime.needs.networks.delete_security_group_rule(call.context, _id(call.params["rule"])))
+    await _asked(
+        call.runtime.needs.networks.delete_security_group_rule(call.context, _id(call.params["rule"]))
+    )

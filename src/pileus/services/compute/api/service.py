@@ -87,7 +87,9 @@ def _change(call: Call, tx: Tx, row: Row[Any], **values: Any) -> Row[Any]:
     if "disabled" in values:
         if row.binary != store.COMPUTE:
             raise BadRequest(f"Updating a {row.binary} service is not supported. Must be {store.COMPUTE}.")
-        change = call.runtime.state.disabled.add if values["disabled"] else call.runtime.state.disabled.discard
+        change = (
+            call.runtime.state.disabled.add if values["disabled"] else call.runtime.state.disabled.discard
+        )
         tx.after_commit(lambda: change(row.host))
     return store.update_service(tx, row.id, **values)
 
@@ -128,7 +130,12 @@ def disable(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
 def disable_with_reason(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     """Takes a host out of service and says why."""
     row = _change(call, tx, _of_host(tx, body), disabled=True, disabled_reason=body.disabled_reason)
-    said = {"host": body.host, "binary": body.binary, "status": "disabled", "disabled_reason": row.disabled_reason}
+    said = {
+        "host": body.host,
+        "binary": body.binary,
+        "status": "disabled",
+        "disabled_reason": row.disabled_reason,
+    }
     return {"service": said}
 
 
@@ -187,9 +194,13 @@ def delete(call: Call, tx: Tx) -> None:
     row = _find(call, tx)
     if row.binary == store.COMPUTE:
         if servers.on_host(tx, row.host):
-            raise Conflict("Unable to delete compute service that is hosting instances. Delete the instances first.")
+            raise Conflict(
+                "Unable to delete compute service that is hosting instances. Delete the instances first."
+            )
         if row.host in call.runtime.state.hosts.by_name:
-            raise Conflict(f"Host {row.host} is looked after by this process; stop it before its service is deleted.")
+            raise Conflict(
+                f"Host {row.host} is looked after by this process; stop it before its service is deleted."
+            )
         call.runtime.work.destroy(tx, store.host_uuid(row.host))
     store.delete_service(tx, row.id)
 

@@ -18,14 +18,18 @@ Name: TypeAlias = Annotated[
 """Printable, without blanks around it."""
 Description: TypeAlias = Annotated[str, Meta(max_length=255, pattern=rf"^({_ANY}|[\r\n\t])*\Z")]
 LongText: TypeAlias = Annotated[str, Meta(max_length=65535, pattern=rf"^({_ANY}|[\r\n\t])*\Z")]
-FlavorId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )\Z")]
+FlavorId: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )\Z")
+]
 Text255: TypeAlias = Annotated[str, Meta(max_length=255)]
 Id255: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Uuid: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\Z")]
 ProjectId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9-]*\Z")]
 Hostname: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9-._]*\Z")]
 Metadata: TypeAlias = dict[Annotated[str, Meta(min_length=1, max_length=255)], Text255]
-MetadataKey: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9-_:. ]{1,255}\Z")]
+MetadataKey: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9-_:. ]{1,255}\Z")
+]
 Tag: TypeAlias = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*\Z")]
 Bool: TypeAlias = bool | str
 """A boolean or its name; `read_bool` makes sense of it."""

@@ -14,7 +14,7 @@ from pileus.services.compute.model import actions
 
 _INSERT = actions.insert()
 _LATEST = (
-    select(actions.c.id, actions.c.events)
+    select(actions.c.id, actions.c.events, actions.c.request_id)
     .where(actions.c.server_id == bindparam("server"), actions.c.action == bindparam("what"))
     .order_by(actions.c.id.desc())
     .limit(1)
@@ -33,7 +33,13 @@ _FIND = (
 
 
 def begin(
-    tx: Tx, server_id: str, action: str, context: Context, project_id: str, request_id: str, message: str | None = None
+    tx: Tx,
+    server_id: str,
+    action: str,
+    context: Context,
+    project_id: str,
+    request_id: str,
+    message: str | None = None,
 ) -> None:
     """Records that something was asked for."""
     tx.execute(
@@ -57,12 +63,18 @@ def begin_many(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def finish(
-    tx: Tx, server_id: str, action: str, event: str, started_at: datetime, host: str | None, error: str | None = None
-) -> None:
-    """Records how the latest action of that name went. Nothing where there is none."""
+    tx: Tx,
+    server_id: str,
+    action: str,
+    event: str,
+    started_at: datetime,
+    host: str | None,
+    error: str | None = None,
+) -> str | None:
+    """Records how the latest action of that name went. Its request's id; None where there is none."""
     row = tx.row(_LATEST, server=server_id, what=action)
     if row is None:
-        return
+        return None
     happened = {
         "event": event,
         "start": started_at.isoformat(),
@@ -73,8 +85,15 @@ def finish(
     }
     tx.execute(
         _UPDATE,
-        {"key": row.id, "events": [*row.events, happened], "now": tx.now, "said": None if error is None else "Error"},
+        {
+            "key": row.id,
+            "events": [*row.events, happened],
+            "now": tx.now,
+            "said": None if error is None else "Error",
+        },
     )
+    request_id: str = row.request_id
+    return request_id
 
 
 def find(tx: Tx, server_id: str, request_id: str) -> Row[Any] | None:

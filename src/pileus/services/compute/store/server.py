@@ -10,9 +10,21 @@ from sqlalchemy import Row, Update, bindparam, func, or_, select
 from pileus.kernel.db import Tx
 from pileus.services.compute.model import servers
 
-_BULKY = {"public_key", "personality", "networks", "nics"}
-SHOWN = [column for column in servers.c if column.name not in _BULKY]
-"""What lists read: all but what is long and seldom shown."""
+_UNSHOWN = {
+    "public_key",
+    "key_type",
+    "personality",
+    "networks",
+    "nics",
+    "nics_plugged",
+    "boot_id",
+    "task_since",
+    "wanted_host",
+    "forced_host",
+    "disk_gib",
+}
+SHOWN = [column for column in servers.c if column.name not in _UNSHOWN]
+"""What lists read: all but what is long, or for the program alone."""
 
 _INSERT = servers.insert()
 _GET = select(servers).where(servers.c.id == bindparam("server"))
@@ -28,7 +40,9 @@ _MEMBERS = (
     .where(servers.c.group_id.in_(bindparam("groups", expanding=True)), _ALIVE)
     .order_by(servers.c.created_at, servers.c.id)
 )
-_HOSTS_OF = select(servers.c.id, servers.c.host).where(servers.c.id.in_(bindparam("ids", expanding=True)), _ALIVE)
+_HOSTS_OF = select(servers.c.id, servers.c.host).where(
+    servers.c.id.in_(bindparam("ids", expanding=True)), _ALIVE
+)
 _ON_HOST = (
     select(servers.c.id, servers.c.name, servers.c.vm_state, servers.c.task_state)
     .where(servers.c.host == bindparam("on"), _ALIVE)

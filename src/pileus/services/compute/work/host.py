@@ -63,7 +63,9 @@ def provider_of(host: Row[Any], settings: Settings) -> Provider:
             "MEMORY_MB": _inventory(
                 host.memory_mib, settings.ram_allocation_ratio, settings.reserved_host_memory_mib
             ),
-            "DISK_GB": _inventory(host.disk_gib, settings.disk_allocation_ratio, settings.reserved_host_disk_gib),
+            "DISK_GB": _inventory(
+                host.disk_gib, settings.disk_allocation_ratio, settings.reserved_host_disk_gib
+            ),
         },
         traits=frozenset(traits),
     )

@@ -127,9 +127,13 @@ async def no_room(placement: Placement, resources: Mapping[str, int], host: str 
             reasons.append(f"no host has {unit} of {what} free; the largest has {_words(name, largest)}")
     if not reasons:
         reasons.append(
-            f"host {host} has no room for it" if host else "no single host has room for all that the flavor asks for"
+            f"host {host} has no room for it"
+            if host
+            else "no single host has room for all that the flavor asks for"
         )
-    return Fault(f"No valid host was found. {'; '.join(reasons)}. Choose a smaller flavor, or delete servers.")
+    return Fault(
+        f"No valid host was found. {'; '.join(reasons)}. Choose a smaller flavor, or delete servers."
+    )
 
 
 def _words(name: str, amount: int) -> str:

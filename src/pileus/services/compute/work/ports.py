@@ -35,7 +35,9 @@ class Ports:
             return []
         try:
             await self._check_taken(row, wanted)
-            ports = await asyncio.gather(*(self._ensure(row, number, nic) for number, nic in enumerate(wanted)))
+            ports = await asyncio.gather(
+                *(self._ensure(row, number, nic) for number, nic in enumerate(wanted))
+            )
             networks = await self._networks_of({port["network_id"] for port in ports})
         except ApiError as error:
             if error.status in (400, 403, 404, 409, 422):
@@ -151,7 +153,9 @@ def described(port: Item, network: Item, asked: Item, floating: Iterable[Item] =
     """What compute keeps of a port."""
     kind = port.get("binding:vif_type", "sim")
     if kind in ("binding_failed", "unbound"):
-        raise Fault(f"Port {port['id']} can't be plugged on host {port.get('binding:host_id')}: its binding failed.")
+        raise Fault(
+            f"Port {port['id']} can't be plugged on host {port.get('binding:host_id')}: its binding failed."
+        )
     return {
         "port_id": port["id"],
         "network_id": port["network_id"],
@@ -161,7 +165,8 @@ def described(port: Item, network: Item, asked: Item, floating: Iterable[Item] =
         "vif_type": kind,
         "vif_details": port.get("binding:vif_details") or {},
         "fixed_ips": [
-            {"address": each["ip_address"], "subnet_id": each["subnet_id"]} for each in port.get("fixed_ips", ())
+            {"address": each["ip_address"], "subnet_id": each["subnet_id"]}
+            for each in port.get("fixed_ips", ())
         ],
         "floating_ips": [each["floating_ip_address"] for each in floating],
         "active": port.get("status") == "ACTIVE",
@@ -170,7 +175,7 @@ def described(port: Item, network: Item, asked: Item, floating: Iterable[Item] =
 
 
 def addresses_of(nics: Iterable[NicInfo]) -> dict[str, list[dict[str, Any]]]:
-    """As servers show them: by the network's name. Version and address come first, filters look for them so."""
+    """As servers show them, by the network's name. Version and address come first: filters rely on it."""
     shown: dict[str, list[dict[str, Any]]] = {}
     for nic in nics:
         entries = shown.setdefault(nic["label"], [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +10,10 @@ from sqlalchemy import Row
 
 from pileus.kernel.db import Tx
 from pileus.kernel.work import Fault, Program, Step, Strand, Write, label
+from pileus.lib.schedule import HostState
 from pileus.services.compute.domain import PowerState, Task, VmState
 from pileus.services.compute.driver import GuestNotFound, Hypervisor, HypervisorError, Power
+from pileus.services.compute.events import announce
 from pileus.services.compute.metadata_content import config_drive
 from pileus.services.compute.needs import Needs
 from pileus.services.compute.state import ComputeState
@@ -25,6 +26,8 @@ from pileus.services.compute.work.ports import NicInfo, Ports, addresses_of
 
 LOOK_SECONDS = 0.5
 """How often something that should come about by itself is looked for, besides hints."""
+FRESH, FRESH_AGAIN_SECONDS = timedelta(seconds=1), 5.0
+"""A server that has just been launched need not be held against its guest at once."""
 PATIENCE = 3
 """How often a host may fail in a row at making a guest, before the user is told."""
 _decode = msgspec.json.Decoder().decode
@@ -80,12 +83,10 @@ class ServerProgram(Program):
             if not chosen:
                 raise Fault(f"No valid host was found. {_capitalised(selection.explanation)}.")
         providers = {state.host: provider for state, provider in found}
+        owner = {"project_id": row.project_id, "user_id": row.user_id}
         for choice in chosen:
-            if await placement.claim(
-                row.id, providers[choice.host], resources, project_id=row.project_id, user_id=row.user_id
-            ):
-                placed = {"host": choice.host, "hypervisor": choice.hypervisor_type, "availability_zone": choice.zone}
-                return strand.hop(self.spawn, lambda tx: _place(tx, row, placed))
+            if await placement.claim(row.id, providers[choice.host], resources, **owner):
+                return strand.hop(self.spawn, _place(row, choice))
         if not chosen:
             raise Fault(f"Host {row.wanted_host} can't start images of format {spec.disk_format}.")
         raise HypervisorError("All hosts with room were taken by others meanwhile.")
@@ -115,8 +116,9 @@ class ServerProgram(Program):
             return strand.hop(self.steady, self._launched(row, nics))
         waited = (strand.now - row.updated_at).total_seconds()
         if waited > self.settings.vif_plugging_timeout_seconds:
+            limit = self.settings.vif_plugging_timeout_seconds
             raise Fault(
-                f"The server's ports did not become active within {self.settings.vif_plugging_timeout_seconds:g} s. "
+                f"The server's ports did not become active within {limit:g} s. "
                 "Ask the administrator whether the network engine of the host is well."
             )
         return strand.nap(min(max(0.05, waited / 4), 2.0))
@@ -161,24 +163,25 @@ class ServerProgram(Program):
                 return strand.hop(self.reset)
         if row.vm_state not in (VmState.ACTIVE, VmState.STOPPED):
             return strand.nap()
-        if row.launched_at is not None and strand.now - row.launched_at < timedelta(seconds=1):
-            return strand.nap(self.settings.sync_seconds)
+        if row.launched_at is not None and strand.now - row.launched_at < FRESH:
+            return strand.nap(min(FRESH_AGAIN_SECONDS, self.settings.sync_seconds))
         return await self._compare(strand, row)
 
     async def _compare(self, strand: Strand, row: Row[Any]) -> Step:
         host, hypervisor = self.hosts.get(row.host), await self._hypervisor(row)
         state = await hypervisor.observe(row.id)
         power = None if state is None else state.power
-        if row.vm_state == VmState.ACTIVE and power is not Power.RUNNING and row.boot_id != host.boot_id():
-            if self.settings.resume_guests_state_on_host_boot:
-                return strand.hop(self.run, lambda tx: store.update(tx, row.id, task_state=Task.POWERING_ON))
+        ended = row.vm_state == VmState.ACTIVE and power is not Power.RUNNING
+        resume = self.settings.resume_guests_state_on_host_boot
+        if ended and resume and row.boot_id != host.boot_id():
+            return strand.hop(self.run, lambda tx: store.update(tx, row.id, task_state=Task.POWERING_ON))
         if row.vm_state == VmState.STOPPED and power is Power.RUNNING:
             await self._ensure(row, row.nics, Power.STOPPED, strand.epoch)
             power = Power.STOPPED
         changes: dict[str, Any] = {}
         if row.vm_state == VmState.ACTIVE and power in (Power.STOPPED, Power.CRASHED):
             # As upstream: a guest that ended by itself, however it did, is a stopped server.
-            changes |= {"vm_state": VmState.STOPPED, "wanted_power": "stopped"}
+            changes["vm_state"] = VmState.STOPPED
         seen = PowerState.NOSTATE if power is None else _POWER[power]
         if changes:
             seen = PowerState.SHUTDOWN
@@ -189,11 +192,19 @@ class ServerProgram(Program):
             changes |= {"nics": nics, "addresses": addresses_of(nics)}
         if not row.nics_plugged or [nic["port_id"] for nic in nics] != [nic["port_id"] for nic in row.nics]:
             if power is not None:
-                await self._ensure(row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch)
+                await self._ensure(
+                    row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch
+                )
             changes["nics_plugged"] = True
         if not changes:
             return strand.nap(self.settings.sync_seconds)
-        return strand.nap(self.settings.sync_seconds, lambda tx: store.update(tx, row.id, **changes))
+
+        def write(tx: Tx) -> None:
+            store.update(tx, row.id, **changes)
+            if changes.get("vm_state") == VmState.STOPPED:
+                announce(self.state.events, tx, "power_off.end", store.shown(tx, row.id)._asdict())
+
+        return strand.nap(self.settings.sync_seconds, write)
 
     @label(deadline=60)
     async def stop(self, strand: Strand) -> Step:
@@ -302,7 +313,9 @@ class ServerProgram(Program):
             drive = await config_drive(row, nics, self.needs.networks)
         guest = guest_of(row, nics, drive)
         host = self.hosts.get(row.host)
-        if power is Power.RUNNING and not await host.fetched(row.hypervisor, guest, self.needs.images.download):
+        if power is Power.RUNNING and not await host.fetched(
+            row.hypervisor, guest, self.needs.images.download
+        ):
             return False
         await (await self._hypervisor(row)).ensure(guest, power, epoch)
         return True
@@ -349,7 +362,14 @@ class ServerProgram(Program):
         return write
 
     def _finish(self, tx: Tx, row: Row[Any], action: str, error: str | None = None) -> None:
-        actions.finish(tx, row.id, action, _EVENTS[action], row.task_since or row.created_at, row.host, error)
+        """Records how an action went, and tells it to all who listen."""
+        request_id = actions.finish(
+            tx, row.id, action, _EVENTS[action], row.task_since or row.created_at, row.host, error
+        )
+        now = store.shown(tx, row.id)
+        what = f"{action}.end" if error is None else f"{action}.error"
+        more = {} if error is None else {"message": error}
+        announce(self.state.events, tx, what, now._asdict(), request_id, **more)
 
 
 _ACTION_OF = {
@@ -368,10 +388,19 @@ def _request(tx: Tx, server_id: str) -> tuple[Row[Any], Any]:
     return row, placing.request_of(tx, row)
 
 
-def _place(tx: Tx, row: Row[Any], placed: dict[str, str]) -> None:
-    if placing.breaks_group(tx, row, placed["host"]):
-        raise Crowded(f"Server group {row.group_id} has a server too many on {placed['host']}.")
-    store.update(tx, row.id, task_state=Task.SPAWNING, **placed)
+def _place(row: Row[Any], choice: HostState) -> Write:
+    placed = {
+        "host": choice.host,
+        "hypervisor": choice.hypervisor_type,
+        "availability_zone": choice.zone,
+    }
+
+    def write(tx: Tx) -> None:
+        if placing.breaks_group(tx, row, choice.host):
+            raise Crowded(f"Server group {row.group_id} has a server too many on {choice.host}.")
+        store.update(tx, row.id, task_state=Task.SPAWNING, **placed)
+
+    return write
 
 
 def _set_nics(tx: Tx, server_id: str, nics: list[NicInfo]) -> None:
@@ -380,5 +409,3 @@ def _set_nics(tx: Tx, server_id: str, nics: list[NicInfo]) -> None:
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-

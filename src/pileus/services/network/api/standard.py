@@ -19,7 +19,7 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 
 Text64: TypeAlias = Annotated[str, Meta(max_length=64)]
-_IF_MATCH: Final = re.compile(r"\s*revision_number\s*=\s*(\d{1,18})\s*")
+_IF_MATCH: Final = re.compile(r"\s*revision_number\s*=\s*(-?\d{1,18})\s*")
 
 
 class Standard(Resource):

@@ -18,6 +18,7 @@ from pileus.services.compute.api.server.basics import end
 from pileus.services.compute.api.server.resource import Server
 from pileus.services.compute.domain import Task, VmState
 from pileus.services.compute.driver import GuestNotFound, HypervisorError
+from pileus.services.compute.events import announce
 from pileus.services.compute.needs import SERVICE
 from pileus.services.compute.store import action as actions
 from pileus.services.compute.store import server as store
@@ -43,6 +44,7 @@ def ask(call: Call, tx: Tx, row: Row[Any], action: str, **values: Any) -> None:
     """Writes what is wanted, and wakes the server's strand."""
     store.update(tx, row.id, task_since=tx.now, **values)
     actions.begin(tx, row.id, action, call.context, row.project_id, call.request_id)
+    announce(call.runtime.events, tx, f"{action}.start", row._asdict(), call.request_id)
     call.runtime.work.wake(tx, row.id, request_id=call.request_id)
 
 
@@ -51,7 +53,7 @@ def start(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     """Starts a stopped server."""
     check_unlocked(call, row)
     check_state(row, "start")
-    ask(call, tx, row, "start", task_state=Task.POWERING_ON, wanted_power="running")
+    ask(call, tx, row, "start", task_state=Task.POWERING_ON)
 
 
 @Server.action("os-stop", policy="os_compute_api:servers:stop", body=Nothing)
@@ -61,7 +63,7 @@ def stop(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     check_state(row, "stop")
     if row.host is None:
         raise Conflict(f"Instance {row.id} is not ready: it has never been on a host.")
-    ask(call, tx, row, "stop", task_state=Task.POWERING_OFF, wanted_power="stopped")
+    ask(call, tx, row, "stop", task_state=Task.POWERING_OFF)
 
 
 class Reboot(Body):
@@ -80,7 +82,7 @@ def reboot(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
         task = Task.REBOOTING_HARD
     if row.host is None:
         raise Conflict(f"Instance {row.id} is not ready: it has never been on a host.")
-    ask(call, tx, row, "reboot", task_state=task, wanted_power="running")
+    ask(call, tx, row, "reboot", task_state=task)
 
 
 class Lock(Body):
@@ -103,7 +105,9 @@ def lock(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     _lock(call, tx, row, None if body is None else body.locked_reason)
 
 
-@Server.action("lock", policy="os_compute_api:os-lock-server:lock", body=Nothing, until=V.LOCKED_REASON.previous)
+@Server.action(
+    "lock", policy="os_compute_api:os-lock-server:lock", body=Nothing, until=V.LOCKED_REASON.previous
+)
 def lock_without_reason(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     """Locks a server against changes by all but administrators."""
     _lock(call, tx, row, None)
@@ -191,7 +195,9 @@ async def _change_groups(call: Call, row: Row[Any], name: str, *, add: bool) -> 
     check_state(row, "add_security_group")
     networks = call.runtime.needs.networks
     groups = await networks.security_groups(call.context, tenant_id=row.project_id)
-    found = [each for each in groups if each["id"] == name] or [each for each in groups if each["name"] == name]
+    found = [each for each in groups if each["id"] == name] or [
+        each for each in groups if each["name"] == name
+    ]
     if not found:
         raise NotFound(f"Security group {name} not found for project {row.project_id}.")
     if len(found) > 1:
@@ -210,7 +216,9 @@ async def _change_groups(call: Call, row: Row[Any], name: str, *, add: bool) -> 
             try:
                 await networks.update_port(SERVICE, port["id"], {"security_groups": after})
             except ApiError as error:
-                raise BadRequest(f"Port {port['id']} can't take the security group: {error.message}") from error
+                raise BadRequest(
+                    f"Port {port['id']} can't take the security group: {error.message}"
+                ) from error
         held.update(after)
     names = [{"name": each["name"]} for each in groups if each["id"] in held]
     await call.runtime.db.write(_regroup, row.id, names)
@@ -245,7 +253,9 @@ def restore(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     raise Conflict(f"Cannot 'restore' instance {row.id} while it is in vm_state {row.vm_state}")
 
 
-@Server.action("injectNetworkInfo", policy="os_compute_api:os-admin-actions:inject_network_info", body=Nothing)
+@Server.action(
+    "injectNetworkInfo", policy="os_compute_api:os-admin-actions:inject_network_info", body=Nothing
+)
 def inject_network_info(call: Call, tx: Tx, row: Row[Any], body: Any) -> None:
     """Has a server's ports looked at again."""
     call.runtime.work.wake(tx, row.id)

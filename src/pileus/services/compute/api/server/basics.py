@@ -14,6 +14,7 @@ from pileus.services.compute import domain
 from pileus.services.compute.api.server.bodies import UpdateServer
 from pileus.services.compute.api.server.create import check_hostname, read_address
 from pileus.services.compute.api.server.resource import Server
+from pileus.services.compute.events import announce
 from pileus.services.compute.store import action as actions
 from pileus.services.compute.store import server as store
 from pileus.services.compute.versions import V
@@ -47,7 +48,10 @@ def update(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
         raise BadRequest("Invalid input for field/attribute server. {} does not have enough properties")
     if changes:
         store.update(tx, row.id, **changes)
-    return store.shown(tx, row.id)
+    changed = store.shown(tx, row.id)
+    if changes:
+        announce(call.runtime.events, tx, "update", changed._asdict(), call.request_id)
+    return changed
 
 
 def _check_pin(row: Row[Any], zone: str | None) -> None:
@@ -72,6 +76,5 @@ def end(call: Call, tx: Tx, row: Row[Any]) -> None:
     if row.task_state != domain.Task.DELETING:
         store.update(tx, row.id, task_state=domain.Task.DELETING, task_since=tx.now)
         actions.begin(tx, row.id, "delete", call.context, row.project_id, call.request_id)
+        announce(call.runtime.events, tx, "delete.start", row._asdict(), call.request_id)
     call.runtime.work.destroy(tx, row.id, request_id=call.request_id)
-
-

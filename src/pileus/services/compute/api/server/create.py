@@ -21,14 +21,14 @@ from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_uuid
 from pileus.services.compute import domain
 from pileus.services.compute.api.server.bodies import BlockDevice, CreateServer, SchedulerHints
+from pileus.services.compute.api.server.image import bootable_image, check_fits
 from pileus.services.compute.api.server.networks import resolve, security_groups
 from pileus.services.compute.api.server.resource import Server
 from pileus.services.compute.api.types import truth
-from pileus.services.compute.api.server.image import bootable_image, check_fits
+from pileus.services.compute.events import announce
 from pileus.services.compute.links import member_links
 from pileus.services.compute.quotas import QUOTAS
 from pileus.services.compute.store import action as actions
-from pileus.services.compute.store import flavor as flavors
 from pileus.services.compute.store import group as groups
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import keypair as keypairs
@@ -98,7 +98,9 @@ def _image_id(wanted: Any) -> str:
     if not image_id:
         raise BadRequest("Invalid imageRef provided: this server has no image to boot from.")
     if not _UUID.match(image_id):
-        raise BadRequest(f"Invalid input for field/attribute imageRef. Value: {wanted.image}. It is no image id.")
+        raise BadRequest(
+            f"Invalid input for field/attribute imageRef. Value: {wanted.image}. It is no image id."
+        )
     return image_id
 
 
@@ -123,7 +125,9 @@ def _hints(given: Mapping[str, Any]) -> dict[str, Any]:
         ids += [each] if isinstance(each, str) else each if isinstance(each, list) else []
     for one in ids:
         if not _UUID.match(one):
-            raise BadRequest(f"Invalid input for field/attribute os:scheduler_hints. {one!r} is not a 'uuid'.")
+            raise BadRequest(
+                f"Invalid input for field/attribute os:scheduler_hints. {one!r} is not a 'uuid'."
+            )
     return dict(given)
 
 
@@ -166,7 +170,8 @@ def _plain_values(call: Call, wanted: Any, hints: dict[str, Any]) -> dict[str, A
         "tags": sorted(set(getattr(wanted, "tags", []))),
         "personality": _personality(wanted),
         "trusted_certificates": getattr(wanted, "trusted_certificates", None),
-        "config_drive": wanted.config_drive is not None and truth("config_drive", wanted.config_drive or "false"),
+        "config_drive": wanted.config_drive is not None
+        and truth("config_drive", wanted.config_drive or "false"),
         "disk_config": wanted.disk_config,
         "access_ip_v4": read_address(4, wanted.access_ip_v4),
         "access_ip_v6": read_address(6, wanted.access_ip_v6),
@@ -193,7 +198,9 @@ def read_address(version: int, text: str | None) -> str:
     except ValueError:
         address = None
     if address is None or address.version != version:
-        raise BadRequest(f"Invalid input for field/attribute accessIPv{version}. {text!r} is not a 'ipv{version}'.")
+        raise BadRequest(
+            f"Invalid input for field/attribute accessIPv{version}. {text!r} is not a 'ipv{version}'."
+        )
     return str(address)
 
 
@@ -242,7 +249,6 @@ def _insert(
         "task_state": domain.Task.SCHEDULING,
         "task_since": tx.now,
         "power_state": domain.PowerState.NOSTATE,
-        "wanted_power": "running",
         "flavor": shape,
         "flavor_id": flavor.id,
         "vcpus": flavor.vcpus,
@@ -257,6 +263,7 @@ def _insert(
     actions.begin_many(tx, [_created(row, call) for row in rows])
     for row in rows:
         call.runtime.work.begin(tx, ServerProgram, row["id"], request_id=call.request_id)
+        announce(call.runtime.events, tx, "create.start", row, call.request_id)
     return rows
 
 
@@ -301,7 +308,9 @@ def _check_group_and_place(tx: Tx, call: Call, values: dict[str, Any]) -> None:
         if 0 <= limit <= len(store.in_group(tx, group.id)):
             raise OverQuota("Quota exceeded, too many servers in group", status=403)
     host, zone = values["wanted_host"], values["pinned_zone"]
-    if zone is not None and zone not in hosts.zones(tx, call.runtime.state.settings.default_availability_zone):
+    if zone is not None and zone not in hosts.zones(
+        tx, call.runtime.state.settings.default_availability_zone
+    ):
         raise BadRequest("The requested availability zone is not available")
     if host is not None and hosts.find(tx, host) is None:
         raise BadRequest(f"Compute host {host} could not be found.")
@@ -334,5 +343,3 @@ def _check_personality(files: list[dict[str, str]], limits: Mapping[str, int]) -
             raise OverQuota("Personality file path exceeds maximum length", status=403)
         if 0 <= limits["injected_file_content_bytes"] < len(base64.b64decode(each["contents"])):
             raise OverQuota("Personality file content exceeds maximum length", status=403)
-
-

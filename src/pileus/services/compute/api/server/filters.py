@@ -33,7 +33,7 @@ def _escaped(text: str) -> str:
 def matching(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
     """`column` has a part that the regular expression `pattern` describes; 400 where it makes no sense.
 
-    Plain ones become LIKE, which needs no regular expressions at all; one that could take for ever is refused.
+    Plain ones become LIKE, which needs no regular expressions; one that could take for ever is refused.
     """
     start, end = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
     body = pattern[1 if start else 0 : len(pattern) - 1 if end else None]
@@ -87,7 +87,9 @@ def _status(call: Call, values: list[str]) -> Clause:
         for vm_state, tasks, others in domain.states_of(status):
             task = servers.c.task_state
             within = task.in_(tasks) if not others else or_(task.is_(None), task.not_in(tasks))
-            clauses.append(and_(servers.c.vm_state == vm_state, within) if tasks else servers.c.vm_state == vm_state)
+            clauses.append(
+                and_(servers.c.vm_state == vm_state, within) if tasks else servers.c.vm_state == vm_state
+            )
     return or_(*clauses) if clauses else false()
 
 
@@ -191,7 +193,9 @@ FILTERS: dict[str, Filter] = {
     "changes-since": _changes_since,
     "changes-before": _changes_before,
     "ip": _address(4),
-    "ip6": lambda call, values: _address(6)(call, values) if call.has(V.IP6_FILTER) or call.context.is_admin else None,
+    "ip6": lambda call, values: (
+        _address(6)(call, values) if call.has(V.IP6_FILTER) or call.context.is_admin else None
+    ),
     "tags": _tags(and_),
     "tags-any": _tags(or_),
     "not-tags": _tags(and_, negate=True),

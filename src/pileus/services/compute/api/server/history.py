@@ -57,7 +57,9 @@ def _event(call: Call, event: Mapping[str, Any], seen: bool) -> dict[str, Any]:
     if seen:
         shown["traceback"] = event["details"]
     if call.has(V.ACTION_HOST):
-        shown["hostId"] = domain.host_id(call.parent.project_id if call.parent is not None else "", event["host"])
+        shown["hostId"] = domain.host_id(
+            call.parent.project_id if call.parent is not None else "", event["host"]
+        )
         if seen:
             shown["host"] = event["host"] or ""
     if call.has(V.ACTION_DETAILS):
@@ -92,7 +94,7 @@ class Action(
     parent=ServerOfAction,
     parent_column="server_id",
 ):
-    action: str = field()
+    what: str = field(wire="action", column="action")
     instance_uuid: str = field(column="server_id")
     request_id: str = field()
     user_id: str = field()
@@ -111,16 +113,12 @@ class Action(
         return None
 
     @classmethod
-    def target(cls, row: Row[Any]) -> Mapping[str, Any]:
-        return row._mapping
-
-    @classmethod
     def rejects_unknown_filters(cls, call: Call) -> bool:
         return call.has(V.ACTION_PAGES)
 
     @classmethod
     def shown(cls, call: Call, view: str) -> Any:
-        """Lists are without events; one action has them for all since ACTION_EVENTS, before for administrators."""
+        """Lists are without events; one action has them for administrators, since ACTION_EVENTS for all."""
         fields = super().shown(call, view)
         if view == "full" and (call.has(V.ACTION_EVENTS) or call.allows(EVENTS)):
             return fields
@@ -179,7 +177,9 @@ def show_password(call: Call, tx: Tx, row: Row[Any]) -> dict[str, str]:
     return {"password": row.password or ""}
 
 
-@Server.member_route("DELETE", "/os-server-password", policy="os_compute_api:os-server-password:clear", status=204)
+@Server.member_route(
+    "DELETE", "/os-server-password", policy="os_compute_api:os-server-password:clear", status=204
+)
 def clear_password(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Forgets that password; the guest keeps it."""
     check_unlocked(call, row)

@@ -11,9 +11,33 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.errors import ApiError, BadRequest
 
 _BASE = frozenset(
-    "id name status visibility owner size virtual_size checksum os_hash_algo os_hash_value disk_format "
-    "container_format min_disk min_ram protected os_hidden created_at updated_at file self schema tags locations "
-    "direct_url stores".split()
+    [
+        "id",
+        "name",
+        "status",
+        "visibility",
+        "owner",
+        "size",
+        "virtual_size",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "disk_format",
+        "container_format",
+        "min_disk",
+        "min_ram",
+        "protected",
+        "os_hidden",
+        "created_at",
+        "updated_at",
+        "file",
+        "self",
+        "schema",
+        "tags",
+        "locations",
+        "direct_url",
+        "stores",
+    ]
 )
 """Attributes of every image; all others are properties."""
 KEPT = ("disk_format", "container_format", "size", "min_disk", "min_ram", "virtual_size")
@@ -22,10 +46,14 @@ KEPT = ("disk_format", "container_format", "size", "min_disk", "min_ram", "virtu
 async def bootable_image(call: Call, image_id: str) -> dict[str, Any]:
     """What the server keeps of its image, kernel and ramdisk included; 400 where it can't be started from."""
     image = await _get(call, image_id)
-    properties = {name: value for name, value in image.items() if name not in _BASE and isinstance(value, str)}
+    properties = {
+        name: value for name, value in image.items() if name not in _BASE and isinstance(value, str)
+    }
     kept: dict[str, Any] = {**_kept(image), "name": image.get("name"), "properties": properties}
     parts = [name for name in ("kernel_id", "ramdisk_id") if properties.get(name)]
-    for name, part in zip(parts, await asyncio.gather(*(_get(call, properties[p]) for p in parts)), strict=True):
+    for name, part in zip(
+        parts, await asyncio.gather(*(_get(call, properties[p]) for p in parts)), strict=True
+    ):
         kept[name] = properties[name]
         kept[name.removesuffix("_id")] = _kept(part)
     return kept
@@ -58,7 +86,9 @@ def check_fits(image: dict[str, Any], flavor: Row[Any]) -> None:
         )
     if flavor.root_gib == 0:
         return
-    needed = max(image.get("min_disk") or 0, -(-(image.get("virtual_size") or image.get("size") or 0) // 2**30))
+    needed = max(
+        image.get("min_disk") or 0, -(-(image.get("virtual_size") or image.get("size") or 0) // 2**30)
+    )
     if needed > flavor.root_gib:
         raise BadRequest(
             f"Flavor's disk is too small for requested image: it has {flavor.root_gib} GiB, "

@@ -67,8 +67,11 @@ def security_group(group: dict[str, Any]) -> dict[str, Any]:
         "name": group["name"],
         "description": group.get("description", ""),
         "tenant_id": group.get("tenant_id") or group.get("project_id"),
-        "rules": [security_group_rule(rule) for rule in group.get("security_group_rules", ())
-                  if rule["direction"] == "ingress"],
+        "rules": [
+            security_group_rule(rule)
+            for rule in group.get("security_group_rules", ())
+            if rule["direction"] == "ingress"
+        ],
     }
 
 
@@ -153,7 +156,7 @@ async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, An
 
 
 async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> dict[str, Any]:
-    """What is wanted stands in the row before anything is made, so that nothing is lost or kept by mistake."""
+    """What is wanted stands in the row before anything is made, so that nothing gets lost."""
     db, networks = call.runtime.db, call.runtime.needs.networks
     whole = await db.write(_want, row.id, nic)
     try:
@@ -223,13 +226,20 @@ class RemoveFixedIp(Body):
 
 
 @Server.action(
-    "addFixedIp", policy="os_compute_api:os-multinic:add", body=AddFixedIp, until=V.NO_ADDRESS_ACTIONS.previous
+    "addFixedIp",
+    policy="os_compute_api:os-multinic:add",
+    body=AddFixedIp,
+    until=V.NO_ADDRESS_ACTIONS.previous,
 )
 async def add_fixed_ip(call: Call, row: Row[Any], body: Any) -> None:
     """Gives a server's port on a network one more address of one of its subnets."""
     check_unlocked(call, row)
     networks = call.runtime.needs.networks
-    ports = [port for port in await networks.ports(SERVICE, device_id=row.id) if port["network_id"] == body.network_id]
+    ports = [
+        port
+        for port in await networks.ports(SERVICE, device_id=row.id)
+        if port["network_id"] == body.network_id
+    ]
     subnets = await networks.subnets(SERVICE, network_id=body.network_id)
     if not ports or not subnets:
         raise BadRequest(f"Server {row.id} has no port on network {body.network_id}, or that has no subnet.")
@@ -253,7 +263,9 @@ async def remove_fixed_ip(call: Call, row: Row[Any], body: Any) -> None:
     raise BadRequest(f"Server {row.id} has no fixed IP {body.address}.")
 
 
-async def _set_fixed_ips(call: Call, row: Row[Any], port: dict[str, Any], fixed_ips: list[dict[str, Any]]) -> None:
+async def _set_fixed_ips(
+    call: Call, row: Row[Any], port: dict[str, Any], fixed_ips: list[dict[str, Any]]
+) -> None:
     networks = call.runtime.needs.networks
     try:
         await networks.update_port(SERVICE, port["id"], {"fixed_ips": fixed_ips})

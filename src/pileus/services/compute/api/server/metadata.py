@@ -130,7 +130,9 @@ def add_tag(call: Call, tx: Tx, row: Row[Any]) -> Reply:
     try:
         msgspec.convert(tag, Tag)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"Tag {tag!r} is not possible: at most 60 characters, no comma, no slash.") from error
+        raise BadRequest(
+            f"Tag {tag!r} is not possible: at most 60 characters, no comma, no slash."
+        ) from error
     tags: list[str] = _decode(row.tags)
     if tag in tags:
         return Reply(204)

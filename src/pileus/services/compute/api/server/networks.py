@@ -1,4 +1,4 @@
-"""From the networks that a request names to the NICs that a server shall have; checked against the network service."""
+"""From the networks that a request names to the NICs that a server shall have, checked."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ async def resolve(call: Call, wanted: list[WantedNic] | str | None, count: int) 
     if count > 1 and any(nic["fixed_ip"] or nic["port_id"] for nic in nics):
         raise BadRequest("Several servers can't be made with one port or one fixed IP.")
     await _check_networks(call, [nic["network_id"] for nic in nics if nic["port_id"] is None])
-    return await _only(call) if not nics else nics
+    return nics if nics else await _only(call)
 
 
-def _nic(network_id: str, port_id: str | None = None, fixed_ip: str | None = None, tag: str | None = None) -> NicRequest:
+def _nic(
+    network_id: str, port_id: str | None = None, fixed_ip: str | None = None, tag: str | None = None
+) -> NicRequest:
     return {"network_id": network_id, "port_id": port_id, "fixed_ip": fixed_ip, "tag": tag}
 
 
@@ -85,9 +87,8 @@ async def _asked(call: Call, each: WantedNic) -> NicRequest:
             raise BadRequest(f"Bad port format: port uuid is not in proper format ({each.port})")
         return await _port(call, each.port, tag)
     if not isinstance(each.uuid, str) or not _UUID.match(each.uuid):
-        raise BadRequest(
-            f"Bad networks format: network uuid is not in proper format ({'' if each.uuid in (UNSET, None) else each.uuid})"
-        )
+        said = each.uuid if isinstance(each.uuid, str) else ""
+        raise BadRequest(f"Bad networks format: network uuid is not in proper format ({said})")
     fixed_ip = None
     if isinstance(each.fixed_ip, str):
         try:
@@ -117,7 +118,9 @@ async def _port(call: Call, port_id: str, tag: str | None) -> NicRequest:
 async def _check_free(call: Call, network_id: str, address: str) -> None:
     query = {"network_id": network_id, "fixed_ips": f"ip_address={address}"}
     if await call.runtime.needs.networks.ports(call.context, **query):
-        raise BadRequest(f"Fixed IP address {address} is already in use on instance or port of network {network_id}.")
+        raise BadRequest(
+            f"Fixed IP address {address} is already in use on instance or port of network {network_id}."
+        )
 
 
 async def _check_networks(call: Call, network_ids: list[str]) -> None:
@@ -150,7 +153,9 @@ async def security_groups(call: Call, names: list[str]) -> list[dict[str, str]]:
     groups = await call.runtime.needs.networks.security_groups(call.context, tenant_id=call.project_id)
     chosen = []
     for name in wanted:
-        found = [each for each in groups if each["id"] == name] or [each for each in groups if each["name"] == name]
+        found = [each for each in groups if each["id"] == name] or [
+            each for each in groups if each["name"] == name
+        ]
         if not found:
             raise BadRequest(f"Security group {name} not found for project {call.project_id}.")
         if len(found) > 1:

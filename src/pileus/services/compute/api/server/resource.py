@@ -59,7 +59,7 @@ def _flavor(call: Call, row: Row[Any]) -> Any:
 
 def _precise(moment: datetime | None) -> str | None:
     """The one place where the API has microseconds and no zone."""
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return None if moment is None else moment.isoformat(timespec="microseconds")[:26]
 
 
 def _status(call: Call, row: Row[Any]) -> str:
@@ -110,11 +110,15 @@ class Server(Resource, member="server", collection="servers", table=servers):
     access_ip_v4: str = field(wire="accessIPv4")
     access_ip_v6: str = field(wire="accessIPv6")
     disk_config: str = field(wire="OS-DCF:diskConfig")
-    zone: str = field(wire="OS-EXT-AZ:availability_zone", render=lambda call, row: row.availability_zone or "")
+    zone: str = field(
+        wire="OS-EXT-AZ:availability_zone", render=lambda call, row: row.availability_zone or ""
+    )
     config_drive: str = field(render=lambda call, row: "True" if row.config_drive else "")
     key_name: str | None = field()
     launched: Any = field(wire="OS-SRV-USG:launched_at", render=lambda call, row: _precise(row.launched_at))
-    terminated: Any = field(wire="OS-SRV-USG:terminated_at", render=lambda call, row: _precise(row.deleted_at))
+    terminated: Any = field(
+        wire="OS-SRV-USG:terminated_at", render=lambda call, row: _precise(row.deleted_at)
+    )
     security_groups: Any = field()
     task_state: str | None = field(wire="OS-EXT-STS:task_state")
     vm_state: str = field(wire="OS-EXT-STS:vm_state")
@@ -159,9 +163,7 @@ class Server(Resource, member="server", collection="servers", table=servers):
         policy=ATTRIBUTES,
         since=V.EC2_ATTRIBUTES,
     )
-    user_data: str | None = field(
-        wire="OS-EXT-SRV-ATTR:user_data", policy=ATTRIBUTES, since=V.EC2_ATTRIBUTES
-    )
+    user_data: str | None = field(wire="OS-EXT-SRV-ATTR:user_data", policy=ATTRIBUTES, since=V.EC2_ATTRIBUTES)
     locked: bool = field(render=lambda call, row: row.locked_by is not None, since=V.LOCKED)
     host_status: str = field(render=_host_status, policy=HOST_STATUS, since=V.HOST_STATUS)
     description: str | None = field(since=V.DESCRIPTION)
@@ -184,7 +186,8 @@ class Server(Resource, member="server", collection="servers", table=servers):
     def listed(cls, call: Call) -> Visibility:
         everywhere = call.flag("all_tenants") if call.arg("all_tenants") else "all_tenants" in call.query
         if everywhere:
-            call.enforce(f"os_compute_api:servers:{'index' if call.operation.view == 'brief' else 'detail'}:get_all_tenants")
+            which = "index" if call.operation.view == "brief" else "detail"
+            call.enforce(f"os_compute_api:servers:{which}:get_all_tenants")
         own = {} if everywhere else {"visible_project_id": call.project_id}
         if call.arg("deleted") is not None and call.context.is_admin and call.flag("deleted"):
             return (_DELETED if everywhere else _DELETED_OWN), own
@@ -206,7 +209,11 @@ class Server(Resource, member="server", collection="servers", table=servers):
         fields = super().shown(call, view)
         if view == "update" and not call.has(V.STRICT_QUERIES):
             return [each for each in fields if each.name in UPDATED]
-        return fields if view in ("full", "update") else [each for each in fields if each.name != "server_groups"]
+        return (
+            fields
+            if view in ("full", "update")
+            else [each for each in fields if each.name != "server_groups"]
+        )
 
     @classmethod
     def sort_columns(cls) -> Mapping[str, str]:
@@ -226,9 +233,33 @@ def _asks_for_deleted(call: Call) -> bool:
 
 
 UPDATED = frozenset(
-    "id name links status tenant_id user_id metadata hostId image flavor_link flavor created updated addresses "
-    "access_ip_v4 access_ip_v6 disk_config progress fault locked description tags trusted_image_certificates "
-    "server_groups locked_reason".split()
+    [
+        "id",
+        "name",
+        "links",
+        "status",
+        "tenant_id",
+        "user_id",
+        "metadata",
+        "hostId",
+        "image",
+        "flavor_link",
+        "flavor",
+        "created",
+        "updated",
+        "addresses",
+        "access_ip_v4",
+        "access_ip_v6",
+        "disk_config",
+        "progress",
+        "fault",
+        "locked",
+        "description",
+        "tags",
+        "trusted_image_certificates",
+        "server_groups",
+        "locked_reason",
+    ]
 )
 SORT = {
     "access_ip_v4": "access_ip_v4",
@@ -258,4 +289,3 @@ SORT = {
     "vm_state": "vm_state",
 }
 """What servers can be sorted by."""
-
