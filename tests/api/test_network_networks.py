@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
+from pileus.drivers.network.sim import Faults
+from pileus.kernel.work.program import LabelSpec
 from pileus.services.network.bootstrap import first_rows
-from pileus.services.network.driver import Network, SecurityGroup
+from pileus.services.network.driver import Network, NetworkError, SecurityGroup
+from pileus.services.network.state import Settings
 from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
@@ -112,6 +115,17 @@ async def test_provider_attributes_are_the_administrators(cloud: NetworkCloud) -
     await cloud.post("/ports", {"port": {"network_id": external["id"]}}, status=403, as_=OTHER)
 
 
+async def test_default_quotas_are_settings(cloud: NetworkCloud) -> None:
+    state = cloud.served.runtime.state
+    state.settings = Settings(quotas={"network": 1})
+    await first_rows(cloud.served.runtime, "admins")
+    await cloud.make("network")
+    await cloud.post("/networks", {"network": {}}, status=409)
+    state.settings = Settings(quotas={"unicorn": 1})
+    with pytest.raises(ValueError, match="unicorn"):
+        await first_rows(cloud.served.runtime, "admins")
+
+
 async def test_a_new_cloud_has_an_external_network(cloud: NetworkCloud) -> None:
     first = await first_rows(cloud.served.runtime, "admins")
     assert await first_rows(cloud.served.runtime, "admins") == first
@@ -158,7 +172,7 @@ V6: dict[str, Any] = {"ip_version": 6, "cidr": "fd00::/64"}
         ({**GOOD, "host_routes": [{"destination": "10.1.0.0/16", "nexthop": "fd00::1"}]}, 400),
         ({**GOOD, "host_routes": [{"destination": "10.1.0.0/16"}]}, 400),
         ({**GOOD, "ipv6_ra_mode": "slaac"}, 400),
-        ({**GOOD, "service_types": ["compute:nova"]}, 403),
+        ({**GOOD, "service_types": ["compute:nova"]}, 201),
         ({**V6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}, 201),
         ({**V6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "dhcpv6-stateful"}, 400),
         ({**V6, "ipv6_ra_mode": "sometimes"}, 400),
@@ -398,3 +412,30 @@ async def test_what_the_engine_lost_is_made_anew_and_what_nobody_wants_goes(clou
     await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
     assert set(cloud.world.networks) == {network["id"]}
     assert set(cloud.world.security_groups) == {group}
+
+
+class Broken(Faults):
+    """Makes no network."""
+
+    def before(self, verb: str, subject_id: str) -> None:
+        if verb == "ensure_network":
+            raise NetworkError("the switch is on fire; put it out")
+
+
+async def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LabelSpec, "deadline_at", lambda spec, entered_at: entered_at)
+    async with network_cloud() as cloud:
+        cloud.world.faults = Broken()
+        stream = cloud.served.runtime.events.stream(MEMBER.project_id)
+        await anext(stream)
+        network = await cloud.make("network")
+        told = b""
+        async with asyncio.timeout(10):
+            while b"network.network.fault" not in told:
+                told += await anext(stream)
+        await stream.aclose()
+        assert b"on fire" in told
+        await cloud.until_status("network", network["id"], "ERROR")
+        cloud.world.faults = Faults()
+        await cloud.put(f"/networks/{network['id']}", {"network": {"name": "again"}})
+        await cloud.until_status("network", network["id"], "ACTIVE")

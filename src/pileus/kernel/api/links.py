@@ -35,8 +35,11 @@ def next_and_previous(call: Call, page: Page) -> dict[str, Any]:
 
     As there, every full page has a link onwards, be it to an empty one: clients walk until they find no more.
     """
-    if page.limit is None or not page.rows:
+    if page.limit is None or (not page.rows and page.marker is None):
         return {}
+    if not page.rows:
+        back = page_url(call, marker=None, page_reverse="True")
+        return {f"{page.resource.collection}_links": [{"rel": "previous", "href": back}]}
     links = []
     onwards = page.more or len(page.rows) == page.limit
     if onwards if not page.reverse else page.marker is not None:
