@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -292,3 +293,14 @@ def test_an_operation_without_a_rule_does_not_start() -> None:
     )
     with pytest.raises(Bug, match="no rule"):
         Application([runtime], DIALECT)
+
+
+async def test_a_slash_at_the_end_does_not_matter_unless_the_dialect_says_so() -> None:
+    assert (await _statuses_of_slashes(DIALECT)) == [200, 200]
+    assert (await _statuses_of_slashes(replace(DIALECT, slash_names_nothing=True))) == [404, 404]
+
+
+async def _statuses_of_slashes(dialect: Dialect) -> list[int]:
+    async with serving(replace(service, dialect=dialect)) as running:
+        paths = ("/widget/v2/widgets/", "/widget/v2/widgets/detail/")
+        return [(await running.get(path)).status for path in paths]

@@ -283,3 +283,70 @@ async def test_discovery(cloud: ServiceUnderTest) -> None:
     assert reply.status == 300
     assert reply.json()["versions"]["values"][0]["id"] == "v3.14"
     assert (await cloud.get(V3)).json()["version"]["links"][0]["href"].endswith("/identity/v3/")
+
+
+@pytest.mark.parametrize("noun", ["user", "group", "project", "domain"])
+async def test_lists_are_for_the_domain_or_administrators_not_for_members_of_projects(
+    cloud: ServiceUnderTest, noun: str
+) -> None:
+    for role in ("manager", "member", "reader"):
+        assert (await cloud.get(f"{V3}/{noun}s", as_=persona("project", role))).status == 403
+
+
+async def test_a_manager_of_a_project_makes_no_users_even_without_naming_a_domain(cloud: ServiceUnderTest) -> None:
+    for body in ({"name": "mole"}, {"name": "mole", "domain_id": None}, {"name": "mole", "domain_id": "default"}):
+        reply = await cloud.post(f"{V3}/users", {"user": body}, as_=persona("project", "manager"))
+        assert reply.status == 403
+    assert (await cloud.get(f"{V3}/users?name=mole", as_=ADMIN)).json()["users"] == []
+
+
+async def test_who_knows_the_old_password_sets_a_new_one_without_a_token(cloud: ServiceUnderTest) -> None:
+    user = await make(cloud, "user", name="ann", password="old")
+
+    async def change(old: str) -> int:
+        body = {"user": {"original_password": old, "password": "new"}}
+        return (await cloud.post(f"{V3}/users/{user['id']}/password", body, as_=Context())).status
+
+    assert await change("wrong") == 401
+    assert await change("old") == 204
+    assert (await token_for(cloud, "ann", "new")).status == 201
+    await cloud.patch(f"{V3}/users/{user['id']}", {"user": {"enabled": False}}, as_=ADMIN)
+    assert await change("new") == 401
+
+
+async def test_a_project_may_be_a_domain(cloud: ServiceUnderTest) -> None:
+    made = await make(cloud, "project", name="acme", is_domain=True)
+    assert made["domain_id"] is made["parent_id"] is None
+    listed = (await cloud.get(f"{V3}/projects?is_domain=true", as_=ADMIN)).json()["projects"]
+    assert made["id"] in {each["id"] for each in listed}
+    assert (await cloud.get(f"{V3}/domains/{made['id']}", as_=ADMIN)).json()["domain"]["name"] == "acme"
+    twice = {"project": {"name": "acme", "is_domain": True}}
+    assert (await cloud.post(f"{V3}/projects", twice, as_=ADMIN)).status == 409
+    await make(cloud, "user", name="bob", domain_id=made["id"])
+    path = f"{V3}/projects/{made['id']}"
+    assert (await cloud.delete(path, as_=ADMIN)).status == 403
+    assert (await cloud.patch(path, {"project": {"enabled": False}}, as_=ADMIN)).status == 200
+    assert (await cloud.delete(path, as_=ADMIN)).status == 204
+    assert (await cloud.get(f"{V3}/users?name=bob", as_=ADMIN)).json()["users"] == []
+
+
+@pytest.mark.parametrize("noun", ["project", "domain"])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 65])
+async def test_names_of_projects_and_domains(cloud: ServiceUnderTest, noun: str, name: str) -> None:
+    assert (await cloud.post(f"{V3}/{noun}s", {noun: {"name": name}}, as_=ADMIN)).status == 400
+
+
+async def test_a_region_under_the_id_that_the_client_wants(cloud: ServiceUnderTest) -> None:
+    path = f"{V3}/regions/north"
+    assert (await cloud.put(path, {"region": {"id": "south"}}, as_=ADMIN)).status == 400
+    made = await cloud.put(path, {"region": {"description": "cold"}}, as_=ADMIN)
+    assert (made.status, made.json()["region"]["id"]) == (201, "north")
+    assert (await cloud.put(path, {"region": {}}, as_=ADMIN)).status == 409
+    assert (await cloud.get(path, as_=ADMIN)).json()["region"]["description"] == "cold"
+
+
+async def test_a_role_for_all_implies_no_role_of_a_domain(cloud: ServiceUnderTest) -> None:
+    local = await make(cloud, "role", name="operator", domain_id="default")
+    everybodys = await role_id(cloud, "reader")
+    assert (await cloud.put(f"{V3}/roles/{everybodys}/implies/{local['id']}", as_=ADMIN)).status == 403
+    assert (await cloud.put(f"{V3}/roles/{local['id']}/implies/{everybodys}", as_=ADMIN)).status == 201

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.network_cloud import NetworkCloud, network_cloud
 
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.http.caller import PeerReply
 from pileus.services.network import service
 from pileus.testing.service import ADMIN
-from tests.network_cloud import NetworkCloud, network_cloud
 
 OPERATIONS = sorted(service.operations(), key=lambda pair: (pair[0], pair[1].method))
 IDS = [
@@ -36,8 +36,8 @@ junk = st.recursive(
         st.integers(-(2**80), 2**80),
         st.floats(allow_nan=False, allow_infinity=False),
         st.sampled_from(
-            ["", "x", "10.0.0.5", "10.0.0.0/24", "fd00::/64", "fd00::5", "::", "fe80::1%1", "default", "tcp", "IPv6",
-             "a\x00b", "\ud800", "y" * 300, "fa:16:3e:00:00:05", "geneve", "slaac", *IDS]
+            ["", "x", "10.0.0.5", "10.0.0.0/24", "fd00::/64", "fd00::5", "::", "fe80::1%1", "default", "tcp",
+             "IPv6", "a\x00b", "\ud800", "y" * 300, "fa:16:3e:00:00:05", "geneve", "slaac", *IDS]
         ),
         st.text(max_size=20),
     ),
@@ -45,8 +45,8 @@ junk = st.recursive(
         st.lists(inner, max_size=3),
         st.dictionaries(
             st.sampled_from(
-                ["subnet_id", "ip_address", "mac_address", "start", "end", "destination", "nexthop", "network_id",
-                 "enable_snat", "external_fixed_ips", "opt_name", "opt_value", "routes", "x"]
+                ["subnet_id", "ip_address", "mac_address", "start", "end", "destination", "nexthop",
+                 "network_id", "enable_snat", "external_fixed_ips", "opt_name", "opt_value", "routes", "x"]
             ),
             inner,
             max_size=3,

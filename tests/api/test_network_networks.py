@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
+from pileus.drivers.network.sim import Faults
+from pileus.kernel.work.program import LabelSpec
 from pileus.services.network.bootstrap import first_rows
+from pileus.services.network.driver import Network, NetworkError, SecurityGroup
+from pileus.services.network.state import Settings
+from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
 
@@ -74,7 +79,7 @@ async def test_what_is_in_use_stays(cloud: NetworkCloud) -> None:
         ({"name": "x" * 256}, "name"),
         ({"admin_state_up": "perhaps"}, "admin_state_up"),
         ({"mtu": 9000}, "maximum is 1500"),
-        ({"mtu": 10}, "minimum is 68"),
+        ({"mtu": -1}, "mtu"),
         ({"mtu": 2**70}, "mtu"),
         ({"dns_domain": "no-dot"}, "dot"),
         ({"dns_domain": "-x.org."}, "PQDN"),
@@ -108,6 +113,17 @@ async def test_provider_attributes_are_the_administrators(cloud: NetworkCloud) -
     ] is True
     assert len((await cloud.get("/subnets?router:external=true", as_=OTHER))["subnets"]) == 1
     await cloud.post("/ports", {"port": {"network_id": external["id"]}}, status=403, as_=OTHER)
+
+
+async def test_default_quotas_are_settings(cloud: NetworkCloud) -> None:
+    state = cloud.served.runtime.state
+    state.settings = Settings(quotas={"network": 1})
+    await first_rows(cloud.served.runtime, "admins")
+    await cloud.make("network")
+    await cloud.post("/networks", {"network": {}}, status=409)
+    state.settings = Settings(quotas={"unicorn": 1})
+    with pytest.raises(ValueError, match="unicorn"):
+        await first_rows(cloud.served.runtime, "admins")
 
 
 async def test_a_new_cloud_has_an_external_network(cloud: NetworkCloud) -> None:
@@ -156,7 +172,7 @@ V6: dict[str, Any] = {"ip_version": 6, "cidr": "fd00::/64"}
         ({**GOOD, "host_routes": [{"destination": "10.1.0.0/16", "nexthop": "fd00::1"}]}, 400),
         ({**GOOD, "host_routes": [{"destination": "10.1.0.0/16"}]}, 400),
         ({**GOOD, "ipv6_ra_mode": "slaac"}, 400),
-        ({**GOOD, "service_types": ["compute:nova"]}, 403),
+        ({**GOOD, "service_types": ["compute:nova"]}, 201),
         ({**V6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}, 201),
         ({**V6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "dhcpv6-stateful"}, 400),
         ({**V6, "ipv6_ra_mode": "sometimes"}, 400),
@@ -190,6 +206,19 @@ async def test_subnets_of_a_network_do_not_overlap(cloud: NetworkCloud) -> None:
         "gateway_ip"
     ] == "10.0.0.99"
     await cloud.put(path, {"subnet": {"cidr": "10.0.0.0/16"}}, status=400)
+
+
+async def test_an_mtu_must_do_for_the_subnets(cloud: NetworkCloud) -> None:
+    network = await cloud.make("network", mtu=67)
+    v4 = {"network_id": network["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}
+    v6 = {"network_id": network["id"], "ip_version": 6, "cidr": "fd00::/64"}
+    await cloud.post("/subnets", {"subnet": v4}, status=409)
+    await cloud.put(f"/networks/{network['id']}", {"network": {"mtu": 1279}})
+    await cloud.post("/subnets", {"subnet": v4})
+    await cloud.post("/subnets", {"subnet": v6}, status=409)
+    await cloud.put(f"/networks/{network['id']}", {"network": {"mtu": 67}}, status=409)
+    shown = (await cloud.get("/subnets?shared=False"))["subnets"]
+    assert len(shown) == 1
 
 
 async def test_tags(cloud: NetworkCloud) -> None:
@@ -333,6 +362,8 @@ async def test_quotas(cloud: NetworkCloud) -> None:
     assert (await cloud.get(f"{path}/default", as_=manager))["quota"]["network"] == 100
     await cloud.put(path, {"quota": {"unicorns": 1}}, status=400, as_=ADMIN)
     await cloud.put(path, {"quota": {"network": -2}}, status=400, as_=ADMIN)
+    await cloud.put(path, {"quota": {"network": 0}}, status=400, as_=ADMIN)
+    await cloud.put(path, {"quota": {"network": 0, "force": True}}, as_=ADMIN)
     await cloud.delete(path, as_=ADMIN)
     await cloud.make("network")
     assert (await cloud.get("/quotas/tenant"))["tenant"]["tenant_id"] == MEMBER.project_id
@@ -364,3 +395,47 @@ async def test_what_happens_is_told(cloud: NetworkCloud) -> None:
     await stream.aclose()
     assert b"network.network.create.end" in told
     assert network["id"].encode() in told
+
+
+async def test_what_the_engine_lost_is_made_anew_and_what_nobody_wants_goes(cloud: NetworkCloud) -> None:
+    network = await cloud.network()
+    port = await cloud.make("port", network_id=network["id"])
+    router = await cloud.make("router")
+    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    (group,) = port["security_groups"]
+    for things in (cloud.world.networks, cloud.world.ports, cloud.world.routers, cloud.world.security_groups):
+        things.clear()
+    cloud.world.networks["orphan"] = Network(id="orphan", mtu=1500)
+    cloud.world.security_groups["orphan"] = SecurityGroup(id="orphan")
+    cloud.world.epochs["network", "orphan"] = 1000
+    await attach(cloud.served.runtime)  # as at every start
+    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    assert set(cloud.world.networks) == {network["id"]}
+    assert set(cloud.world.security_groups) == {group}
+
+
+class Broken(Faults):
+    """Makes no network."""
+
+    def before(self, verb: str, subject_id: str) -> None:
+        if verb == "ensure_network":
+            raise NetworkError("the switch is on fire; put it out")
+
+
+async def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LabelSpec, "deadline_at", lambda spec, entered_at: entered_at)
+    async with network_cloud() as cloud:
+        cloud.world.faults = Broken()
+        stream = cloud.served.runtime.events.stream(MEMBER.project_id)
+        await anext(stream)
+        network = await cloud.make("network")
+        told = b""
+        async with asyncio.timeout(10):
+            while b"network.network.fault" not in told:
+                told += await anext(stream)
+        await stream.aclose()
+        assert b"on fire" in told
+        await cloud.until_status("network", network["id"], "ERROR")
+        cloud.world.faults = Faults()
+        await cloud.put(f"/networks/{network['id']}", {"network": {"name": "again"}})
+        await cloud.until_status("network", network["id"], "ACTIVE")

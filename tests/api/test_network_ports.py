@@ -172,6 +172,9 @@ async def test_mac_addresses_are_unique_on_a_network_and_free_when_the_port_is_g
     ] == "MacAddressInUse"
     await cloud.delete(f"/ports/{port['id']}")
     assert (await cloud.make("port", **wanted))["mac_address"] == port["mac_address"]
+    (held,) = (await cloud.get("/ports"))["ports"]
+    renewed = (await cloud.put(f"/ports/{held['id']}", {"port": {"mac_address": None}}, as_=ADMIN))["port"]
+    assert renewed["mac_address"] not in (None, held["mac_address"])
     for wrong in ("nonsense", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "00:00:00:00:00:00"):
         await cloud.post("/ports", {"port": {"network_id": network["id"], "mac_address": wrong}}, status=400)
 
@@ -202,7 +205,12 @@ async def test_security_groups_pairs_and_options(cloud: NetworkCloud) -> None:
     assert (await cloud.delete(f"/security-groups/{group['id']}", status=409))["NeutronError"]["type"] == (
         "SecurityGroupInUse"
     )
-    await cloud.put(path, {"port": {"port_security_enabled": False}}, status=400)
+    await cloud.put(path, {"port": {"port_security_enabled": False}}, status=409)
+    both = {"port_security_enabled": False, "security_groups": [group["id"]]}
+    await cloud.put(path, {"port": both}, status=400)
+    await cloud.put(path, {"port": {"security_groups": [group["id"]] * 2}}, status=400)
+    stateless = await cloud.make("security_group", name="stateless", stateful=False)
+    await cloud.put(path, {"port": {"security_groups": [group["id"], stateless["id"]]}}, status=409)
     body = {"port_security_enabled": False, "security_groups": [], "allowed_address_pairs": []}
     changed = (await cloud.put(path, {"port": body}))["port"]
     assert (changed["port_security_enabled"], changed["security_groups"]) == (False, [])

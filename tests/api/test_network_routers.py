@@ -213,6 +213,8 @@ async def test_a_floating_ip_and_its_life(cloud: NetworkCloud) -> None:
     await cloud.until_status("floatingip", floating["id"], "ACTIVE")
     described = (await cloud.put(path, {"floatingip": {"description": "d"}}))["floatingip"]
     assert described["port_id"] == other["id"]
+    assert (await cloud.put(path, {"floatingip": {}}))["floatingip"]["port_id"] is None, "blank: let go"
+    await cloud.put(path, {"floatingip": {"port_id": other["id"]}})
     loose = (await cloud.put(path, {"floatingip": {"port_id": None}}))["floatingip"]
     assert (loose["port_id"], loose["fixed_ip_address"], loose["router_id"]) == (None, None, None)
     await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
@@ -305,3 +307,17 @@ async def test_a_router_that_is_down_says_so(cloud: NetworkCloud) -> None:
     await cloud.get(f"/routers/{router['id']}", status=404, as_=OTHER)
     await cloud.post("/routers", {"router": {"colour": "red"}}, status=400)
     await cloud.post("/routers", {"router": {"routes": []}}, status=400)
+
+
+async def test_floating_ips_that_lead_nowhere_go_with_their_network(cloud: NetworkCloud) -> None:
+    external = await cloud.external()
+    floating = await cloud.make("floatingip", floating_network_id=external["id"])
+    await cloud.delete(f"/networks/{external['id']}", as_=ADMIN)
+    await cloud.get(f"/floatingips/{floating['id']}", status=404)
+
+
+async def test_where_a_router_runs_is_not_the_clients_choice(cloud: NetworkCloud) -> None:
+    await cloud.post("/routers", {"router": {"distributed": True}}, status=403)
+    await cloud.post("/routers", {"router": {"ha": True}}, status=400, as_=ADMIN)
+    router = await cloud.make("router", as_=ADMIN, distributed=False)
+    assert "distributed" not in router

@@ -1,4 +1,4 @@
-"""A network that leads nowhere, and micro guests on it: plain QEMU and plain runc, without Pileus's drivers."""
+"""A network that leads nowhere, and guests on it: plain QEMU and plain runc, without Pileus's drivers."""
 
 from __future__ import annotations
 
@@ -67,23 +67,33 @@ class Network:
         ip = ("ip", "-netns", self.name)
         run(*ip, "link", "set", "lo", "up")
         run(*ip, "link", "add", "br0", "type", "bridge")
-        for address in (f"{GATEWAY}/24", f"{NEXT_HOP}/24", "169.254.169.254/32", f"{PREFIX6}1/64", "fe80::a9fe:a9fe/64"):
+        for address in (
+            f"{GATEWAY}/24",
+            f"{NEXT_HOP}/24",
+            "169.254.169.254/32",
+            f"{PREFIX6}1/64",
+            "fe80::a9fe:a9fe/64",
+        ):
             run(*ip, "address", "add", address, "dev", "br0", *(["nodad"] if ":" in address else []))
         run(*ip, "link", "set", "br0", "up", "mtu", str(MTU))
         ranges4 = () if self.only6 else ("--dhcp-range=10.77.0.10,10.77.0.99,255.255.255.0,1h",)
         mode6 = "64" if self.only6 else "slaac,64"
         self._spawn(
-            "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0", "--user=root",
+            "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0",
+            "--user=root", "--log-dhcp", "--no-ping", "--enable-ra",
             "--interface=br0", "--except-interface=lo", f"--dhcp-leasefile={self.directory}/leases",
             *ranges4, f"--dhcp-option=option:mtu,{MTU}",
             "--dhcp-option=option:dns-server,10.77.0.53", "--dhcp-option=option:domain-name,test.example",
             f"--dhcp-option=option:classless-static-route,169.254.169.254/32,{GATEWAY},0.0.0.0/0,{NEXT_HOP}",
-            f"--dhcp-range={PREFIX6}1000,{PREFIX6}1fff,{mode6},1h", f"--dhcp-option=option6:dns-server,[{PREFIX6}53]", "--enable-ra", "--no-ping", "--log-dhcp",
-        )    # fmt: skip
+            f"--dhcp-range={PREFIX6}1000,{PREFIX6}1fff,{mode6},1h",
+            f"--dhcp-option=option6:dns-server,[{PREFIX6}53]",
+        )  # fmt: skip
         self._spawn(sys.executable, str(Path(__file__).with_name("metadata_files.py")), str(self.metadata))
 
         request = self.inside("curl", "-s", f"http://{GATEWAY}/answers")
-        eventually(lambda: subprocess.run(request, capture_output=True, check=False).stdout == b"yes", 10, "metadata")
+        eventually(
+            lambda: subprocess.run(request, capture_output=True, check=False).stdout == b"yes", 10, "metadata"
+        )
 
     def _spawn(self, *argv: str) -> None:
         log = (self.directory / f"{Path(argv[0]).name}.log").open("wb")
@@ -143,7 +153,10 @@ def instance_files(instance_id: str, name: str, key: Key, user_data: str | None 
         "files": [{"path": "/etc/told/by the cloud", "content_path": "/content/0000"}],
         "random_seed": "x" * 700,
     }
-    files = {"openstack/latest/meta_data.json": json.dumps(metadata), "openstack/content/0000": "some content\n"}
+    files = {
+        "openstack/latest/meta_data.json": json.dumps(metadata),
+        "openstack/content/0000": "some content\n",
+    }
     if user_data is not None:
         files["openstack/latest/user_data"] = user_data
     return files
@@ -159,8 +172,9 @@ def write_files(directory: Path, files: dict[str, str]) -> None:
 class Guest:
     """One guest on the network, reached by SSH from inside it."""
 
-    def __init__(self, net: Network, key: Key, number: int) -> None:
+    def __init__(self, net: Network, key: Key, number: int, user: str = "cirros") -> None:
         self.net = net
+        self.user = user
         self.key = key
         self.mac = f"fa:16:3e:77:00:{number:02x}"
         self.address: str | None = None
@@ -171,14 +185,20 @@ class Guest:
         return done.stdout
 
     def _ssh(self, command: str, timeout: float) -> subprocess.CompletedProcess[str]:
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=3")
+        options = (
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=3",
+        )
         return subprocess.run(
             self.net.inside(
                 "ssh", "-n", "-F", "none", "-i", self.key.path, "-o", "BatchMode=yes",
-                *(word for option in options for word in ("-o", option)), f"cirros@{self.address}", command,
+                *(word for option in options for word in ("-o", option)),
+                f"{self.user}@{self.address}", command,
             ),
             capture_output=True, text=True, check=False, timeout=timeout,
-        )    # fmt: skip
+        )  # fmt: skip
 
     def wait_for_ssh(self, seconds: float) -> None:
         def answers() -> bool:
@@ -192,21 +212,31 @@ class Guest:
 
 
 class Machine(Guest):
-    """A virtual machine, by a bare QEMU command line."""
+    """A virtual machine, by a bare QEMU command line. `image` is its disk's, a qcow2 file."""
 
-    def __init__(self, net: Network, key: Key, number: int, directory: Path, image: MicroImage) -> None:
-        super().__init__(net, key, number)
+    def __init__(
+        self,
+        net: Network,
+        key: Key,
+        number: int,
+        directory: Path,
+        image: Path,
+        *,
+        user: str = "cirros",
+        memory_mib: int = 128,
+    ) -> None:
+        super().__init__(net, key, number, user)
         self.directory = directory
         self.image = image
+        self.memory_mib = memory_mib
         self.uuid = str(uuid.uuid4())
         self.tap = f"tap{number}"
         self.arguments: list[str] = []
-        self.memory_mib = 128
         self._process: subprocess.Popen[bytes] | None = None
         net.tap(self.tap)
 
     def make_disk(self, size: str) -> None:
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.image.disk, "-F", "qcow2", self.disk, size)
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.image, "-F", "qcow2", self.disk, size)
         self.arguments += ["-drive", f"file={self.disk},if=virtio,format=qcow2"]
 
     @property
@@ -216,7 +246,17 @@ class Machine(Guest):
     def make_config_drive(self, files: dict[str, str]) -> None:
         write_files(self.directory / "drive", files)
         iso = self.directory / "drive.iso"
-        run("genisoimage", "-quiet", "-volid", "config-2", "-joliet", "-rock", "-o", iso, self.directory / "drive")
+        run(
+            "genisoimage",
+            "-quiet",
+            "-volid",
+            "config-2",
+            "-joliet",
+            "-rock",
+            "-o",
+            iso,
+            self.directory / "drive",
+        )
         self.arguments += ["-drive", f"file={iso},if=virtio,format=raw,readonly=on"]
 
     def start(self) -> None:
@@ -224,13 +264,14 @@ class Machine(Guest):
             self.net.inside(
                 "qemu-system-x86_64", "-accel", "tcg", "-machine", "pc,hpet=off", "-cpu", "max,la57=off",
                 "-m", str(self.memory_mib), "-nodefaults", "-display", "none", "-uuid", self.uuid,
-                "-serial", f"file:{self.directory}/console", "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off",
+                "-serial", f"file:{self.directory}/console",
+                "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off",
                 "-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng",
                 "-netdev", f"tap,id=net0,ifname={self.tap},script=no,downscript=no",
                 "-device", f"virtio-net-pci,netdev=net0,mac={self.mac},romfile=", *self.arguments,
             ),
             stdin=subprocess.DEVNULL,
-        )    # fmt: skip
+        )  # fmt: skip
 
     def qmp(self, command: str, **arguments: Any) -> Any:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -296,9 +337,9 @@ class Container(Guest):
             listener.bind(str(self.directory / "console.sock"))
             listener.listen()
             run(
-                "runc", "create", "--bundle", self.directory, "--console-socket", self.directory / "console.sock",
-                "--pid-file", self.directory / "pid", self.id,
-            )    # fmt: skip
+                "runc", "create", "--bundle", self.directory, "--pid-file", self.directory / "pid",
+                "--console-socket", self.directory / "console.sock", self.id,
+            )  # fmt: skip
             connection, _ = listener.accept()
             with connection:
                 _, (self._terminal, *_), _, _ = socket.recv_fds(connection, 4096, 1)
@@ -306,14 +347,28 @@ class Container(Guest):
         pid = (self.directory / "pid").read_text()
         outside, inside = f"v{self.id[-8:]}", f"w{self.id[-8:]}"
         ip = ("ip", "-netns", self.net.name)
-        run(*ip, "link", "add", outside, "mtu", str(MTU), "type", "veth", "peer", "name", inside, "address", self.mac)
+        run(
+            *ip,
+            "link",
+            "add",
+            outside,
+            "mtu",
+            str(MTU),
+            "type",
+            "veth",
+            "peer",
+            "name",
+            inside,
+            "address",
+            self.mac,
+        )
         run(*ip, "link", "set", outside, "master", "br0", "up")
         run(*ip, "link", "set", inside, "netns", pid)
         run("nsenter", "--net", "--target", pid, "ip", "link", "set", inside, "name", "eth0")
         run("runc", "start", self.id)
 
     def _read_console(self) -> None:
-        with contextlib.suppress(OSError):    # the other end is gone
+        with contextlib.suppress(OSError):  # the other end is gone
             while data := os.read(self._terminal, 4096):
                 self._console += data
 

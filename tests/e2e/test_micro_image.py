@@ -1,4 +1,4 @@
-"""The micro guest, built and booted for real: by a disk and by kernel and ramdisk in QEMU, and as a container."""
+"""The micro guest, built and booted for real: in QEMU by its disk and by kernel and ramdisk, and in runc."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def machine(
     made: list[Machine] = []
 
     def make(number: int) -> Machine:
-        made.append(Machine(net, key, number, tmp_path_factory.mktemp(f"machine{number}"), image))
+        made.append(Machine(net, key, number, tmp_path_factory.mktemp(f"machine{number}"), image.disk))
         return made[-1]
 
     yield make
@@ -120,7 +120,7 @@ def test_is_the_instance_that_the_cloud_means(guest: Guest) -> None:
     assert guest.ssh("sudo -n id -u") == "0\n"
     assert f"{name}.novalocal {name}" in guest.ssh("cat /etc/hosts")
     console_says(guest, "said by user data")
-    console_says(guest, f"micro: user data ended with status 0")
+    console_says(guest, "micro: user data ended with status 0")
     console_says(guest, f"{name} login:")
     assert guest.ssh("cat /var/lib/runs") == "once\n"
 
@@ -163,7 +163,9 @@ def test_netcat_serves_again_and_again(guest: Guest, protocol: str) -> None:
     guest.ssh(f"{PROLOGUE} sudo nc {udp} -p 8088 -lk -e echo foolish &")
     for _ in range(2):
         answer = eventually(
-            lambda: guest.ssh(f"echo bar | nc -w 1 {udp} 127.0.0.1 8088 || true").strip() or None, 10, "an answer"
+            lambda: guest.ssh(f"echo bar | nc -w 1 {udp} 127.0.0.1 8088 || true").strip() or None,
+            10,
+            "an answer",
         )
         assert answer == "foolish"
     guest.ssh("pidof nc && sudo killall -q nc")
@@ -195,10 +197,14 @@ def test_disks_and_nics_can_be_plugged(booted: Machine, net: Network, tmp_path: 
     disk.touch()
     with disk.open("wb") as file:
         file.truncate(64 << 20)
-    booted.qmp("blockdev-add", driver="raw", **{"node-name": "more"}, file={"driver": "file", "filename": str(disk)})
+    booted.qmp(
+        "blockdev-add", driver="raw", **{"node-name": "more"}, file={"driver": "file", "filename": str(disk)}
+    )
     booted.qmp("device_add", driver="virtio-blk-pci", id="more", drive="more", serial="0123456789abcdef")
     name = eventually(
-        lambda: booted.ssh("grep -l 0123456789abcdef /sys/block/*/serial || true").strip() or None, 20, "the disk"
+        lambda: booted.ssh("grep -l 0123456789abcdef /sys/block/*/serial || true").strip() or None,
+        20,
+        "the disk",
     ).split("/")[3]
     for kind in ("ext4", "vfat"):
         booted.ssh(f"{PROLOGUE} sudo mkfs -t {kind} /dev/{name}")
@@ -290,10 +296,15 @@ def test_addresses_without_dhcp(machine: Callable[[int], Machine], net: Network,
             "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": GATEWAY}],
             "services": [{"type": "dns", "address": "10.77.0.54"}],
         },
-        {"link": "tap4", "type": "ipv6", "ip_address": f"{PREFIX6}200", "netmask": "ffff:ffff:ffff:ffff::", "routes": []},
-    ]    # fmt: skip
+        {
+            "link": "tap4", "type": "ipv6", "ip_address": f"{PREFIX6}200", "netmask": "ffff:ffff:ffff:ffff::",
+            "routes": [],
+        },
+    ]  # fmt: skip
     files = instance_files(guest.uuid, "fourth", key)
-    files["openstack/latest/network_data.json"] = json.dumps({"links": links, "networks": networks, "services": []})
+    files["openstack/latest/network_data.json"] = json.dumps(
+        {"links": links, "networks": networks, "services": []}
+    )
     guest.make_config_drive(files)
     guest.address = "10.77.0.200"
     guest.start()
@@ -307,7 +318,7 @@ def test_addresses_without_dhcp(machine: Callable[[int], Machine], net: Network,
 def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
     """Metadata on the link, the address by DHCPv6."""
     with network(only6=True) as net:
-        guest = Machine(net, key, 1, tmp_path, image)
+        guest = Machine(net, key, 1, tmp_path, image.disk)
         write_files(net.metadata, instance_files(guest.uuid, "sixth", key))
         guest.make_disk("1G")
         guest.start()
@@ -315,7 +326,9 @@ def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
             guest.address = eventually(net.address6, BOOT_S, "a DHCPv6 lease")
             guest.wait_for_ssh(BOOT_S)
             assert guest.ssh("hostname") == "sixth\n"
-            eventually(lambda: f"nameserver {PREFIX6}53" in guest.ssh("cat /etc/resolv.conf"), 10, "the name server")
+            eventually(
+                lambda: f"nameserver {PREFIX6}53" in guest.ssh("cat /etc/resolv.conf"), 10, "the name server"
+            )
             answer = guest.ssh("curl -s 'http://[fe80::a9fe:a9fe%25eth0]/answers'")
             assert answer == "yes"
         finally:

@@ -1,4 +1,4 @@
-"""Networks, ports, routers and security groups converge wherever the control plane is killed, and leave nothing."""
+"""Networks, ports, routers and security groups converge wherever they are killed, and leave nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.network_cloud import COMPUTE, HOST, NetworkCloud, state_over
 
 from pileus.drivers.network.sim import SimEngine, World
 from pileus.kernel.api.application import Application
@@ -23,7 +24,6 @@ from pileus.services.network import driver, model, service
 from pileus.services.network.work import STRAND_ID, attach, programs
 from pileus.testing.crash import Act, Process, Scenario, crash_everywhere
 from pileus.testing.service import MEMBER, ServiceUnderTest
-from tests.network_cloud import COMPUTE, HOST, NetworkCloud, state_over
 
 
 class TimedWorld(World):
@@ -171,7 +171,11 @@ class RouterStory(NetworkStory):
     """A router takes over a port, carries a floating IP, lets go of it, and goes."""
 
     def story(self) -> Sequence[Act[TimedWorld]]:
-        return [Act(self.join, self.is_reachable), Act(self.part, self.is_parted), Act(self.delete, self.is_gone)]
+        return [
+            Act(self.join, self.is_reachable),
+            Act(self.part, self.is_parted),
+            Act(self.delete, self.is_gone),
+        ]
 
     async def join(self, process: Process[TimedWorld]) -> None:
         cloud = self.cloud(process)

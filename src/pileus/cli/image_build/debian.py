@@ -17,16 +17,21 @@ DISK_BYTES = 2 * 1024**3
 COMMAND_LINE = f"root=LABEL={ROOT_LABEL} ro console=tty0 console=ttyS0"
 
 PACKAGES = (
-    "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "systemd-resolved", "systemd-timesyncd", "udev",
-    "dbus", "cloud-init", "cloud-guest-utils", "netplan.io", "openssh-server", "sudo", "ca-certificates", "curl",
-    "iproute2", "iputils-ping", "netbase", "e2fsprogs", "fdisk", "less", "nano",
-)    # fmt: skip
+    "linux-image-cloud-amd64", "initramfs-tools", "systemd-sysv", "systemd-resolved", "systemd-timesyncd",
+    "udev", "dbus", "cloud-init", "cloud-guest-utils", "netplan.io", "openssh-server", "sudo", "curl",
+    "ca-certificates", "iproute2", "iputils-ping", "netbase", "e2fsprogs", "fdisk", "less", "nano",
+)  # fmt: skip
 
 FILES: dict[str, str] = {
-    "/etc/fstab": f"LABEL={ROOT_LABEL} / ext4 defaults,errors=remount-ro 0 1\nLABEL=BOOT /boot/firmware vfat defaults 0 2\n",
+    "/etc/fstab": (
+        f"LABEL={ROOT_LABEL} / ext4 defaults,errors=remount-ro 0 1\n"
+        "LABEL=BOOT /boot/firmware vfat defaults 0 2\n"
+    ),
     "/etc/hostname": "debian\n",
     "/etc/initramfs-tools/conf.d/small": "COMPRESS=lz4\nMODULES=most\n",
-    "/etc/cloud/cloud.cfg.d/90-sources.cfg": "datasource_list: [ConfigDrive, OpenStack, Ec2, None]\n",
+    "/etc/cloud/cloud.cfg.d/90-pileus.cfg": (
+        "datasource_list: [ConfigDrive, OpenStack, Ec2, None]\nlocale: C.UTF-8\n"
+    ),
 }
 COPY_KERNEL = """#!/bin/sh
 # The boot loaders read kernel and ramdisk from the first partition.
@@ -53,7 +58,9 @@ def build_debian(out_dir: Path, progress: Progress, *, cache_dir: Path | None = 
     Must run as root. Raises ImageBuildError.
     """
     if os.geteuid() != 0:
-        raise ImageBuildError("building an image needs root, so that the guest's files belong to its root: use sudo")
+        raise ImageBuildError(
+            "building an image needs root, so that the guest's files belong to its root: use sudo"
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     image = DebianImage(disk=out_dir / "debian.qcow2")
     store = PackageStore(cache_dir or out_dir / "cache", progress)
@@ -86,7 +93,7 @@ def _install(store: PackageStore, root: Path) -> None:
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
         '--aptopt=APT::Install-Recommends "false"', '--dpkgopt=path-exclude=/usr/share/doc/*',
         "--dpkgopt=path-exclude=/usr/share/man/*", SUITE, root, *sources,
-    )    # fmt: skip
+    )  # fmt: skip
 
 
 def _write_settings(root: Path) -> None:

@@ -1,5 +1,8 @@
-"""A bootable disk image put together from files, without mounting anything: a FAT partition that BIOS (syslinux)
-and UEFI (systemd-boot) both start from, and an ext4 partition that the guest grows to its disk's size."""
+"""A bootable disk image put together from files, without mounting anything.
+
+A FAT partition that BIOS (syslinux) and UEFI (systemd-boot) both start from, and an ext4 partition that the
+guest grows to its disk's size.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,19 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 def master_boot_record(code: bytes, partitions: list[Partition]) -> bytes:
-    """The first sector: boot code (at most 440 bytes) and up to four partitions addressed by sector number."""
+    """The first sector: boot code (at most 440 bytes) and up to four partitions by sector number."""
     if len(code) > 440 or len(partitions) > 4:
         raise ValueError("a master boot record holds 440 bytes of code and four partitions")
-    unaddressable = b"\xfe\xff\xff"    # cylinder, head, sector: "use the sector number"
+    unaddressable = b"\xfe\xff\xff"  # cylinder, head, sector: "use the sector number"
     table = b"".join(
         struct.pack(
-            "<B3sB3sII", ACTIVE if part.active else 0, unaddressable, part.type, unaddressable,
-            part.offset // SECTOR, part.length // SECTOR,
+            "<B3sB3sII",
+            ACTIVE if part.active else 0,
+            unaddressable,
+            part.type,
+            unaddressable,
+            part.offset // SECTOR,
+            part.length // SECTOR,
         )
         for part in partitions
     )
@@ -63,14 +71,18 @@ class BootEntry(msgspec.Struct, frozen=True):
     command_line: str
 
 
-def write_disk(target: Path, *, root: Path, label: str, entry: BootEntry, disk_bytes: int = DISK_BYTES) -> None:
+def write_disk(
+    target: Path, *, root: Path, label: str, entry: BootEntry, disk_bytes: int = DISK_BYTES
+) -> None:
     """Make a qcow2 image at `target` whose root partition holds the tree `root`.
 
     Must run as root, so that the files keep their owners. Raises ImageBuildError.
     """
     for needed in (SYSLINUX_MBR, SYSTEMD_BOOT):
         if not needed.exists():
-            raise ImageBuildError(f"{needed} is not on this host; `pileus doctor` names the package that has it")
+            raise ImageBuildError(
+                f"{needed} is not on this host; `pileus doctor` names the package that has it"
+            )
     raw = target.with_suffix(".raw")
     files = {"vmlinuz": entry.kernel, "initrd": entry.ramdisk, "EFI/BOOT/BOOTX64.EFI": SYSTEMD_BOOT}
     boot, root_partition = layout(sum(path.stat().st_size for path in files.values()), disk_bytes)
@@ -89,9 +101,9 @@ def write_disk(target: Path, *, root: Path, label: str, entry: BootEntry, disk_b
     _write_boot_partition(raw, boot, files, texts)
     run(
         "mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", root, "-b", "4096", "-i", "16384", "-m", "1",
-        "-J", "size=4", "-E", f"offset={root_partition.offset},lazy_itable_init=1",
+        "-J", "size=16", "-E", f"offset={root_partition.offset},lazy_itable_init=1",
         raw, f"{root_partition.length // 1024}k",
-    )    # fmt: skip
+    )  # fmt: skip
     run("qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", raw, target)
     raw.unlink()
 
@@ -101,7 +113,7 @@ def _write_boot_partition(raw: Path, boot: Partition, files: dict[str, Path], te
     run(
         "mkfs.fat", "-F", "16", "-n", "BOOT", "-h", first_sector, "--offset", first_sector, raw,
         str(boot.length // 1024),
-    )    # fmt: skip
+    )  # fmt: skip
     volume = f"{raw}@@{boot.offset}"
     run("mmd", "-i", volume, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
     for name, path in files.items():

@@ -18,11 +18,32 @@ BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ata_piix")
 
 MODULES = (
     *BOOT_MODULES,
-    "virtio_net", "virtio_rng", "virtio_balloon", "virtio_console",
-    "sr_mod", "isofs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859-1", "squashfs", "overlay",
-    "loop", "virtiofs", "button", "evdev", "8021q", "dummy", "veth", "bridge", "tun",
-    "pvpanic_mmio", "pvpanic_pci",
+    "virtio_net",
+    "virtio_rng",
+    "virtio_balloon",
+    "virtio_console",
+    "sr_mod",
+    "isofs",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_utf8",
+    "nls_iso8859-1",
+    "squashfs",
+    "overlay",
+    "loop",
+    "virtiofs",
+    "button",
+    "evdev",
+    "8021q",
+    "dummy",
+    "veth",
+    "bridge",
+    "tun",
+    "pvpanic_mmio",
+    "pvpanic_pci",
 )
+
 
 class Kernel(msgspec.Struct, frozen=True):
     version: str
@@ -40,7 +61,9 @@ def fetch(store: PackageStore) -> Kernel:
     """Debian's newest cloud kernel. Raises ImageBuildError."""
     images = [name for name in store.dependencies(KERNEL_PACKAGE) if name.startswith("linux-image-")]
     if not images:
-        raise ImageBuildError(f"apt knows no {KERNEL_PACKAGE}: the micro image is made from Debian's own packages")
+        raise ImageBuildError(
+            f"apt knows no {KERNEL_PACKAGE}: the micro image is made from Debian's own packages"
+        )
     (archive,) = store.alone(images[:1])
     return Kernel(images[0].removeprefix("linux-image-"), archive)
 

@@ -27,7 +27,11 @@ def run(*argv: str | Path, stdin: bytes | None = None, env: dict[str, str] | Non
     command = [str(word) for word in argv]
     try:
         done = subprocess.run(
-            command, input=stdin, capture_output=True, check=True, env={**os.environ, "LC_ALL": "C", **(env or {})}
+            command,
+            input=stdin,
+            capture_output=True,
+            check=True,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
         )
     except FileNotFoundError:
         raise ImageBuildError(
@@ -80,7 +84,9 @@ class PackageStore:
         rows = parse_uris(run("apt-get", *self._options(), "--print-uris", *request))
         files = [(name, size) for name, size in rows if wanted(package_version(name)[0])]
         if not files:
-            raise ImageBuildError(f"apt knows no package for: {' '.join(request)}; see its sources in /etc/apt")
+            raise ImageBuildError(
+                f"apt knows no package for: {' '.join(request)}; see its sources in /etc/apt"
+            )
         missing = [name for name, size in files if not self._has(name, size)]
         if missing:
             self._progress(f"downloading {len(missing)} Debian packages")
@@ -88,13 +94,16 @@ class PackageStore:
             pinned = ["=".join(package_version(name)) for name in missing]
             done = subprocess.run(
                 ["apt-get", *self._options(), "--quiet=2", "download", *pinned],
-                cwd=self._archives, capture_output=True, check=False,
+                cwd=self._archives,
+                capture_output=True,
+                check=False,
             )
             still = [name for name, size in files if not self._has(name, size)]
             if done.returncode or still:
                 raise ImageBuildError(
                     f"apt could not download {', '.join(still) or 'packages'}: "
-                    f"{done.stderr.decode(errors='replace').strip()[-800:]}; can this host reach its Debian mirror?"
+                    f"{done.stderr.decode(errors='replace').strip()[-800:]}; "
+                    "can this host reach its Debian mirror?"
                 )
         return [self._archives / name for name, _ in files]
 

@@ -18,7 +18,7 @@ from pileus.cli.image_build.packages import ImageBuildError, PackageStore, run, 
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "busybox": ("bin/busybox",),
-    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
+    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "sudo": ("usr/bin/sudo", "usr/libexec/sudo/sudoers.so", "usr/libexec/sudo/sudo_noexec.so"),
     "libpam-modules": ("lib/x86_64-linux-gnu/security/pam_permit.so",),
@@ -31,7 +31,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "iproute2": ("bin/ip",),
     "curl": ("usr/bin/curl",),
 }
-"""Package: the files of it that the guest has. Shared libraries come along as the dynamic loader asks for them."""
+"""Package: the files of it that the guest has. Shared libraries come along as the loader asks for them."""
 
 STATIC_BUSYBOX = "busybox-static"
 BOOT_BUSYBOX = "usr/lib/micro/busybox"
@@ -62,9 +62,22 @@ MERGED = {"bin": "usr/bin", "sbin": "usr/bin", "usr/sbin": "bin", "lib": "usr/li
 """Directories that are links: all programs are in /usr/bin, which every user's PATH has."""
 
 EMPTY_DIRECTORIES: dict[str, int] = {
-    "dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "mnt": 0o755, "root": 0o700, "tmp": 0o1777,
-    "var/tmp": 0o1777, "var/lib/micro": 0o755, "var/lib/dhcpcd": 0o755, "var/log": 0o755, "etc/dropbear": 0o700,
-    "usr/local/bin": 0o755, "home/cirros": 0o755, "media": 0o755, "opt": 0o755,
+    "dev": 0o755,
+    "proc": 0o555,
+    "sys": 0o555,
+    "run": 0o755,
+    "mnt": 0o755,
+    "root": 0o700,
+    "tmp": 0o1777,
+    "var/tmp": 0o1777,
+    "var/lib/micro": 0o755,
+    "var/lib/dhcpcd": 0o755,
+    "var/log": 0o755,
+    "etc/dropbear": 0o700,
+    "usr/local/bin": 0o755,
+    "home/cirros": 0o755,
+    "media": 0o755,
+    "opt": 0o755,
 }
 UNWANTED_APPLETS = frozenset({"busybox", "linuxrc", "dpkg", "dpkg-deb", "rpm", "rpm2cpio"})
 HOME_OWNER = 1000
@@ -153,7 +166,7 @@ def _pick(stage: Path, name: str, root: Path) -> None:
 
 def _add_libraries(stage: Path, root: Path) -> None:
     loader = stage / LOADER
-    if not loader.exists():    # an absolute link, which leads out of the stage
+    if not loader.exists():  # an absolute link, which leads out of the stage
         loader = stage / str(loader.readlink()).lstrip("/")
     binaries = [name for files in PROGRAMS.values() for name in files if (root / name).exists()]
     directories = ":".join(str(stage / directory) for directory in LIBRARY_PATH)
@@ -195,7 +208,7 @@ def _add_own_files(root: Path) -> None:
             name = source.relative_to(own)
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)    # an applet's link, which would lead the text into busybox itself
+            target.unlink(missing_ok=True)  # an applet's link, which would lead the text into busybox itself
             shutil.copyfile(source, target)
             # A wheel does not keep modes, so scripts are known by their first line.
             target.chmod(PRIVATE.get(str(name), 0o755 if source.read_bytes().startswith(b"#!") else 0o644))

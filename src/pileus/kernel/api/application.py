@@ -55,6 +55,7 @@ class Application:
         self._fallback = fallback
         self._router: Router[Endpoint] = Router()
         for runtime in self.runtimes:
+            runtime.served = [each.service for each in self.runtimes]
             self._mount(runtime)
         self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
 
@@ -106,7 +107,7 @@ class Application:
 
     async def _find(self, scope: Scope, receive: Receive) -> Call:
         match = self._router.find(scope["path"])
-        if match is None:
+        if match is None or (scope["path"].endswith("/") and self._names_nothing(scope)):
             raise NotFound(f"There is nothing at {scope['path']}.")
         method: str = scope["method"]
         found = match.get(method) or (match.get("GET") if method == "HEAD" else None)
@@ -114,15 +115,16 @@ class Application:
             methods = ", ".join(match.methods)
             raise MethodNotAllowed(f"{scope['path']} knows {methods}, not {method}.", headers={"allow": methods})
         endpoint, params = found
+        service = endpoint.runtime.service
         call = Call(scope, receive, endpoint.runtime, endpoint.operations[0], params)
         version: Version | None = None
-        if endpoint.runtime.service.versions is not None:
-            version = endpoint.runtime.service.versions.negotiate(call.header)
+        if service.versions is not None:
+            version = service.versions.negotiate(call.header)
         call.version = version
         action = None
         if endpoint.is_action:
             await authenticate(call)
-            action, raw = bodies.decode_action(await call.body(), endpoint.runtime.service.dialect)
+            action, raw = bodies.decode_action(await call.body(), service.dialect)
             dict.__setitem__(scope, "pileus.action", raw)  # type: ignore[index]
         try:
             call.operation = choose(endpoint.operations, scope["path"], version, action)
@@ -131,6 +133,10 @@ class Application:
                 raise BadRequest(error.message) from error
             raise
         return call
+
+    def _names_nothing(self, scope: Scope) -> bool:
+        dialect, runtime = self._dialect(scope, None)
+        return runtime is not None and dialect.slash_names_nothing and len(scope["path"]) > len(runtime.service.path) + 1
 
     def _dialect(self, scope: Scope, call: Call | None) -> tuple[Dialect, Runtime | None]:
         if call is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -99,7 +100,10 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         kind = struct_for(resource, operation.kind, version)
         if dialect.wrapped:
             if operation.kind is Kind.CREATE and dialect.bulk and _is_bulk(raw, resource.collection):
-                return decode_as(list[kind], dialect, raw, resource.collection, operation)  # type: ignore[valid-type]
+                return [
+                    decode_as(kind, dialect, one, None if bare else resource.member, operation)
+                    for one, bare in _bulk_items(raw, resource)
+                ]
             body = decode_as(kind, dialect, raw, resource.member, operation)
         else:
             body = decode_as(kind, dialect, raw)
@@ -137,7 +141,7 @@ def decode_as(
         raise BadRequest(_explain(str(error), dialect, operation)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"Malformed request body: {error}") from error
-    if "\\u0000" in raw.decode("utf-8", "replace"):
+    if b"\\u0000" in raw:
         raise BadRequest("The body has text with a NUL character.")
     return value.value if wrapper is not None else value
 
@@ -149,6 +153,17 @@ def decode_action(raw: bytes, dialect: Dialect) -> tuple[str, bytes]:
         raise BadRequest("The body must have exactly one name, that of the action.")
     ((name, value),) = body.items()
     return name, bytes(value)
+
+
+def _bulk_items(raw: bytes, resource: type[Resource]) -> Iterator[tuple[bytes, bool]]:
+    """Each of several bodies, and whether it is bare or, as old clients send it, below the member's name."""
+    try:
+        items = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[resource.collection]
+        for item in msgspec.json.decode(items, type=list[msgspec.Raw]):
+            names = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
+            yield bytes(item), list(names) != [resource.member]
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input: {resource.collection} must be a list of objects ({error}).") from error
 
 
 def _is_shown(operation: Operation, name: str) -> bool:

@@ -70,6 +70,8 @@ class Dialect:
     """Who may not do a thing gets a 403 even where there is no such thing to do it to."""
     json_only: bool = False
     """A body that says it is anything but JSON is a 415."""
+    slash_names_nothing: bool = False
+    """`/images/` is an image without a name, which does not exist; elsewhere it is `/images`."""
     bulk: bool = False
     """A POST of `{"networks": […]}` makes them all or none."""
     time: Callable[[datetime], str] = iso_z

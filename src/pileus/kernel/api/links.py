@@ -31,13 +31,20 @@ def next_link_list(call: Call, page: Page) -> dict[str, Any]:
 
 
 def next_and_previous(call: Call, page: Page) -> dict[str, Any]:
-    """`networks_links` with next and previous, where the client asked for pages: Neutron."""
-    if page.limit is None or not page.rows:
+    """`networks_links` with next and previous, where the client asked for pages: Neutron.
+
+    As there, every full page has a link onwards, be it to an empty one: clients walk until they find no more.
+    """
+    if page.limit is None or (not page.rows and page.marker is None):
         return {}
+    if not page.rows:
+        back = page_url(call, marker=None, page_reverse="True")
+        return {f"{page.resource.collection}_links": [{"rel": "previous", "href": back}]}
     links = []
-    if page.more if not page.reverse else page.marker is not None:
+    onwards = page.more or len(page.rows) == page.limit
+    if onwards if not page.reverse else page.marker is not None:
         links.append({"rel": "next", "href": page_url(call, marker=key_of(page, -1), page_reverse=None)})
-    if page.marker is not None if not page.reverse else page.more:
+    if page.marker is not None if not page.reverse else onwards:
         links.append({"rel": "previous", "href": page_url(call, marker=key_of(page, 0), page_reverse="True")})
     return {f"{page.resource.collection}_links": links} if links else {}
 

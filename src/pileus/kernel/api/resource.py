@@ -259,10 +259,17 @@ class Resource:
 
     @classmethod
     def create(
-        cls, *, policy: str, status: int = 201, quota: Mapping[str, int | Callable[[Any], int]] | None = None, **more: Any
+        cls,
+        *,
+        policy: str,
+        status: int = 201,
+        quota: Mapping[str, int | Callable[[Any], int]] | None = None,
+        by_id: bool = False,
+        **more: Any,
     ) -> Callable[[Handler], Handler]:
-        """`POST` on the collection."""
-        return cls._add(Kind.CREATE, "POST", cls.path, policy=policy, status=status, quota=quota, **more)
+        """`POST` on the collection, or with `by_id` a `PUT` on a member that is not there yet."""
+        method, path = ("PUT", cls._member_path()) if by_id else ("POST", cls.path)
+        return cls._add(Kind.CREATE, method, path, policy=policy, status=status, quota=quota, **more)
 
     @classmethod
     def update(

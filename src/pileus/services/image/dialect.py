@@ -34,6 +34,7 @@ GLANCE = Dialect(
     name="glance",
     envelope=envelope,
     wrapped=False,
+    slash_names_nothing=True,
     time=iso_z,
     predicates=predicates,
     links=first_and_next,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from pileus.kernel.api.quota import DEFAULT_CLASS
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.db import Tx
 from pileus.lib.address import default_gateway, default_pools
 from pileus.services.network.domain.subnet import canonical_cidr
 from pileus.services.network.model import networks, subnets
+from pileus.services.network.quota import QUOTAS
 from pileus.services.network.state import State
 from pileus.services.network.store import networks as store
 from pileus.services.network.store import rows
@@ -14,7 +18,8 @@ from pileus.services.network.work.network import NetworkProgram
 
 
 async def first_rows(runtime: Runtime, project_id: str) -> str:
-    """The external network on the engine's physical network, made if it is not there; gives its id.
+    """Default quotas as the settings have them, and the external network on the engine's physical network, made
+    if it is not there; gives its id.
 
     It belongs to `project_id`, the administrators' project. May be called at every start: an external network
     that the operator has made or changed stays as it is.
@@ -25,6 +30,7 @@ async def first_rows(runtime: Runtime, project_id: str) -> str:
 def _external_network(tx: Tx, runtime: Runtime, project_id: str) -> str:
     state: State = runtime.state
     settings, capabilities = state.settings, state.capabilities
+    set_default_quotas(tx, settings.quotas)
     found = store.on_physical(tx, capabilities.physical_network)
     if found is not None:
         return found
@@ -54,6 +60,14 @@ def _external_network(tx: Tx, runtime: Runtime, project_id: str) -> str:
         _subnet(tx, network.id, project_id, canonical_cidr(cidr))
     runtime.work.begin(tx, NetworkProgram, network.id)
     return str(network.id)
+
+
+def set_default_quotas(tx: Tx, wanted: Mapping[str, int]) -> None:
+    """The limits of projects for which nothing else was said; raises ValueError for what has no quota."""
+    if unknown := sorted(set(wanted) - set(QUOTAS.by_name)):
+        raise ValueError(f"network.quotas: there is no quota for {', '.join(unknown)}")
+    QUOTAS.reset(tx, DEFAULT_CLASS)
+    QUOTAS.set_limits(tx, DEFAULT_CLASS, wanted)
 
 
 def _subnet(tx: Tx, network_id: str, project_id: str, cidr: str) -> None:

@@ -115,6 +115,12 @@ EXTENSIONS: Final = (
     ),
     Extension("pagination", "Pagination support", "2016-06-12T00:00:00-00:00", "Lists by pages."),
     Extension(
+        "port-mac-address-regenerate",
+        "Neutron Port MAC address regenerate",
+        "2018-05-03T10:00:00-00:00",
+        "A port gets another MAC address when its own is set to null.",
+    ),
+    Extension(
         "port-security",
         "Port Security",
         "2012-07-23T10:00:00-00:00",
@@ -134,6 +140,18 @@ EXTENSIONS: Final = (
         "Provider Network",
         "2012-09-07T10:00:00-00:00",
         "What a network runs on, for administrators.",
+    ),
+    Extension(
+        "quota-check-limit",
+        "Quota engine limit check",
+        "2021-09-08T16:00:00-00:00",
+        "Limits are not set below what is used.",
+    ),
+    Extension(
+        "quota-check-limit-default",
+        "Quota engine limit check by default",
+        "2024-03-21T12:00:00-00:00",
+        "That check is made unless the client forces the limit.",
     ),
     Extension(
         "quota_details",
@@ -161,6 +179,12 @@ EXTENSIONS: Final = (
         "Normalized CIDR field for security group rules",
         "2020-07-28T10:00:00-00:00",
         "The prefix of a rule without bits of a host.",
+    ),
+    Extension(
+        "service-type",
+        "Neutron Service Type Management",
+        "2013-01-20T00:00:00-00:00",
+        "What provides a kind of service.",
     ),
     Extension(
         "sort-key-validation",

@@ -184,6 +184,7 @@ _OTHERS: Final = {
     "update_agent": ADMIN,
     "delete_agent": ADMIN,
     "get_availability_zone": "role:reader",
+    "get_service_provider": "role:reader",
     "get_network_ip_availability": _ADMIN_OR_SERVICE,
 }
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, bindparam, func, select
 
 from pileus.kernel.db import Tx
-from pileus.services.compute.model import aggregates, hosts, services
+from pileus.services.compute.domain import VmState
+from pileus.services.compute.model import aggregates, hosts, servers, services
 
 if TYPE_CHECKING:
     from pileus.services.compute.hosts import Host
@@ -33,6 +34,9 @@ _SEEN = (
     .where(services.c.host.in_(bindparam("names", expanding=True)))
     .values(seen_at=bindparam("now", type_=services.c.seen_at.type))
 )
+_SERVERS_ON = select(servers.c.id).where(
+    servers.c.host.in_(bindparam("names", expanding=True)), servers.c.vm_state != VmState.DELETED
+)
 _AGGREGATES = select(aggregates).order_by(aggregates.c.id)
 
 
@@ -42,7 +46,8 @@ def host_uuid(name: str) -> str:
 
 
 def register(tx: Tx, state: ComputeState) -> set[str]:
-    """Writes what the hosts of this process are now, and wakes their strands. Returns the disabled ones."""
+    """Writes what the hosts of this process are now, and wakes their strands and their servers': whatever
+    happened while nobody looked is seen at once. Returns the disabled ones."""
     from pileus.services.compute.work.host import HostProgram
 
     for host in state.hosts.by_name.values():
@@ -59,6 +64,8 @@ def register(tx: Tx, state: ComputeState) -> set[str]:
     if names:
         for binary in CONTROL:
             _ensure_service(tx, names[0], binary)
+    for server_id in tx.scalars(_SERVERS_ON, names=names):
+        state.work.wake(tx, server_id)
     seen(tx, names)
     return {row.host for row in tx.rows(_COMPUTE_SERVICES) if row.disabled}
 

@@ -39,6 +39,15 @@ def create_region(call: Call, tx: Tx, body: Any) -> Row[Any]:
     return _insert_region(call, tx, body, given(body).get("id") or new_hex())
 
 
+@Region.create(policy="identity:create_region", by_id=True)
+def create_named_region(call: Call, tx: Tx, body: Any) -> Row[Any]:
+    """Makes a region with the id of the path."""
+    named = call.params["id"]
+    if given(body).get("id", named) != named:
+        raise BadRequest(f"The body names another region than the path: {body.id}.")
+    return _insert_region(call, tx, body, named)
+
+
 def _insert_region(call: Call, tx: Tx, body: Any, region_id: str) -> Row[Any]:
     values = {**given(body), "id": region_id}
     values["description"] = values["description"] or ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, structs
 from sqlalchemy import Row
 
@@ -13,6 +14,9 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import Forbidden
 
 DEFAULT_DOMAIN = "default"
+IMMUTABLE = "immutable"
+ProjectName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"\S")]
+"""Of a project or a domain: something to be seen in it."""
 BY_NAME = (("name", "asc"), ("id", "asc"))
 
 
@@ -44,8 +48,13 @@ def changed(call: Call, tx: Tx) -> None:
 
 
 def listed_domain(call: Call, body: Any = None) -> Mapping[str, Any]:
-    """The policy target of a list: the domain asked for, or that of the token."""
-    domain_id = call.arg("domain_id") or call.context.domain_id
+    """The policy target of a list: the domain of the token, for lists show no other's to a token for a domain.
+
+    Empty without one: a rule that compares domains must fail then, not find None equal to None.
+    """
+    domain_id = call.context.domain_id
+    if domain_id is None:
+        return {}
     return {
         "target.domain_id": domain_id,
         "target.domain.id": domain_id,
@@ -59,3 +68,17 @@ def same_domain(row: Row[Any], body: Any) -> None:
     wanted = getattr(body, "domain_id", UNSET)
     if wanted not in (UNSET, row.domain_id):
         raise Forbidden("Cannot change Domain ID: it stays what it was at creation.")
+
+
+def merged_options(row: Row[Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with null taken as "no longer"."""
+    return {name: value for name, value in {**row.options, **wanted}.items() if value is not None}
+
+
+def check_mutable(row: Row[Any], values: Mapping[str, Any] | None = None) -> None:
+    """403 where the option `immutable` stands, unless the change takes just that away."""
+    if not row.options.get(IMMUTABLE):
+        return
+    options = (values or {}).get("options") or {}
+    if values is None or options.get(IMMUTABLE, True):
+        raise Forbidden(f"{row.name} is immutable; set its option `immutable` to false first.")

@@ -8,17 +8,20 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
+from pileus.kernel.api.fields import create, field, filter, hidden, read_only, sort, update
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import Conflict, Forbidden
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
+    ProjectName,
     changed,
+    check_mutable,
     given,
     listed_domain,
     merged_extra,
+    merged_options,
     self_link,
 )
 from pileus.services.identity.model import projects
@@ -29,7 +32,7 @@ _IS_DOMAIN = projects.c.is_domain.is_(True)
 
 class Domain(Resource, member="domain", collection="domains", table=projects, extras="extra"):
     id: str = field(read_only, filter, sort)
-    name: Name = field(create, update, filter, sort, required=True)
+    name: ProjectName = field(create, update, filter, sort, required=True)
     description: str = field(create, update, default="")
     enabled: bool = field(create, update, filter, default=True)
     tags: list[str] = field(create, default=[])
@@ -53,28 +56,41 @@ def create_domain(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a domain."""
     wanted = getattr(body, "explicit_domain_id", None)
     domain_id = wanted if isinstance(wanted, str) else new_hex()
-    if project.domain_by_name(tx, body.name) is not None:
-        raise Conflict(f"Conflict occurred attempting to store domain - it is not permitted to have two domains named {body.name}.")
-    values = {
-        **given(body, "explicit_domain_id"),
-        "id": domain_id,
-        "domain_id": domain_id,
-        "parent_id": None,
-        "is_domain": True,
-    }
+    return insert_domain(tx, domain_id, given(body, "explicit_domain_id"))
+
+
+def insert_domain(tx: Tx, domain_id: str, values: Mapping[str, Any]) -> Row[Any]:
+    """Domains are projects that lie in themselves."""
+    if project.domain_by_name(tx, values["name"]) is not None:
+        raise _twice(values["name"])
     try:
-        return project.insert(tx, values)
+        return project.insert(
+            tx, {**values, "id": domain_id, "domain_id": domain_id, "parent_id": None, "is_domain": True}
+        )
     except Duplicate as error:
         raise Conflict(f"Conflict occurred attempting to store domain - there is a domain {domain_id}.") from error
+
+
+def _twice(name: str) -> Conflict:
+    return Conflict(
+        f"Conflict occurred attempting to store domain - it is not permitted to have two domains named {name}."
+    )
 
 
 @Domain.update(policy="identity:update_domain", method="PATCH")
 def update_domain(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a domain; disabling one voids the tokens of its users."""
-    values = {**given(body, "extra"), "extra": merged_extra(row, body)}
+    return change_domain(call, tx, row, {**given(body, "extra"), "extra": merged_extra(row, body)})
+
+
+def change_domain(call: Call, tx: Tx, row: Row[Any], values: Mapping[str, Any]) -> Row[Any]:
+    """Sets attributes of a domain, and voids the tokens of its users where it is disabled."""
+    check_mutable(row, values)
+    if "options" in values:
+        values = {**values, "options": merged_options(row, values["options"])}
     other = project.domain_by_name(tx, values["name"]) if "name" in values else None
     if other is not None and other.id != row.id:
-        raise Conflict(f"Conflict occurred attempting to store domain - there is another named {values['name']}.")
+        raise _twice(values["name"])
     if values.get("enabled") is False and row.enabled:
         user.revoke(tx, domain_id=row.id)
     changed(call, tx)
@@ -84,6 +100,12 @@ def update_domain(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 @Domain.delete(policy="identity:delete_domain")
 def delete_domain(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a disabled domain with all that is in it."""
+    check_mutable(row)
+    erase_domain(call, tx, row)
+
+
+def erase_domain(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """403 while it is enabled."""
     if row.enabled:
         raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
     changed(call, tx)

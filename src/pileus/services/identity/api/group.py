@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import UNSET
 from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
@@ -56,7 +55,7 @@ def group_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.group.domain_id": body.domain_id if body.domain_id is not UNSET else home_domain(call)}
+    return {"target.group.domain_id": body.domain_id or home_domain(call)}
 
 
 @Group.create(policy="identity:create_group", target=_new_target)

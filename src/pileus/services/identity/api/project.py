@@ -9,27 +9,30 @@ from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, Text, bindparam, type_coerce
 
 from pileus.kernel.api.call import Call, read_bool
-from pileus.kernel.api.fields import Name, create, field, filter, read_only, sort, update
+from pileus.kernel.api.fields import create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
+    ProjectName,
     changed,
+    check_mutable,
     given,
     home_domain,
     listed_domain,
     merged_extra,
+    merged_options,
     same_domain,
     self_link,
 )
+from pileus.services.identity.api.domain import change_domain, erase_domain, insert_domain
 from pileus.services.identity.model import projects
 from pileus.services.identity.store import project, user
 
 _IS_PROJECT = projects.c.is_domain.is_(False)
 _LISTED = _IS_PROJECT & (projects.c.domain_id == bindparam("listed_domain_id"))
-_IMMUTABLE = "immutable"
 
 
 def _is_domain_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
@@ -43,10 +46,15 @@ def _tag_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
     return clause
 
 
+def _lies_in(call: Call, row: Row[Any]) -> str | None:
+    """A domain lies in none; to our tables it lies in itself."""
+    return None if row.is_domain else row.domain_id
+
+
 class Project(Resource, member="project", collection="projects", table=projects, extras="extra"):
     id: str = field(read_only, filter, sort)
-    name: Name = field(create, update, filter, sort, required=True)
-    domain_id: str | None = field(create, update, filter)
+    name: ProjectName = field(create, update, filter, sort, required=True)
+    domain_id: str | None = field(create, update, filter, column="domain_id", render=_lies_in)
     parent_id: str | None = field(create, update, filter)
     description: str | None = field(create, update, default="")
     enabled: bool = field(create, update, filter, default=True)
@@ -83,15 +91,16 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
 def create_project(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a project below its parent, which is its domain where none is named."""
     values = given(body)
-    _check_name(values["name"])
     values["description"] = values["description"] or ""
+    if values["is_domain"]:
+        if values.get("parent_id") or values.get("domain_id"):
+            raise BadRequest("A project that is a domain lies in no domain and has no parent.")
+        return insert_domain(tx, new_hex(), values)
     parent_id = values.get("parent_id")
     parent = project.get(tx, parent_id) if parent_id else None
     if parent_id and parent is None:
         raise NotFound(f"Could not find project: {parent_id}.")
     domain_id = values.get("domain_id") or (_domain_of(parent) if parent is not None else home_domain(call))
-    if values["is_domain"]:
-        raise BadRequest("A domain is made at /v3/domains.")
     domain = project.get(tx, domain_id)
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {domain_id}.")
@@ -115,21 +124,16 @@ def _twice(name: str) -> Conflict:
     )
 
 
-def _check_name(name: str) -> None:
-    if not name.strip():
-        raise BadRequest("A name of spaces alone is no name.")
-
-
 @Project.update(policy="identity:update_project", method="PATCH")
 def update_project(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a project; disabling one voids the tokens for it."""
-    same_domain(row, body)
     values = {**given(body, "extra", "domain_id", "is_domain"), "extra": merged_extra(row, body)}
+    if row.is_domain:
+        return change_domain(call, tx, row, values)
+    same_domain(row, body)
     if values.pop("parent_id", row.parent_id) != row.parent_id:
         raise Forbidden("Update of `parent_id` is not allowed.")
     check_mutable(row, values)
-    if "name" in values:
-        _check_name(values["name"])
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
     if values.get("enabled") is False and row.enabled:
@@ -141,24 +145,13 @@ def update_project(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
         raise _twice(values["name"]) from error
 
 
-def merged_options(row: Row[Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with null taken as "no longer"."""
-    return {name: value for name, value in {**row.options, **wanted}.items() if value is not None}
-
-
-def check_mutable(row: Row[Any], values: Mapping[str, Any] | None = None) -> None:
-    """403 where the option `immutable` stands, unless the change takes just that away."""
-    if not row.options.get(_IMMUTABLE):
-        return
-    options = (values or {}).get("options") or {}
-    if values is None or options.get(_IMMUTABLE, True):
-        raise Forbidden(f"{row.name} is immutable; set its option `immutable` to false first.")
-
-
 @Project.delete(policy="identity:delete_project")
 def delete_project(call: Call, tx: Tx, row: Row[Any]) -> None:
-    """Deletes a project without children."""
+    """Deletes a project without children; or, disabled, one that is a domain, with all that is in it."""
     check_mutable(row)
+    if row.is_domain:
+        erase_domain(call, tx, row)
+        return
     if project.children(tx, row.id):
         raise Forbidden(f"Cannot delete the project {row.id} since it is not a leaf in the hierarchy.")
     changed(call, tx)

@@ -13,11 +13,18 @@ from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Duplicate, Tx
-from pileus.kernel.errors import BadRequest, Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import BY_NAME, changed, given, merged_extra, self_link
-from pileus.services.identity.api.project import check_mutable, merged_options
+from pileus.services.identity.api.common import (
+    BY_NAME,
+    changed,
+    check_mutable,
+    given,
+    merged_extra,
+    merged_options,
+    self_link,
+)
 from pileus.services.identity.domain import implies_itself
 from pileus.services.identity.model import NO_DOMAIN, roles
 from pileus.services.identity.store import project, role
@@ -162,9 +169,9 @@ def imply(call: Call, tx: Tx) -> dict[str, Any]:
     """From now on who has the one role has the other."""
     shown = _inference(call, tx)
     prior, other = call.params["prior_role_id"], call.params["implied_role_id"]
+    if _found(tx, other).domain_key and not _found(tx, prior).domain_key:
+        raise Forbidden(f"Invalid implied role: {other}: a global role may not imply a domain's.")
     if _found(tx, other).name == "admin":
-        from pileus.kernel.errors import Forbidden
-
         raise Forbidden(f"Invalid implied role: {other}: no role may imply admin.")
     if implies_itself(prior, other, role.implications(tx)):
         raise BadRequest("A role can't imply itself, not even by way of others.")

@@ -12,7 +12,7 @@ from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
-from pileus.kernel.api.operation import AUTHENTICATED
+from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
@@ -24,11 +24,12 @@ from pileus.services.identity.api.common import (
     home_domain,
     listed_domain,
     merged_extra,
+    merged_options,
     same_domain,
     self_link,
 )
 from pileus.services.identity.api.group import Group
-from pileus.services.identity.api.project import Project, merged_options
+from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
 from pileus.services.identity.passwords import hash_password, verify_password
 from pileus.services.identity.store import project, role, user
@@ -79,7 +80,7 @@ def user_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.user.domain_id": body.domain_id if body.domain_id is not UNSET else home_domain(call)}
+    return {"target.user.domain_id": body.domain_id or home_domain(call)}
 
 
 @User.create(policy="identity:create_user", target=_new_target)
@@ -164,12 +165,10 @@ class PasswordChange(msgspec.Struct):
     user: _PasswordChange
 
 
-@User.member_route("POST", "/password", policy=AUTHENTICATED, status=204, body=PasswordChange)
+@User.member_route("POST", "/password", policy=ANYONE, status=204, body=PasswordChange)
 async def change_password(call: Call, row: Row[Any], body: PasswordChange) -> None:
-    """A user sets its own password, proving that it knows the old one. It voids the user's tokens."""
-    if call.context.user_id != row.id:
-        raise Unauthorized("The password can be changed only by its user; administrators update the user.")
-    if not await verify_password(body.user.original_password, row.password_hash):
+    """A user sets its own password. The old one is the proof, no token is needed. It voids the user's tokens."""
+    if not await verify_password(body.user.original_password, row.password_hash) or not row.enabled:
         raise Unauthorized("The original password does not match.")
     shortest = call.runtime.state.settings.min_password_length
     if len(body.user.password) < shortest:

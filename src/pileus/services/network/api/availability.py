@@ -77,7 +77,7 @@ class NetworkIpAvailability(
                     "subnet_name": each.name,
                     "cidr": each.cidr,
                     "ip_version": each.ip_version,
-                    "total_ips": capacity(pools_of(each)),
+                    "total_ips": exact(capacity(pools_of(each))),
                     "used_ips": used.get(each.id, 0),
                 }
             )
@@ -85,10 +85,12 @@ class NetworkIpAvailability(
 
 
 def _sum(call: Call, row: Row[Any], name: str) -> float:
-    """Totals of IPv6 are beyond what JSON readers take for a whole number; upstream's are floating-point
-    then."""
-    total = sum(each[name] for each in call.gathered["usage"][row.id])
-    return total if total < 2**63 else float(total)
+    return exact(sum(each[name] for each in call.gathered["usage"][row.id]))
+
+
+def exact(number: int) -> float:
+    """The number, but for what no 64 bits hold: the encoder of JSON takes no more."""
+    return number if number < 2**64 else float(number)
 
 
 NetworkIpAvailability.show(policy=AUTHENTICATED)

@@ -10,6 +10,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import NotFound
 from pileus.services.network.extensions import EXTENSIONS, Extension
+from pileus.services.network.state import state_of
 
 root = Routes(root=True)
 routes = Routes()
@@ -68,6 +69,13 @@ def show_extension(call: Call, tx: Tx) -> dict[str, Any]:
         if each.alias == alias:
             return {"extension": _shown(each)}
     raise NotFound(f"Extension with alias {alias} does not exist", kind="ExtensionNotFound")
+
+
+@routes.add("GET", "/service-providers", policy="get_service_provider")
+def list_providers(call: Call, tx: Tx) -> dict[str, Any]:
+    """Lists what provides routers: the network engine, and nothing to choose from."""
+    name = state_of(call).capabilities.engine
+    return {"service_providers": [{"service_type": "L3_ROUTER_NAT", "name": name, "default": True}]}
 
 
 def _shown(extension: Extension) -> dict[str, Any]:

@@ -112,7 +112,9 @@ def update_floating_ip(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]
     values = given(body, "description")
     port_id = row.port_id if body.port_id is UNSET else body.port_id
     fixed_ip = None if body.fixed_ip_address is UNSET else body.fixed_ip_address
-    if body.port_id is not UNSET or body.fixed_ip_address is not UNSET:
+    if not given(body, "description", "port_id", "fixed_ip_address"):
+        port_id = None  # a blank update has always meant to let go
+    if body.description is UNSET or body.port_id is not UNSET or body.fixed_ip_address is not UNSET:
         if port_id is not None:
             inner = _association(call, tx, row.floating_network_id, row.project_id, port_id, fixed_ip)
         elif fixed_ip is not None:
@@ -200,7 +202,10 @@ def _association(
     """The port, its address and the router between it and the outside; 404 where there is none."""
     port = Port.load_again(call, tx, port_id)
     if port.project_id != project_id and not call.context.is_admin:
-        raise NotFound(f"Port {port_id} could not be found.", kind="PortNotFound")
+        raise BadRequest(
+            f"Bad floatingip request: Port {port_id} is associated with a different project than the "
+            "floating IP and therefore cannot be bound."
+        )
     inner = _inner_address(port, None if fixed_ip is None else canonical_ip(fixed_ip, "fixed_ip_address"))
     subnet = rows.get(tx, subnets, inner["subnet_id"])
     assert subnet is not None, "an address refers to its subnet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import UNSET, Meta
@@ -22,13 +22,13 @@ from pileus.services.network.events import announce
 from pileus.services.network.model import networks
 from pileus.services.network.state import State, state_of
 from pileus.services.network.store import networks as store
+from pileus.services.network.store import ports as port_store
 from pileus.services.network.store import rows
 from pileus.services.network.work.network import NetworkProgram
 
 Mtu: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-MIN_MTU: Final = 68
-MIN_MTU_V6: Final = 1280
-"""RFC 791 and RFC 8200."""
+MIN_MTU: Final = {4: 68, 6: 1280}
+"""What each IP version needs (RFC 791 and RFC 8200)."""
 OVERLAY: Final = "geneve"
 
 _VISIBLE = or_(
@@ -122,8 +122,7 @@ def update_network(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     )
     if body.mtu is not UNSET:
         values["mtu"] = _mtu(state_of(call), body.mtu)
-        if any(each.ip_version == 6 for each in store.subnets_of(tx, row.id)) and values["mtu"] < MIN_MTU_V6:
-            raise invalid(f"The network has IPv6 subnets, which need an MTU of at least {MIN_MTU_V6}.")
+        check_mtu(values["mtu"], [each.ip_version for each in store.subnets_of(tx, row.id)])
     if body.dns_domain is not UNSET:
         values["dns_domain"] = checked_domain(body.dns_domain)
     if values.get("external") is False and row.external and store.is_used_as_external(tx, row.id):
@@ -148,7 +147,9 @@ def update_network(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 
 @Network.delete(policy="delete_network")
 def delete_network(call: Call, tx: Tx, row: Row[Any]) -> None:
-    """Deletes a network and its subnets; its ports must be gone."""
+    """Deletes a network with its subnets and the floating IPs that lead nowhere; its ports must be gone."""
+    for outer in store.drop_loose_floating_ips(tx, row.id):
+        port_store.remove(tx, outer)
     if store.has_ports(tx, row.id):
         raise Conflict(
             f"Unable to complete operation on network {row.id}. There are one or more ports still in use "
@@ -175,13 +176,22 @@ def checked_zones(call: Call, hints: list[str]) -> list[str]:
     return hints
 
 
+def check_mtu(mtu: int, ip_versions: Iterable[int]) -> None:
+    """409 where subnets of these IP versions can't be on a network of this MTU."""
+    for version in ip_versions:
+        if mtu < MIN_MTU[version]:
+            raise Conflict(
+                f"The network's MTU {mtu} is less than the {MIN_MTU[version]} that a subnet of "
+                f"IPv{version} needs.",
+                kind="NetworkMTUSubnetConflict",
+            )
+
+
 def _mtu(state: State, wanted: int | None) -> int:
     """The MTU asked for, or the largest that the engine carries (as 0 asks for)."""
     most = state.capabilities.max_mtu
     if not wanted:
         return most
-    if wanted < MIN_MTU:
-        raise invalid(f"Requested MTU is too small, minimum is {MIN_MTU}.")
     if wanted > most:
         raise invalid(f"Requested MTU is too big, maximum is {most}.")
     return wanted

@@ -142,7 +142,7 @@ class Port(Tagged, member="port", collection="ports", table=ports):
     network_id: Uuid = field(create, filter, sort, required=True)
     admin_state_up: bool = field(create, update, filter, sort, default=True)
     status: str = field(read_only, filter, sort)
-    mac_address: str = field(create, update, filter, sort)
+    mac_address: str | None = field(create, update, filter, sort)
     fixed_ips: list[FixedIpBody] | None = field(create, update)
     device_id: Text255 = field(create, update, filter, sort, default="")
     device_owner: Text255 = field(create, update, filter, sort, default="")

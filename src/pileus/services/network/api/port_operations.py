@@ -42,7 +42,7 @@ def create_port(call: Call, tx: Tx, body: Any) -> Row[Any]:
     enforce_attributes(call, "create_port", body, Port.target_of_new(call, tx, body))
     network = call.gathered[body.network_id]
     project_id = owner_project(call, body)
-    mac = mac_for(tx, network.id, None if body.mac_address is UNSET else body.mac_address)
+    mac = mac_for(tx, network.id, body.mac_address or None)
     wishes = _wishes(tx, network.id, body.fixed_ips, body.device_owner, mac)
     secured = (
         network.port_security_enabled if body.port_security_enabled is UNSET else body.port_security_enabled
@@ -179,11 +179,10 @@ def _changed_mac(tx: Tx, row: Row[Any], body: Any) -> str:
     current: str = row.mac_address
     if body.mac_address is UNSET:
         return current
-    try:
-        if canonical_mac(body.mac_address) == current:
-            return current
-    except ValueError:
-        pass  # mac_for says what is wrong with it
+    if body.mac_address is not None:
+        with contextlib.suppress(ValueError):  # mac_for says what is wrong with it
+            if canonical_mac(body.mac_address) == current:
+                return current
     if row.vif_type not in (UNBOUND.vif_type, FAILED.vif_type):
         raise Conflict(
             f"Unable to complete operation on port {row.id}, port is already bound, port type: "
@@ -235,11 +234,18 @@ def _options(current: Sequence[Mapping[str, Any]], wanted: Sequence[DhcpOption])
 def _groups(call: Call, tx: Tx, wanted: Any, project_id: str, *, default: bool) -> list[str]:
     if wanted is UNSET:
         return [ensure_default_group(call, tx, project_id)] if default and project_id else []
-    groups = list(dict.fromkeys(wanted or []))
+    groups = list(wanted or [])
+    if len(set(groups)) != len(groups):
+        raise BadRequest("Invalid input for security_groups. Reason: Duplicate items in the list.")
     known = store.known_groups(tx, groups, None if Port.sees_all(call) else project_id)
     for group_id in groups:
         if group_id not in known:
             raise NotFound(f"Security group {group_id} does not exist", kind="SecurityGroupNotFound")
+    if len({known[group_id] for group_id in groups}) > 1:
+        raise Conflict(
+            "Cannot apply both stateful and stateless security groups on the same port.",
+            kind="SecurityGroupConflict",
+        )
     return groups
 
 
@@ -268,6 +274,12 @@ def _security_changes(call: Call, tx: Tx, row: Row[Any], body: Any, mac: str) ->
             call, tx, body.security_groups, row.project_id, default=False
         )
         store.set_groups(tx, row.id, groups)
+    if not secured and groups and body.security_groups is UNSET:
+        raise Conflict(
+            "Port has security group associated. Cannot disable port security or IP address until security "
+            "group is removed.",
+            kind="PortSecurityPortHasSecurityGroup",
+        )
     if values:
         _check_security(secured, groups, pairs)
     return values

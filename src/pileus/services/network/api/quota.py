@@ -10,10 +10,10 @@ from sqlalchemy import bindparam, select
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
-from pileus.kernel.api.quota import DEFAULT_CLASS, limits
+from pileus.kernel.api.quota import DEFAULT_CLASS, UNLIMITED, limits
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import NotFound
+from pileus.kernel.errors import BadRequest, NotFound
 from pileus.services.network.quota import QUOTAS
 
 Limit: TypeAlias = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
@@ -21,6 +21,8 @@ _Limits = msgspec.defstruct(
     "QuotaLimits",
     [
         *((name, Limit | UnsetType, UNSET) for name in QUOTAS.by_name),
+        ("force", bool, False),
+        ("check_limit", bool, True),
         ("project_id", str | UnsetType, UNSET),
         ("tenant_id", str | UnsetType, UNSET),
     ],
@@ -89,9 +91,17 @@ def show_quota_details(call: Call, tx: Tx) -> dict[str, Any]:
 
 @routes.add("PUT", "/quotas/{project_id}", policy=AUTHENTICATED, body=_Body)
 def update_quota(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
-    """Sets limits of a project."""
+    """Sets limits of a project; not below what it uses already, unless by `force`."""
     project_id = _enforce(call, "update_quota")
     wanted = {name: value for name in QUOTAS.by_name if (value := getattr(body.quota, name)) is not UNSET}
+    if not body.quota.force:
+        for name, limit in wanted.items():
+            if limit != UNLIMITED and (used := QUOTAS.used(tx, project_id, name)) > limit:
+                raise BadRequest(
+                    f"Quota limit {limit} for {name} is below the {used} in use. Delete some first, or say "
+                    "force.",
+                    kind="InvalidQuotaValue",
+                )
     QUOTAS.set_limits(tx, project_id, wanted)
     return {"quota": QUOTAS.limits(tx, project_id)}
 

@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dispatch import owner_project
-from pileus.kernel.api.fields import Text255, Uuid, create, field, filter, read_only, sort, update
+from pileus.kernel.api.fields import Text255, Uuid, create, field, filter, hidden, read_only, sort, update
 from pileus.kernel.api.resource import Visibility
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Conflict
@@ -62,6 +62,8 @@ class Router(Tagged, member="router", collection="routers", table=routers):
     status: str = field(read_only, filter, sort)
     external_gateway_info: GatewayInfo | None = field(create, update, default=None, render=_gateway_info)
     routes: list[Route] | None = field(update)
+    distributed: bool | None = field(create, update, hidden, default=None, column=None)
+    ha: bool | None = field(create, update, hidden, default=None, column=None)
     availability_zone_hints: list[str] = field(create, default=[])
     availability_zones: list[str] = field(
         render=lambda call, row: [state_of(call).settings.availability_zone]
@@ -82,6 +84,7 @@ class Router(Tagged, member="router", collection="routers", table=routers):
 def create_router(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a router."""
     enforce_attributes(call, "create_router", body, Router.target_of_new(call, tx, body))
+    _check_place(body)
     row = rows.add(
         tx,
         routers,
@@ -108,6 +111,7 @@ def create_router(call: Call, tx: Tx, body: Any) -> Row[Any]:
 def update_router(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a router: its gateway, its routes, its state."""
     enforce_attributes(call, "update_router", body, Router.target(row))
+    _check_place(body)
     values = given(body, "name", "description", "admin_state_up")
     if body.external_gateway_info is not UNSET:
         if _names_network(body.external_gateway_info):
@@ -159,6 +163,16 @@ def check_overlap(connected: Sequence[Row[Any]], cidr: str, subnet_id: str) -> N
         f"Bad router request: Cidr {cidr} of subnet {subnet_id} overlaps with cidr {other} of subnet "
         f"{by_cidr[other].id}."
     )
+
+
+def _check_place(body: Any) -> None:
+    """400 where a router is to be distributed or highly available in a way that the engine does not offer:
+    where its routers run is the engine's own choice."""
+    for name in ("distributed", "ha"):
+        if getattr(body, name) is True:
+            raise BadRequest(
+                f"Bad router request: {name} can't be chosen; the network engine places routers itself."
+            )
 
 
 def _names_network(info: Any) -> bool:

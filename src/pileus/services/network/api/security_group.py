@@ -25,6 +25,8 @@ from pileus.services.network.store import security_groups as store
 from pileus.services.network.work.security_group import SecurityGroupProgram
 
 DEFAULT: Final = "default"
+GROUP_COSTS: Final = {"security_group": 1, "security_group_rule": 2}
+"""A new group has rules that let everything out."""
 _OWN_GROUPS = security_groups.c.project_id == bindparam("visible_project_id")
 _OWN_RULES = security_group_rules.c.project_id == bindparam("visible_project_id")
 
@@ -152,7 +154,7 @@ def _rule_row(tx: Tx, group: Row[Any], direction: str, ethertype: str, **more: A
     return {**row, "identity": domain.identity(row)}
 
 
-@SecurityGroup.create(policy="create_security_group", status=201, quota={"security_group": 1})
+@SecurityGroup.create(policy="create_security_group", status=201, quota=GROUP_COSTS)
 def create_group(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a security group."""
     project_id = owner_project(call, body)

@@ -19,7 +19,9 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 
 Text64: TypeAlias = Annotated[str, Meta(max_length=64)]
-_IF_MATCH: Final = re.compile(r"\s*revision_number\s*=\s*(\d{1,18})\s*")
+NEVER_ASKED: Final = frozenset({"service_types"})
+"""Attributes that have rules in Neutron's policy reference which Neutron never asks."""
+_IF_MATCH: Final = re.compile(r"\s*revision_number\s*=\s*(-?\d{1,18})\s*")
 
 
 class Standard(Resource):
@@ -100,7 +102,7 @@ def enforce_attributes(call: Call, action: str, body: Any, target: Mapping[str, 
         if value is UNSET or (creating and value == each.default):
             continue
         rule = f"{action}:{each.wire}"
-        if rule in rules:
+        if rule in rules and each.wire not in NEVER_ASKED:
             call.enforce(rule, target)
         for name in _inner_names(value):
             inner = f"{rule}:{name}"

@@ -16,7 +16,7 @@ from pileus.kernel.api.resource import Visibility
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Conflict
 from pileus.lib.address import default_gateway, eui64_address, first_overlap
-from pileus.services.network.api.network import MIN_MTU_V6, Network
+from pileus.services.network.api.network import Network, check_mtu
 from pileus.services.network.api.standard import enforce_attributes, given
 from pileus.services.network.api.tags import Tagged, declare_tags, tag_filters
 from pileus.services.network.domain import subnet as domain
@@ -64,10 +64,14 @@ def _on_external(call: Call, values: list[str]) -> ColumnElement[bool]:
     return networks.c.external == read_bool("router:external", values[-1])
 
 
+def _shared(call: Call, values: list[str]) -> ColumnElement[bool]:
+    return networks.c.shared == read_bool("shared", values[-1])
+
+
 class Subnet(Tagged, member="subnet", collection="subnets", table=subnets):
     kind_name = "subnet"
     services_see_all = True
-    filters = {**tag_filters(subnets), "router:external": _on_external}
+    filters = {**tag_filters(subnets), "router:external": _on_external, "shared": _shared}
 
     name: Text255 = field(create, update, filter, sort, default="")
     network_id: Uuid = field(create, filter, sort, required=True)
@@ -136,8 +140,7 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
         raise domain.invalid("prefixlen goes with a subnet pool; the cidr says it all.")
     cidr = domain.canonical_cidr(body.cidr, body.ip_version)
     domain.check_modes(cidr, body.ip_version, body.enable_dhcp, body.ipv6_ra_mode, body.ipv6_address_mode)
-    if body.ip_version == 6 and network.mtu < MIN_MTU_V6:
-        raise domain.invalid(f"IPv6 needs an MTU of at least {MIN_MTU_V6}; the network's is {network.mtu}.")
+    check_mtu(network.mtu, [body.ip_version])
     others = store.subnets_of(tx, network.id)
     if (other := first_overlap(cidr, [each.cidr for each in others])) is not None:
         raise domain.invalid(

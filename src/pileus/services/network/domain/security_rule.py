@@ -19,6 +19,7 @@ _ICMP: Final = frozenset({1, 58})
 _V6_NAMES: Final = frozenset(
     {"ipv6-encap", "ipv6-frag", "ipv6-icmp", "icmpv6", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
 )
+_V6_NUMBERS: Final = frozenset(PROTOCOLS[name] for name in _V6_NAMES)
 _ANY: Final = frozenset({"any", "0", "ip"})
 _V6_FORM: Final = {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", "1": "ipv6-icmp"}
 
@@ -69,7 +70,7 @@ def canonical_prefix(text: str | None, ethertype: str) -> str | None:
 
 
 def check_protocol_family(protocol: str | None, ethertype: str) -> None:
-    if protocol in _V6_NAMES and ethertype == "IPv4":
+    if ethertype == "IPv4" and protocol is not None and protocol_number(protocol) in _V6_NUMBERS:
         raise BadRequest(
             f"Invalid ethertype {ethertype} for protocol {protocol}.",
             kind="SecurityGroupEthertypeConflictWithProtocol",

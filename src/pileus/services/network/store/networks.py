@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, select
 
 from pileus.kernel.db import Tx
-from pileus.services.network.model import networks, ports, subnets
+from pileus.services.network.model import floating_ips, networks, ports, subnets
 
 _SUBNETS = (
     select(subnets)
@@ -46,6 +46,14 @@ _GATEWAY_PORT = (
         ports.c.device_owner.in_(["network:router_gateway", "network:floatingip"]),
     )
     .limit(1)
+)
+_LOOSE_FLOATING = (
+    select(ports)
+    .join(floating_ips, floating_ips.c.floating_port_id == ports.c.id)
+    .where(floating_ips.c.floating_network_id == bindparam("network"), floating_ips.c.port_id.is_(None))
+)
+_DROP_LOOSE_FLOATING = delete(floating_ips).where(
+    floating_ips.c.floating_network_id == bindparam("network"), floating_ips.c.port_id.is_(None)
 )
 _DEFAULT_EXTERNAL = select(networks.c.id).where(networks.c.is_default, networks.c.external).limit(1)
 _ON_PHYSICAL = select(networks.c.id).where(networks.c.physical_network == bindparam("physical")).limit(1)
@@ -91,6 +99,14 @@ def has_foreign_ports(tx: Tx, network_id: str, owner: str) -> bool:
 def is_used_as_external(tx: Tx, network_id: str) -> bool:
     """Whether a router's gateway or a floating IP is on it."""
     return tx.scalar(_GATEWAY_PORT, network=network_id) is not None
+
+
+def drop_loose_floating_ips(tx: Tx, network_id: str) -> Sequence[Row[Any]]:
+    """Forgets the network's floating IPs that lead nowhere. Gives the ports that held their addresses."""
+    held = tx.rows(_LOOSE_FLOATING, network=network_id)
+    if held:
+        tx.execute(_DROP_LOOSE_FLOATING, {"network": network_id})
+    return held
 
 
 def default_external(tx: Tx) -> str | None:

@@ -25,11 +25,11 @@ _MAC_HOLDER = select(ports.c.id).where(
 )
 _ADD_GROUPS = insert(port_security_groups)
 _DROP_GROUPS = delete(port_security_groups).where(port_security_groups.c.port_id == bindparam("port"))
-_GROUPS_KNOWN = select(security_groups.c.id).where(
+_GROUPS_KNOWN = select(security_groups.c.id, security_groups.c.stateful).where(
     security_groups.c.id.in_(bindparam("groups", expanding=True)),
     security_groups.c.project_id == bindparam("project"),
 )
-_GROUPS_ANY = select(security_groups.c.id).where(
+_GROUPS_ANY = select(security_groups.c.id, security_groups.c.stateful).where(
     security_groups.c.id.in_(bindparam("groups", expanding=True))
 )
 _UNREALIZED = (
@@ -118,13 +118,16 @@ def _join_groups(tx: Tx, port_id: str, group_ids: Sequence[str]) -> None:
         tx.execute(_ADD_GROUPS, [{"port_id": port_id, "security_group_id": group} for group in group_ids])
 
 
-def known_groups(tx: Tx, group_ids: Sequence[str], project_id: str | None) -> set[str]:
-    """Those of the groups that there are, in the project where one is named."""
+def known_groups(tx: Tx, group_ids: Sequence[str], project_id: str | None) -> dict[str, bool]:
+    """Those of the groups that there are, in the project where one is named; and whether they are
+    stateful."""
     if not group_ids:
-        return set()
+        return {}
     if project_id is None:
-        return set(tx.scalars(_GROUPS_ANY, groups=list(group_ids)))
-    return set(tx.scalars(_GROUPS_KNOWN, groups=list(group_ids), project=project_id))
+        found = tx.rows(_GROUPS_ANY, groups=list(group_ids))
+    else:
+        found = tx.rows(_GROUPS_KNOWN, groups=list(group_ids), project=project_id)
+    return {row.id: row.stateful for row in found}
 
 
 def waits_for_group(tx: Tx, port: Row[Any]) -> bool:

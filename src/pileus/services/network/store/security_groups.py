@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select
 
 from pileus.kernel.db import Tx
-from pileus.services.network.model import port_security_groups, ports, security_group_rules, security_groups
+from pileus.services.network.model import port_security_groups, security_group_rules, security_groups
 from pileus.services.network.store import rows
 
 _DEFAULT = select(security_groups.c.id).where(security_groups.c.default_of == bindparam("project"))
@@ -30,10 +30,8 @@ _MEMBER = (
     .where(port_security_groups.c.security_group_id == bindparam("group"))
     .limit(1)
 )
-_WAITING = (
-    select(ports.c.id)
-    .join(port_security_groups, port_security_groups.c.port_id == ports.c.id)
-    .where(port_security_groups.c.security_group_id == bindparam("group"), ~ports.c.realized)
+_MEMBERS = select(port_security_groups.c.port_id).where(
+    port_security_groups.c.security_group_id == bindparam("group")
 )
 _REMOTE = select(security_group_rules.c.id, security_group_rules.c.security_group_id).where(
     security_group_rules.c.remote_group_id == bindparam("group"),
@@ -73,9 +71,9 @@ def a_member(tx: Tx, group_id: str) -> str | None:
     return port_id
 
 
-def waiting_ports(tx: Tx, group_id: str) -> Iterable[str]:
-    """Ports that the engine does not have yet."""
-    return tx.scalars(_WAITING, group=group_id)
+def members(tx: Tx, group_id: str) -> Iterable[str]:
+    """The ports in the group."""
+    return tx.scalars(_MEMBERS, group=group_id)
 
 
 def rules_about(tx: Tx, group_id: str) -> Sequence[Row[Any]]:

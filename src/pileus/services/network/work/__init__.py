@@ -18,13 +18,13 @@ from pileus.services.network.work.security_group import SecurityGroupProgram
 def programs(runtime: Runtime) -> Sequence[Program]:
     """All programs of the service; the runtime's `state` has the engine, started."""
     state: State = runtime.state
-    db, work, engine = runtime.db, runtime.work, state.engine
+    shared = (runtime.db, runtime.work, runtime.events, state.engine)
     return (
-        NetworkProgram(db, work, engine),
-        SecurityGroupProgram(db, work, engine),
-        PortProgram(db, engine),
-        RouterProgram(db, work, engine),
-        EngineProgram(db, work, state),
+        NetworkProgram(*shared),
+        SecurityGroupProgram(*shared),
+        PortProgram(*shared),
+        RouterProgram(*shared),
+        EngineProgram(runtime.db, runtime.work, state),
     )
 
 

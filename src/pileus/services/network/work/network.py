@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.db import Database, Tx
+from pileus.kernel.events import Events
 from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
 from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import networks
 from pileus.services.network.store import networks as store
 from pileus.services.network.store import rows
+from pileus.services.network.work.fault import record
 from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS
 
 
@@ -21,9 +23,10 @@ class NetworkProgram(Program):
 
     name = "network.network"
 
-    def __init__(self, db: Database, work: Work, engine: NetworkEngine) -> None:
+    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
         self.db = db
         self.work = work
+        self.events = events
         self.engine = engine
 
     @label(deadline=REALIZE_SECONDS)
@@ -48,7 +51,7 @@ class NetworkProgram(Program):
         return strand.done()
 
     def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: rows.note(tx, networks, strand.id, status="ERROR")
+        return lambda tx: record(tx, self.events, networks, "network", strand.id, fault)
 
     def _realized(self, tx: Tx, network_id: str) -> None:
         """Whatever waited for the network may go on."""

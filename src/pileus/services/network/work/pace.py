@@ -6,8 +6,8 @@ from typing import Final
 
 REALIZE_SECONDS: Final = 60.0
 """Until a new thing must be in the engine; after that it is an error."""
-WAIT_SECONDS: Final = 0.05
-"""Between looks at what something else has to do first; that one's strand wakes too."""
+WAIT_SECONDS: Final = 1.0
+"""Between looks at what something else has to do first. Its strand wakes who waits; this is for the rest."""
 DRIFT_SECONDS: Final = 600.0
 """Between looks at what nobody has touched."""
 UP_SECONDS: Final = 2.0

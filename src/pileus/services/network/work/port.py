@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.db import Database, Tx
-from pileus.kernel.work import Fault, Program, Step, Strand, Write, label
+from pileus.kernel.events import Events
+from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
 from pileus.services.network.driver import Address, NetworkEngine
 from pileus.services.network.model import networks, ports
 from pileus.services.network.store import ports as store
 from pileus.services.network.store import rows
+from pileus.services.network.work.fault import record
 from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS, UP_SECONDS, WAIT_SECONDS
 
 
@@ -21,8 +23,10 @@ class PortProgram(Program):
 
     name = "network.port"
 
-    def __init__(self, db: Database, engine: NetworkEngine) -> None:
+    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
         self.db = db
+        self.work = work
+        self.events = events
         self.engine = engine
 
     @label(deadline=REALIZE_SECONDS)
@@ -55,10 +59,16 @@ class PortProgram(Program):
     @label(deadline=REALIZE_SECONDS, destroying=True)
     async def destroy(self, strand: Strand) -> Step:
         await self.engine.delete_port(strand.id, strand.epoch)
-        return strand.done()
+        return strand.done(lambda tx: self._hand_over(tx, strand.id))
 
     def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: rows.note(tx, ports, strand.id, status="ERROR")
+        return lambda tx: record(tx, self.events, ports, "port", strand.id, fault)
+
+    def _hand_over(self, tx: Tx, port_id: str) -> None:
+        """Where the port has become a router's, that one has waited for this."""
+        row = rows.get(tx, ports, port_id)
+        if row is not None and row.router_id is not None:
+            self.work.wake(tx, row.router_id)
 
 
 def _find(tx: Tx, port_id: str) -> tuple[Row[Any] | None, bool]:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.db import Database, Tx
+from pileus.kernel.events import Events
 from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
 from pileus.services.network.domain.subnet import with_prefix
@@ -15,6 +16,7 @@ from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import floating_ips, networks, ports, routers, subnets
 from pileus.services.network.store import routers as store
 from pileus.services.network.store import rows
+from pileus.services.network.work.fault import record
 from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS, WAIT_SECONDS
 
 
@@ -34,9 +36,10 @@ class RouterProgram(Program):
 
     name = "network.router"
 
-    def __init__(self, db: Database, work: Work, engine: NetworkEngine) -> None:
+    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
         self.db = db
         self.work = work
+        self.events = events
         self.engine = engine
 
     @label(deadline=REALIZE_SECONDS)
@@ -65,7 +68,7 @@ class RouterProgram(Program):
         return strand.done()
 
     def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: rows.note(tx, routers, strand.id, status="ERROR")
+        return lambda tx: record(tx, self.events, routers, "router", strand.id, fault)
 
     def _wanted(self, tx: Tx, router_id: str) -> Wanted | None:
         row = rows.get(tx, routers, router_id)

@@ -7,13 +7,15 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.db import Database, Tx
-from pileus.kernel.work import Program, Step, Strand, Work, label
+from pileus.kernel.events import Events
+from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
 from pileus.services.network.domain.security_rule import canonical_for_engine
 from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import security_groups
 from pileus.services.network.store import rows
 from pileus.services.network.store import security_groups as store
+from pileus.services.network.work.fault import record
 from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS
 
 
@@ -22,9 +24,10 @@ class SecurityGroupProgram(Program):
 
     name = "network.security_group"
 
-    def __init__(self, db: Database, work: Work, engine: NetworkEngine) -> None:
+    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
         self.db = db
         self.work = work
+        self.events = events
         self.engine = engine
 
     @label(deadline=REALIZE_SECONDS)
@@ -48,13 +51,16 @@ class SecurityGroupProgram(Program):
         await self.engine.delete_security_group(strand.id, strand.epoch)
         return strand.done()
 
+    def on_fault(self, strand: Strand, fault: Fault) -> Write:
+        return lambda tx: record(tx, self.events, security_groups, "security_group", strand.id, fault)
+
     def _realized(self, tx: Tx, group_id: str) -> None:
         """Ports that waited for the group may go on."""
         row = rows.get(tx, security_groups, group_id)
         if row is None or row.realized:
             return
         rows.note(tx, security_groups, group_id, realized=True)
-        for port_id in store.waiting_ports(tx, group_id):
+        for port_id in store.members(tx, group_id):
             self.work.wake(tx, port_id)
 
 

@@ -35,20 +35,22 @@ function value(path,    word, name, count) {
         print path "\t" (word == "null" ? "" : word)
 }
 
-function unquote(word,    out, at, code, low) {
+function unquote(word,    out, at, escaped, code) {
     word = substr(word, 2, length(word) - 2)
-    gsub(/\\\//, "/", word)
-    gsub(/\\"/, "\"", word)
-    while (at = index(word, "\\u")) {
-        code = hex(substr(word, at + 2, 4))
+    while (at = index(word, "\\")) {
         out = out substr(word, 1, at - 1)
-        word = substr(word, at + 6)
-        if (code >= 55296 && code < 56320 && word ~ /^\\u/) {    # a surrogate pair
-            low = hex(substr(word, 3, 4))
-            word = substr(word, 7)
-            code = 65536 + (code - 55296) * 1024 + low - 56320
-        }
-        out = out utf8(code)
+        escaped = substr(word, at + 1, 1)
+        word = substr(word, at + 2)
+        if (escaped == "u") {
+            code = hex(substr(word, 1, 4))
+            word = substr(word, 5)
+            if (code >= 55296 && code < 56320 && substr(word, 1, 2) == "\\u") {    # a surrogate pair
+                code = 65536 + (code - 55296) * 1024 + hex(substr(word, 3, 4)) - 56320
+                word = substr(word, 7)
+            }
+            out = out utf8(code)
+        } else
+            out = out (escaped ~ /["\/]/ ? "" : "\\") escaped
     }
     return out word
 }

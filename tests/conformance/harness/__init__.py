@@ -1,0 +1,1 @@
+"""Raising a cloud, seeding it, letting Tempest loose on it, and judging what came out."""

@@ -1,0 +1,33 @@
+"""From the template to a `tempest.conf` for one cloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from harness.features import Absent
+
+_SECTION = re.compile(r"\[(.+)\]")
+_PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
+
+
+def configure(template: str, values: Mapping[str, str], changes: Iterable[Absent]) -> str:
+    """The template with values for its `@NAMES@`, and `changes` each under a comment that says why.
+
+    Raises ValueError for a change of a line that the template lacks: it would be without effect unnoticed.
+    """
+    pending = {(change.section, change.option): change for change in changes}
+    lines, section = [], ""
+    for line in template.splitlines():
+        if found := _SECTION.match(line):
+            section = found[1]
+        change = pending.pop((section, line.partition("=")[0].strip()), None)
+        if change is None:
+            lines.append(_PLACEHOLDER.sub(lambda found: values[found[1]], line))
+        else:
+            lines += [f"# {change.why}", f"{change.option} = {change.value}"]
+    if pending:
+        raise ValueError(
+            "the template has no " + ", ".join(f"[{section}] {option}" for section, option in pending)
+        )
+    return "\n".join(lines) + "\n"

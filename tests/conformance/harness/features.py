@@ -1,0 +1,113 @@
+"""What the cloud does not have yet, as far as Tempest can be told; everything else in the template is on.
+
+A line leaves this file when the cloud has learned the thing; then the tests that it held back run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SERVICE_TYPES = {
+    "nova": "compute",
+    "glance": "image",
+    "cinder": "block-storage",
+    "neutron": "network",
+    "swift": "object-store",
+    "heat": "orchestration",
+    "designate": "dns",
+    "load_balancer": "load-balancer",
+    "magnum": "container-infra",
+    "zaqar": "messaging",
+    "trove": "database",
+    "aodh": "alarming",
+    "gnocchi": "metric",
+    "ceilometer": "metering",
+    "barbican": "key-manager",
+}
+"""Tempest's name in [service_available], and the type that a catalog lists."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A setting of the template that does not hold yet."""
+
+    section: str
+    option: str
+    value: str
+    why: str
+
+
+_WHOLE_IDENTITY = "comes when identity is made whole"
+_WHOLE_IMAGE = "comes when image is made whole"
+_SERVER_ACTIONS = "comes with the rest of the server's actions"
+_VOLUMES = "needs volumes"
+
+NOT_YET = (
+    Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
+    Absent(
+        "identity-feature-enabled", "access_rules", "false", f"application credentials: {_WHOLE_IDENTITY}"
+    ),
+    Absent(
+        "identity-feature-enabled",
+        "security_compliance",
+        "false",
+        f"lockout, password history and expiry: {_WHOLE_IDENTITY}",
+    ),
+    Absent("image-feature-enabled", "import_image", "false", f"staging and import: {_WHOLE_IMAGE}"),
+    Absent("image-feature-enabled", "os_glance_reserved", "false", f"staging and import: {_WHOLE_IMAGE}"),
+    Absent("image-feature-enabled", "manage_locations", "false", f"locations: {_WHOLE_IMAGE}"),
+    Absent("image-feature-enabled", "image_conversion", "false", f"import plugins: {_WHOLE_IMAGE}"),
+    Absent("image-feature-enabled", "http_store_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
+    Absent("image-feature-enabled", "store_weight_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
+    Absent("image", "image_caching_enabled", "false", f"the cache API: {_WHOLE_IMAGE}"),
+    Absent("compute", "min_compute_nodes", "1", "one host; more by setting"),
+    Absent("compute-feature-enabled", "resize", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "change_password", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "pause", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "suspend", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "shelve", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "shelve_migrate", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "rescue", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "stable_rescue", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "snapshot", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "interface_attach", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "personality", "false", _SERVER_ACTIONS),
+    Absent("compute-feature-enabled", "vnc_console", "false", "consoles come with the rest of compute"),
+    Absent("compute-feature-enabled", "spice_console", "false", "consoles come with the rest of compute"),
+    Absent("compute-feature-enabled", "serial_console", "false", "consoles come with the rest of compute"),
+    Absent("compute-feature-enabled", "volume_backed_live_migration", "false", _VOLUMES),
+    Absent("compute-feature-enabled", "attach_encrypted_volume", "false", _VOLUMES),
+    Absent("compute-feature-enabled", "swap_volume", "false", _VOLUMES),
+    Absent("compute-feature-enabled", "volume_multiattach", "false", _VOLUMES),
+    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", "QoS comes when network is made whole"),
+)
+
+
+def absent_services(offered: Iterable[str]) -> list[Absent]:
+    """What the catalog does not list."""
+    types = set(offered)
+    return [
+        Absent("service_available", name, "false", "not in the catalog")
+        for name, kind in SERVICE_TYPES.items()
+        if kind not in types
+    ]
+
+
+def present_extensions(template: str, offered: Iterable[str]) -> Absent:
+    """The extensions of the network API that the template names and the cloud lists."""
+    found = re.search(r"^api_extensions = (address-group,.*)$", template, re.MULTILINE)
+    assert found is not None, "the template names the network's extensions"
+    listed = set(offered)
+    present = ",".join(name for name in found[1].split(",") if name in listed)
+    return Absent(
+        "network-feature-enabled", "api_extensions", present, "what the cloud lists at /v2.0/extensions"
+    )
+
+
+REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)
+"""The template is made for clouds whose guests do not answer."""
