@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import UNSET
 from sqlalchemy import Row
 
 from pileus.kernel.api.bodies import Body
@@ -76,17 +75,19 @@ def show_host(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 class UpdateHost(Body):
-    status: Literal["enable", "disable", "Enable", "Disable", "ENABLE", "DISABLE"] = field()
-    maintenance_mode: Literal["enable", "disable"] = field()
+    status: Literal["enable", "disable", "Enable", "Disable", "ENABLE", "DISABLE"] | None = field(
+        default=None
+    )
+    maintenance_mode: Literal["enable", "disable"] | None = field(default=None)
 
 
 @routes.add("PUT", "/os-hosts/{host}", policy=f"{HOSTS}:update", body=UpdateHost, until=UNTIL)
 def update_host(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     """Puts a host into service or takes it out."""
     row = _find(call, tx)
-    if body.maintenance_mode is not UNSET:
+    if body.maintenance_mode is not None:
         raise NotImplementedHere("No hypervisor here knows a maintenance mode; disable the host instead.")
-    if body.status is UNSET:
+    if body.status is None:
         raise BadRequest("Invalid input for field/attribute host. {} does not have enough properties")
     disabled = body.status.lower() == "disable"
     service = store.compute_services(tx)[row.name]
