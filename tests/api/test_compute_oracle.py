@@ -136,6 +136,7 @@ async def test_servers(compute: ComputeUnderTest, version: str, as_: Context) ->
         await servers.delete_all_tags(server_id)
     console = await servers.get_console_output(server_id, length=3)
     assert "login" in console["output"]
+    assert len(console["output"].split("\n")) == 3
     await servers.stop_server(server_id)
     await compute.until(server_id, "SHUTOFF")
     await servers.start_server(server_id)
@@ -208,6 +209,13 @@ async def test_keypairs(compute: ComputeUnderTest, version: str) -> None:
     if at(version) < 92:
         made = (await keypairs.create_keypair(name="made"))["keypair"]
         assert made["private_key"].startswith("-----BEGIN RSA PRIVATE KEY-----")
+    if 2 <= at(version) < 92:
+        made = (await keypairs.create_keypair(name="windows", type="x509"))["keypair"]
+        assert made["public_key"].startswith("-----BEGIN CERTIFICATE-----")
+        again = (await keypairs.create_keypair(name="w2", type="x509", public_key=made["public_key"]))[
+            "keypair"
+        ]
+        assert again["fingerprint"] == made["fingerprint"]
     await keypairs.list_keypairs()
     await keypairs.show_keypair("imported")
     await keypairs.delete_keypair("imported")

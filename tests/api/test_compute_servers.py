@@ -13,6 +13,7 @@ from pileus.kernel.events.model import events
 from pileus.services.compute.driver import Power
 from pileus.services.compute.state import Settings
 from pileus.testing.compute import ComputeUnderTest, compute_alone, eventually
+from pileus.testing.personas import PROJECT_ID
 from pileus.testing.service import ADMIN
 
 
@@ -195,3 +196,17 @@ async def test_a_servers_life_is_told(compute: ComputeUnderTest) -> None:
     assert [row.type for row in told] == [f"compute.server.{each}" for each in types]
     assert {row.resource_id for row in told} == {server["id"]}
     assert told[0].request_id == told[1].request_id != told[2].request_id
+
+
+async def test_security_groups_come_and_go(compute: ComputeUnderTest) -> None:
+    server = await compute.boot()
+    group_id = compute.needs.networks.add_group(PROJECT_ID, "web")
+    action = f"/servers/{server['id']}/action"
+    await compute.ask("POST", action, {"addSecurityGroup": {"name": "web"}}, expect=202)
+    (port,) = compute.needs.networks.all_ports.values()
+    assert port["security_groups"] == [group_id]
+    await compute.ask("POST", action, {"removeSecurityGroup": {"name": "web"}}, expect=202)
+    assert next(iter(compute.needs.networks.all_ports.values()))["security_groups"] == []
+    shown = (await compute.ask("GET", f"/servers/{server['id']}", expect=200))["server"]
+    assert "security_groups" not in shown
+    await compute.ask("POST", action, {"removeSecurityGroup": {"name": "web"}}, expect=404)

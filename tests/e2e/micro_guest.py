@@ -194,7 +194,8 @@ class Guest:
         return subprocess.run(
             self.net.inside(
                 "ssh", "-n", "-F", "none", "-i", self.key.path, "-o", "BatchMode=yes",
-                *(word for option in options for word in ("-o", option)), f"{self.user}@{self.address}", command,
+                *(word for option in options for word in ("-o", option)),
+                f"{self.user}@{self.address}", command,
             ),
             capture_output=True, text=True, check=False, timeout=timeout,
         )  # fmt: skip

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 PREFIX = "PILEUS_"
+NO_SETTINGS = frozenset({"PILEUS_CONFIG", "PILEUS_STATE", "PILEUS_ADMIN_PASSWORD"})
+"""Variables with the prefix that say where the settings and the state are, or what must not stand in a file."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -35,7 +37,7 @@ def load(
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{file} can't be read: {error}") from error
     for name, text in (environ or {}).items():
-        if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
+        if name.startswith(PREFIX) and name not in NO_SETTINGS:
             _put(values, name.removeprefix(PREFIX).lower().split("__"), _literal(text))
     _merge(values, overrides or {})
     _check_names(kind, values, "")

@@ -6,6 +6,11 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 
 class BadKey(ValueError):
@@ -47,19 +52,45 @@ def x509_fingerprint(certificate: str) -> str:
     return _pairs(loaded.fingerprint(SHA1()).hex())  # upstream's choice; it names, it does not protect
 
 
-def generate(comment: str) -> NewKey:
+def generate_ssh(comment: str) -> NewKey:
     """An RSA key of 2048 bits, upstream's default."""
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = _rsa_key()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return NewKey(_private_pem(key), f"{public.decode()} {comment}")
+
+
+def generate_x509(user_id: str) -> NewKey:
+    """An RSA key with a certificate of its own making that names the user; for WinRM, good for ten years."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = _rsa_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64] or "user")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=3650))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, SHA256())
+    )
+    return NewKey(_private_pem(key), certificate.public_bytes(Encoding.PEM).decode())
+
+
+def _rsa_key() -> RSAPrivateKey:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return NewKey(private.decode(), f"{public.decode()} {comment}")
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _private_pem(key: RSAPrivateKey) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
 
 
 def _pairs(digits: str) -> str:

@@ -22,6 +22,7 @@ from pileus.drivers.hypervisor.host import boot_id
 from pileus.drivers.hypervisor.image_cache import ImageCache
 from pileus.drivers.hypervisor.runc import bundle, cgroups, console, namespaces, readiness, rootfs
 from pileus.drivers.hypervisor.runc.container import Container, Runtime
+from pileus.drivers.hypervisor.runc.image_disk import ImageDisk
 from pileus.drivers.hypervisor.runc.record import Record, Records, name_nics
 from pileus.lib import id_ranges
 from pileus.services.compute.driver import (
@@ -64,6 +65,7 @@ class RuncHypervisor:
         self._runtime = Runtime(run_dir, cgroups.hierarchies(), console_bytes, pids_limit)
         self._records = Records(state_dir / "guests")
         self._images = ImageCache(state_dir / "images", rootfs.unpack_image)
+        self._image_disk = ImageDisk(state_dir / "images")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._epochs = Epochs(state_dir / "epochs")
         self._watchers: list[Changed] = []
@@ -77,13 +79,24 @@ class RuncHypervisor:
         self._runtime.run_dir.chmod(0o711)
         self._runtime.bundles.chmod(0o711)
         asyncio.get_running_loop().run_in_executor(None, _import_early)
-        await _uninterrupted(lambda: readiness.check(self._runtime.bundles, self._state_dir / "images"))
+        await _uninterrupted(self._make_ready)
         self._images.open()
         records = self._records.all()
         self._epochs.load({record.guest.id for record in records})
         for record in records:
             self._follow(record.guest.id)
         return await _uninterrupted(lambda: readiness.capabilities(self._state_dir))
+
+    def _make_ready(self) -> None:
+        images = self._state_dir / "images"
+        self._image_disk.mount()
+        try:
+            readiness.check(self._runtime.bundles, images)
+        except readiness.CannotShiftOwners:
+            if self._image_disk.is_mounted:
+                raise
+            self._image_disk.make()
+            readiness.check(self._runtime.bundles, images)
 
     async def close(self) -> None:
         followers = list(self._followers.values())
@@ -93,6 +106,7 @@ class RuncHypervisor:
 
     async def halt(self, grace_seconds: float) -> None:
         await asyncio.gather(*(self._power_off(record, grace_seconds) for record in self._records.all()))
+        await _uninterrupted(self._image_disk.unmount)
 
     async def _power_off(self, record: Record, grace_seconds: float) -> None:
         container = self._container(record.guest.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -24,9 +25,13 @@ PROGRAMS = {
 """What is run, and the Debian package that has it."""
 
 
+class CannotShiftOwners(HypervisorError):
+    """The images lie on a file system that has no mounts with shifted ids."""
+
+
 def check(run_dir: Path, images: Path) -> None:
     """Find out by doing whether containers can run: from bundles in `run_dir`, with root filesystems of
-    `images`. Raises `HypervisorError` with the cause and the way out."""
+    `images`. Raises `HypervisorError` with the cause and the way out, `CannotShiftOwners` if it is `images`."""
     if os.geteuid() != 0:
         raise HypervisorError("Containers need root: start Pileus as root.")
     missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
@@ -51,18 +56,27 @@ def _try_mounts(place: Path, image: Path) -> None:
         (place / part).mkdir()
     try:
         namespaces.make(place, id_ranges.FIRST, id_ranges.LENGTH)
-        mounts.bind_with_ids(image, place / "lower", place / namespaces.USER)
+        try:
+            mounts.bind_with_ids(image, place / "lower", place / namespaces.USER)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise CannotShiftOwners(_cannot_mount(error, image)) from error
+            raise
         mounts.overlay(place / "lower", place / "upper", place / "work", place / "root")
     except OSError as error:
-        raise HypervisorError(
-            f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user "
-            "namespaces, and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file system "
-            f"under {image.parent} that can shift them, such as ext4, xfs or btrfs."
-        ) from error
+        raise HypervisorError(_cannot_mount(error, image)) from error
     finally:
         for part in ("root", "lower"):
             mounts.unmount(place / part)
         namespaces.release(place)
+
+
+def _cannot_mount(error: OSError, image: Path) -> str:
+    return (
+        f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user namespaces, "
+        "and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file system under "
+        f"{image.parent} that can shift them, such as ext4, xfs or btrfs."
+    )
 
 
 def capabilities(state_dir: Path) -> Capabilities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta
@@ -18,7 +19,13 @@ from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound, OverQuota
 from pileus.kernel.http.reply import Reply
-from pileus.services.compute.keys import BadKey, generate, ssh_fingerprint, x509_fingerprint
+from pileus.services.compute.keys import (
+    BadKey,
+    generate_ssh,
+    generate_x509,
+    ssh_fingerprint,
+    x509_fingerprint,
+)
 from pileus.services.compute.model import keypairs
 from pileus.services.compute.quotas import QUOTAS
 from pileus.services.compute.store import keypair as store
@@ -113,9 +120,10 @@ async def _create(call: Call, body: Any) -> Reply:
     if body.public_key is UNSET:
         if call.has(V.IMPORTED_KEYS_ONLY):
             raise BadRequest("Invalid input for field/attribute keypair. 'public_key' is a required property")
-        if kind != "ssh":
-            raise BadRequest("Only keypairs of type ssh can be generated; import the certificate instead.")
-        made = await asyncio.to_thread(generate, "Generated-by-Pileus")
+        make = (
+            partial(generate_ssh, "Generated-by-Pileus") if kind == "ssh" else partial(generate_x509, user_id)
+        )
+        made = await asyncio.to_thread(make)
         public, private = made.public, made.private
     else:
         public = body.public_key.strip()

@@ -11,6 +11,7 @@ from pileus.kernel.api.bodies import Body
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
 from pileus.kernel.api.service import Routes
+from pileus.kernel.db import Tx
 from pileus.kernel.errors import ApiError, BadRequest, NotFound
 from pileus.services.compute.api.server.interfaces import security_group, security_group_rule
 from pileus.services.compute.api.types import Text255
@@ -70,10 +71,9 @@ class Group(Body, wrapper="security_group"):
 
     @staticmethod
     def checked(body: Any) -> Item:
-        name = body.name.strip()
-        if not 0 < len(name) <= 255:
+        if not body.name.strip() or len(body.name) > 255:
             raise BadRequest("Security group name must be between 1 and 255 characters.")
-        return {"name": name, "description": body.description or ""}
+        return {"name": body.name, "description": body.description or ""}
 
 
 @routes.add("POST", "/os-security-groups", policy=f"{GROUPS}:create", body=Group, until=UNTIL)
@@ -101,6 +101,12 @@ async def delete_group(call: Call) -> None:
     """Removes a security group."""
     group = await _find(call)
     await _asked(call.runtime.needs.networks.delete_security_group(call.context, group["id"]))
+
+
+@routes.add("DELETE", "/os-security-groups", policy=f"{GROUPS}:delete", until=UNTIL)
+def delete_nothing(call: Call, tx: Tx) -> None:
+    """A deletion that names no group: upstream's router knows no such path."""
+    raise NotFound("The path names no security group.")
 
 
 class GroupRule(Body, wrapper="security_group_rule"):
@@ -170,7 +176,7 @@ def _prefix(cidr: str | None) -> Item:
         network = ipaddress.ip_network(cidr, strict=False)
     except ValueError as error:
         raise BadRequest(f"Invalid cidr {cidr}.") from error
-    return {"remote_ip_prefix": str(network), "ethertype": f"IPv{network.version}"}
+    return {"remote_ip_prefix": cidr, "ethertype": f"IPv{network.version}"}
 
 
 @routes.add(

@@ -171,6 +171,8 @@ async def console_output(call: Call, row: Row[Any], body: ConsoleOutput) -> dict
         raise NotFound(f"Unable to get console: {error}") from error
     except HypervisorError as error:
         raise Conflict(str(error)) from error
+    if lines is not None:  # upstream counts what follows the last line break as a line
+        text = "\n".join(text.split("\n")[-lines:]) if lines else ""
     return {"output": "".join(char for char in text if char >= " " or char in "\n\r\t\x1b")}
 
 

@@ -24,7 +24,8 @@ from pileus.services.compute.versions import V
 
 DiskConfig = Literal["AUTO", "MANUAL"]
 UserData = Annotated[str, Meta(max_length=65535)]
-Address = Annotated[str, Meta(max_length=39)]
+Address = Annotated[str, Meta(max_length=45)]
+"""The longest is an IPv6 address that ends in dotted decimals."""
 
 
 class WantedNic(msgspec.Struct, forbid_unknown_fields=True):

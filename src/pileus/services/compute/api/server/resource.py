@@ -88,6 +88,11 @@ def _host_status(call: Call, row: Row[Any]) -> str:
     return "" if row.host is None else call.runtime.state.host_status(row.host)
 
 
+def _security_groups(call: Call, row: Row[Any]) -> Any:
+    """The name is missing where there are none, as upstream."""
+    return row.security_groups if bytes(row.security_groups) != b"[]" else UNSET
+
+
 def _server_groups(call: Call, row: Row[Any]) -> Any:
     return [row.group_id] if row.group_id else []
 
@@ -119,7 +124,7 @@ class Server(Resource, member="server", collection="servers", table=servers):
     terminated: Any = field(
         wire="OS-SRV-USG:terminated_at", render=lambda call, row: _precise(row.deleted_at)
     )
-    security_groups: Any = field()
+    security_groups: Any = field(render=_security_groups)
     task_state: str | None = field(wire="OS-EXT-STS:task_state")
     vm_state: str = field(wire="OS-EXT-STS:vm_state")
     power_state: int = field(wire="OS-EXT-STS:power_state")
