@@ -43,14 +43,14 @@ from pileus.kernel.db.types import EPOCH, to_microseconds
 from pileus.kernel.errors import Bug
 from pileus.testing.database import fresh_schema
 
-shelves = Table("test_shelves", metadata, Column("id", Integer, primary_key=True))
+shelves = Table("test_db_shelves", metadata, Column("id", Integer, primary_key=True))
 pages = Table("test_pages", metadata, Column("number", Integer, nullable=False))
 books = Table(
     "test_books",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("title", String(50), unique=True),
-    Column("shelf_id", ForeignKey("test_shelves.id")),
+    Column("shelf_id", ForeignKey("test_db_shelves.id")),
     Column("printed_at", Timestamp),
     Column("facts", Json),
 )
@@ -263,7 +263,7 @@ async def test_close_finishes_what_was_asked_and_refuses_the_rest(db: Database, 
 
 async def test_a_failed_script_leaves_the_database_usable(db: Database) -> None:
     with pytest.raises(Exception, match="nonsense"):
-        db.run_script("INSERT INTO test_shelves VALUES (1); nonsense;")
+        db.run_script("INSERT INTO test_db_shelves VALUES (1); nonsense;")
     assert await db.read(lambda tx: tx.scalar(select(func.count()).select_from(shelves))) == 0
     await db.write(put, "Emma")
 

@@ -81,7 +81,7 @@ class Bindings:
         self._files = FileStore(state / "image" / "data")
         self._runtimes["identity"].state = identity_state
         self._runtimes["image"].state = ImageState(self._files, settings.image)
-        self._runtimes["placement"].state = PlacementState()
+        self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
         self._runtimes["compute"].state = self._compute

@@ -9,6 +9,7 @@ from pileus.services.compute.state import Settings as ComputeSettings
 from pileus.services.identity.state import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.state import Settings as NetworkSettings
+from pileus.services.placement.state import Settings as PlacementSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """An operator's policy file (YAML or JSON) by service type."""
     identity: IdentitySettings = IdentitySettings()
     image: ImageSettings = ImageSettings()
+    placement: PlacementSettings = PlacementSettings()
     network: NetworkSettings = NetworkSettings()
     compute: ComputeSettings = ComputeSettings()
 

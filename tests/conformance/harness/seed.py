@@ -15,7 +15,7 @@ SMALL_DISK_BYTES = 1024 * 1024
 PUBLIC_NETWORK = "public"
 PUBLIC_CIDR = "203.0.113.0/24"
 """TEST-NET-3 (RFC 5737), for clouds that come without an external network; it stays on this machine."""
-FLAVORS = {"FLAVOR_ID": ("m1.nano", 128), "FLAVOR_ALT_ID": ("m1.micro", 192)}
+FLAVORS = {"FLAVOR_ID": ("tempest.nano", 128), "FLAVOR_ALT_ID": ("tempest.micro", 192)}
 """Name and memory in MiB; one processor, one GiB of disk."""
 
 
@@ -90,10 +90,8 @@ def _guest_image(cloud: Cloud, workspace: Path) -> Path:
 
 def _flavors(admin: Connection) -> Mapping[str, str]:
     made = {}
-    for number, (placeholder, (name, ram)) in enumerate(FLAVORS.items(), start=1):
-        flavor = admin.compute.create_flavor(
-            name=f"tempest.{name}", id=f"{42 * number}", vcpus=1, ram=ram, disk=1
-        )
+    for placeholder, (name, ram) in FLAVORS.items():
+        flavor = admin.compute.create_flavor(name=name, vcpus=1, ram=ram, disk=1)
         made[placeholder] = flavor.id
     return made
 

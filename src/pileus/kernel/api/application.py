@@ -55,6 +55,7 @@ class Application:
         self._fallback = fallback
         self._router: Router[Endpoint] = Router()
         for runtime in self.runtimes:
+            runtime.served = [each.service for each in self.runtimes]
             self._mount(runtime)
         self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
 

@@ -1,7 +1,8 @@
-"""What belongs to no service: the root, health, metrics."""
+"""What belongs to no service: the root, health, metrics, events, descriptions."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pileus import __version__
@@ -11,8 +12,8 @@ from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes, Service
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Forbidden
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.errors import Forbidden, NotFound
+from pileus.kernel.http.reply import JSON, Reply, encode_json
 
 PLAIN = Dialect(
     name="plain",
@@ -53,6 +54,24 @@ async def follow_events(call: Call) -> Reply:
         raise Forbidden("Only administrators follow the events of all projects.")
     stream = call.runtime.events.stream(None if everyone else call.project_id, call.header("last-event-id"))
     return Reply(200, headers={"content-type": "text/event-stream", "cache-control": "no-store"}, stream=stream)
+
+
+@routes.add("GET", "/openapi/{service_type}", policy=ANYONE)
+async def describe(call: Call) -> Reply:
+    """The OpenAPI 3.1 document of a service, by its type, at its newest version."""
+    wanted = call.params["service_type"]
+    for each in call.runtime.served:
+        if each.type == wanted:
+            return Reply(200, _described(each), {"content-type": JSON})
+    known = ", ".join(each.type for each in call.runtime.served)
+    raise NotFound(f"There is no service of type {wanted!r} here; there are {known}.")
+
+
+@cache
+def _described(service: Service) -> bytes:
+    from pileus.kernel.api import openapi
+
+    return encode_json(openapi.document(service))
 
 
 service = Service(type="pileus", name="pileus", root="", path="", dialect=PLAIN, routes=[routes], listed=False)

@@ -46,7 +46,9 @@ def check(call: Call, params: Sequence[Param]) -> None:
             unknown.append(name)
             continue
         for problem in _problems(param, values):
-            raise BadRequest(f"Invalid query string parameters: Invalid input for query parameter {name}. {problem}.")
+            raise BadRequest(
+                f"Invalid query string parameters: Invalid input for query parameter {name}. {problem}."
+            )
     if unknown:
         words = call.runtime.service.dialect.unknown_fields(unknown)
         raise BadRequest(f"Invalid query string parameters: {words}")

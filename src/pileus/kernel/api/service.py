@@ -108,3 +108,5 @@ class Runtime:
     state: Any = None
     """What the service itself keeps in memory: keys, stores."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    served: Sequence[Service] = ()
+    """All services that one application serves, this one among them; the application says so."""

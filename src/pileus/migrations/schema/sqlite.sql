@@ -17,11 +17,11 @@ CREATE TABLE events (
 	payload TEXT
 );
 
+CREATE INDEX ix_events_at ON events (at);
+
 CREATE INDEX ix_events_project_id_tx_id_seq ON events (project_id, tx_id, seq);
 
 CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
-
-CREATE INDEX ix_events_at ON events (at);
 
 CREATE TABLE strands (
 	id VARCHAR(64) NOT NULL,
@@ -141,15 +141,15 @@ CREATE TABLE compute_servers (
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );
 
-CREATE INDEX ix_compute_servers_host ON compute_servers (host);
-
-CREATE INDEX ix_compute_servers_updated ON compute_servers (updated_at);
+CREATE INDEX ix_compute_servers_all ON compute_servers (deleted_at, created_at, id);
 
 CREATE INDEX ix_compute_servers_group_id ON compute_servers (group_id);
 
+CREATE INDEX ix_compute_servers_host ON compute_servers (host);
+
 CREATE INDEX ix_compute_servers_listed ON compute_servers (project_id, deleted_at, created_at, id);
 
-CREATE INDEX ix_compute_servers_all ON compute_servers (deleted_at, created_at, id);
+CREATE INDEX ix_compute_servers_updated ON compute_servers (updated_at);
 
 CREATE TABLE compute_server_actions (
 	id INTEGER NOT NULL,
@@ -551,9 +551,9 @@ CREATE TABLE network_subnets (
 	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
 );
 
-CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
-
 CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
+
+CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
 
 CREATE TABLE network_routers (
 	id VARCHAR(36) NOT NULL,
@@ -599,13 +599,13 @@ CREATE TABLE network_security_group_rules (
 	CONSTRAINT fk_network_security_group_rules_remote_group_id FOREIGN KEY(remote_group_id) REFERENCES network_security_groups (id)
 );
 
-CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
-
 CREATE INDEX ix_network_security_group_rules_project_id ON network_security_group_rules (project_id);
 
 CREATE INDEX ix_network_security_group_rules_remote_group_id ON network_security_group_rules (remote_group_id);
 
 CREATE INDEX ix_network_security_group_rules_security_group_id ON network_security_group_rules (security_group_id);
+
+CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
 
 CREATE TABLE placement_inventories (
 	provider_id VARCHAR(36) NOT NULL,
@@ -696,15 +696,15 @@ CREATE TABLE network_ports (
 	CONSTRAINT fk_network_ports_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
 );
 
-CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
+
+CREATE INDEX ix_network_ports_mac_address ON network_ports (mac_address);
 
 CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
 
 CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
 
-CREATE INDEX ix_network_ports_mac_address ON network_ports (mac_address);
-
-CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
+CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
 
 CREATE TABLE network_addresses (
 	subnet_id VARCHAR(36) NOT NULL,
@@ -715,9 +715,9 @@ CREATE TABLE network_addresses (
 	CONSTRAINT fk_network_addresses_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id)
 );
 
-CREATE INDEX ix_network_addresses_port_id ON network_addresses (port_id);
-
 CREATE INDEX ix_network_addresses_ip_address ON network_addresses (ip_address);
+
+CREATE INDEX ix_network_addresses_port_id ON network_addresses (port_id);
 
 CREATE TABLE network_port_security_groups (
 	port_id VARCHAR(36) NOT NULL,
@@ -754,15 +754,15 @@ CREATE TABLE network_floating_ips (
 	CONSTRAINT fk_network_floating_ips_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
 );
 
-CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);
-
-CREATE INDEX ix_network_floating_ips_project_id ON network_floating_ips (project_id);
+CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
 
 CREATE INDEX ix_network_floating_ips_floating_network_id ON network_floating_ips (floating_network_id);
 
-CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
+CREATE INDEX ix_network_floating_ips_project_id ON network_floating_ips (project_id);
 
 CREATE INDEX ix_network_floating_ips_router_id ON network_floating_ips (router_id);
+
+CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);
 
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL PRIMARY KEY

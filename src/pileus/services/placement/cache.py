@@ -1,9 +1,9 @@
 """All providers in memory, as the search wants them, brought up to date from the database before each use.
 
 What has changed since the last look is found by its tick (store/tick.py), whoever changed it: this process or
-another. A claim makes its provider's sums be read again; only a change of inventories, traits, aggregates or tree
-makes the whole provider be read. Deleted ones show in the count: every provider that is there is known here, so as
-many means the same.
+another. A claim makes its provider's sums be read again; only a change of inventories, traits, aggregates or
+tree makes the whole provider be read. Deleted ones show in the count: every provider that is there is known
+here, so as many means the same.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class ProviderCache:
 
     def _catch_up(self, tx: Tx) -> None:
         changed = store.changed_since(tx, self._horizon)
-        described = [row for row in changed if row.described >= self._horizon or self._providers.get(row.id) is None]
+        described = [
+            row for row in changed if row.described >= self._horizon or self._providers.get(row.id) is None
+        ]
         if len(described) > _ONE_BY_ONE:
             self._read_all(tx)
         else:
@@ -72,7 +74,7 @@ class ProviderCache:
             self._read_usages(tx, [row.id for row in changed])
             if store.count(tx) != len(self._providers):
                 self._read_all(tx)
-        # Another thread may have looked from a newer snapshot: then the horizon goes back, and some is read twice.
+        # Where another thread has looked from a newer snapshot, the horizon goes back and some is read twice.
         self._horizon = tick.horizon(tx)
 
     def _read_usages(self, tx: Tx, provider_ids: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Claims: replacing the allocations of consumers, all of them or none.
 
-Capacity is held against the sum of the allocation rows in the same write transaction, so two claims can't both
-take what is left.
+Capacity is held against the sum of the allocation rows in the same write transaction, so two claims can never
+both take what is left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pileus.services.placement.store import provider as providers
 from pileus.services.placement.store.name import CLASSES
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-"""Project and user of consumers made by clients older than version 1.8 (upstream's `incomplete_consumer_*_id`)."""
+"""Project and user of consumers made before version 1.8 (upstream's `incomplete_consumer_*_id`)."""
 
 Amounts = Mapping[str, Mapping[str, int]]
 """By provider id and resource class."""
@@ -38,13 +38,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     amounts: Amounts
     project_id: str | UnsetType = UNSET
     user_id: str | UnsetType = UNSET
-    type: str | None | UnsetType = UNSET
-    generation: int | None | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
+    generation: int | UnsetType | None = UNSET
     """What the client believes; None that there is no such consumer; UNSET that it does not care."""
 
 
 def claim(tx: Tx, claims: Sequence[Claim]) -> None:
-    """400 for providers and classes that there are not, 409 for generations that have moved on and for what does not fit."""
+    """Replaces what these consumers have.
+
+    400 for providers and classes that there are not, 409 for generations that have moved on and for what
+    does not fit.
+    """
     consumers = {each.consumer_id: _consumer(tx, each) for each in claims}
     freed: set[str] = set()
     for consumer_id, row in consumers.items():
@@ -82,7 +86,7 @@ def _consumer(tx: Tx, wanted: Claim) -> Row[Any] | None:
     return row
 
 
-def _words(generation: int | None | UnsetType) -> str:
+def _words(generation: int | UnsetType | None) -> str:
     return "null" if generation is None else str(generation)
 
 
@@ -115,8 +119,8 @@ def _fit(
     for amount in wanted:
         if not (inventory.min_unit <= amount <= inventory.max_unit and amount % inventory.step_size == 0):
             raise Conflict(
-                f"{at}: {amount} is not what it hands out, which is {inventory.min_unit} to {inventory.max_unit} "
-                f"in steps of {inventory.step_size}."
+                f"{at}: {amount} is not what it hands out, which is {inventory.min_unit} to "
+                f"{inventory.max_unit} in steps of {inventory.step_size}."
             )
     if used + sum(wanted) > inventory.capacity:
         free = quantity(name, max(0, int(inventory.capacity) - used))

@@ -36,4 +36,6 @@ def envelope(error: ApiError, request_id: str) -> dict[str, Any]:
     }
 
 
-PLACEMENT = Dialect(name="placement", envelope=envelope, wrapped=False, policy_before_existence=True, json_only=True)
+PLACEMENT = Dialect(
+    name="placement", envelope=envelope, wrapped=False, policy_before_existence=True, json_only=True
+)

@@ -14,8 +14,8 @@ providers = Table(
     Column("generation", Integer, nullable=False),
     Column("root_id", String(36), nullable=False, index=True),
     Column("parent_id", String(36), ForeignKey("placement_resource_providers.id"), index=True),
-    # Ticks (store/tick.py) of the last change of anything that a search looks at, and of the last that was more
-    # than a claim: other processes read again what has changed since they last looked, and no more than that.
+    # Ticks (store/tick.py) of the last change of anything that a search looks at, and of the last that was
+    # more than a claim: other processes read again what has changed since they last looked, and no more.
     Column("changed", BigInteger, nullable=False, index=True),
     Column("described", BigInteger, nullable=False),
     Column("created_at", Timestamp, nullable=False),
@@ -25,7 +25,12 @@ providers = Table(
 inventories = Table(
     "placement_inventories",
     metadata,
-    Column("provider_id", String(36), ForeignKey("placement_resource_providers.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "provider_id",
+        String(36),
+        ForeignKey("placement_resource_providers.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("resource_class", String(255), primary_key=True, index=True),
     Column("total", Integer, nullable=False),
     Column("reserved", Integer, nullable=False),
@@ -39,14 +44,24 @@ inventories = Table(
 provider_traits = Table(
     "placement_provider_traits",
     metadata,
-    Column("provider_id", String(36), ForeignKey("placement_resource_providers.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "provider_id",
+        String(36),
+        ForeignKey("placement_resource_providers.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("trait", String(255), primary_key=True, index=True),
 )
 
 provider_aggregates = Table(
     "placement_provider_aggregates",
     metadata,
-    Column("provider_id", String(36), ForeignKey("placement_resource_providers.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "provider_id",
+        String(36),
+        ForeignKey("placement_resource_providers.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("aggregate_id", String(36), primary_key=True),
 )
 
@@ -80,7 +95,9 @@ consumers = Table(
 allocations = Table(
     "placement_allocations",
     metadata,
-    Column("consumer_id", String(36), ForeignKey("placement_consumers.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "consumer_id", String(36), ForeignKey("placement_consumers.id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("provider_id", String(36), ForeignKey("placement_resource_providers.id"), primary_key=True),
     Column("resource_class", String(255), primary_key=True),
     Column("used", Integer, nullable=False),

@@ -15,7 +15,9 @@ class V(Versions):
     LISTED_BY_ROOM = Version("1.4", "Providers are listed by the resources that they have free.")
     DELETE_INVENTORIES = Version("1.5", "All inventories of a provider are deleted at once.")
     TRAITS = Version("1.6", "Traits, among them custom ones, and the traits of providers.")
-    PUT_CLASS_CREATES = Version("1.7", "PUT of a resource class makes it where there is none, and renames no more.")
+    PUT_CLASS_CREATES = Version(
+        "1.7", "PUT of a resource class makes it where there is none, and renames no more."
+    )
     PROJECT_AND_USER = Version("1.8", "Allocations name the project and the user they are for.")
     USAGES = Version("1.9", "Usages of a project, or of one of its users.")
     CANDIDATES = Version("1.10", "Allocation candidates.")
@@ -23,7 +25,9 @@ class V(Versions):
     ALLOCATIONS_BY_PROVIDER = Version("1.12", "Allocations are written as they are read, by provider.")
     POST_ALLOCATIONS = Version("1.13", "Allocations of several consumers are set at once.")
     TREES = Version("1.14", "Providers have parents, and are listed by tree.")
-    CACHE_HEADERS = Version("1.15", "Answers say when they were last modified, and that they must not be cached.")
+    CACHE_HEADERS = Version(
+        "1.15", "Answers say when they were last modified, and that they must not be cached."
+    )
     LIMIT = Version("1.16", "Candidates are limited in number.")
     CANDIDATE_TRAITS = Version("1.17", "Candidates are asked for by trait, and show traits.")
     LISTED_BY_TRAIT = Version("1.18", "Providers are listed by trait.")

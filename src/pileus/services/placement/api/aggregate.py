@@ -48,7 +48,9 @@ def list_aggregates(call: Call, tx: Tx) -> Reply:
     return _shown(call, tx, provider_of(call, tx))
 
 
-@routes.add("PUT", _PATH, policy=policy.UPDATE_AGGREGATES, body=GuardedAggregates, since=V.AGGREGATE_GENERATION)
+@routes.add(
+    "PUT", _PATH, policy=policy.UPDATE_AGGREGATES, body=GuardedAggregates, since=V.AGGREGATE_GENERATION
+)
 def set_aggregates(call: Call, tx: Tx, body: GuardedAggregates) -> Reply:
     """Replaces the aggregates of a provider."""
     provider = provider_of(call, tx)
@@ -57,7 +59,14 @@ def set_aggregates(call: Call, tx: Tx, body: GuardedAggregates) -> Reply:
     return _shown(call, tx, store.advance(tx, provider.id))
 
 
-@routes.add("PUT", _PATH, policy=policy.UPDATE_AGGREGATES, body=list[Uuid], since=V.AGGREGATES, until=V.LISTED_BY_TRAIT)
+@routes.add(
+    "PUT",
+    _PATH,
+    policy=policy.UPDATE_AGGREGATES,
+    body=list[Uuid],
+    since=V.AGGREGATES,
+    until=V.LISTED_BY_TRAIT,
+)
 def set_aggregates_unguarded(call: Call, tx: Tx, body: list[str]) -> Reply:
     """Replaces the aggregates of a provider, whatever its generation."""
     provider = provider_of(call, tx)

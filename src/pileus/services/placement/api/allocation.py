@@ -16,7 +16,14 @@ from pileus.kernel.errors import NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.placement import policy
 from pileus.services.placement.api.asked import is_uuid, read_uuid
-from pileus.services.placement.api.common import PROVIDER, AnyUuid, ClassName, NonEmptyText, answer, provider_of
+from pileus.services.placement.api.common import (
+    PROVIDER,
+    AnyUuid,
+    ClassName,
+    NonEmptyText,
+    answer,
+    provider_of,
+)
 from pileus.services.placement.claim import Claim, claim, free
 from pileus.services.placement.store import allocation as store
 from pileus.services.placement.versions import V
@@ -30,7 +37,9 @@ Amount = Annotated[int, Meta(ge=1)]
 Resources = Annotated[dict[ClassName, Amount], Meta(min_length=1)]
 ConsumerType = Annotated[str, Meta(pattern=r"^[A-Z0-9_]+$", min_length=1, max_length=255)]
 Mappings = Annotated[
-    dict[Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?$")], Annotated[list[Uuid], Meta(min_length=1)]],
+    dict[
+        Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?$")], Annotated[list[Uuid], Meta(min_length=1)]
+    ],
     Meta(min_length=1),
 ]
 """Which provider meets which group: taken from a candidate, and not used."""
@@ -153,17 +162,23 @@ _POST_BODIES = ((Allocations13, V.POST_ALLOCATIONS, V.WHOLE_SUMMARIES), *_PUT_BO
 
 _body: Any
 for _body, _since, _until in _PUT_BODIES:
-    routes.add("PUT", _ONE, policy=policy.UPDATE_ALLOCATIONS, body=_body, status=204, since=_since, until=_until)(_put)
+    routes.add(
+        "PUT", _ONE, policy=policy.UPDATE_ALLOCATIONS, body=_body, status=204, since=_since, until=_until
+    )(_put)
 for _body, _since, _until in _POST_BODIES:
     _several: Any = Annotated[dict[AnyUuid, _body], Meta(min_length=1)]
-    routes.add("POST", _ALL, policy=policy.MANAGE_ALLOCATIONS, body=_several, status=204, since=_since, until=_until)(_post)
+    routes.add(
+        "POST", _ALL, policy=policy.MANAGE_ALLOCATIONS, body=_several, status=204, since=_since, until=_until
+    )(_post)
 
 
 @routes.add("GET", _ONE, policy=policy.LIST_ALLOCATIONS)
 def show_allocations(call: Call, tx: Tx) -> Reply:
     """All that a consumer has; nothing where there is no such consumer."""
     consumer = call.params["consumer_uuid"]
-    rows = store.of_consumer(tx, consumer := read_uuid("consumer_uuid", consumer)) if is_uuid(consumer) else []
+    rows = (
+        store.of_consumer(tx, consumer := read_uuid("consumer_uuid", consumer)) if is_uuid(consumer) else []
+    )
     portions: dict[str, dict[str, Any]] = {}
     for row in rows:
         portion = portions.setdefault(row.provider_id, {"generation": row.generation, "resources": {}})

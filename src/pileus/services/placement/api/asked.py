@@ -14,6 +14,7 @@ from pileus.services.placement.store.name import CLASSES, TRAITS
 from pileus.services.placement.versions import V
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
+_RESOURCES_FORM = "in the form ?resources=VCPU:2,MEMORY_MB:1024"
 _AMOUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -37,18 +38,16 @@ def read_uuid(name: str, value: str) -> str:
 def read_resources(tx: Tx, value: str, name: str = "resources") -> dict[str, int]:
     """`VCPU:2,MEMORY_MB:1024`."""
     if not value.strip():
-        raise BadRequest(
-            f"Badly formed {name} parameter. Expected it in the form ?resources=VCPU:2,MEMORY_MB:1024. Got: empty string."
-        )
+        raise BadRequest(f"Badly formed {name} parameter. Expected it {_RESOURCES_FORM}. Got: empty string.")
     found: dict[str, int] = {}
     for part in value.split(","):
         resource_class, colon, amount = (word.strip() for word in part.partition(":"))
         if not (resource_class and colon and _AMOUNT.fullmatch(amount)):
-            raise BadRequest(
-                f"Badly formed {name} parameter. Expected it in the form ?resources=VCPU:2,MEMORY_MB:1024. Got: {part}."
-            )
+            raise BadRequest(f"Badly formed {name} parameter. Expected it {_RESOURCES_FORM}. Got: {part}.")
         if int(amount) < 1:
-            raise BadRequest(f"Badly formed {name} parameter. The requested amount of {resource_class} must be 1 or more.")
+            raise BadRequest(
+                f"Badly formed {name} parameter. The requested amount of {resource_class} must be 1 or more."
+            )
         found[resource_class] = int(amount)
     if unknown := CLASSES.unknown(tx, found):
         raise BadRequest(f"Invalid resource class in {name} parameter: {', '.join(unknown)}")
@@ -65,7 +64,9 @@ class Traits:
         negated, alternatives = call.has(V.FORBIDDEN_TRAITS), call.has(V.ANY_TRAITS)
         for value in values if alternatives else values[:1]:
             if alternatives and value.startswith("in:"):
-                self.required.append(frozenset(_names(name, value.removeprefix("in:"), "in:HW_CPU_X86_VMX,CUSTOM_MAGIC")))
+                self.required.append(
+                    frozenset(_names(name, value.removeprefix("in:"), "in:HW_CPU_X86_VMX,CUSTOM_MAGIC"))
+                )
                 continue
             form = "HW_CPU_X86_VMX,!CUSTOM_MAGIC" if negated else "HW_CPU_X86_VMX,CUSTOM_MAGIC"
             for trait in _names(name, value, form, negated=negated):
@@ -76,7 +77,9 @@ class Traits:
         named = {trait for any_of in self.required for trait in any_of} | self.forbidden
         if unknown := TRAITS.unknown(tx, named):
             raise BadRequest(f"No such trait(s): {', '.join(unknown)}.")
-        impossible = sorted({trait for any_of in self.required if any_of <= self.forbidden for trait in any_of})
+        impossible = sorted(
+            {trait for any_of in self.required if any_of <= self.forbidden for trait in any_of}
+        )
         if impossible:
             raise BadRequest(
                 f"Conflicting required and forbidden traits found in {name}: {', '.join(impossible)}",
@@ -101,11 +104,15 @@ class Aggregates:
         """One of each set."""
         self.forbidden: set[str] = set()
         if len(values) > 1 and not call.has(V.REPEATED_MEMBER_OF):
-            raise BadRequest(f"Multiple {name} parameters are not supported before version {V.REPEATED_MEMBER_OF}.")
+            raise BadRequest(
+                f"Multiple {name} parameters are not supported before version {V.REPEATED_MEMBER_OF}."
+            )
         for value in values:
             negated = value.startswith("!")
             if negated and not call.has(V.FORBIDDEN_AGGREGATES):
-                raise BadRequest(f"Forbidden {name} parameters are not supported before version {V.FORBIDDEN_AGGREGATES}.")
+                raise BadRequest(
+                    f"Forbidden {name} parameters are not supported before version {V.FORBIDDEN_AGGREGATES}."
+                )
             bare = value.removeprefix("!")
             parts = bare.removeprefix("in:").split(",") if bare.startswith("in:") else [bare]
             ids = frozenset(self._id(name, part, value) for part in parts)
@@ -117,7 +124,9 @@ class Aggregates:
     @staticmethod
     def _id(name: str, part: str, value: str) -> str:
         if not is_uuid(part):
-            raise _bad(f"Expected '{name}' parameter to contain valid UUIDs, several of them as in:UUID,UUID. Got: {value}")
+            raise _bad(
+                f"Expected '{name}' parameter to contain valid UUIDs, as UUID or in:UUID,UUID. Got: {value}"
+            )
         return read_uuid(name, part)
 
 
@@ -127,7 +136,9 @@ def read_group(call: Call, tx: Tx, suffix: str, values: Mapping[str, Sequence[st
     aggregates = Aggregates(call, f"member_of{suffix}", values.get("member_of", ()))
     in_tree: Iterable[str] = values.get("in_tree", ())[:1]
     return Group(
-        resources=read_resources(tx, values["resources"][0], f"resources{suffix}") if "resources" in values else {},
+        resources=read_resources(tx, values["resources"][0], f"resources{suffix}")
+        if "resources" in values
+        else {},
         required=tuple(traits.required),
         forbidden=frozenset(traits.forbidden),
         member_of=tuple(aggregates.wanted),

@@ -17,7 +17,16 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
 from pileus.kernel.http.reply import Reply, encode_json
-from pileus.lib.placement import Candidate, Group, Provider, Providers, Request, explain_shortage, related_providers, search
+from pileus.lib.placement import (
+    Candidate,
+    Group,
+    Provider,
+    Providers,
+    Request,
+    explain_shortage,
+    related_providers,
+    search,
+)
 from pileus.services.placement import policy
 from pileus.services.placement.api.asked import Traits, read_group
 from pileus.services.placement.api.common import answer
@@ -59,7 +68,11 @@ def list_candidates(call: Call, tx: Tx) -> Reply:
     random = Random() if state.settings.randomize_candidates else None
     why = None
     with state.providers.current(tx) as providers:
-        candidates = search(providers, request, random) if call.has(V.CANDIDATE_TREES) else _flat(providers, request, random)
+        candidates = (
+            search(providers, request, random)
+            if call.has(V.CANDIDATE_TREES)
+            else _flat(providers, request, random)
+        )
         if not candidates:
             why = explain_shortage(providers, request)
         body = {
@@ -106,7 +119,7 @@ def read_request(call: Call, tx: Tx) -> Request:
     numbered = [suffix for suffix, group in groups.items() if suffix and group.resources]
     if len(numbered) > 1 and not isolate:
         raise BadRequest(
-            'The "group_policy" parameter is required when specifying more than one "resources{N}" parameter.',
+            'The "group_policy" parameter is required with more than one "resources{N}" parameter.',
             kind=QUERY_MISSING,
         )
     limit = call.query.get("limit")
@@ -125,12 +138,16 @@ def _check_groups(groups: dict[str, Group], subtrees: Iterable[frozenset[str]]) 
     named = frozenset[str]().union(*subtrees)
     if unknown := sorted(named - {suffix for suffix in groups if suffix}):
         raise BadRequest(
-            f"Real suffixes should be specified in same_subtree: {', '.join(unknown)} not found in request groups.",
+            f"same_subtree names suffixes that no request group has: {', '.join(unknown)}.",
             kind=QUERY_BAD_VALUE,
         )
     if not any(group.resources for group in groups.values()):
-        raise BadRequest("There must be at least one resources or resources[$S] parameter.", kind=QUERY_MISSING)
-    if orphans := sorted(suffix for suffix, group in groups.items() if not group.resources and suffix not in named):
+        raise BadRequest(
+            "There must be at least one resources or resources[$S] parameter.", kind=QUERY_MISSING
+        )
+    if orphans := sorted(
+        suffix for suffix, group in groups.items() if not group.resources and suffix not in named
+    ):
         words = ", ".join(suffix or "the one without suffix" for suffix in orphans)
         raise BadRequest(f"All request groups must specify resources. Without are: {words}")
 
@@ -141,7 +158,8 @@ def _same_subtree(call: Call) -> tuple[frozenset[str], ...]:
         suffixes = [part.strip() for part in value.split(",")]
         if not all(suffixes):
             raise BadRequest(
-                f"Empty string (unsuffixed group) can not be specified in `same_subtree`: {value!r}", kind=QUERY_BAD_VALUE
+                f"Empty string (unsuffixed group) can not be specified in `same_subtree`: {value!r}",
+                kind=QUERY_BAD_VALUE,
             )
         subtrees.append(frozenset(suffixes))
     return tuple(subtrees)
@@ -152,7 +170,9 @@ def _root_traits(call: Call, tx: Tx) -> tuple[frozenset[str], frozenset[str]]:
     if len(values) > 1:
         raise BadRequest("Query parameter 'root_required' may be specified only once.", kind=QUERY_DUPLICATE)
     if values and values[0].startswith("in:"):
-        raise BadRequest("Query parameter 'root_required' takes names of traits alone, no in:.", kind=QUERY_BAD_VALUE)
+        raise BadRequest(
+            "Query parameter 'root_required' takes names of traits alone, no in:.", kind=QUERY_BAD_VALUE
+        )
     traits = Traits(call, tx, "root_required", values)
     return frozenset[str]().union(*traits.required), frozenset(traits.forbidden)
 
@@ -172,7 +192,11 @@ def _requests(call: Call, candidates: Sequence[Candidate]) -> list[dict[str, Any
             for candidate in candidates
         ]
     shown: list[dict[str, Any]] = [
-        {"allocations": {provider_id: {"resources": amounts} for provider_id, amounts in candidate.allocations.items()}}
+        {
+            "allocations": {
+                provider_id: {"resources": amounts} for provider_id, amounts in candidate.allocations.items()
+            }
+        }
         for candidate in candidates
     ]
     if call.has(V.MAPPINGS):
@@ -185,7 +209,11 @@ def _summaries(
     call: Call, providers: Providers, request: Request, candidates: Sequence[Candidate]
 ) -> dict[str, dict[str, Any]]:
     """By provider: whole trees from 1.29 on, before that those that a candidate names."""
-    whole, traits, trees = call.has(V.WHOLE_SUMMARIES), call.has(V.CANDIDATE_TRAITS), call.has(V.CANDIDATE_TREES)
+    whole, traits, trees = (
+        call.has(V.WHOLE_SUMMARIES),
+        call.has(V.CANDIDATE_TRAITS),
+        call.has(V.CANDIDATE_TREES),
+    )
     named = {name for group in request.groups.values() for name in group.resources}
     if trees:
         related = related_providers(providers, candidates)

@@ -49,8 +49,8 @@ def check_generation(provider: Row[Any], generation: int) -> None:
 
 def stale(provider: Row[Any], generation: int) -> NoReturn:
     raise Conflict(
-        f"resource provider generation conflict: provider {provider.id} is at generation {provider.generation}, "
-        f"not {generation}; read it again.",
+        f"resource provider generation conflict: provider {provider.id} is at generation "
+        f"{provider.generation}, not {generation}; read it again.",
         kind=CONCURRENT_UPDATE,
     )
 

@@ -18,7 +18,14 @@ from pileus.kernel.errors import BadRequest, Conflict, MethodNotAllowed, NotFoun
 from pileus.kernel.http.reply import Reply
 from pileus.lib.placement.model import MAX_UNIT
 from pileus.services.placement import policy
-from pileus.services.placement.api.common import PROVIDER, ClassName, answer, check_generation, location, provider_of
+from pileus.services.placement.api.common import (
+    PROVIDER,
+    ClassName,
+    answer,
+    check_generation,
+    location,
+    provider_of,
+)
 from pileus.services.placement.dialect import INVENTORY_IN_USE
 from pileus.services.placement.store import inventory as store
 from pileus.services.placement.store import provider as providers
@@ -64,8 +71,9 @@ def values_of(call: Call, provider_id: str, name: str, stock: Stock) -> dict[str
     capacity = int((stock.total - stock.reserved) * stock.allocation_ratio)
     if capacity < 0 or (capacity == 0 and not call.has(V.ALL_RESERVED)):
         raise BadRequest(
-            f"Unable to set the inventory of {name} of resource provider {provider_id}: of a total of {stock.total}, "
-            f"{stock.reserved} are reserved at a ratio of {stock.allocation_ratio:g}, which leaves {capacity}."
+            f"Unable to set the inventory of {name} of resource provider {provider_id}: of a total of "
+            f"{stock.total}, {stock.reserved} are reserved at a ratio of {stock.allocation_ratio:g}, "
+            f"which leaves {capacity}."
         )
     return {each: getattr(stock, each) for each in _SHOWN}
 
@@ -80,7 +88,8 @@ def check_unused(tx: Tx, provider_id: str, names: Iterable[str]) -> None:
     used = store.used(tx, provider_id)
     if held := sorted(name for name in names if used.get(name)):
         raise Conflict(
-            f"Inventory for {', '.join(held)} on resource provider {provider_id} in use: delete its allocations first.",
+            f"Inventory for {', '.join(held)} on resource provider {provider_id} in use: "
+            "delete its allocations first.",
             kind=INVENTORY_IN_USE,
         )
 
@@ -102,7 +111,9 @@ def _newest(tx: Tx, rows: Iterable[Row[Any]]) -> datetime:
     return max((row.updated_at for row in rows), default=tx.now)
 
 
-def _single(call: Call, provider: Row[Any], values: Mapping[str, Any], modified: datetime, status: int = 200) -> Reply:
+def _single(
+    call: Call, provider: Row[Any], values: Mapping[str, Any], modified: datetime, status: int = 200
+) -> Reply:
     return answer(call, {"resource_provider_generation": provider.generation, **values}, modified, status)
 
 
@@ -121,7 +132,9 @@ def create_inventory(call: Call, tx: Tx, body: NewStock) -> Reply:
     check_classes(tx, (name,))
     values = values_of(call, provider.id, name, body)
     if store.one(tx, provider.id, name) is not None:
-        raise Conflict(f"Resource provider {provider.id} has an inventory of {name} already; update it by PUT.")
+        raise Conflict(
+            f"Resource provider {provider.id} has an inventory of {name} already; update it by PUT."
+        )
     store.put(tx, provider.id, {name: values})
     provider = providers.advance(tx, provider.id)
     reply = _single(call, provider, values, tx.now, 201)
@@ -156,7 +169,10 @@ def delete_inventories(call: Call, tx: Tx) -> None:
 @routes.add("DELETE", _ALL, policy=policy.DELETE_INVENTORIES, status=204, until=V.LISTED_BY_ROOM)
 def delete_inventories_too_early(call: Call, tx: Tx) -> None:
     """Not before 1.5."""
-    raise MethodNotAllowed(f"DELETE of all inventories needs version {V.DELETE_INVENTORIES}.", headers={"allow": "GET, POST, PUT"})
+    raise MethodNotAllowed(
+        f"DELETE of all inventories needs version {V.DELETE_INVENTORIES}.",
+        headers={"allow": "GET, POST, PUT"},
+    )
 
 
 def _named(call: Call, tx: Tx, provider: Row[Any]) -> Row[Any]:

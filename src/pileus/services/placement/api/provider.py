@@ -40,7 +40,9 @@ _LINKS = (
 def _links(call: Call, row: Row[Any]) -> list[dict[str, str]]:
     path = relative(call, f"/resource_providers/{row.id}")
     return [
-        {"rel": rel, "href": path if rel == "self" else f"{path}/{rel}"} for rel, since in _LINKS if call.has(since)
+        {"rel": rel, "href": path if rel == "self" else f"{path}/{rel}"}
+        for rel, since in _LINKS
+        if call.has(since)
     ]
 
 
@@ -98,7 +100,9 @@ def create_provider(call: Call, tx: Tx, body: Any) -> Reply:
             row = store.insert(tx, values)
     except Duplicate as error:
         if store.get(tx, provider_id) is not None:
-            raise Conflict(f"Conflicting resource provider uuid: {provider_id} already exists.", kind=DUPLICATE_NAME) from error
+            raise Conflict(
+                f"Conflicting resource provider uuid: {provider_id} already exists.", kind=DUPLICATE_NAME
+            ) from error
         raise _name_taken(body.name) from error
     where = location(call, f"/resource_providers/{provider_id}")
     reply = shown(call, row) if call.has(V.POST_SHOWS_PROVIDER) else Reply(201)
@@ -112,7 +116,9 @@ def update_provider(call: Call, tx: Tx, row: Row[Any], body: Any) -> Reply:
     if body.name is UNSET:
         raise BadRequest("JSON does not validate: 'name' is a required property")
     parent_id = getattr(body, "parent_provider_uuid", UNSET)
-    if parent_id is not UNSET and (parent_id is None or read_uuid("parent_provider_uuid", parent_id) != row.parent_id):
+    if parent_id is not UNSET and (
+        parent_id is None or read_uuid("parent_provider_uuid", parent_id) != row.parent_id
+    ):
         row = _reparent(call, tx, row, parent_id)
     try:
         with tx.savepoint():
@@ -136,7 +142,9 @@ def _reparent(call: Call, tx: Tx, row: Row[Any], parent_id: str | None) -> Row[A
     parent = _parent(tx, parent_id)
     members = store.subtree(tx, row.root_id, row.id)
     if parent.id in members:
-        raise BadRequest(f"Creating a loop in the provider tree is not allowed: {parent.id} descends from {row.id}.")
+        raise BadRequest(
+            f"Creating a loop in the provider tree is not allowed: {parent.id} descends from {row.id}."
+        )
     store.move(tx, members, parent.root_id)
     return store.change(tx, row.id, {"parent_id": parent.id})
 
@@ -146,11 +154,12 @@ def delete_provider(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a provider without children and allocations, and its inventories with it."""
     if allocations.provider_is_used(tx, row.id):
         raise Conflict(
-            f"Unable to delete resource provider {row.id}: it has allocations; delete them first.", kind=PROVIDER_IN_USE
+            f"Unable to delete resource provider {row.id}: it has allocations; delete them first.",
+            kind=PROVIDER_IN_USE,
         )
     if store.has_children(tx, row.id):
         raise Conflict(
-            f"Unable to delete parent resource provider {row.id}: it has child resource providers; delete them first.",
+            f"Unable to delete parent resource provider {row.id}: it has children; delete them first.",
             kind=PROVIDER_HAS_CHILDREN,
         )
     store.delete(tx, row.id)

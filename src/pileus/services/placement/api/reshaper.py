@@ -1,4 +1,4 @@
-"""The reshaper: inventories and the allocations from them move between providers, all at once or not at all."""
+"""The reshaper: inventories and allocations of them move between providers, all at once or not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _reshape(call: Call, tx: Tx, body: Shape28 | Shape34 | Shape38) -> None:
     if body.allocations:
         claim(tx, [claim_of(consumer, each) for consumer, each in body.allocations.items()])
     for provider_id, stocks in wanted.items():
-        gone = [row.resource_class for row in inventories.of(tx, provider_id) if row.resource_class not in stocks]
+        gone = [
+            row.resource_class for row in inventories.of(tx, provider_id) if row.resource_class not in stocks
+        ]
         check_unused(tx, provider_id, gone)
         inventories.remove(tx, provider_id, gone)
         providers.advance(tx, provider_id)
@@ -60,7 +62,9 @@ def _reshape(call: Call, tx: Tx, body: Shape28 | Shape34 | Shape38) -> None:
 def _stock(call: Call, tx: Tx, provider_id: str, stock: WholeStock) -> Mapping[str, Mapping[str, Any]]:
     provider = providers.get(tx, provider_id)
     if provider is None:
-        raise BadRequest(f"Resource provider {provider_id} in inventories is not found.", kind=PROVIDER_NOT_FOUND)
+        raise BadRequest(
+            f"Resource provider {provider_id} in inventories is not found.", kind=PROVIDER_NOT_FOUND
+        )
     check_generation(provider, stock.resource_provider_generation)
     check_classes(tx, stock.inventories)
     return {name: values_of(call, provider_id, name, each) for name, each in stock.inventories.items()}
@@ -71,4 +75,6 @@ for _body, _since, _until in (
     (Shape34, V.MAPPINGS, V.REPARENT),
     (Shape38, V.CONSUMER_TYPES, None),
 ):
-    routes.add("POST", "/reshaper", policy=policy.RESHAPE, body=_body, status=204, since=_since, until=_until)(_reshape)
+    routes.add(
+        "POST", "/reshaper", policy=policy.RESHAPE, body=_body, status=204, since=_since, until=_until
+    )(_reshape)

@@ -70,8 +70,8 @@ def make_class(call: Call, tx: Tx) -> Reply:
         msgspec.convert(name, CustomName)
     except msgspec.ValidationError as error:
         raise BadRequest(
-            f"The resource class {name!r} is invalid: it must begin with {CUSTOM}, go on with A to Z, 0 to 9 and _, "
-            "and have at most 255 characters."
+            f"The resource class {name!r} is invalid: it must begin with {CUSTOM}, go on with A to Z, "
+            "0 to 9 and _, and have at most 255 characters."
         ) from error
     made = CLASSES.add(tx, name)
     return Reply(201 if made else 204, b"", location(call, f"/resource_classes/{name}"))
@@ -99,5 +99,7 @@ def delete_class(call: Call, tx: Tx) -> None:
     if not name.startswith(CUSTOM):
         raise BadRequest(f"Error in delete resource class: {name} is a standard one.")
     if inventories.uses_class(tx, name):
-        raise Conflict(f"Error in delete resource class: providers have inventories of {name}; delete them first.")
+        raise Conflict(
+            f"Error in delete resource class: providers have inventories of {name}; delete them first."
+        )
     CLASSES.delete(tx, name)

@@ -40,7 +40,11 @@ class ProviderTraits(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @routes.add(
-    "GET", _ALL, policy=policy.LIST_TRAITS, since=V.TRAITS, query=(Param(name="name"), Param(name="associated"))
+    "GET",
+    _ALL,
+    policy=policy.LIST_TRAITS,
+    since=V.TRAITS,
+    query=(Param(name="name"), Param(name="associated")),
 )
 def list_traits(call: Call, tx: Tx) -> Reply:
     """All traits, or by name and by whether a provider has them."""
@@ -52,7 +56,9 @@ def list_traits(call: Call, tx: Tx) -> Reply:
         elif operator == "in":
             names &= set(operand.split(","))
         else:
-            raise BadRequest(f"Badly formatted name parameter: expected startswith:PREFIX or in:NAME,NAME, not {wanted!r}.")
+            raise BadRequest(
+                f"Badly formatted name parameter: expected startswith:PREFIX or in:NAME,NAME, not {wanted!r}."
+            )
     if (associated := call.arg("associated")) is not None:
         if associated.lower() not in ("true", "false"):
             raise BadRequest(f"The query parameter associated is true or false, not {associated!r}.")
@@ -87,7 +93,9 @@ def make_trait(call: Call, tx: Tx) -> Reply:
             "and have at most 255 characters."
         ) from error
     made = TRAITS.add(tx, name)
-    return stamp(call, Reply(201 if made else 204, b"", location(call, f"/traits/{name}")), _modified(tx, name))
+    return stamp(
+        call, Reply(201 if made else 204, b"", location(call, f"/traits/{name}")), _modified(tx, name)
+    )
 
 
 @routes.add("DELETE", _ONE, policy=policy.DELETE_TRAIT, status=204, since=V.TRAITS)
@@ -104,7 +112,10 @@ def delete_trait(call: Call, tx: Tx) -> None:
 
 
 def _shown(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
-    body = {"traits": providers.traits_of(tx, provider.id), "resource_provider_generation": provider.generation}
+    body = {
+        "traits": providers.traits_of(tx, provider.id),
+        "resource_provider_generation": provider.generation,
+    }
     return answer(call, body, provider.updated_at)
 
 

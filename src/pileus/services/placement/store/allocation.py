@@ -21,7 +21,9 @@ _OF_PROVIDER = (
     .join(consumers, consumers.c.id == allocations.c.consumer_id)
     .where(allocations.c.provider_id == bindparam("id"))
 )
-_ANY_OF_PROVIDER = select(allocations.c.consumer_id).where(allocations.c.provider_id == bindparam("id")).limit(1)
+_ANY_OF_PROVIDER = (
+    select(allocations.c.consumer_id).where(allocations.c.provider_id == bindparam("id")).limit(1)
+)
 _USAGES = (
     select(consumers.c.type, allocations.c.resource_class, func.sum(allocations.c.used).label("used"))
     .join(consumers, consumers.c.id == allocations.c.consumer_id)
@@ -35,10 +37,19 @@ _CONSUMERS = (
 )
 _BY_USER = consumers.c.user_id == bindparam("user_id")
 _USAGES_OF_USER, _CONSUMERS_OF_USER = _USAGES.where(_BY_USER), _CONSUMERS.where(_BY_USER)
-_PROVIDERS_OF = select(allocations.c.provider_id).where(allocations.c.consumer_id == bindparam("id")).distinct()
+_PROVIDERS_OF = (
+    select(allocations.c.provider_id).where(allocations.c.consumer_id == bindparam("id")).distinct()
+)
 _this = consumers.c.id == bindparam("key")
-_SET_CONSUMER = consumers.update().where(_this).values(
-    project_id=bindparam("project"), user_id=bindparam("user"), type=bindparam("kind"), generation=consumers.c.generation + 1
+_SET_CONSUMER = (
+    consumers.update()
+    .where(_this)
+    .values(
+        project_id=bindparam("project"),
+        user_id=bindparam("user"),
+        type=bindparam("kind"),
+        generation=consumers.c.generation + 1,
+    )
 )
 _DELETE_CONSUMER = consumers.delete().where(_this)
 _CLEAR = allocations.delete().where(allocations.c.consumer_id == bindparam("key"))

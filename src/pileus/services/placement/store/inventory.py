@@ -12,7 +12,8 @@ from pileus.services.placement.model import allocations, inventories
 
 _sum = func.sum(allocations.c.used).label("used")
 _ONE = select(inventories).where(
-    inventories.c.provider_id == bindparam("provider_id"), inventories.c.resource_class == bindparam("resource_class")
+    inventories.c.provider_id == bindparam("provider_id"),
+    inventories.c.resource_class == bindparam("resource_class"),
 )
 _OF = (
     select(inventories)
@@ -28,7 +29,9 @@ _USED = (
 _ALL_USED = select(allocations.c.provider_id, allocations.c.resource_class, _sum).group_by(
     allocations.c.provider_id, allocations.c.resource_class
 )
-_USES_CLASS = select(inventories.c.provider_id).where(inventories.c.resource_class == bindparam("name")).limit(1)
+_USES_CLASS = (
+    select(inventories.c.provider_id).where(inventories.c.resource_class == bindparam("name")).limit(1)
+)
 _this = (inventories.c.provider_id == bindparam("key")) & (inventories.c.resource_class == bindparam("name"))
 _DELETE = inventories.delete().where(_this)
 _RENAME_CLASS = [

@@ -20,8 +20,10 @@ class Names:
         self._all = select(table).order_by(table.c.name)
         self._get = select(table).where(table.c.name == bindparam("name"))
         self._delete = table.delete().where(table.c.name == bindparam("key"))
-        self._rename = table.update().where(table.c.name == bindparam("key")).values(
-            name=bindparam("new"), updated_at=bindparam("now")
+        self._rename = (
+            table.update()
+            .where(table.c.name == bindparam("key"))
+            .values(name=bindparam("new"), updated_at=bindparam("now"))
         )
 
     def standard(self) -> Iterable[str]:

@@ -39,20 +39,26 @@ _AGGREGATES = (
 )
 _ALL_TRAITS = select(provider_traits.c.provider_id, provider_traits.c.trait)
 _ALL_AGGREGATES = select(provider_aggregates.c.provider_id, provider_aggregates.c.aggregate_id)
-_USES_TRAIT = select(provider_traits.c.provider_id).where(provider_traits.c.trait == bindparam("trait")).limit(1)
+_USES_TRAIT = (
+    select(provider_traits.c.provider_id).where(provider_traits.c.trait == bindparam("trait")).limit(1)
+)
 _TRAITS_IN_USE = select(provider_traits.c.trait).distinct()
 
 _this = providers.c.id == bindparam("key")
 _values: dict[str, Any] = {"changed": bindparam("tick"), "updated_at": bindparam("now")}
-_ADVANCE = providers.update().where(_this).values(
-    generation=providers.c.generation + 1, described=bindparam("tick"), **_values
+_ADVANCE = (
+    providers.update()
+    .where(_this)
+    .values(generation=providers.c.generation + 1, described=bindparam("tick"), **_values)
 )
 _CLAIMED = providers.update().where(_this).values(generation=providers.c.generation + 1, **_values)
 _FREED = providers.update().where(_this).values(changed=bindparam("tick"))
 _SET = providers.update().where(_this).values(described=bindparam("tick"), **_values)
 _HOLDERS = select(inventories.c.provider_id).where(inventories.c.resource_class == bindparam("held"))
-_MARK_HOLDERS = providers.update().where(providers.c.id.in_(_HOLDERS)).values(
-    changed=bindparam("tick"), described=bindparam("tick")
+_MARK_HOLDERS = (
+    providers.update()
+    .where(providers.c.id.in_(_HOLDERS))
+    .values(changed=bindparam("tick"), described=bindparam("tick"))
 )
 _DELETE = providers.delete().where(providers.c.id == bindparam("key"))
 _DROP_TRAITS = provider_traits.delete().where(provider_traits.c.provider_id == bindparam("key"))
@@ -88,7 +94,14 @@ def insert(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:
     now = tick.advance(tx)
     tx.execute(
         providers.insert(),
-        {"generation": 0, "changed": now, "described": now, "created_at": tx.now, "updated_at": tx.now, **values},
+        {
+            "generation": 0,
+            "changed": now,
+            "described": now,
+            "created_at": tx.now,
+            "updated_at": tx.now,
+            **values,
+        },
     )
     return existing(tx, values["id"])
 

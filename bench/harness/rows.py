@@ -1,0 +1,225 @@
+"""Every measurement of the control plane, each a function of a cloud that gives rows of the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from harness.cloud import ROOT, Cloud, Process, free_port
+from harness.table import Row
+
+HARNESS = Path(__file__).parent
+GIB = 1 << 30
+CHUNK = 4 << 20
+BOOT_SECONDS = 120.0
+
+
+def load(port: int, path: str, headers: dict[str, str], **more: Any) -> subprocess.Popen[str]:
+    """A load generator at work; see load.py."""
+    order = json.dumps({"port": port, "path": path, "headers": headers, **more})
+    return subprocess.Popen([sys.executable, str(HARNESS / "load.py"), order], stdout=subprocess.PIPE, text=True)
+
+
+def finished(generator: subprocess.Popen[str]) -> dict[str, Any]:
+    said, _ = generator.communicate()
+    if generator.returncode:
+        raise SystemExit("a load generator failed")
+    result: dict[str, Any] = json.loads(said)
+    return result
+
+
+def cpu_ms(server: Process, port: int, path: str, headers: dict[str, str], requests: int) -> float:
+    """Milliseconds of the server's CPU for each of `requests`, after some to warm up."""
+    finished(load(port, path, headers, requests=max(20, requests // 10)))
+    before = server.cpu_seconds
+    result = finished(load(port, path, headers, requests=requests))
+    return (server.cpu_seconds - before) / len(result["ms"]) * 1000
+
+
+@contextmanager
+def bare_server() -> Iterator[tuple[Process, int]]:
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    process = subprocess.Popen(
+        [sys.executable, str(HARNESS / "bare.py"), str(port)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield Process(process.pid), port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def floor() -> float:
+    """CPU milliseconds a request of a bare application on the same server."""
+    with bare_server() as (server, port):
+        return cpu_ms(server, port, "/", {}, 10_000)
+
+
+def tokens(cloud: Cloud, bare: float) -> list[Row]:
+    headers = cloud.headers(**{"X-Subject-Token": cloud.token})
+    spent = cpu_ms(cloud.process, cloud.port, "/identity/v3/auth/tokens", headers, 5000)
+    return [Row("token validation, CPU per request", spent, "ms", 0.2, baseline=bare)]
+
+
+# Servers
+
+
+def servers(cloud: Cloud, bare: float) -> list[Row]:
+    make = _server_maker(cloud)
+    began, labels = time.perf_counter(), _labels_run(cloud)
+    first = [make(number) for number in range(100)]
+    _until_active(cloud, 100)
+    took = time.perf_counter() - began
+    labels = _labels_run(cloud) - labels
+    rows = [
+        Row("100 servers, from the first POST to all ACTIVE", took, "s", 1.5),
+        Row("labels a second while they boot", labels / took, "/s"),
+    ]
+    for number in range(100, 1000):
+        make(number)
+    _until_active(cloud, 1000)
+    one = f"/compute/v2.1/servers/{first[0]}"
+    detail = "/compute/v2.1/servers/detail?limit=1000"
+    headers = cloud.headers()
+    rows += [
+        Row("GET /servers/{id}, CPU per request", cpu_ms(cloud.process, cloud.port, one, headers, 3000), "ms", 0.3, baseline=bare),
+        Row("GET /servers/detail with 1,000, CPU", cpu_ms(cloud.process, cloud.port, detail, headers, 60), "ms", 35),
+    ]
+    listers = [load(cloud.port, detail, headers, connections=2, seconds=6.0)]
+    small = finished(load(cloud.port, one, headers, connections=1, seconds=5.0, pause_ms=5))
+    for lister in listers:
+        finished(lister)
+    p99 = statistics.quantiles(small["ms"], n=100)[98]
+    return [*rows, Row("99th percentile of a small GET beside lists of 1,000", p99, "ms", 20)]
+
+
+def _server_maker(cloud: Cloud) -> Any:
+    """A function that boots the server of a number, over one kept connection, and gives its id."""
+    limits = {"instances": -1, "cores": -1, "ram": -1}
+    cloud.request("PUT", f"/compute/v2.1/os-quota-sets/{cloud.project_id}", {"quota_set": limits}, expect=200)
+    quota = {"quota": {"port": -1}}
+    cloud.request("PUT", f"/networking/v2.0/quotas/{cloud.project_id}", quota, expect=200)
+    flavor = {"flavor": {"name": "bench", "ram": 1, "vcpus": 1, "disk": 0}}
+    flavor_id = cloud.request("POST", "/compute/v2.1/flavors", flavor, expect=200).json()["flavor"]["id"]
+    image_id = _image(cloud)
+    upload = HTTPConnection("127.0.0.1", cloud.port, timeout=60)
+    upload.request("PUT", f"/image/v2/images/{image_id}/file", b"\0" * 65536, cloud.headers(**OCTETS))
+    assert upload.getresponse().status == 204
+    network = cloud.request("POST", "/networking/v2.0/networks", {"network": {"name": "bench"}}, expect=201)
+    network_id = network.json()["network"]["id"]
+    subnet = {"network_id": network_id, "ip_version": 4, "cidr": "10.0.0.0/16"}
+    cloud.request("POST", "/networking/v2.0/subnets", {"subnet": subnet}, expect=201)
+    wanted = {"flavorRef": flavor_id, "imageRef": image_id, "networks": [{"uuid": network_id}]}
+    connection = HTTPConnection("127.0.0.1", cloud.port, timeout=60)
+
+    def make(number: int) -> str:
+        body = json.dumps({"server": {**wanted, "name": f"bench-{number}"}})
+        connection.request("POST", "/compute/v2.1/servers", body, cloud.headers(**{"Content-Type": "application/json"}))
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != 202:
+            raise SystemExit(f"server {number}: {response.status} {answer.decode()}")
+        return str(json.loads(answer)["server"]["id"])
+
+    return make
+
+
+def _until_active(cloud: Cloud, wanted: int) -> None:
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        waiting = cloud.request("GET", "/compute/v2.1/servers?status=BUILD&limit=1", expect=200).json()["servers"]
+        if not waiting:
+            break
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not all of {wanted} servers became ACTIVE in {BOOT_SECONDS:.0f} s")
+        time.sleep(0.02)
+    broken = cloud.request("GET", "/compute/v2.1/servers?status=ERROR&limit=1", expect=200).json()["servers"]
+    if broken:
+        raise SystemExit(f"server {broken[0]['id']} is in ERROR")
+
+
+def _labels_run(cloud: Cloud) -> float:
+    """Labels run since the start, as /metrics tells."""
+    text = cloud.request("GET", "/metrics", expect=200).body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("pileus_work_label_seconds_count")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+# Images
+
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def _image(cloud: Cloud) -> str:
+    body = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
+    return str(cloud.request("POST", "/image/v2/images", body, expect=201).json()["id"])
+
+
+def images(cloud: Cloud, bare: float) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="pileus-bench-image-", dir="/var/tmp") as folder:
+        source, copy = Path(folder) / "source", Path(folder) / "copy"
+        _random_file(source)
+        copied = _timed_copy(source, copy)
+        image_id = _image(cloud)
+        path = f"/image/v2/images/{image_id}/file"
+        up = _timed_upload(cloud, path, source)
+        down = _timed_download(cloud, path)
+        cloud.request("DELETE", f"/image/v2/images/{image_id}", expect=204)
+    mib = GIB >> 20
+    return [
+        Row("image upload of 1 GiB, of the rate of dd with fsync", copied / up * 100, "%", 50, True),
+        Row("image download of 1 GiB, of the rate of dd with fsync", copied / down * 100, "%", 50, True),
+        Row("image upload", mib / up, "MiB/s", more_is_better=True, baseline=mib / copied),
+        Row("image download", mib / down, "MiB/s", more_is_better=True, baseline=mib / copied),
+    ]
+
+
+def _random_file(path: Path) -> None:
+    block = os.urandom(CHUNK)
+    with path.open("wb") as file:
+        for _ in range(GIB // CHUNK):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _timed_copy(source: Path, copy: Path) -> float:
+    began = time.perf_counter()
+    command = ["dd", f"if={source}", f"of={copy}", "bs=4M", "conv=fsync", "status=none"]
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
+
+
+def _timed_upload(cloud: Cloud, path: str, source: Path) -> float:
+    connection = HTTPConnection("127.0.0.1", cloud.port, timeout=300, blocksize=1 << 20)
+    began = time.perf_counter()
+    with source.open("rb") as file:
+        connection.request("PUT", path, file, cloud.headers(**OCTETS, **{"Content-Length": str(GIB)}))
+        status = connection.getresponse().status
+    assert status == 204, status
+    return time.perf_counter() - began
+
+
+def _timed_download(cloud: Cloud, path: str) -> float:
+    connection = HTTPConnection("127.0.0.1", cloud.port, timeout=300)
+    began, size = time.perf_counter(), 0
+    connection.request("GET", path, headers=cloud.headers())
+    response = connection.getresponse()
+    buffer = bytearray(1 << 20)
+    while read := response.readinto(buffer):
+        size += read
+    assert size == GIB, size
+    return time.perf_counter() - began

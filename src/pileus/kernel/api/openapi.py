@@ -1,0 +1,244 @@
+"""An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
+
+What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that it makes up itself
+are any JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pileus.kernel.api.bodies import Body, struct_for
+from pileus.kernel.api.fields import EXTRAS, Field, Use
+from pileus.kernel.api.operation import ANYONE, Kind, Operation
+from pileus.kernel.api.query import Param
+from pileus.kernel.api.resource import Resource, is_time
+from pileus.kernel.api.service import Service
+from pileus.kernel.api.versions import Version
+
+Schema = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+_ANY: Schema = {}
+_PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_NO_CONTENT = frozenset({204, 205, 304})
+
+
+def document(service: Service) -> Schema:
+    """The whole document, ready to be encoded as JSON."""
+    version = service.versions.newest() if service.versions is not None else None
+    return _Document(service, version).build()
+
+
+class _Document:
+    def __init__(self, service: Service, version: Version | None) -> None:
+        self._service = service
+        self._version = version
+        self._operations = [each for each in service.operations() if each[1].alive(version)]
+        self._schemas = _Schemas(self._types())
+
+    def build(self) -> Schema:
+        paths: dict[str, Schema] = {}
+        for (path, method), operations in self._by_endpoint().items():
+            paths.setdefault(path, {})[method] = self._endpoint(path, method, operations)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": self._service.name, "version": str(self._version or "1")},
+            "servers": [{"url": "/"}],
+            "paths": dict(sorted(paths.items())),
+            "components": {
+                "schemas": {**self._schemas.components, **self._shown()},
+                "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
+            },
+        }
+
+    def _by_endpoint(self) -> Mapping[tuple[str, str], list[Operation]]:
+        """Operations by path and method; of actions there are several behind one."""
+        found: dict[tuple[str, str], list[Operation]] = {}
+        for path, operation in self._operations:
+            plain = _PATH_PARAMETER.sub(r"{\1}", path)
+            found.setdefault((plain, operation.method.lower()), []).append(operation)
+        return found
+
+    def _endpoint(self, path: str, method: str, operations: Sequence[Operation]) -> Schema:
+        first = operations[0]
+        described: Schema = {
+            "operationId": f"{method} {path}",
+            "summary": first.summary if len(operations) == 1 else "One of several actions, told apart by name.",
+            "parameters": [*self._path_parameters(path), *self._query_parameters(first)],
+            "responses": {
+                str(operation.status): self._response(operation) for operation in reversed(operations)
+            }
+            | {"default": {"description": "An error in the words of this API."}},
+        }
+        if first.policy is not ANYONE:
+            described["security"] = [{"token": []}]
+        if (body := self._request_body(operations)) is not None:
+            described["requestBody"] = body
+        return described
+
+    # Parameters
+
+    def _path_parameters(self, path: str) -> Iterator[Schema]:
+        for name in _PATH_PARAMETER.findall(path):
+            yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+    def _query_parameters(self, operation: Operation) -> Iterator[Schema]:
+        if operation.query is not None:
+            # A family of names can't be described; its stem is there as a parameter of its own.
+            params = [each for each in operation.query if each.alive(self._version) and each.suffix is None]
+        else:
+            params = list(self._filters(operation))
+        for param in params:
+            schema = self._schemas.of(param.type)
+            yield {"name": param.name, "in": "query", "required": param.required, "schema": schema}
+
+    def _filters(self, operation: Operation) -> Iterator[Param]:
+        """What every declared list takes."""
+        resource = operation.resource
+        if operation.kind is not Kind.LIST or resource is None:
+            return
+        for each in resource.fields.values():
+            if Use.filter in each.use and each.alive(self._version):
+                yield Param(name=each.wire)
+        for name in resource.filters:
+            yield Param(name=name)
+        keys = tuple(each.wire for each in resource.fields.values() if Use.sort in each.use)
+        yield Param(name="limit", type=int)
+        yield Param(name="marker")
+        if keys:
+            yield Param(name="sort_key")
+            yield Param(name="sort_dir")
+
+    # Bodies
+
+    def _request_body(self, operations: Sequence[Operation]) -> Schema | None:
+        first = operations[0]
+        if first.raw:
+            return {"content": {"application/octet-stream": {"schema": _ANY}}}
+        schemas = [schema for each in operations if (schema := self._body(each)) is not None]
+        if not schemas:
+            return None
+        schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+        return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+    def _body(self, operation: Operation) -> Schema | None:
+        if operation.kind is Kind.ACTION:
+            assert operation.action is not None
+            inner = _ANY if operation.body is None else self._body_of(operation.body)
+            return _wrapped(operation.action, inner)
+        if operation.body is not None:
+            return self._body_of(operation.body)
+        if operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
+            resource = operation.resource
+            schema = self._schemas.of(struct_for(resource, operation.kind, self._version))
+            return _wrapped(resource.member, schema) if self._service.dialect.wrapped else schema
+        return None
+
+    def _body_of(self, kind: Any) -> Schema:
+        if not (isinstance(kind, type) and issubclass(kind, Body)):
+            return self._schemas.of(kind)
+        schema = self._schemas.of(kind.at(self._version))
+        if kind.wrapper is None:
+            return schema
+        whole = _wrapped(kind.wrapper, schema)
+        if kind.beside is not None:
+            beside = [each for each in kind.beside.fields if each.alive(self._version)]
+            whole["properties"] |= {each.wire: self._schemas.of(each.type) for each in beside}
+        return whole
+
+    def _types(self) -> Iterator[Any]:
+        """All that bodies and parameters decode to, so that shared structs are described once."""
+        for _, operation in self._operations:
+            kind = operation.body
+            if isinstance(kind, type) and issubclass(kind, Body):
+                yield kind.at(self._version)
+                yield from (each.type for each in (kind.beside.fields if kind.beside is not None else ()))
+            elif kind is not None:
+                yield kind
+            elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
+                yield struct_for(operation.resource, operation.kind, self._version)
+            yield from (param.type for param in operation.query or ())
+        yield from (each.type for resource in self._service.resources for each in resource.fields.values())
+        yield int
+        yield str
+
+    # Answers
+
+    def _response(self, operation: Operation) -> Schema:
+        described: Schema = {"description": operation.summary or operation.label}
+        schema = None if operation.status in _NO_CONTENT else self._answer(operation)
+        if schema is not None:
+            described["content"] = {"application/json": {"schema": schema}}
+        return described
+
+    def _answer(self, operation: Operation) -> Schema | None:
+        resource, wrapped = operation.resource, self._service.dialect.wrapped
+        if resource is None or operation.kind in (Kind.DELETE, Kind.ACTION, Kind.ROUTE):
+            return None
+        one = {"$ref": _REF.format(name=resource.__name__)}
+        if operation.kind is Kind.LIST:
+            items: Schema = {"type": "array", "items": one}
+            return {"type": "object", "properties": {resource.collection: items}, "required": [resource.collection]}
+        return _wrapped(resource.member, one) if wrapped else one
+
+    def _shown(self) -> dict[str, Schema]:
+        return {each.__name__: self._resource(each) for each in self._service.resources}
+
+    def _resource(self, resource: type[Resource]) -> Schema:
+        fields = [
+            each
+            for each in resource.fields.values()
+            if Use.hidden not in each.use and each.alive(self._version)
+        ]
+        return {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
+
+    def _field(self, each: Field) -> Schema:
+        if is_time(each.type):
+            return {"type": ["string", "null"], "format": "date-time"}
+        return self._schemas.of(each.type)
+
+
+class _Schemas:
+    """JSON schemas of types; structs are components, referred to by name."""
+
+    def __init__(self, types: Iterable[Any]) -> None:
+        known: list[Any] = []
+        for each in types:
+            if each not in known and _describable(each):
+                known.append(each)
+        schemas, components = msgspec.json.schema_components(known, ref_template=_REF)
+        self._types = known
+        self._by_type = list(schemas)
+        self.components = {name: _open_ended(schema) for name, schema in components.items()}
+
+    def of(self, kind: Any) -> Schema:
+        """The schema of a type; any JSON where the type says no more."""
+        try:
+            return self._by_type[self._types.index(kind)]
+        except ValueError:
+            return _ANY
+
+
+def _describable(kind: Any) -> bool:
+    try:
+        msgspec.json.schema(kind)
+    except TypeError:  # a type of our own, rendered by hand
+        return False
+    return True
+
+
+def _open_ended(schema: Schema) -> Schema:
+    """A struct that gathers what it does not declare takes any name besides."""
+    properties = schema.get("properties", {})
+    if EXTRAS not in properties:
+        return schema
+    rest = {name: each for name, each in properties.items() if name != EXTRAS}
+    return {**schema, "properties": rest, "additionalProperties": True}
+
+
+def _wrapped(name: str, schema: Schema) -> Schema:
+    return {"type": "object", "properties": {name: schema}, "required": [name]}

@@ -1,0 +1,765 @@
+CREATE TABLE quota_limits (
+	service VARCHAR(32) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	name VARCHAR(64) NOT NULL,
+	"limit" INTEGER NOT NULL,
+	CONSTRAINT pk_quota_limits PRIMARY KEY (service, project_id, name)
+);
+
+CREATE TABLE events (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	tx_id BIGINT NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(128) NOT NULL,
+	resource_id VARCHAR(64) NOT NULL,
+	request_id VARCHAR(64),
+	at BIGINT NOT NULL,
+	payload TEXT
+);
+
+CREATE INDEX ix_events_at ON events (at);
+
+CREATE INDEX ix_events_project_id_tx_id_seq ON events (project_id, tx_id, seq);
+
+CREATE INDEX ix_events_tx_id_seq ON events (tx_id, seq);
+
+CREATE TABLE strands (
+	id VARCHAR(64) NOT NULL,
+	program VARCHAR(64) NOT NULL,
+	label VARCHAR(64) NOT NULL,
+	due_at BIGINT,
+	lease_owner VARCHAR(128),
+	epoch BIGINT NOT NULL,
+	wake BIGINT NOT NULL,
+	deadline_at BIGINT,
+	tries INTEGER NOT NULL,
+	last_error TEXT,
+	doomed BOOLEAN NOT NULL,
+	created_at BIGINT NOT NULL,
+	request_id VARCHAR(64),
+	CONSTRAINT pk_strands PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_strands_due_at ON strands (due_at);
+
+CREATE TABLE compute_flavors (
+	id VARCHAR(255) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	vcpus INTEGER NOT NULL,
+	memory_mib INTEGER NOT NULL,
+	root_gib INTEGER NOT NULL,
+	ephemeral_gib INTEGER NOT NULL,
+	swap_mib INTEGER NOT NULL,
+	rxtx_factor FLOAT NOT NULL,
+	is_public BOOLEAN NOT NULL,
+	description TEXT,
+	extra_specs TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_flavors PRIMARY KEY (id),
+	CONSTRAINT uq_compute_flavors_name UNIQUE (name)
+);
+
+CREATE TABLE compute_keypairs (
+	id INTEGER NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	type VARCHAR(16) NOT NULL,
+	public_key TEXT NOT NULL,
+	fingerprint VARCHAR(255) NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_keypairs PRIMARY KEY (id),
+	CONSTRAINT uq_compute_keypairs_user_id_name UNIQUE (user_id, name)
+);
+
+CREATE TABLE compute_server_groups (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	policy VARCHAR(32) NOT NULL,
+	rules TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_server_groups PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_compute_server_groups_project_id ON compute_server_groups (project_id);
+
+CREATE TABLE compute_servers (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	description VARCHAR(255),
+	hostname VARCHAR(255) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	launched_at BIGINT,
+	deleted_at BIGINT,
+	vm_state VARCHAR(16) NOT NULL,
+	task_state VARCHAR(32),
+	task_since BIGINT,
+	power_state INTEGER NOT NULL,
+	fault TEXT,
+	locked_by VARCHAR(8),
+	locked_reason VARCHAR(255),
+	flavor TEXT NOT NULL,
+	flavor_id VARCHAR(255) NOT NULL,
+	vcpus INTEGER NOT NULL,
+	memory_mib INTEGER NOT NULL,
+	disk_gib INTEGER NOT NULL,
+	image_id VARCHAR(36) NOT NULL,
+	image TEXT NOT NULL,
+	key_name VARCHAR(255),
+	key_type VARCHAR(16),
+	public_key TEXT,
+	user_data TEXT,
+	personality TEXT,
+	password TEXT,
+	config_drive BOOLEAN NOT NULL,
+	metadata TEXT NOT NULL,
+	tags TEXT NOT NULL,
+	trusted_certificates TEXT,
+	access_ip_v4 VARCHAR(39) NOT NULL,
+	access_ip_v6 VARCHAR(39) NOT NULL,
+	disk_config VARCHAR(8) NOT NULL,
+	reservation_id VARCHAR(16) NOT NULL,
+	launch_index INTEGER NOT NULL,
+	scheduler_hints TEXT NOT NULL,
+	group_id VARCHAR(36),
+	pinned_zone VARCHAR(255),
+	wanted_host VARCHAR(255),
+	forced_host BOOLEAN NOT NULL,
+	availability_zone VARCHAR(255),
+	host VARCHAR(255),
+	hypervisor VARCHAR(32),
+	boot_id VARCHAR(64),
+	networks TEXT NOT NULL,
+	security_groups TEXT NOT NULL,
+	nics TEXT NOT NULL,
+	nics_plugged BOOLEAN NOT NULL,
+	addresses TEXT NOT NULL,
+	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_compute_servers_all ON compute_servers (deleted_at, created_at, id);
+
+CREATE INDEX ix_compute_servers_group_id ON compute_servers (group_id);
+
+CREATE INDEX ix_compute_servers_host ON compute_servers (host);
+
+CREATE INDEX ix_compute_servers_listed ON compute_servers (project_id, deleted_at, created_at, id);
+
+CREATE INDEX ix_compute_servers_updated ON compute_servers (updated_at);
+
+CREATE TABLE compute_server_actions (
+	id INTEGER NOT NULL,
+	server_id VARCHAR(36) NOT NULL,
+	request_id VARCHAR(64) NOT NULL,
+	action VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	message VARCHAR(255),
+	started_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	events TEXT NOT NULL,
+	CONSTRAINT pk_compute_server_actions PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_compute_server_actions_server ON compute_server_actions (server_id, request_id);
+
+CREATE TABLE compute_hosts (
+	id VARCHAR(36) NOT NULL,
+	number INTEGER NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	hypervisor_type VARCHAR(32) NOT NULL,
+	hypervisor_version INTEGER NOT NULL,
+	hypervisors TEXT NOT NULL,
+	vcpus INTEGER NOT NULL,
+	memory_mib INTEGER NOT NULL,
+	disk_gib INTEGER NOT NULL,
+	cpu_info TEXT NOT NULL,
+	host_ip VARCHAR(39) NOT NULL,
+	started_at BIGINT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_hosts PRIMARY KEY (id),
+	CONSTRAINT uq_compute_hosts_number UNIQUE (number),
+	CONSTRAINT uq_compute_hosts_name UNIQUE (name)
+);
+
+CREATE TABLE compute_services (
+	id VARCHAR(36) NOT NULL,
+	number INTEGER NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	binary VARCHAR(255) NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	disabled_reason VARCHAR(255),
+	forced_down BOOLEAN NOT NULL,
+	seen_at BIGINT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_services PRIMARY KEY (id),
+	CONSTRAINT uq_compute_services_host_binary UNIQUE (host, binary),
+	CONSTRAINT uq_compute_services_number UNIQUE (number)
+);
+
+CREATE TABLE compute_aggregates (
+	id INTEGER NOT NULL,
+	uuid VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	metadata TEXT NOT NULL,
+	hosts TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT,
+	CONSTRAINT pk_compute_aggregates PRIMARY KEY (id),
+	CONSTRAINT uq_compute_aggregates_name UNIQUE (name)
+);
+
+CREATE TABLE idempotent_answers (
+	"key" VARCHAR(255) NOT NULL,
+	caller VARCHAR(64) NOT NULL,
+	request VARCHAR(1024) NOT NULL,
+	status INTEGER NOT NULL,
+	body BLOB NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_idempotent_answers PRIMARY KEY ("key", caller)
+);
+
+CREATE INDEX ix_idempotent_answers_created_at ON idempotent_answers (created_at);
+
+CREATE TABLE identity_projects (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	parent_id VARCHAR(64),
+	description TEXT NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	is_domain BOOLEAN NOT NULL,
+	tags TEXT NOT NULL,
+	options TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_projects PRIMARY KEY (id),
+	CONSTRAINT uq_identity_projects_domain_id_name UNIQUE (domain_id, name),
+	CONSTRAINT fk_identity_projects_parent_id FOREIGN KEY(parent_id) REFERENCES identity_projects (id)
+);
+
+CREATE INDEX ix_identity_projects_parent_id ON identity_projects (parent_id);
+
+CREATE TABLE identity_roles (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_key VARCHAR(64) NOT NULL,
+	description TEXT,
+	options TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_roles PRIMARY KEY (id),
+	CONSTRAINT uq_identity_roles_domain_key_name UNIQUE (domain_key, name)
+);
+
+CREATE TABLE identity_regions (
+	id VARCHAR(255) NOT NULL,
+	description TEXT NOT NULL,
+	parent_region_id VARCHAR(255),
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_regions PRIMARY KEY (id),
+	CONSTRAINT fk_identity_regions_parent_region_id FOREIGN KEY(parent_region_id) REFERENCES identity_regions (id)
+);
+
+CREATE TABLE identity_services (
+	id VARCHAR(64) NOT NULL,
+	type VARCHAR(255) NOT NULL,
+	name VARCHAR(255),
+	description TEXT,
+	enabled BOOLEAN NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_services PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_revocations (
+	seq INTEGER NOT NULL,
+	user_id VARCHAR(64),
+	project_id VARCHAR(64),
+	domain_id VARCHAR(64),
+	role_id VARCHAR(64),
+	audit_id VARCHAR(32),
+	audit_chain_id VARCHAR(32),
+	issued_before BIGINT NOT NULL,
+	revoked_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
+);
+
+CREATE TABLE image_images (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255),
+	status VARCHAR(16) NOT NULL,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	hidden BOOLEAN NOT NULL,
+	disk_format VARCHAR(20),
+	container_format VARCHAR(20),
+	min_disk_gib INTEGER NOT NULL,
+	min_ram_mib INTEGER NOT NULL,
+	size_bytes BIGINT,
+	virtual_size_bytes BIGINT,
+	md5 VARCHAR(32),
+	sha512 VARCHAR(128),
+	tags TEXT NOT NULL,
+	properties TEXT NOT NULL,
+	upload_id VARCHAR(36),
+	upload_until BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_images PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+
+CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+
+CREATE TABLE network_networks (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	realized BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	external BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	port_security_enabled BOOLEAN NOT NULL,
+	mtu INTEGER NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	network_type VARCHAR(32) NOT NULL,
+	physical_network VARCHAR(64),
+	segmentation_id INTEGER,
+	availability_zone_hints TEXT NOT NULL,
+	CONSTRAINT pk_network_networks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
+
+CREATE TABLE network_security_groups (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	stateful BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	realized BOOLEAN NOT NULL,
+	default_of VARCHAR(64),
+	CONSTRAINT pk_network_security_groups PRIMARY KEY (id),
+	CONSTRAINT uq_network_security_groups_default_of UNIQUE (default_of)
+);
+
+CREATE INDEX ix_network_security_groups_project_id ON network_security_groups (project_id);
+
+CREATE TABLE network_agents (
+	id VARCHAR(36) NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	agent_type VARCHAR(64) NOT NULL,
+	binary VARCHAR(64) NOT NULL,
+	availability_zone VARCHAR(64) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	configurations TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	started_at BIGINT NOT NULL,
+	heartbeat_at BIGINT NOT NULL,
+	CONSTRAINT pk_network_agents PRIMARY KEY (id)
+);
+
+CREATE TABLE placement_resource_providers (
+	id VARCHAR(36) NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	generation INTEGER NOT NULL,
+	root_id VARCHAR(36) NOT NULL,
+	parent_id VARCHAR(36),
+	changed BIGINT NOT NULL,
+	described BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_resource_providers PRIMARY KEY (id),
+	CONSTRAINT uq_placement_resource_providers_name UNIQUE (name),
+	CONSTRAINT fk_placement_resource_providers_parent_id FOREIGN KEY(parent_id) REFERENCES placement_resource_providers (id)
+);
+
+CREATE INDEX ix_placement_resource_providers_changed ON placement_resource_providers (changed);
+
+CREATE INDEX ix_placement_resource_providers_parent_id ON placement_resource_providers (parent_id);
+
+CREATE INDEX ix_placement_resource_providers_root_id ON placement_resource_providers (root_id);
+
+CREATE TABLE placement_traits (
+	name VARCHAR(255) NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_traits PRIMARY KEY (name)
+);
+
+CREATE TABLE placement_resource_classes (
+	name VARCHAR(255) NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_resource_classes PRIMARY KEY (name)
+);
+
+CREATE TABLE placement_consumers (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(255) NOT NULL,
+	type VARCHAR(255),
+	generation INTEGER NOT NULL,
+	CONSTRAINT pk_placement_consumers PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_placement_consumers_project_id ON placement_consumers (project_id);
+
+CREATE TABLE placement_ticks (
+	id INTEGER NOT NULL,
+	last BIGINT NOT NULL,
+	CONSTRAINT pk_placement_ticks PRIMARY KEY (id)
+);
+
+CREATE TABLE compute_flavor_access (
+	flavor_id VARCHAR(255) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_compute_flavor_access PRIMARY KEY (flavor_id, project_id),
+	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_users (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	default_project_id VARCHAR(64),
+	enabled BOOLEAN NOT NULL,
+	password_hash VARCHAR(255),
+	password_changed_at BIGINT,
+	password_expires_at BIGINT,
+	options TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_users PRIMARY KEY (id),
+	CONSTRAINT uq_identity_users_domain_id_name UNIQUE (domain_id, name),
+	CONSTRAINT fk_identity_users_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id)
+);
+
+CREATE TABLE identity_groups (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	description TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_groups PRIMARY KEY (id),
+	CONSTRAINT uq_identity_groups_domain_id_name UNIQUE (domain_id, name),
+	CONSTRAINT fk_identity_groups_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id)
+);
+
+CREATE TABLE identity_implied_roles (
+	prior_role_id VARCHAR(64) NOT NULL,
+	implied_role_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_implied_roles PRIMARY KEY (prior_role_id, implied_role_id),
+	CONSTRAINT fk_identity_implied_roles_prior_role_id FOREIGN KEY(prior_role_id) REFERENCES identity_roles (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_implied_roles_implied_role_id FOREIGN KEY(implied_role_id) REFERENCES identity_roles (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_assignments (
+	actor_kind VARCHAR(8) NOT NULL,
+	actor_id VARCHAR(64) NOT NULL,
+	target_kind VARCHAR(8) NOT NULL,
+	target_id VARCHAR(64) NOT NULL,
+	role_id VARCHAR(64) NOT NULL,
+	inherited BOOLEAN NOT NULL,
+	CONSTRAINT pk_identity_assignments PRIMARY KEY (actor_kind, actor_id, target_kind, target_id, role_id, inherited),
+	CONSTRAINT fk_identity_assignments_role_id FOREIGN KEY(role_id) REFERENCES identity_roles (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_assignments_target_id ON identity_assignments (target_id);
+
+CREATE TABLE identity_endpoints (
+	id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	interface VARCHAR(8) NOT NULL,
+	region_id VARCHAR(255),
+	url TEXT NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_endpoints PRIMARY KEY (id),
+	CONSTRAINT fk_identity_endpoints_service_id FOREIGN KEY(service_id) REFERENCES identity_services (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_endpoints_region_id FOREIGN KEY(region_id) REFERENCES identity_regions (id)
+);
+
+CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
+
+CREATE TABLE image_tags (
+	image_id VARCHAR(36) NOT NULL,
+	tag VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_image_tags PRIMARY KEY (image_id, tag),
+	CONSTRAINT fk_image_tags_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_image_tags_tag ON image_tags (tag);
+
+CREATE TABLE image_properties (
+	image_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_image_properties PRIMARY KEY (image_id, name),
+	CONSTRAINT fk_image_properties_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE TABLE image_members (
+	image_id VARCHAR(36) NOT NULL,
+	member_id VARCHAR(255) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_members PRIMARY KEY (image_id, member_id),
+	CONSTRAINT fk_image_members_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_image_members_member_id ON image_members (member_id);
+
+CREATE TABLE network_subnets (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	network_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	cidr VARCHAR(64) NOT NULL,
+	gateway_ip VARCHAR(64),
+	enable_dhcp BOOLEAN NOT NULL,
+	ipv6_address_mode VARCHAR(16),
+	ipv6_ra_mode VARCHAR(16),
+	allocation_pools TEXT NOT NULL,
+	dns_nameservers TEXT NOT NULL,
+	host_routes TEXT NOT NULL,
+	service_types TEXT NOT NULL,
+	dns_publish_fixed_ip BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+);
+
+CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
+
+CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE TABLE network_routers (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	gateway_network_id VARCHAR(36),
+	enable_snat BOOLEAN NOT NULL,
+	routes TEXT NOT NULL,
+	availability_zone_hints TEXT NOT NULL,
+	CONSTRAINT pk_network_routers PRIMARY KEY (id),
+	CONSTRAINT fk_network_routers_gateway_network_id FOREIGN KEY(gateway_network_id) REFERENCES network_networks (id)
+);
+
+CREATE INDEX ix_network_routers_gateway_network_id ON network_routers (gateway_network_id);
+
+CREATE INDEX ix_network_routers_project_id ON network_routers (project_id);
+
+CREATE TABLE network_security_group_rules (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	security_group_id VARCHAR(36) NOT NULL,
+	direction VARCHAR(8) NOT NULL,
+	ethertype VARCHAR(8) NOT NULL,
+	protocol VARCHAR(40),
+	port_range_min INTEGER,
+	port_range_max INTEGER,
+	remote_ip_prefix VARCHAR(64),
+	remote_group_id VARCHAR(36),
+	identity TEXT NOT NULL,
+	CONSTRAINT pk_network_security_group_rules PRIMARY KEY (id),
+	CONSTRAINT fk_network_security_group_rules_security_group_id FOREIGN KEY(security_group_id) REFERENCES network_security_groups (id),
+	CONSTRAINT fk_network_security_group_rules_remote_group_id FOREIGN KEY(remote_group_id) REFERENCES network_security_groups (id)
+);
+
+CREATE INDEX ix_network_security_group_rules_project_id ON network_security_group_rules (project_id);
+
+CREATE INDEX ix_network_security_group_rules_remote_group_id ON network_security_group_rules (remote_group_id);
+
+CREATE INDEX ix_network_security_group_rules_security_group_id ON network_security_group_rules (security_group_id);
+
+CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
+
+CREATE TABLE placement_inventories (
+	provider_id VARCHAR(36) NOT NULL,
+	resource_class VARCHAR(255) NOT NULL,
+	total INTEGER NOT NULL,
+	reserved INTEGER NOT NULL,
+	min_unit INTEGER NOT NULL,
+	max_unit INTEGER NOT NULL,
+	step_size INTEGER NOT NULL,
+	allocation_ratio FLOAT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_inventories PRIMARY KEY (provider_id, resource_class),
+	CONSTRAINT fk_placement_inventories_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_placement_inventories_resource_class ON placement_inventories (resource_class);
+
+CREATE TABLE placement_provider_traits (
+	provider_id VARCHAR(36) NOT NULL,
+	trait VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_placement_provider_traits PRIMARY KEY (provider_id, trait),
+	CONSTRAINT fk_placement_provider_traits_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_placement_provider_traits_trait ON placement_provider_traits (trait);
+
+CREATE TABLE placement_provider_aggregates (
+	provider_id VARCHAR(36) NOT NULL,
+	aggregate_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_placement_provider_aggregates PRIMARY KEY (provider_id, aggregate_id),
+	CONSTRAINT fk_placement_provider_aggregates_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE placement_allocations (
+	consumer_id VARCHAR(36) NOT NULL,
+	provider_id VARCHAR(36) NOT NULL,
+	resource_class VARCHAR(255) NOT NULL,
+	used INTEGER NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_allocations PRIMARY KEY (consumer_id, provider_id, resource_class),
+	CONSTRAINT fk_placement_allocations_consumer_id FOREIGN KEY(consumer_id) REFERENCES placement_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_placement_allocations_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id)
+);
+
+CREATE INDEX ix_placement_allocations_provider_id_resource_class_used ON placement_allocations (provider_id, resource_class, used);
+
+CREATE TABLE identity_memberships (
+	group_id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_memberships PRIMARY KEY (group_id, user_id),
+	CONSTRAINT fk_identity_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE network_ports (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	network_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	realized BOOLEAN NOT NULL,
+	mac_address VARCHAR(17) NOT NULL,
+	device_id VARCHAR(255) NOT NULL,
+	device_owner VARCHAR(255) NOT NULL,
+	router_id VARCHAR(36),
+	fixed_ips TEXT NOT NULL,
+	security_group_ids TEXT NOT NULL,
+	allowed_address_pairs TEXT NOT NULL,
+	extra_dhcp_opts TEXT NOT NULL,
+	port_security_enabled BOOLEAN NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	vnic_type VARCHAR(32) NOT NULL,
+	vif_type VARCHAR(32) NOT NULL,
+	vif_details TEXT NOT NULL,
+	profile TEXT NOT NULL,
+	dns_name VARCHAR(255) NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_network_ports PRIMARY KEY (id),
+	CONSTRAINT fk_network_ports_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_ports_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
+);
+
+CREATE INDEX ix_network_ports_device_id ON network_ports (device_id);
+
+CREATE INDEX ix_network_ports_mac_address ON network_ports (mac_address);
+
+CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
+
+CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
+
+CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+
+CREATE TABLE network_addresses (
+	subnet_id VARCHAR(36) NOT NULL,
+	ip_address VARCHAR(64) NOT NULL,
+	port_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_network_addresses PRIMARY KEY (subnet_id, ip_address),
+	CONSTRAINT fk_network_addresses_subnet_id FOREIGN KEY(subnet_id) REFERENCES network_subnets (id),
+	CONSTRAINT fk_network_addresses_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id)
+);
+
+CREATE INDEX ix_network_addresses_ip_address ON network_addresses (ip_address);
+
+CREATE INDEX ix_network_addresses_port_id ON network_addresses (port_id);
+
+CREATE TABLE network_port_security_groups (
+	port_id VARCHAR(36) NOT NULL,
+	security_group_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_network_port_security_groups PRIMARY KEY (port_id, security_group_id),
+	CONSTRAINT fk_network_port_security_groups_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_port_security_groups_security_group_id FOREIGN KEY(security_group_id) REFERENCES network_security_groups (id)
+);
+
+CREATE INDEX ix_network_port_security_groups_security_group_id ON network_port_security_groups (security_group_id);
+
+CREATE TABLE network_floating_ips (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	floating_network_id VARCHAR(36) NOT NULL,
+	floating_ip_address VARCHAR(64) NOT NULL,
+	floating_port_id VARCHAR(36) NOT NULL,
+	port_id VARCHAR(36),
+	fixed_ip_address VARCHAR(64),
+	router_id VARCHAR(36),
+	status VARCHAR(16) NOT NULL,
+	dns_name VARCHAR(255) NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_network_floating_ips PRIMARY KEY (id),
+	CONSTRAINT fk_network_floating_ips_floating_network_id FOREIGN KEY(floating_network_id) REFERENCES network_networks (id),
+	CONSTRAINT uq_network_floating_ips_floating_port_id UNIQUE (floating_port_id),
+	CONSTRAINT fk_network_floating_ips_floating_port_id FOREIGN KEY(floating_port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_floating_ips_port_id FOREIGN KEY(port_id) REFERENCES network_ports (id),
+	CONSTRAINT fk_network_floating_ips_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)
+);
+
+CREATE INDEX ix_network_floating_ips_floating_ip_address ON network_floating_ips (floating_ip_address);
+
+CREATE INDEX ix_network_floating_ips_floating_network_id ON network_floating_ips (floating_network_id);
+
+CREATE INDEX ix_network_floating_ips_project_id ON network_floating_ips (project_id);
+
+CREATE INDEX ix_network_floating_ips_router_id ON network_floating_ips (router_id);
+
+CREATE UNIQUE INDEX ix_network_floating_ips_port_id_fixed_ip_address ON network_floating_ips (port_id, fixed_ip_address);

@@ -1,0 +1,227 @@
+"""Every operation of every service, with what its own description allows and with what it forbids: never a 500,
+and every error in the words of its dialect.
+
+The whole cloud runs, over simulated hosts and networks. `PILEUS_FUZZ_EXAMPLES` asks for more than the usual few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import pytest
+import schemathesis
+import schemathesis.openapi
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from pileus.app.bindings import SERVICES
+from pileus.app.cloud import LocalCloud
+from pileus.app.settings import Settings
+from pileus.kernel.api.application import scope_of
+from pileus.kernel.api.openapi import document
+from pileus.kernel.errors import ApiError
+
+pytestmark = pytest.mark.slow
+T = TypeVar("T")
+EXAMPLES = int(os.environ.get("PILEUS_FUZZ_EXAMPLES", "8"))
+ENDLESS = {"GET /events"}
+"""Streams that last for as long as somebody listens."""
+SCHEMAS = {service.type: schemathesis.openapi.from_dict(document(service)) for service in SERVICES}
+DIALECTS = {service.type: service.dialect for service in SERVICES}
+OPERATIONS = [
+    (kind, operation)
+    for kind, schema in SCHEMAS.items()
+    for result in schema.get_all_operations()
+    if (operation := result.ok()).label not in ENDLESS
+]
+
+
+class RunningCloud:
+    """A simulated cloud on a thread of its own, asked without a socket."""
+
+    def __init__(self, state: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        settings = Settings(sim=True, listen=address, log_level="error")
+        self.cloud = LocalCloud(settings, state)
+        self.run(self.cloud.start(lambda step: None))
+        self.token = ""
+        self.known: list[str] = []
+        """Ids of things that may be changed and deleted."""
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def stop(self) -> None:
+        self.run(self.cloud.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    def ask(
+        self, method: str, path: str, *, query: str = "", headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
+        return self.run(self._ask(method, path, query, {"x-auth-token": self.token, **(headers or {})}, body))
+
+    async def _ask(
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        start: dict[str, Any] = {}
+        chunks: list[bytes] = []
+        pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return pending.pop() if pending else {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                chunks.append(message.get("body", b""))
+
+        sent = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await self.cloud.application(scope_of(method, path, sent, query.encode()), receive, send)
+        said = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+        return start["status"], said, b"".join(chunks)
+
+    def json(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        sent = b"" if body is None else json.dumps(body).encode()
+        status, said, answer = self.ask(method, path, headers=headers, body=sent)
+        assert status < 400, (method, path, status, answer)
+        self.said = said
+        return json.loads(answer) if answer else None
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    running = RunningCloud(tmp_path_factory.mktemp("fuzz"))
+    try:
+        log_in(running)
+        furnish(running)
+        yield running
+    finally:
+        running.stop()
+
+
+def log_in(cloud: RunningCloud) -> None:
+    domain = {"id": "default"}
+    password = (cloud.cloud.state / "admin-password").read_text().strip()
+    user = {"name": "admin", "domain": domain, "password": password}
+    scope = {"project": {"name": "admin", "domain": domain}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    cloud.json("POST", "/identity/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}})
+    cloud.token = cloud.said["x-subject-token"]
+
+
+def furnish(cloud: RunningCloud) -> None:
+    """One of everything, so that calls get further than a 404. Nothing that the caller itself needs."""
+
+    def made(path: str, body: dict[str, Any], **headers: str) -> str:
+        answer = cloud.json("POST", path, body, **headers)
+        inner = answer if "id" in answer or "uuid" in answer else next(iter(answer.values()))
+        cloud.known.append(inner.get("id") or inner.get("uuid") or inner["name"])
+        return cloud.known[-1]
+
+    for noun in ("project", "user", "group", "role", "domain", "service", "region"):
+        made(f"/identity/v3/{noun}s", {noun: {"type": "x"} if noun == "service" else {"name": noun, "id": noun}
+                                       if noun == "region" else {"name": noun}})
+    network = made("/networking/v2.0/networks", {"network": {"name": "n"}})
+    subnet = {"network_id": network, "ip_version": 4, "cidr": "10.9.0.0/24"}
+    made("/networking/v2.0/subnets", {"subnet": subnet})
+    made("/networking/v2.0/ports", {"port": {"network_id": network}})
+    made("/networking/v2.0/routers", {"router": {"name": "r"}})
+    group = made("/networking/v2.0/security-groups", {"security_group": {"name": "g"}})
+    made("/networking/v2.0/security-group-rules", {"security_group_rule": {"security_group_id": group, "direction": "ingress"}})
+    image = made("/image/v2/images", {"name": "i", "disk_format": "raw", "container_format": "bare"})
+    octets = {"content-type": "application/octet-stream"}
+    assert cloud.ask("PUT", f"/image/v2/images/{image}/file", headers=octets, body=b"x" * 512)[0] == 204
+    flavor = made("/compute/v2.1/flavors", {"flavor": {"name": "f", "ram": 64, "vcpus": 1, "disk": 1}})
+    made("/compute/v2.1/os-keypairs", {"keypair": {"name": "key"}})
+    made("/compute/v2.1/os-server-groups", {"server_group": {"name": "s", "policies": ["affinity"]}})
+    server = {"name": "s", "imageRef": image, "flavorRef": flavor, "networks": [{"uuid": network}]}
+    made("/compute/v2.1/servers", {"server": server})
+    newest = {"openstack-api-version": "placement latest"}
+    provider = made("/placement/resource_providers", {"name": "p"}, **newest)
+    stock = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 8}}}
+    cloud.json("PUT", f"/placement/resource_providers/{provider}/inventories", stock, **newest)
+    cloud.known += ["VCPU", "CUSTOM_X", "HW_CPU_X86_AVX2", "default", "admin", "1"]
+
+
+ODD: list[Any] = [None, "", "\0", "x\0y", "\ud800", "x" * 70_000, -1, 0, 2**31, 2**63, 10**40, 1.5, 1e308, True, [], {}, [[]], {"": None}]
+
+
+def spoilt(draw: Callable[..., Any], value: Any) -> Any:
+    """The same, but for one place."""
+    if isinstance(value, dict) and value and draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(value, key=str)))
+        return {**value, name: spoilt(draw, value[name])}
+    if isinstance(value, list) and value and draw(st.booleans()):
+        return [spoilt(draw, value[0]), *value[1:]]
+    return draw(st.sampled_from(ODD))
+
+
+def path_of(case: Any, cloud: RunningCloud, draw: Callable[..., Any]) -> str:
+    path: str = case.operation.path
+    for name, value in (case.path_parameters or {}).items():
+        known = draw(st.sampled_from(cloud.known))
+        text = known if draw(st.integers(0, 3)) else str(value)
+        path = path.replace("{" + name + "}", text.encode("utf-8", "replace").decode())
+    return path
+
+
+def is_json(kind: str, answer: bytes) -> bool:
+    return kind.startswith("application/json") and answer[:1] in b"{["
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation"), OPERATIONS, ids=[f"{kind} {operation.label}" for kind, operation in OPERATIONS]
+)
+def test_never_a_500(cloud: RunningCloud, kind: str, operation: Any) -> None:
+    expected = DIALECTS[kind].envelope(ApiError("x", status=400), "req-x")
+    mode = st.sampled_from([GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize="PILEUS_FUZZ_EXAMPLES" not in os.environ,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def ask(data: st.DataObject) -> None:
+        draw = data.draw
+        case = draw(operation.as_strategy(generation_mode=draw(mode)))
+        body = case.body
+        content = b""
+        if isinstance(body, bytes):
+            content = body
+        elif not isinstance(body, schemathesis.core.NotSet):
+            content = json.dumps(spoilt(draw, body) if draw(st.booleans()) else body).encode()
+        pairs = [(str(name), value) for name, value in (case.query or {}).items()]
+        query = urlencode(pairs, doseq=True, quote_via=quote, errors="surrogatepass")
+        path = path_of(case, cloud, draw)
+        headers = {"openstack-api-version": f"{kind} latest", "x-openstack-nova-api-version": "latest"}
+        status, said, answer = cloud.ask(operation.method.upper(), path, query=query, headers=headers, body=content)
+        asked = f"{operation.method.upper()} {path}?{query} {content!r}"
+        assert status < 500 or status == 501, f"{status} from {asked[:2000]}: {answer[:1000]!r}"
+        if status >= 400 and operation.method.upper() != "HEAD":
+            assert is_json(said.get("content-type", ""), answer), f"{asked}: {said} {answer[:200]!r}"
+            assert set(expected) == set(json.loads(answer)) or kind == "compute", f"{asked}: {answer[:500]!r}"
+
+    ask()
+    status = cloud.ask("GET", "/identity/v3/projects")[0]
+    assert status == 200, f"after {operation.label} the administrator's token no longer works"
