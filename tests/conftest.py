@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pileus.kernel.clock import SystemClock
+from pileus.kernel.db import open_database
+from pileus.testing import service
 from pileus.testing.postgres import PostgresServer, postgres_server
 from tests.host.tiny_linux import TinyLinux
 
@@ -23,6 +27,24 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server for the whole run."""
     with postgres_server() as server:
         yield server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgresql", action="store_true", help="services under test run on PostgreSQL, not SQLite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases_of_services(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --postgresql, `serving` gets its databases from a real server."""
+    if not request.config.getoption("--postgresql"):
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    laid = server.create_database()
+    asyncio.run(service.laid(laid, SystemClock()).close())
+    service.new_database = lambda folder, clock: open_database(server.create_database(laid), clock)
+    yield
+    service.new_database = service.on_sqlite
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.host)])

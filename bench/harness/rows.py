@@ -22,6 +22,7 @@ HARNESS = Path(__file__).parent
 GIB = 1 << 30
 CHUNK = 4 << 20
 BOOT_SECONDS = 120.0
+REST_SECONDS = 6
 
 
 def load(port: int, path: str, headers: dict[str, str], **more: Any) -> subprocess.Popen[str]:
@@ -91,6 +92,7 @@ def servers(cloud: Cloud, bare: float) -> list[Row]:
     for number in range(100, 1000):
         make(number)
     _until_active(cloud, 1000)
+    _settled(cloud)
     one = f"/compute/v2.1/servers/{first[0]}"
     detail = "/compute/v2.1/servers/detail?limit=1000"
     headers = cloud.headers()
@@ -151,10 +153,22 @@ def _until_active(cloud: Cloud, wanted: int) -> None:
         raise SystemExit(f"server {broken[0]['id']} is in ERROR")
 
 
+def _settled(cloud: Cloud) -> None:
+    """Waits until the cloud is at rest: it looks again at fresh servers a few seconds after their boot."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    quiet = 0
+    while quiet < REST_SECONDS:
+        before = cloud.process.cpu_seconds
+        time.sleep(1.0)
+        quiet = quiet + 1 if cloud.process.cpu_seconds - before < 0.03 else 0
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the cloud was not at rest {BOOT_SECONDS:.0f} s after the boot")
+
+
 def _labels_run(cloud: Cloud) -> float:
     """Labels run since the start, as /metrics tells."""
     text = cloud.request("GET", "/metrics", expect=200).body.decode()
-    lines = [line for line in text.splitlines() if line.startswith("pileus_work_label_seconds_count")]
+    lines = [line for line in text.splitlines() if line.startswith("pileus_label_seconds_count")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 

@@ -12,6 +12,7 @@ from tempest.lib.services.compute import (
     availability_zone_client,
     extensions_client,
     flavors_client,
+    hosts_client,
     hypervisor_client,
     interfaces_client,
     keypairs_client,
@@ -339,3 +340,16 @@ async def test_versions_are_discovered(compute: ComputeUnderTest) -> None:
         assert (await compute.cloud.get(path)).json()["version"]["links"][0]["href"].endswith(path)
     assert reply.json()["versions"][1]["version"] == str(V.newest()) == "2.104"
     assert versions is not None
+
+
+async def test_hosts_of_old(compute: ComputeUnderTest) -> None:
+    with compute_version("2.42"):
+        hosts = asked(compute, hosts_client.HostsClient)
+        listed = (await hosts.list_hosts())["hosts"]
+        assert {"host_name": "host-1", "service": "compute", "zone": "nova"} in listed
+        assert (await hosts.show_host("host-1"))["host"][0]["resource"]["cpu"] == 64
+        assert (await hosts.update_host("host-1", status="disable"))["status"] == "disabled"
+        assert (await hosts.update_host("host-1", status="enable"))["status"] == "enabled"
+    await compute.ask("GET", "/os-hosts/host-1/reboot", as_=ADMIN, expect=501)
+    await compute.ask("GET", "/os-hosts/nowhere", as_=ADMIN, expect=404)
+    await compute.ask("GET", "/os-hosts", as_=ADMIN, version="2.43", expect=404)

@@ -22,14 +22,14 @@ from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER, ServiceUnderTest, serving
 
 shelves = Table(
-    "test_shelves",
+    "test_declared_shelves",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("project_id", String(64), nullable=False),
     Column("height", Integer, nullable=False),
 )
 books = Table(
-    "test_books",
+    "test_declared_books",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("project_id", String(64), nullable=False),

@@ -203,7 +203,10 @@ class Guest:
     def wait_for_ssh(self, seconds: float) -> None:
         def answers() -> bool:
             self.address = self.address or self.net.address_of(self.mac)
-            return self.address is not None and self._ssh("true", 10).returncode == 0
+            try:
+                return self.address is not None and self._ssh("true", 20).returncode == 0
+            except subprocess.TimeoutExpired:  # it took the connection, and is slow
+                return False
 
         eventually(answers, seconds, f"SSH; its console says:\n{self.console()}")
 

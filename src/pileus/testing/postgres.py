@@ -38,16 +38,16 @@ class PostgresServer:
         """As `open_database` takes it."""
         return f"postgresql:///{database}?host={self._folder}&user=postgres"
 
-    def create_database(self) -> str:
-        """An empty database of its own; its address."""
+    def create_database(self, like: str | None = None) -> str:
+        """A database of its own, empty or a copy of the one at the address `like`; its address."""
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        template = _name(like) if like is not None else "template1"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         """Throws out whoever still uses it."""
-        name = url.removeprefix("postgresql:///").partition("?")[0]
-        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
     def _execute(self, statement: str) -> None:
         import psycopg
@@ -68,6 +68,10 @@ class PostgresServer:
                     log = (self._folder / "log").read_text(errors="replace")
                     raise RuntimeError(f"PostgreSQL did not start:\n{log}") from error
                 time.sleep(0.02)
+
+
+def _name(url: str) -> str:
+    return url.removeprefix("postgresql:///").partition("?")[0]
 
 
 @contextmanager

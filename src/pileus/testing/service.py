@@ -19,7 +19,7 @@ from pileus.kernel.api.application import Application
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
-from pileus.kernel.db import open_database
+from pileus.kernel.db import Database, open_database
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.events import Events
 from pileus.kernel.http.caller import AsgiPeer, PeerReply
@@ -30,6 +30,21 @@ from pileus.testing.personas import persona
 
 MEMBER = persona("project", "member")
 ADMIN = persona("project", "admin")
+
+
+def laid(url: str, clock: Clock) -> Database:
+    """An empty database with the declared tables."""
+    db = open_database(url, clock)
+    fresh_schema(db)
+    return db
+
+
+def on_sqlite(folder: Path, clock: Clock) -> Database:
+    return laid(f"sqlite:///{folder / 'pileus.db'}", clock)
+
+
+new_database: Callable[[Path, Clock], Database] = on_sqlite
+"""Where `serving` gets its database; a whole suite runs on another kind by setting this."""
 
 
 @dataclass
@@ -88,8 +103,7 @@ async def serving(
     """Runs `service` alone; `programs` makes its strands' programs from the runtime."""
     clock = clock or SystemClock()
     with tempfile.TemporaryDirectory(prefix="pileus-test-") as folder:
-        db = open_database(database_url or f"sqlite:///{Path(folder) / 'pileus.db'}", clock)
-        fresh_schema(db)
+        db = laid(database_url, clock) if database_url else new_database(Path(folder), clock)
         work = Work()
         runtime = Runtime(
             service=service,

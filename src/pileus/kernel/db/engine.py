@@ -19,6 +19,7 @@ class Backend(Protocol):
 
     def submit_write(self, job: Job) -> None: ...
     def submit_read(self, job: Job) -> None: ...
+    def submit_scan(self, job: Job) -> None: ...
     def run_script(self, script: str) -> None:
         """Several statements at once, outside the queue; for laying the schema."""
 
@@ -59,6 +60,14 @@ class Database:
         """Runs `fn` on a snapshot of what has been committed."""
         job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         self._backend.submit_read(job)
+        self._unsettled.count += 1
+        result: T = await job.future
+        return result
+
+    async def scan(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, for what may read much: it waits for its like, so that small reads wait for none of them."""
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
+        self._backend.submit_scan(job)
         self._unsettled.count += 1
         result: T = await job.future
         return result

@@ -18,6 +18,9 @@ from pileus.kernel.db.job import Job, settle
 from pileus.kernel.db.tx import Tx
 
 THREADS = 6
+SCANNERS = 2
+"""More threads, for what reads much."""
+_READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TRIES = 20
 PATIENCE = 4
 """Collisions after which a write runs with no other of this process beside it, so that it gets through."""
@@ -69,26 +72,31 @@ class PostgresqlBackend:
             poolclass=NullPool,
         )
         self._jobs: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
+        self._scans: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
         self._closed = False
         self._crowd = _Crowd()
         self._closing = threading.Lock()
         self._threads = [
-            threading.Thread(name=f"db-{n}", target=self._work_forever, daemon=True) for n in range(THREADS)
+            threading.Thread(name=f"db-{n}", target=self._work_forever, args=(jobs,), daemon=True)
+            for n, jobs in enumerate([self._jobs] * THREADS + [self._scans] * SCANNERS)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit_write(self, job: Job) -> None:
-        self._submit(job, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+        self._submit(self._jobs, job, "BEGIN ISOLATION LEVEL SERIALIZABLE")
 
     def submit_read(self, job: Job) -> None:
-        self._submit(job, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._submit(self._jobs, job, _READ_ONLY)
 
-    def _submit(self, job: Job, begin: str) -> None:
+    def submit_scan(self, job: Job) -> None:
+        self._submit(self._scans, job, _READ_ONLY)
+
+    def _submit(self, jobs: queue.SimpleQueue[tuple[Job, str] | None], job: Job, begin: str) -> None:
         with self._closing:
             if self._closed:
                 raise DatabaseGone("the database is closed")
-            self._jobs.put((job, begin))
+            jobs.put((job, begin))
 
     def run_script(self, script: str) -> None:
         with self._engine.connect() as conn:
@@ -101,15 +109,15 @@ class PostgresqlBackend:
             if self._closed:
                 return
             self._closed = True
-            for _ in self._threads:
-                self._jobs.put(None)
+            for jobs in [self._jobs] * THREADS + [self._scans] * SCANNERS:
+                jobs.put(None)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()
 
-    def _work_forever(self) -> None:
+    def _work_forever(self, jobs: queue.SimpleQueue[tuple[Job, str] | None]) -> None:
         conn: Connection | None = None
-        while (item := self._jobs.get()) is not None:
+        while (item := jobs.get()) is not None:
             job, begin = item
             try:
                 if conn is None or conn.closed or conn.invalidated:

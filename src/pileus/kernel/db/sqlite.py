@@ -1,4 +1,4 @@
-"""SQLite in WAL mode: one writer thread that commits in groups, a few reader threads on snapshots."""
+"""SQLite in WAL mode: one writer thread that commits in groups, a few reader threads on snapshots, one more for what reads much."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pileus.kernel.db.tx import Tx
 
 GROUP_LIMIT = 256
 READERS = 2
+SCANNERS = 1
 _STOP = None
 
 
@@ -31,15 +32,17 @@ class SqliteBackend:
         self._engine = _engine(path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._scans: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
         with self._engine.connect() as conn:
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._threads = [self._thread("db-write", self._write_forever)]
-        self._threads += [self._thread(f"db-read-{n}", self._read_forever) for n in range(READERS)]
+        self._threads += [self._thread(f"db-read-{n}", self._read_forever, self._reads) for n in range(READERS)]
+        self._threads += [self._thread(f"db-scan-{n}", self._read_forever, self._scans) for n in range(SCANNERS)]
 
-    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(name=name, target=target, daemon=True)
+    def _thread(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
+        thread = threading.Thread(name=name, target=target, args=args, daemon=True)
         thread.start()
         return thread
 
@@ -48,6 +51,9 @@ class SqliteBackend:
 
     def submit_read(self, job: Job) -> None:
         self._submit(self._reads, job)
+
+    def submit_scan(self, job: Job) -> None:
+        self._submit(self._scans, job)
 
     def _submit(self, jobs: queue.SimpleQueue[Job | None], job: Job) -> None:
         with self._closing:
@@ -68,6 +74,8 @@ class SqliteBackend:
             self._writes.put(_STOP)
             for _ in range(READERS):
                 self._reads.put(_STOP)
+            for _ in range(SCANNERS):
+                self._scans.put(_STOP)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()
@@ -108,9 +116,9 @@ class SqliteBackend:
                     group.append(follower)
         conn.exec_driver_sql("COMMIT")
 
-    def _read_forever(self) -> None:
+    def _read_forever(self, jobs: queue.SimpleQueue[Job | None]) -> None:
         with self._engine.connect() as conn:
-            while (job := self._reads.get()) is not _STOP:
+            while (job := jobs.get()) is not _STOP:
                 try:
                     conn.exec_driver_sql("BEGIN")
                     job.run(Tx(conn, self._clock.now()))

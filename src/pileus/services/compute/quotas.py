@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, literal, select
 
-from pileus.kernel.api.quota import Quota, Quotas
+from pileus.kernel.api.quota import UNLIMITED, Quota, Quotas
 from pileus.services.compute.model import groups, servers
 
 _ALIVE = (servers.c.project_id == bindparam("project_id"), servers.c.deleted_at.is_(None))
@@ -17,6 +17,9 @@ _PER_SOMETHING = select(literal(0))
 def _servers(what: Any) -> Any:
     return select(what).select_from(servers).where(*_ALIVE)
 
+
+NETWORK = ("floating_ips", "fixed_ips", "security_groups", "security_group_rules")
+"""Upstream's old network quotas: kept and shown to old clients, while the network service has its own."""
 
 QUOTAS = Quotas(
     "compute",
@@ -34,4 +37,5 @@ QUOTAS = Quotas(
         select(func.count()).select_from(groups).where(groups.c.project_id == bindparam("project_id")),
     ),
     Quota("server_group_members", 10, _PER_SOMETHING),
+    *(Quota(name, UNLIMITED, _PER_SOMETHING) for name in NETWORK),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.kernel.api.service import Service
-from pileus.services.compute.api import discovery, extras, hypervisor, quota, security_group, usage
+from pileus.services.compute.api import discovery, extras, host, hypervisor, quota, security_group, usage
 from pileus.services.compute.api import service as services
 from pileus.services.compute.api.aggregate import Aggregate
 from pileus.services.compute.api.flavor import Flavor
@@ -33,6 +33,7 @@ service = Service(
         quota.routes,
         usage.routes,
         hypervisor.routes,
+        host.routes,
         services.routes,
         extras.routes,
         security_group.routes,

@@ -18,8 +18,8 @@ from pileus.services.network.work.network import NetworkProgram
 
 
 async def first_rows(runtime: Runtime, project_id: str) -> str:
-    """Default quotas as the settings have them, and the external network on the engine's physical network, made
-    if it is not there; gives its id.
+    """Default quotas as the settings have them, and the external network on the engine's physical
+    network, made if it is not there; gives its id.
 
     It belongs to `project_id`, the administrators' project. May be called at every start: an external network
     that the operator has made or changed stays as it is.

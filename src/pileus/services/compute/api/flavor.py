@@ -108,6 +108,16 @@ class Flavor(Resource, member="flavor", collection="flavors", table=flavors):
         return call.has(V.FLAVOR_NAME_FILTER)
 
     @classmethod
+    def load(cls, call: Call, tx: Tx, key: str) -> Row[Any]:
+        """Who may not do it hears so, whether or not there is such a flavor."""
+        try:
+            return super().load(call, tx, key)
+        except NotFound:
+            if call.operation.policy is not AUTHENTICATED:
+                call.enforce(call.operation.policy)
+            raise
+
+    @classmethod
     def not_found(cls, key: str) -> NotFound:
         return NotFound(f"Flavor {key} could not be found.")
 
@@ -205,9 +215,10 @@ class ExtraSpecs(Body, wrapper="extra_specs"):
         return decode_as(Specs, dialect, raw, cls.wrapper)
 
 
-@Flavor.member_route("GET", "/os-extra_specs", policy=EXTRA_SPECS)
+@Flavor.member_route("GET", "/os-extra_specs", policy=AUTHENTICATED)
 def list_extra_specs(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    """Lists a flavor's extra specs."""
+    """Lists a flavor's extra specs. A flavor is of no project, so the rule is asked for the caller's own."""
+    call.enforce(EXTRA_SPECS)
     return {"extra_specs": row.extra_specs}
 
 
@@ -218,9 +229,10 @@ def create_extra_specs(call: Call, tx: Tx, row: Row[Any], body: dict[str, str]) 
     return {"extra_specs": body}
 
 
-@Flavor.member_route("GET", "/os-extra_specs/{key}", policy=f"{SPECS}:show")
+@Flavor.member_route("GET", "/os-extra_specs/{key}", policy=AUTHENTICATED)
 def show_extra_spec(call: Call, tx: Tx, row: Row[Any]) -> dict[str, str]:
     """Shows one extra spec."""
+    call.enforce(f"{SPECS}:show")
     key = call.params["key"]
     return {key: _spec(row, key)}
 

@@ -15,15 +15,13 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
 from pileus.services.compute.api.types import Bool, truth
-from pileus.services.compute.quotas import QUOTAS
+from pileus.services.compute.quotas import NETWORK, QUOTAS
 from pileus.services.compute.versions import V
 
 routes = Routes()
 SETS = "os_compute_api:os-quota-sets"
 CLASSES = "os_compute_api:os-quota-class-sets"
 PERSONALITY = frozenset({"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"})
-NETWORK = {"floating_ips": -1, "fixed_ips": -1, "security_groups": -1, "security_group_rules": -1}
-"""Upstream's old network quotas; the network service has its own, so here there is no limit."""
 GROUPS = frozenset({"server_groups", "server_group_members"})
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 
@@ -48,26 +46,30 @@ class Limits(Body, wrapper="quota_set"):
 
 
 class ClassLimits(Limits, wrapper="quota_class_set"):
-    """The same for the class of all projects."""
+    """The same for the class of all projects; its network quotas went later."""
 
     tenant_id: str = field()
+    floating_ips: Limit = field(until=V.QUOTA_CLASSES.previous)
+    fixed_ips: Limit = field(until=V.QUOTA_CLASSES.previous)
+    security_groups: Limit = field(until=V.QUOTA_CLASSES.previous)
+    security_group_rules: Limit = field(until=V.QUOTA_CLASSES.previous)
 
 
 def _names(call: Call, *, of_class: bool = False) -> list[str]:
     """The quotas that this version of the API shows."""
-    names = [name for name in QUOTAS.by_name if not (call.has(V.NO_PERSONALITY) and name in PERSONALITY)]
-    return [name for name in names if not (of_class and name in GROUPS and not call.has(V.QUOTA_CLASSES))]
+    hidden: set[str] = set()
+    if call.has(V.NO_PERSONALITY):
+        hidden |= PERSONALITY
+    if call.has(V.QUOTA_CLASSES if of_class else V.NO_PROXIES):
+        hidden |= set(NETWORK)
+    if of_class and not call.has(V.QUOTA_CLASSES):
+        hidden |= GROUPS
+    return [name for name in QUOTAS.by_name if name not in hidden]
 
 
-def _with_network(call: Call, shown: dict[str, Any], since: Any, value: Any = None) -> dict[str, Any]:
-    if not call.has(since):
-        shown |= {name: limit if value is None else value for name, limit in NETWORK.items()}
-    return shown
-
-
-def _limits(call: Call, tx: Tx, project_id: str) -> dict[str, Any]:
+def _limits(call: Call, tx: Tx, project_id: str, *, of_class: bool = False) -> dict[str, int]:
     limits = QUOTAS.limits(tx, project_id)
-    return _with_network(call, {name: limits[name] for name in _names(call)}, V.NO_PROXIES)
+    return {name: limits[name] for name in _names(call, of_class=of_class)}
 
 
 def _target(call: Call) -> Mapping[str, Any]:
@@ -97,7 +99,6 @@ def detail(call: Call, tx: Tx) -> dict[str, Any]:
         name: {"limit": limits[name], "in_use": QUOTAS.used(tx, project_id, name), "reserved": 0}
         for name in _names(call)
     }
-    shown = _with_network(call, shown, V.NO_PROXIES, {"limit": -1, "in_use": 0, "reserved": 0})
     return {"quota_set": {"id": project_id, **shown}}
 
 
@@ -133,7 +134,7 @@ def delete(call: Call, tx: Tx) -> None:
 @routes.add("GET", "/os-quota-class-sets/{name}", policy=f"{CLASSES}:show")
 def show_class(call: Call, tx: Tx) -> dict[str, Any]:
     """Shows the defaults; only the class `default` has any effect, as upstream."""
-    return {"quota_class_set": {"id": call.params["name"], **_class_limits(call, tx)}}
+    return {"quota_class_set": {"id": call.params["name"], **_limits(call, tx, DEFAULT_CLASS, of_class=True)}}
 
 
 @routes.add("PUT", "/os-quota-class-sets/{name}", policy=f"{CLASSES}:update", body=ClassLimits)
@@ -142,13 +143,7 @@ def update_class(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     if call.params["name"] != "default":
         raise BadRequest("There is only one quota class: default.")
     QUOTAS.set_limits(tx, DEFAULT_CLASS, _wanted(body))
-    return {"quota_class_set": _class_limits(call, tx)}
-
-
-def _class_limits(call: Call, tx: Tx) -> dict[str, Any]:
-    limits = QUOTAS.limits(tx, DEFAULT_CLASS)
-    shown = {name: limits[name] for name in _names(call, of_class=True)}
-    return _with_network(call, shown, V.QUOTA_CLASSES)
+    return {"quota_class_set": _limits(call, tx, DEFAULT_CLASS, of_class=True)}
 
 
 ABSOLUTE = {

@@ -14,7 +14,7 @@ from pileus.kernel.api.dialect import iso_micro
 from pileus.kernel.api.links import page_url
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest
+from pileus.kernel.errors import BadRequest, NotFound
 from pileus.services.compute import domain
 from pileus.services.compute.api.types import read_int
 from pileus.services.compute.store import server as store
@@ -51,6 +51,8 @@ def _window(call: Call, now: datetime) -> tuple[datetime, datetime]:
 @routes.add("GET", "/os-simple-tenant-usage", policy=f"{USAGE}:list")
 def list_usage(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the use of all projects."""
+    if call.path.endswith("/"):
+        raise NotFound("The path names no project.")
     start, end = _window(call, tx.now)
     rows, links = _page(call, store.usage(tx, start, end, None), "tenant_usages_links")
     by_project: dict[str, list[Row[Any]]] = {}
