@@ -27,7 +27,9 @@ def say(text: str) -> None:
 
 
 def run(*argv: str, quiet: bool = True) -> None:
-    done = subprocess.run(argv, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT if quiet else None)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT if quiet else None
+    )
     if done.returncode:
         sys.stdout.buffer.write(done.stdout or b"")
         sys.exit(f"{' '.join(argv[:4])} failed")
@@ -49,7 +51,10 @@ def install_packages(groups: list[str]) -> None:
         return
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     if sudo and shutil.which("sudo") is None:
-        sys.exit("Debian packages are missing and can be installed by root only: " + " ".join(n for n, _ in missing))
+        sys.exit(
+            "Debian packages are missing and can be installed by root only: "
+            + " ".join(n for n, _ in missing)
+        )
     say("Installing Debian packages:")
     for name, why in missing:
         say(f"  {name:<22} {why}")
@@ -57,7 +62,17 @@ def install_packages(groups: list[str]) -> None:
     run(*sudo, *environment, "apt-get", "update", "-qq")
     # Daemons that come along stay off: the cloud starts its own, in a namespace of its own.
     with_policy = ["--no-install-recommends", "-o", "DPkg::Options::=--force-confold"]
-    run(*sudo, *environment, "RUNLEVEL=1", "apt-get", "install", "-y", "-qq", *with_policy, *(n for n, _ in missing))
+    run(
+        *sudo,
+        *environment,
+        "RUNLEVEL=1",
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        *with_policy,
+        *(n for n, _ in missing),
+    )
 
 
 def python() -> str:
@@ -80,7 +95,16 @@ def make_environment(extra: str) -> None:
     say(f"Making a virtual environment in {VENV.name} with what pyproject.toml names")
     run(python(), "-m", "venv", str(VENV))
     pip = str(VENV / "bin" / "python")
-    run(pip, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", f"{ROOT}[{extra}]" if extra else str(ROOT))
+    run(
+        pip,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--editable",
+        f"{ROOT}[{extra}]" if extra else str(ROOT),
+    )
     stamp.write_text(wanted)
 
 

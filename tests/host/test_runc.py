@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -264,6 +268,61 @@ class TestLimits:
         assert "No space left" in answer
         assert "all of it" not in answer
         assert await rig.tell(guest.id, "rm /root/big; echo fits > /root/small") == "status 0\n"
+
+
+class TestHostsThatAreGuests:
+    """A host may be a container or a live system itself."""
+
+    @story
+    async def test_images_on_a_file_system_that_cannot_shift_owners(self, rig: RuncRig) -> None:
+        with _overlay(rig.directory, "state"):
+            driver = await rig.start()
+            guest = await rig.new_guest(driver)
+            await driver.ensure(guest, Power.RUNNING, 1)
+            await rig.until_console(driver, guest.id, rig.ready_text)
+            await driver.halt(5)
+            assert not _mounted_below(rig.directory / "state")
+            await driver.close()
+            # The next start finds the same images.
+            driver = await rig.start()
+            await driver.ensure(guest, Power.RUNNING, 2)
+            await rig.until_console(driver, guest.id, rig.ready_text, times=2)
+            await driver.destroy(guest.id, 3)
+            await driver.halt(0)
+
+    def test_a_host_in_a_chroot(self, tmp_path: Path) -> None:
+        # A root of its own, with the same directories.
+        program = (
+            "import os, sys; sys.path[:] = sys.argv[1].split(':'); from pathlib import Path;"
+            "from pileus.drivers.hypervisor.runc import namespaces as n;"
+            "from pileus.lib import id_ranges as r;"
+            "place = Path(sys.argv[2]); n.make(place, r.FIRST, r.LENGTH);"
+            "print(os.stat(place / n.USER).st_ino != os.stat('/proc/self/ns/user').st_ino); n.release(place)"
+        )
+        root = tmp_path / "root"
+        root.mkdir()
+        (place := tmp_path / "place").mkdir()
+        script = 'mount --rbind / "$1"; exec chroot "$@"'
+        words = ["unshare", "--mount", "sh", "-ec", script, "sh", root, sys.executable, "-c", program]
+        done = subprocess.run([*words, ":".join(sys.path), place], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@contextlib.contextmanager
+def _overlay(directory: Path, name: str) -> Iterator[None]:
+    parts = {part: directory / part for part in ("lower", "upper", "work", name)}
+    for path in parts.values():
+        path.mkdir()
+    options = ",".join(f"{part}dir={parts[part]}" for part in ("lower", "upper", "work"))
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, parts[name]], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--recursive", parts[name]], check=True)
+
+
+def _mounted_below(directory: Path) -> bool:
+    return f"{directory}/" in Path("/proc/mounts").read_text()
 
 
 class TestRefusals:

@@ -16,7 +16,7 @@ import msgspec
 
 PREFIX = "PILEUS_"
 NO_SETTINGS = frozenset({"PILEUS_CONFIG", "PILEUS_STATE", "PILEUS_ADMIN_PASSWORD"})
-"""Variables with the prefix that say where the settings and the state are, or what must not stand in a file."""
+"""Variables that say where settings and state are, or what had better stand in no file."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -25,9 +25,13 @@ class ConfigError(Exception):
 
 
 def load(
-    kind: type[S], file: Path | None = None, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+    kind: type[S],
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> S:
-    """The settings of `kind`: its defaults, then the file's, the environment's, and `overrides` (nested mappings)."""
+    """The settings of `kind`: its defaults, on top of them the file's, the environment's, and `overrides`
+    (nested mappings)."""
     values: dict[str, Any] = {}
     if file is not None:
         try:

@@ -1,7 +1,7 @@
-"""Holds a new user namespace, and a network namespace that it owns, until standard input ends: a program of its own.
+"""A program that holds a new user namespace, and a network namespace that it owns, until standard input ends.
 
-Linux gives nobody in a chroot a user namespace (user_namespaces(7)). Entering the mount namespace that one is in
-already leads back to its true root, so that is done first. No file is opened there.
+Linux gives nobody in a chroot a user namespace (user_namespaces(7)). Entering the mount namespace that one
+is in already leads back to its true root, so that is done first. No file is opened there.
 """
 
 from __future__ import annotations

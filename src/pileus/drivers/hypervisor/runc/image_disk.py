@@ -1,7 +1,7 @@
 """A file system of our own for unpacked images, for hosts where they lie on one that cannot shift owners.
 
-So it is with overlayfs, which hosts are on that are containers or live systems themselves. A sparse file with ext4 is
-mounted over the images' directory then, and stays the place for them.
+So it is with overlayfs, the root of hosts that are containers or live systems themselves. There a sparse file
+with ext4 is mounted over the images' directory, and stays the place for them.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def make(directory: Path, first_id: int, id_count: int) -> None:
 
 
 class _Holder:
-    """A process in both namespaces, with nothing to do. A process with threads cannot enter a new user namespace,
-    so one without makes it and waits."""
+    """A process in both namespaces, with nothing to do. A process with threads cannot enter a new user
+    namespace, so one without makes it and waits."""
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE
@@ -48,8 +48,9 @@ class _Holder:
 
 def _hold() -> _Holder:
     complaint = ""
-    # The second is for hosts that are a chroot; it is not the only one, as starting Python takes ten times as long.
-    for command in (("unshare", "--user", "--net", "--", "sh", "-c", "echo; read -r line"), (sys.executable, "-I", holder.__file__)):
+    # The second is for hosts that are a chroot; not for all, as starting Python takes ten times as long.
+    quick = ("unshare", "--user", "--net", "--", "sh", "-c", "echo; read -r line")
+    for command in (quick, (sys.executable, "-I", holder.__file__)):
         there = _Holder(command)
         if there.is_there:
             return there

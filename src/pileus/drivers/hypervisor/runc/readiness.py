@@ -31,7 +31,7 @@ class CannotShiftOwners(HypervisorError):
 
 def check(run_dir: Path, images: Path) -> None:
     """Find out by doing whether containers can run: from bundles in `run_dir`, with root filesystems of
-    `images`. Raises `HypervisorError` with the cause and the way out, `CannotShiftOwners` if it is `images`."""
+    `images`. Raises `HypervisorError` with the cause and the way out: `CannotShiftOwners` for `images`."""
     if os.geteuid() != 0:
         raise HypervisorError("Containers need root: start Pileus as root.")
     missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
@@ -73,9 +73,9 @@ def _try_mounts(place: Path, image: Path) -> None:
 
 def _cannot_mount(error: OSError, image: Path) -> str:
     return (
-        f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user namespaces, "
-        "and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file system under "
-        f"{image.parent} that can shift them, such as ext4, xfs or btrfs."
+        f"This host's kernel cannot mount a container's root filesystem ({error}). Needed are user "
+        "namespaces, and overlayfs over mounts with shifted ids: Linux 5.19 or newer, and a file system "
+        f"under {image.parent} that can shift them, such as ext4, xfs or btrfs."
     )
 
 
