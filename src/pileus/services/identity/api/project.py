@@ -17,6 +17,7 @@ from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
     changed,
+    described,
     given,
     home_domain,
     listed_domain,
@@ -82,9 +83,8 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
 @Project.create(policy="identity:create_project", target=_new_target)
 def create_project(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a project below its parent, which is its domain where none is named."""
-    values = given(body)
+    values = described(given(body))
     _check_name(values["name"])
-    values["description"] = values["description"] or ""
     parent_id = values.get("parent_id")
     parent = project.get(tx, parent_id) if parent_id else None
     if parent_id and parent is None:
@@ -124,7 +124,7 @@ def _check_name(name: str) -> None:
 def update_project(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a project; disabling one voids the tokens for it."""
     same_domain(row, body)
-    values = {**given(body, "extra", "domain_id", "is_domain"), "extra": merged_extra(row, body)}
+    values = {**described(given(body, "extra", "domain_id", "is_domain")), "extra": merged_extra(row, body)}
     if values.pop("parent_id", row.parent_id) != row.parent_id:
         raise Forbidden("Update of `parent_id` is not allowed.")
     check_mutable(row, values)
