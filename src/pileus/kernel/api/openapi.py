@@ -218,9 +218,10 @@ class _Schemas:
     def of(self, kind: Any) -> Schema:
         """The schema of a type; any JSON where the type says no more."""
         try:
-            return self._by_type[self._types.index(kind)]
+            found: Schema = self._by_type[self._types.index(kind)]
         except ValueError:
             return _ANY
+        return found
 
 
 def _describable(kind: Any) -> bool:
