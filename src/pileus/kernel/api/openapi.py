@@ -212,8 +212,8 @@ class _Schemas:
                 known.append(each)
         schemas, components = msgspec.json.schema_components(known, ref_template=_REF)
         self._types = known
-        self._by_type = list(schemas)
-        self.components = {name: _open_ended(schema) for name, schema in components.items()}
+        self._by_type = [_portable(schema) for schema in schemas]
+        self.components = {name: _portable(_open_ended(schema)) for name, schema in components.items()}
 
     def of(self, kind: Any) -> Schema:
         """The schema of a type; any JSON where the type says no more."""
@@ -238,6 +238,16 @@ def _open_ended(schema: Schema) -> Schema:
         return schema
     rest = {name: each for name, each in properties.items() if name != EXTRAS}
     return {**schema, "properties": rest, "additionalProperties": True}
+
+
+def _portable(value: Any) -> Any:
+    """Patterns without Python's \\Z, which ECMA-262's regular expressions lack; there $ means that."""
+    if isinstance(value, dict):
+        return {
+            name: each.replace(r"\Z", "$") if name == "pattern" and isinstance(each, str) else _portable(each)
+            for name, each in value.items()
+        }
+    return [_portable(each) for each in value] if isinstance(value, list) else value
 
 
 def _wrapped(name: str, schema: Schema) -> Schema:
