@@ -34,8 +34,7 @@ def _statements(dialect: str) -> list[str]:
 
     engine = create_mock_engine(ADDRESSES[dialect], collect)
     metadata.create_all(engine, checkfirst=False)
-    statements = _in_order(statements)
-    return statements
+    return _in_order(statements)
 
 
 def _text(statements: list[str]) -> str:

@@ -218,7 +218,7 @@ class _Schemas:
                 known.append(each)
         schemas, components = msgspec.json.schema_components(known, ref_template=_REF)
         self._types = known
-        self._by_type = [_portable(schema) for schema in schemas]
+        self._by_type: list[Schema] = [_portable(schema) for schema in schemas]
         self.components = {name: _portable(_open_ended(schema)) for name, schema in components.items()}
 
     def of(self, kind: Any) -> Schema:
