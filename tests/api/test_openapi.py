@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from tests.api.test_declared_once import service as widgets
 
 from pileus.app.bindings import SERVICES
 from pileus.kernel.api.common import service as common
@@ -14,7 +15,6 @@ from pileus.kernel.api.openapi import document
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Service
 from pileus.testing.service import serving
-from tests.api.test_declared_once import service as widgets
 
 
 def references(value: Any) -> Iterator[str]:
@@ -47,7 +47,9 @@ def test_documents_are_whole(service: Service) -> None:
 def test_what_is_declared_is_described() -> None:
     described = document(widgets)
     assert described["info"] == {"title": "widgets", "version": "2.1"}
-    posted = described["paths"]["/widget/v2/widgets"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    posted = described["paths"]["/widget/v2/widgets"]["post"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
     assert posted["required"] == ["widget"]
     body = described["components"]["schemas"]["WidgetCreate"]
     assert body["required"] == ["size"]

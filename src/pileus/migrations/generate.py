@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import create_mock_engine
+from sqlalchemy import Table, create_mock_engine
 
 from pileus.app.tables import TABLES_OF
 from pileus.kernel.db import metadata
@@ -25,17 +25,26 @@ def script(dialect: str) -> str:
     return _text([*_statements(dialect), revision, stamp])
 
 
+def declared_tables() -> list[Table]:
+    """Those of the product, whatever else is in the metadata."""
+    return [each for module in TABLES_OF for each in vars(module).values() if isinstance(each, Table)]
+
+
 def _statements(dialect: str) -> list[str]:
-    assert TABLES_OF
     statements: list[str] = []
 
     def collect(statement: Any, *_: Any, **__: Any) -> None:
         statements.append(str(statement.compile(dialect=engine.dialect)).strip())
 
     engine = create_mock_engine(ADDRESSES[dialect], collect)
-    metadata.create_all(engine, checkfirst=False)
+<<<<<<< HEAD
+    metadata.create_all(engine, tables=declared_tables(), checkfirst=False)
     statements = _in_order(statements)
     return statements
+=======
+    metadata.create_all(engine, checkfirst=False)
+    return _in_order(statements)
+>>>>>>> placement
 
 
 def _text(statements: list[str]) -> str:

@@ -1,7 +1,7 @@
 """An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
 
-What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that it makes up itself
-are any JSON.
+What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that it makes up
+itself are any JSON.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class _Document:
         first = operations[0]
         described: Schema = {
             "operationId": f"{method} {path}",
-            "summary": first.summary if len(operations) == 1 else "One of several actions, told apart by name.",
+            "summary": first.summary
+            if len(operations) == 1
+            else "One of several actions, told apart by name.",
             "parameters": [*self._path_parameters(path), *self._query_parameters(first)],
             "responses": {
                 str(operation.status): self._response(operation) for operation in reversed(operations)
@@ -182,7 +184,11 @@ class _Document:
         one = {"$ref": _REF.format(name=resource.__name__)}
         if operation.kind is Kind.LIST:
             items: Schema = {"type": "array", "items": one}
-            return {"type": "object", "properties": {resource.collection: items}, "required": [resource.collection]}
+            return {
+                "type": "object",
+                "properties": {resource.collection: items},
+                "required": [resource.collection],
+            }
         return _wrapped(resource.member, one) if wrapped else one
 
     def _shown(self) -> dict[str, Schema]:
@@ -212,15 +218,20 @@ class _Schemas:
                 known.append(each)
         schemas, components = msgspec.json.schema_components(known, ref_template=_REF)
         self._types = known
-        self._by_type = list(schemas)
-        self.components = {name: _open_ended(schema) for name, schema in components.items()}
+<<<<<<< HEAD
+        self._by_type = [_portable(schema) for schema in schemas]
+=======
+        self._by_type: list[Schema] = [_portable(schema) for schema in schemas]
+>>>>>>> placement
+        self.components = {name: _portable(_open_ended(schema)) for name, schema in components.items()}
 
     def of(self, kind: Any) -> Schema:
         """The schema of a type; any JSON where the type says no more."""
         try:
-            return self._by_type[self._types.index(kind)]
+            found: Schema = self._by_type[self._types.index(kind)]
         except ValueError:
             return _ANY
+        return found
 
 
 def _describable(kind: Any) -> bool:
@@ -238,6 +249,16 @@ def _open_ended(schema: Schema) -> Schema:
         return schema
     rest = {name: each for name, each in properties.items() if name != EXTRAS}
     return {**schema, "properties": rest, "additionalProperties": True}
+
+
+def _portable(value: Any) -> Any:
+    """Patterns without Python's \\Z, which ECMA-262's regular expressions lack; there $ means that."""
+    if isinstance(value, dict):
+        return {
+            name: each.replace(r"\Z", "$") if name == "pattern" and isinstance(each, str) else _portable(each)
+            for name, each in value.items()
+        }
+    return [_portable(each) for each in value] if isinstance(value, list) else value
 
 
 def _wrapped(name: str, schema: Schema) -> Schema:

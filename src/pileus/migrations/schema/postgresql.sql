@@ -1,3 +1,15 @@
+CREATE TABLE idempotent_answers (
+	key VARCHAR(255) NOT NULL,
+	caller VARCHAR(64) NOT NULL,
+	request VARCHAR(1024) NOT NULL,
+	status INTEGER NOT NULL,
+	body BYTEA NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_idempotent_answers PRIMARY KEY (key, caller)
+);
+
+CREATE INDEX ix_idempotent_answers_created_at ON idempotent_answers (created_at);
+
 CREATE TABLE quota_limits (
 	service VARCHAR(32) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -42,6 +54,207 @@ CREATE TABLE strands (
 );
 
 CREATE INDEX ix_strands_due_at ON strands (due_at);
+
+CREATE TABLE identity_projects (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	parent_id VARCHAR(64),
+	description TEXT NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	is_domain BOOLEAN NOT NULL,
+	tags TEXT NOT NULL,
+	options TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_projects PRIMARY KEY (id),
+	CONSTRAINT uq_identity_projects_domain_id_name UNIQUE (domain_id, name),
+	CONSTRAINT fk_identity_projects_parent_id FOREIGN KEY(parent_id) REFERENCES identity_projects (id)
+);
+
+CREATE INDEX ix_identity_projects_parent_id ON identity_projects (parent_id);
+
+CREATE TABLE identity_roles (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	domain_key VARCHAR(64) NOT NULL,
+	description TEXT,
+	options TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_roles PRIMARY KEY (id),
+	CONSTRAINT uq_identity_roles_domain_key_name UNIQUE (domain_key, name)
+);
+
+CREATE TABLE identity_regions (
+	id VARCHAR(255) NOT NULL,
+	description TEXT NOT NULL,
+	parent_region_id VARCHAR(255),
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_regions PRIMARY KEY (id),
+	CONSTRAINT fk_identity_regions_parent_region_id FOREIGN KEY(parent_region_id) REFERENCES identity_regions (id)
+);
+
+CREATE TABLE identity_services (
+	id VARCHAR(64) NOT NULL,
+	type VARCHAR(255) NOT NULL,
+	name VARCHAR(255),
+	description TEXT,
+	enabled BOOLEAN NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_services PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_revocations (
+	seq SERIAL NOT NULL,
+	user_id VARCHAR(64),
+	project_id VARCHAR(64),
+	domain_id VARCHAR(64),
+	role_id VARCHAR(64),
+	audit_id VARCHAR(32),
+	audit_chain_id VARCHAR(32),
+	issued_before BIGINT NOT NULL,
+	revoked_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
+);
+
+CREATE TABLE image_images (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255),
+	status VARCHAR(16) NOT NULL,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	hidden BOOLEAN NOT NULL,
+	disk_format VARCHAR(20),
+	container_format VARCHAR(20),
+	min_disk_gib INTEGER NOT NULL,
+	min_ram_mib INTEGER NOT NULL,
+	size_bytes BIGINT,
+	virtual_size_bytes BIGINT,
+	md5 VARCHAR(32),
+	sha512 VARCHAR(128),
+	tags TEXT NOT NULL,
+	properties TEXT NOT NULL,
+	upload_id VARCHAR(36),
+	upload_until BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_images PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+
+CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+
+CREATE TABLE placement_resource_providers (
+	id VARCHAR(36) NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	generation INTEGER NOT NULL,
+	root_id VARCHAR(36) NOT NULL,
+	parent_id VARCHAR(36),
+	changed BIGINT NOT NULL,
+	described BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_resource_providers PRIMARY KEY (id),
+	CONSTRAINT uq_placement_resource_providers_name UNIQUE (name),
+	CONSTRAINT fk_placement_resource_providers_parent_id FOREIGN KEY(parent_id) REFERENCES placement_resource_providers (id)
+);
+
+CREATE INDEX ix_placement_resource_providers_changed ON placement_resource_providers (changed);
+
+CREATE INDEX ix_placement_resource_providers_parent_id ON placement_resource_providers (parent_id);
+
+CREATE INDEX ix_placement_resource_providers_root_id ON placement_resource_providers (root_id);
+
+CREATE TABLE placement_traits (
+	name VARCHAR(255) NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_traits PRIMARY KEY (name)
+);
+
+CREATE TABLE placement_resource_classes (
+	name VARCHAR(255) NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_resource_classes PRIMARY KEY (name)
+);
+
+CREATE TABLE placement_consumers (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(255) NOT NULL,
+	type VARCHAR(255),
+	generation INTEGER NOT NULL,
+	CONSTRAINT pk_placement_consumers PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_placement_consumers_project_id ON placement_consumers (project_id);
+
+CREATE TABLE placement_ticks (
+	id SERIAL NOT NULL,
+	last BIGINT NOT NULL,
+	CONSTRAINT pk_placement_ticks PRIMARY KEY (id)
+);
+
+CREATE TABLE network_networks (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	realized BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	external BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	port_security_enabled BOOLEAN NOT NULL,
+	mtu INTEGER NOT NULL,
+	dns_domain VARCHAR(255) NOT NULL,
+	network_type VARCHAR(32) NOT NULL,
+	physical_network VARCHAR(64),
+	segmentation_id INTEGER,
+	availability_zone_hints TEXT NOT NULL,
+	CONSTRAINT pk_network_networks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
+
+CREATE TABLE network_security_groups (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	stateful BOOLEAN NOT NULL,
+	shared BOOLEAN NOT NULL,
+	realized BOOLEAN NOT NULL,
+	default_of VARCHAR(64),
+	CONSTRAINT pk_network_security_groups PRIMARY KEY (id),
+	CONSTRAINT uq_network_security_groups_default_of UNIQUE (default_of)
+);
+
+CREATE INDEX ix_network_security_groups_project_id ON network_security_groups (project_id);
+
+CREATE TABLE network_agents (
+	id VARCHAR(36) NOT NULL,
+	host VARCHAR(255) NOT NULL,
+	agent_type VARCHAR(64) NOT NULL,
+	"binary" VARCHAR(64) NOT NULL,
+	availability_zone VARCHAR(64) NOT NULL,
+	admin_state_up BOOLEAN NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	configurations TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	started_at BIGINT NOT NULL,
+	heartbeat_at BIGINT NOT NULL,
+	CONSTRAINT pk_network_agents PRIMARY KEY (id)
+);
 
 CREATE TABLE compute_flavors (
 	id VARCHAR(255) NOT NULL,
@@ -214,226 +427,6 @@ CREATE TABLE compute_aggregates (
 	CONSTRAINT uq_compute_aggregates_name UNIQUE (name)
 );
 
-CREATE TABLE idempotent_answers (
-	key VARCHAR(255) NOT NULL,
-	caller VARCHAR(64) NOT NULL,
-	request VARCHAR(1024) NOT NULL,
-	status INTEGER NOT NULL,
-	body BYTEA NOT NULL,
-	created_at BIGINT NOT NULL,
-	CONSTRAINT pk_idempotent_answers PRIMARY KEY (key, caller)
-);
-
-CREATE INDEX ix_idempotent_answers_created_at ON idempotent_answers (created_at);
-
-CREATE TABLE identity_projects (
-	id VARCHAR(64) NOT NULL,
-	name VARCHAR(255) NOT NULL,
-	domain_id VARCHAR(64) NOT NULL,
-	parent_id VARCHAR(64),
-	description TEXT NOT NULL,
-	enabled BOOLEAN NOT NULL,
-	is_domain BOOLEAN NOT NULL,
-	tags TEXT NOT NULL,
-	options TEXT NOT NULL,
-	extra TEXT NOT NULL,
-	CONSTRAINT pk_identity_projects PRIMARY KEY (id),
-	CONSTRAINT uq_identity_projects_domain_id_name UNIQUE (domain_id, name),
-	CONSTRAINT fk_identity_projects_parent_id FOREIGN KEY(parent_id) REFERENCES identity_projects (id)
-);
-
-CREATE INDEX ix_identity_projects_parent_id ON identity_projects (parent_id);
-
-CREATE TABLE identity_roles (
-	id VARCHAR(64) NOT NULL,
-	name VARCHAR(255) NOT NULL,
-	domain_key VARCHAR(64) NOT NULL,
-	description TEXT,
-	options TEXT NOT NULL,
-	extra TEXT NOT NULL,
-	CONSTRAINT pk_identity_roles PRIMARY KEY (id),
-	CONSTRAINT uq_identity_roles_domain_key_name UNIQUE (domain_key, name)
-);
-
-CREATE TABLE identity_regions (
-	id VARCHAR(255) NOT NULL,
-	description TEXT NOT NULL,
-	parent_region_id VARCHAR(255),
-	extra TEXT NOT NULL,
-	CONSTRAINT pk_identity_regions PRIMARY KEY (id),
-	CONSTRAINT fk_identity_regions_parent_region_id FOREIGN KEY(parent_region_id) REFERENCES identity_regions (id)
-);
-
-CREATE TABLE identity_services (
-	id VARCHAR(64) NOT NULL,
-	type VARCHAR(255) NOT NULL,
-	name VARCHAR(255),
-	description TEXT,
-	enabled BOOLEAN NOT NULL,
-	extra TEXT NOT NULL,
-	CONSTRAINT pk_identity_services PRIMARY KEY (id)
-);
-
-CREATE TABLE identity_revocations (
-	seq SERIAL NOT NULL,
-	user_id VARCHAR(64),
-	project_id VARCHAR(64),
-	domain_id VARCHAR(64),
-	role_id VARCHAR(64),
-	audit_id VARCHAR(32),
-	audit_chain_id VARCHAR(32),
-	issued_before BIGINT NOT NULL,
-	revoked_at BIGINT NOT NULL,
-	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
-);
-
-CREATE TABLE image_images (
-	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64),
-	name VARCHAR(255),
-	status VARCHAR(16) NOT NULL,
-	visibility VARCHAR(16) NOT NULL,
-	protected BOOLEAN NOT NULL,
-	hidden BOOLEAN NOT NULL,
-	disk_format VARCHAR(20),
-	container_format VARCHAR(20),
-	min_disk_gib INTEGER NOT NULL,
-	min_ram_mib INTEGER NOT NULL,
-	size_bytes BIGINT,
-	virtual_size_bytes BIGINT,
-	md5 VARCHAR(32),
-	sha512 VARCHAR(128),
-	tags TEXT NOT NULL,
-	properties TEXT NOT NULL,
-	upload_id VARCHAR(36),
-	upload_until BIGINT,
-	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_image_images PRIMARY KEY (id)
-);
-
-CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
-
-CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
-
-CREATE TABLE network_networks (
-	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64) NOT NULL,
-	description VARCHAR(255) NOT NULL,
-	revision_number INTEGER NOT NULL,
-	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
-	tags TEXT NOT NULL,
-	name VARCHAR(255) NOT NULL,
-	admin_state_up BOOLEAN NOT NULL,
-	status VARCHAR(16) NOT NULL,
-	realized BOOLEAN NOT NULL,
-	shared BOOLEAN NOT NULL,
-	external BOOLEAN NOT NULL,
-	is_default BOOLEAN NOT NULL,
-	port_security_enabled BOOLEAN NOT NULL,
-	mtu INTEGER NOT NULL,
-	dns_domain VARCHAR(255) NOT NULL,
-	network_type VARCHAR(32) NOT NULL,
-	physical_network VARCHAR(64),
-	segmentation_id INTEGER,
-	availability_zone_hints TEXT NOT NULL,
-	CONSTRAINT pk_network_networks PRIMARY KEY (id)
-);
-
-CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
-
-CREATE TABLE network_security_groups (
-	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64) NOT NULL,
-	description VARCHAR(255) NOT NULL,
-	revision_number INTEGER NOT NULL,
-	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
-	tags TEXT NOT NULL,
-	name VARCHAR(255) NOT NULL,
-	stateful BOOLEAN NOT NULL,
-	shared BOOLEAN NOT NULL,
-	realized BOOLEAN NOT NULL,
-	default_of VARCHAR(64),
-	CONSTRAINT pk_network_security_groups PRIMARY KEY (id),
-	CONSTRAINT uq_network_security_groups_default_of UNIQUE (default_of)
-);
-
-CREATE INDEX ix_network_security_groups_project_id ON network_security_groups (project_id);
-
-CREATE TABLE network_agents (
-	id VARCHAR(36) NOT NULL,
-	host VARCHAR(255) NOT NULL,
-	agent_type VARCHAR(64) NOT NULL,
-	"binary" VARCHAR(64) NOT NULL,
-	availability_zone VARCHAR(64) NOT NULL,
-	admin_state_up BOOLEAN NOT NULL,
-	description VARCHAR(255) NOT NULL,
-	configurations TEXT NOT NULL,
-	created_at BIGINT NOT NULL,
-	started_at BIGINT NOT NULL,
-	heartbeat_at BIGINT NOT NULL,
-	CONSTRAINT pk_network_agents PRIMARY KEY (id)
-);
-
-CREATE TABLE placement_resource_providers (
-	id VARCHAR(36) NOT NULL,
-	name VARCHAR(200) NOT NULL,
-	generation INTEGER NOT NULL,
-	root_id VARCHAR(36) NOT NULL,
-	parent_id VARCHAR(36),
-	changed BIGINT NOT NULL,
-	described BIGINT NOT NULL,
-	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_placement_resource_providers PRIMARY KEY (id),
-	CONSTRAINT uq_placement_resource_providers_name UNIQUE (name),
-	CONSTRAINT fk_placement_resource_providers_parent_id FOREIGN KEY(parent_id) REFERENCES placement_resource_providers (id)
-);
-
-CREATE INDEX ix_placement_resource_providers_changed ON placement_resource_providers (changed);
-
-CREATE INDEX ix_placement_resource_providers_parent_id ON placement_resource_providers (parent_id);
-
-CREATE INDEX ix_placement_resource_providers_root_id ON placement_resource_providers (root_id);
-
-CREATE TABLE placement_traits (
-	name VARCHAR(255) NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_placement_traits PRIMARY KEY (name)
-);
-
-CREATE TABLE placement_resource_classes (
-	name VARCHAR(255) NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_placement_resource_classes PRIMARY KEY (name)
-);
-
-CREATE TABLE placement_consumers (
-	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(255) NOT NULL,
-	user_id VARCHAR(255) NOT NULL,
-	type VARCHAR(255),
-	generation INTEGER NOT NULL,
-	CONSTRAINT pk_placement_consumers PRIMARY KEY (id)
-);
-
-CREATE INDEX ix_placement_consumers_project_id ON placement_consumers (project_id);
-
-CREATE TABLE placement_ticks (
-	id SERIAL NOT NULL,
-	last BIGINT NOT NULL,
-	CONSTRAINT pk_placement_ticks PRIMARY KEY (id)
-);
-
-CREATE TABLE compute_flavor_access (
-	flavor_id VARCHAR(255) NOT NULL,
-	project_id VARCHAR(64) NOT NULL,
-	CONSTRAINT pk_compute_flavor_access PRIMARY KEY (flavor_id, project_id),
-	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
-);
-
 CREATE TABLE identity_users (
 	id VARCHAR(64) NOT NULL,
 	name VARCHAR(255) NOT NULL,
@@ -527,6 +520,51 @@ CREATE TABLE image_members (
 
 CREATE INDEX ix_image_members_member_id ON image_members (member_id);
 
+CREATE TABLE placement_inventories (
+	provider_id VARCHAR(36) NOT NULL,
+	resource_class VARCHAR(255) NOT NULL,
+	total INTEGER NOT NULL,
+	reserved INTEGER NOT NULL,
+	min_unit INTEGER NOT NULL,
+	max_unit INTEGER NOT NULL,
+	step_size INTEGER NOT NULL,
+	allocation_ratio FLOAT(53) NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_inventories PRIMARY KEY (provider_id, resource_class),
+	CONSTRAINT fk_placement_inventories_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_placement_inventories_resource_class ON placement_inventories (resource_class);
+
+CREATE TABLE placement_provider_traits (
+	provider_id VARCHAR(36) NOT NULL,
+	trait VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_placement_provider_traits PRIMARY KEY (provider_id, trait),
+	CONSTRAINT fk_placement_provider_traits_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_placement_provider_traits_trait ON placement_provider_traits (trait);
+
+CREATE TABLE placement_provider_aggregates (
+	provider_id VARCHAR(36) NOT NULL,
+	aggregate_id VARCHAR(36) NOT NULL,
+	CONSTRAINT pk_placement_provider_aggregates PRIMARY KEY (provider_id, aggregate_id),
+	CONSTRAINT fk_placement_provider_aggregates_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE placement_allocations (
+	consumer_id VARCHAR(36) NOT NULL,
+	provider_id VARCHAR(36) NOT NULL,
+	resource_class VARCHAR(255) NOT NULL,
+	used INTEGER NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_placement_allocations PRIMARY KEY (consumer_id, provider_id, resource_class),
+	CONSTRAINT fk_placement_allocations_consumer_id FOREIGN KEY(consumer_id) REFERENCES placement_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_placement_allocations_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id)
+);
+
+CREATE INDEX ix_placement_allocations_provider_id_resource_class_used ON placement_allocations (provider_id, resource_class, used);
+
 CREATE TABLE network_subnets (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -608,50 +646,12 @@ CREATE INDEX ix_network_security_group_rules_security_group_id ON network_securi
 
 CREATE UNIQUE INDEX ix_network_security_group_rules_security_group_id_identity ON network_security_group_rules (security_group_id, identity);
 
-CREATE TABLE placement_inventories (
-	provider_id VARCHAR(36) NOT NULL,
-	resource_class VARCHAR(255) NOT NULL,
-	total INTEGER NOT NULL,
-	reserved INTEGER NOT NULL,
-	min_unit INTEGER NOT NULL,
-	max_unit INTEGER NOT NULL,
-	step_size INTEGER NOT NULL,
-	allocation_ratio FLOAT(53) NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_placement_inventories PRIMARY KEY (provider_id, resource_class),
-	CONSTRAINT fk_placement_inventories_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
+CREATE TABLE compute_flavor_access (
+	flavor_id VARCHAR(255) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_compute_flavor_access PRIMARY KEY (flavor_id, project_id),
+	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
 );
-
-CREATE INDEX ix_placement_inventories_resource_class ON placement_inventories (resource_class);
-
-CREATE TABLE placement_provider_traits (
-	provider_id VARCHAR(36) NOT NULL,
-	trait VARCHAR(255) NOT NULL,
-	CONSTRAINT pk_placement_provider_traits PRIMARY KEY (provider_id, trait),
-	CONSTRAINT fk_placement_provider_traits_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_placement_provider_traits_trait ON placement_provider_traits (trait);
-
-CREATE TABLE placement_provider_aggregates (
-	provider_id VARCHAR(36) NOT NULL,
-	aggregate_id VARCHAR(36) NOT NULL,
-	CONSTRAINT pk_placement_provider_aggregates PRIMARY KEY (provider_id, aggregate_id),
-	CONSTRAINT fk_placement_provider_aggregates_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id) ON DELETE CASCADE
-);
-
-CREATE TABLE placement_allocations (
-	consumer_id VARCHAR(36) NOT NULL,
-	provider_id VARCHAR(36) NOT NULL,
-	resource_class VARCHAR(255) NOT NULL,
-	used INTEGER NOT NULL,
-	updated_at BIGINT NOT NULL,
-	CONSTRAINT pk_placement_allocations PRIMARY KEY (consumer_id, provider_id, resource_class),
-	CONSTRAINT fk_placement_allocations_consumer_id FOREIGN KEY(consumer_id) REFERENCES placement_consumers (id) ON DELETE CASCADE,
-	CONSTRAINT fk_placement_allocations_provider_id FOREIGN KEY(provider_id) REFERENCES placement_resource_providers (id)
-);
-
-CREATE INDEX ix_placement_allocations_provider_id_resource_class_used ON placement_allocations (provider_id, resource_class, used);
 
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,

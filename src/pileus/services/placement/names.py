@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 CUSTOM = "CUSTOM_"
-CUSTOM_PATTERN = r"^CUSTOM_[A-Z0-9_]+$"
+CUSTOM_PATTERN = r"^CUSTOM_[A-Z0-9_]+\Z"
 """What a cloud's own traits and resource classes are called."""
 
 

@@ -15,7 +15,7 @@ from pileus.kernel.api.resource import Resource
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import changed, given, merged_extra, self_link
+from pileus.services.identity.api.common import changed, described, given, merged_extra, self_link
 from pileus.services.identity.model import endpoints, regions, services
 from pileus.services.identity.store import catalog
 
@@ -49,8 +49,7 @@ def create_named_region(call: Call, tx: Tx, body: Any) -> Row[Any]:
 
 
 def _insert_region(call: Call, tx: Tx, body: Any, region_id: str) -> Row[Any]:
-    values = {**given(body), "id": region_id}
-    values["description"] = values["description"] or ""
+    values = {**described(given(body)), "id": region_id}
     _check_region(tx, values.get("parent_region_id"))
     try:
         return catalog.insert(tx, regions, values)
@@ -66,7 +65,7 @@ def _check_region(tx: Tx, region_id: str | None) -> None:
 @Region.update(policy="identity:update_region", method="PATCH")
 def update_region(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a region."""
-    values = {**given(body, "extra"), "extra": merged_extra(row, body)}
+    values = {**described(given(body, "extra")), "extra": merged_extra(row, body)}
     _check_region(tx, values.get("parent_region_id"))
     if values.get("parent_region_id") == row.id:
         raise BadRequest("A region can't be its own parent.")

@@ -36,6 +36,13 @@ def given(body: Any, *but: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not UNSET}
 
 
+def described(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with an empty text where a client says that there is no description."""
+    if "description" in values:
+        values["description"] = values["description"] or ""
+    return values
+
+
 def merged_extra(row: Row[Any], body: Any) -> dict[str, Any]:
     """What a client keeps in a resource beyond its attributes; null takes an entry away."""
     extra = {**row.extra, **body.extra}

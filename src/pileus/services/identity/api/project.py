@@ -19,6 +19,7 @@ from pileus.services.identity.api.common import (
     ProjectName,
     changed,
     check_mutable,
+    described,
     given,
     home_domain,
     listed_domain,
@@ -90,8 +91,7 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
 @Project.create(policy="identity:create_project", target=_new_target)
 def create_project(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a project below its parent, which is its domain where none is named."""
-    values = given(body)
-    values["description"] = values["description"] or ""
+    values = described(given(body))
     if values["is_domain"]:
         if values.get("parent_id") or values.get("domain_id"):
             raise BadRequest("A project that is a domain lies in no domain and has no parent.")
@@ -127,7 +127,7 @@ def _twice(name: str) -> Conflict:
 @Project.update(policy="identity:update_project", method="PATCH")
 def update_project(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a project; disabling one voids the tokens for it."""
-    values = {**given(body, "extra", "domain_id", "is_domain"), "extra": merged_extra(row, body)}
+    values = {**described(given(body, "extra", "domain_id", "is_domain")), "extra": merged_extra(row, body)}
     if row.is_domain:
         return change_domain(call, tx, row, values)
     same_domain(row, body)

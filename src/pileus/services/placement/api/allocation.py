@@ -35,10 +35,10 @@ UNKNOWN_TYPE = "unknown"
 
 Amount = Annotated[int, Meta(ge=1)]
 Resources = Annotated[dict[ClassName, Amount], Meta(min_length=1)]
-ConsumerType = Annotated[str, Meta(pattern=r"^[A-Z0-9_]+$", min_length=1, max_length=255)]
+ConsumerType = Annotated[str, Meta(pattern=r"^[A-Z0-9_]+\Z", min_length=1, max_length=255)]
 Mappings = Annotated[
     dict[
-        Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?$")], Annotated[list[Uuid], Meta(min_length=1)]
+        Annotated[str, Meta(pattern=r"^([a-zA-Z0-9_-]{1,64})?\Z")], Annotated[list[Uuid], Meta(min_length=1)]
     ],
     Meta(min_length=1),
 ]

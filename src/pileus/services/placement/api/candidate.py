@@ -47,7 +47,7 @@ _GROUPED = (
     ("in_tree", V.CANDIDATE_IN_TREE),
 )
 _OF_GROUP = re.compile(f"({'|'.join(name for name, _ in _GROUPED)})({_NAME})?")
-Limit = Annotated[str, Meta(pattern=r"^[1-9][0-9]*$")]
+Limit = Annotated[str, Meta(pattern=r"^[1-9][0-9]*\Z")]
 
 QUERY: tuple[Param, ...] = (
     *(Param(name=name, since=since) for name, since in _GROUPED),

@@ -18,10 +18,10 @@ from pileus.services.placement.names import CUSTOM_PATTERN
 from pileus.services.placement.store import provider as providers
 from pileus.services.placement.versions import V
 
-ClassName = Annotated[str, Meta(pattern=r"^[A-Z0-9_]+$", max_length=255)]
+ClassName = Annotated[str, Meta(pattern=r"^[A-Z0-9_]+\Z", max_length=255)]
 CustomName = Annotated[str, Meta(pattern=CUSTOM_PATTERN, max_length=255)]
 TraitName = Annotated[str, Meta(min_length=1, max_length=255)]
-AnyUuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F-]{36}$")]
+AnyUuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F-]{36}\Z")]
 """What upstream takes for a UUID where it names consumers and providers in bodies."""
 NonEmptyText = Annotated[str, Meta(min_length=1, max_length=255)]
 

@@ -21,7 +21,7 @@ from pileus.services.placement.versions import V
 
 routes = Routes()
 ALL_TYPES = "all"
-AnyType = Annotated[str, Meta(pattern=r"^([A-Z0-9_]+|all|unknown)$", min_length=1, max_length=255)]
+AnyType = Annotated[str, Meta(pattern=r"^([A-Z0-9_]+|all|unknown)\Z", min_length=1, max_length=255)]
 
 
 @routes.add("GET", PROVIDER + "/usages", policy=policy.PROVIDER_USAGES)

@@ -17,9 +17,7 @@ function value(path,    word, name, count) {
     if (word == "{") {
         for (word = token(); word != "}"; word = token()) {
             if (word == ",") word = token()
-            name = unquote(word)
-            gsub(/~/, "~0", name)
-            gsub(/\//, "~1", name)
+            name = swap(swap(unquote(word), "~", "~0"), "/", "~1")
             token()
             value(path "/" name)
         }
@@ -33,6 +31,15 @@ function value(path,    word, name, count) {
         print path "\t" unquote(word)
     else
         print path "\t" (word == "null" ? "" : word)
+}
+
+# gsub would do, but busybox's takes backslashes out of what it leaves alone.
+function swap(from, what, by,    out, at) {
+    while (at = index(from, what)) {
+        out = out substr(from, 1, at - 1) by
+        from = substr(from, at + length(what))
+    }
+    return out from
 }
 
 function unquote(word,    out, at, escaped, code) {
