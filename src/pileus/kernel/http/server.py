@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import Any
+
+
+class AddressError(Exception):
+    """What is to be listened on is not to be had; the message says why, and what helps."""
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises AddressError where nothing could listen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            remedy = "choose another with --listen ADDR:PORT"
+            if error.errno == errno.EADDRINUSE:
+                remedy += f", or end the program that has it (ss -ltnp 'sport = :{port}' names it)"
+            raise AddressError(f"can't listen on {host}:{port}: {error.strerror}; {remedy}") from error
 
 
 class Server:
@@ -28,10 +47,8 @@ class Server:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, deadline_seconds: float = 5.0) -> None:
-        """Returns when connections are taken; raises OSError where the address is not to be had."""
-        with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((self.host, self.port))
+        """Returns when connections are taken. Raises AddressError."""
+        check_address(self.host, self.port)
         self._task = asyncio.create_task(self._granian.serve())
         async with asyncio.timeout(deadline_seconds):
             while not await self._answers():
