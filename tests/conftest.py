@@ -30,7 +30,9 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--postgresql", action="store_true", help="services under test run on PostgreSQL, not SQLite")
+    parser.addoption(
+        "--postgresql", action="store_true", help="services under test run on PostgreSQL, not SQLite"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,7 +35,11 @@ class Load:
         return {"seconds": time.perf_counter() - began, "ms": [ms for share in shares for ms in share]}
 
     async def _connection(self, began: float) -> list[float]:
-        lines = [f"GET {self.path} HTTP/1.1", "Host: 127.0.0.1", *(f"{k}: {v}" for k, v in self.headers.items())]
+        lines = [
+            f"GET {self.path} HTTP/1.1",
+            "Host: 127.0.0.1",
+            *(f"{k}: {v}" for k, v in self.headers.items()),
+        ]
         request = "\r\n".join([*lines, "", ""]).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=READ_BYTES)
         took: list[float] = []

@@ -28,7 +28,9 @@ REST_SECONDS = 6
 def load(port: int, path: str, headers: dict[str, str], **more: Any) -> subprocess.Popen[str]:
     """A load generator at work; see load.py."""
     order = json.dumps({"port": port, "path": path, "headers": headers, **more})
-    return subprocess.Popen([sys.executable, str(HARNESS / "load.py"), order], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, str(HARNESS / "load.py"), order], stdout=subprocess.PIPE, text=True
+    )
 
 
 def finished(generator: subprocess.Popen[str]) -> dict[str, Any]:
@@ -52,7 +54,10 @@ def bare_server() -> Iterator[tuple[Process, int]]:
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     process = subprocess.Popen(
-        [sys.executable, str(HARNESS / "bare.py"), str(port)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, str(HARNESS / "bare.py"), str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -97,8 +102,19 @@ def servers(cloud: Cloud, bare: float) -> list[Row]:
     detail = "/compute/v2.1/servers/detail?limit=1000"
     headers = cloud.headers()
     rows += [
-        Row("GET /servers/{id}, CPU per request", cpu_ms(cloud.process, cloud.port, one, headers, 3000), "ms", 0.3, baseline=bare),
-        Row("GET /servers/detail with 1,000, CPU", cpu_ms(cloud.process, cloud.port, detail, headers, 60), "ms", 35),
+        Row(
+            "GET /servers/{id}, CPU per request",
+            cpu_ms(cloud.process, cloud.port, one, headers, 3000),
+            "ms",
+            0.3,
+            baseline=bare,
+        ),
+        Row(
+            "GET /servers/detail with 1,000, CPU",
+            cpu_ms(cloud.process, cloud.port, detail, headers, 60),
+            "ms",
+            35,
+        ),
     ]
     listers = [load(cloud.port, detail, headers, connections=2, seconds=6.0)]
     small = finished(load(cloud.port, one, headers, connections=1, seconds=5.0, pause_ms=5))
@@ -129,7 +145,9 @@ def _server_maker(cloud: Cloud) -> Any:
 
     def make(number: int) -> str:
         body = json.dumps({"server": {**wanted, "name": f"bench-{number}"}})
-        connection.request("POST", "/compute/v2.1/servers", body, cloud.headers(**{"Content-Type": "application/json"}))
+        connection.request(
+            "POST", "/compute/v2.1/servers", body, cloud.headers(**{"Content-Type": "application/json"})
+        )
         response = connection.getresponse()
         answer = response.read()
         if response.status != 202:
@@ -142,7 +160,9 @@ def _server_maker(cloud: Cloud) -> Any:
 def _until_active(cloud: Cloud, wanted: int) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
     while True:
-        waiting = cloud.request("GET", "/compute/v2.1/servers?status=BUILD&limit=1", expect=200).json()["servers"]
+        waiting = cloud.request("GET", "/compute/v2.1/servers?status=BUILD&limit=1", expect=200).json()[
+            "servers"
+        ]
         if not waiting:
             break
         if time.monotonic() > deadline:

@@ -39,10 +39,18 @@ def show(rows: list[Row]) -> None:
 
 def save(rows: list[Row], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=folder, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=folder, check=False
+    )
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    machine = {"python": platform.python_version(), "processors": os.cpu_count(), "system": platform.release()}
+    machine = {
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "system": platform.release(),
+    }
     file = folder / f"{at}.json"
     results = [{**asdict(row), "reached": row.reached} for row in rows]
-    file.write_text(json.dumps({"at": at, "commit": commit.stdout.strip(), "machine": machine, "rows": results}, indent=2))
+    file.write_text(
+        json.dumps({"at": at, "commit": commit.stdout.strip(), "machine": machine, "rows": results}, indent=2)
+    )
     return file

@@ -139,9 +139,16 @@ service = Service(
     versions=V,
     rules=[
         *(Rule(f"widget:{name}", MEMBERS) for name in ("create", "update", "delete")),
-        *(Rule(f"widget:{name}", "role:reader and project_id:%(project_id)s or role:admin") for name in ("get", "list")),
+        *(
+            Rule(f"widget:{name}", "role:reader and project_id:%(project_id)s or role:admin")
+            for name in ("get", "list")
+        ),
     ],
-    quotas=Quotas("widget", Quota("widgets", 3, used(func.count())), Quota("gigabytes", 100, used(func.sum(widgets.c.size_gib)))),
+    quotas=Quotas(
+        "widget",
+        Quota("widgets", 3, used(func.count())),
+        Quota("gigabytes", 100, used(func.sum(widgets.c.size_gib))),
+    ),
     project_in_path=True,
 )
 LATEST = {"openstack-api-version": "widget latest"}
@@ -179,8 +186,12 @@ async def test_versions_project_fields(cloud: ServiceUnderTest) -> None:
     reply = await cloud.post("/widget/v2/widgets", {"widget": {"size": 1, "shiny": True}}, headers=LATEST)
     assert reply.json()["widget"]["shiny"] is True
     assert reply.headers["openstack-api-version"] == "widget 2.1"
-    assert (await cloud.get("/widget/v2/widgets", headers={"openstack-api-version": "widget 2.2"})).status == 406
-    assert (await cloud.get("/widget/v2/widgets", headers={"openstack-api-version": "widget x"})).status == 400
+    assert (
+        await cloud.get("/widget/v2/widgets", headers={"openstack-api-version": "widget 2.2"})
+    ).status == 406
+    assert (
+        await cloud.get("/widget/v2/widgets", headers={"openstack-api-version": "widget x"})
+    ).status == 400
 
 
 @pytest.mark.parametrize(
@@ -289,7 +300,13 @@ def test_an_operation_without_a_rule_does_not_start() -> None:
     from pileus.kernel.policy import Enforcer
 
     runtime: Any = Runtime(
-        service=broken, db=None, clock=None, enforcer=Enforcer([]), authenticate=None, work=None, events=None  # type: ignore[arg-type]
+        service=broken,
+        db=None,
+        clock=None,
+        enforcer=Enforcer([]),
+        authenticate=None,
+        work=None,
+        events=None,  # type: ignore[arg-type]
     )
     with pytest.raises(Bug, match="no rule"):
         Application([runtime], DIALECT)

@@ -39,7 +39,11 @@ async def cloud(tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
         state = IdentityState(runtime.db, keys, runtime.clock, runtime.revision, Settings())
         runtime.state, runtime.authenticate = state, state.context
         await runtime.db.write(bootstrap.lay, PASSWORD_HASH)
-        await runtime.db.write(bootstrap.publish, "RegionOne", [bootstrap.CatalogEntry("compute", "nova", "http://c/$(project_id)s")])
+        await runtime.db.write(
+            bootstrap.publish,
+            "RegionOne",
+            [bootstrap.CatalogEntry("compute", "nova", "http://c/$(project_id)s")],
+        )
         yield running
 
 
@@ -52,7 +56,9 @@ def by_password(name: str, password: str, **scope: Any) -> dict[str, Any]:
 PROJECT = {"project": {"name": "admin", "domain": {"name": "Default"}}}
 
 
-async def token_for(cloud: ServiceUnderTest, name: str = "admin", password: str = "admin-password", **scope: Any) -> Any:
+async def token_for(
+    cloud: ServiceUnderTest, name: str = "admin", password: str = "admin-password", **scope: Any
+) -> Any:
     return await cloud.post(f"{V3}/auth/tokens", by_password(name, password, **scope))
 
 
@@ -87,7 +93,11 @@ async def test_a_token_for_a_project_says_who_where_and_what(cloud: ServiceUnder
 
 @pytest.mark.parametrize(
     ("scope", "shown"),
-    [({"system": {"all": True}}, "system"), ({"domain": {"id": "default"}}, "domain"), ({"unscoped": {}}, "methods")],
+    [
+        ({"system": {"all": True}}, "system"),
+        ({"domain": {"id": "default"}}, "domain"),
+        ({"unscoped": {}}, "methods"),
+    ],
 )
 async def test_other_scopes(cloud: ServiceUnderTest, scope: dict[str, Any], shown: str) -> None:
     token = (await token_for(cloud, **scope)).json()["token"]
@@ -123,7 +133,12 @@ async def test_malformed_requests_are_400(cloud: ServiceUnderTest, body: Any) ->
 
 async def test_rescoping_keeps_expiry_and_chain(cloud: ServiceUnderTest) -> None:
     first = await token_for(cloud, unscoped={})
-    body = {"auth": {"identity": {"methods": ["token"], "token": {"id": first.headers["x-subject-token"]}}, "scope": PROJECT}}
+    body = {
+        "auth": {
+            "identity": {"methods": ["token"], "token": {"id": first.headers["x-subject-token"]}},
+            "scope": PROJECT,
+        }
+    }
     second = await cloud.post(f"{V3}/auth/tokens", body)
     assert second.status == 201
     old, new = first.json()["token"], second.json()["token"]
@@ -156,7 +171,9 @@ async def test_keys_rotate_under_living_tokens(cloud: ServiceUnderTest) -> None:
 async def _bob(cloud: ServiceUnderTest) -> tuple[dict[str, Any], dict[str, Any], str]:
     """A user with the role member in a project of its own, and a token for it."""
     project = await make(cloud, "project", name="p", domain_id="default")
-    user = await make(cloud, "user", name="bob", domain_id="default", password="secret", email="b@example.org")
+    user = await make(
+        cloud, "user", name="bob", domain_id="default", password="secret", email="b@example.org"
+    )
     assert user["email"] == "b@example.org"
     assert "password" not in user
     grant = f"{V3}/projects/{project['id']}/users/{user['id']}/roles/{await role_id(cloud, 'member')}"
@@ -167,7 +184,9 @@ async def _bob(cloud: ServiceUnderTest) -> tuple[dict[str, Any], dict[str, Any],
     return user, project, reply.headers["x-subject-token"]
 
 
-@pytest.mark.parametrize("how", ["disable user", "new password", "disable project", "take role", "delete user", "revoke"])
+@pytest.mark.parametrize(
+    "how", ["disable user", "new password", "disable project", "take role", "delete user", "revoke"]
+)
 async def test_what_voids_a_token(cloud: ServiceUnderTest, how: str) -> None:
     user, project, token = await _bob(cloud)
     assert (await subject(cloud, token)).status == 200
@@ -177,10 +196,14 @@ async def test_what_voids_a_token(cloud: ServiceUnderTest, how: str) -> None:
         case "new password":
             reply = await cloud.patch(f"{V3}/users/{user['id']}", {"user": {"password": "other"}}, as_=ADMIN)
         case "disable project":
-            reply = await cloud.patch(f"{V3}/projects/{project['id']}", {"project": {"enabled": False}}, as_=ADMIN)
+            reply = await cloud.patch(
+                f"{V3}/projects/{project['id']}", {"project": {"enabled": False}}, as_=ADMIN
+            )
         case "take role":
             member = await role_id(cloud, "member")
-            reply = await cloud.delete(f"{V3}/projects/{project['id']}/users/{user['id']}/roles/{member}", as_=ADMIN)
+            reply = await cloud.delete(
+                f"{V3}/projects/{project['id']}/users/{user['id']}/roles/{member}", as_=ADMIN
+            )
         case "delete user":
             reply = await cloud.delete(f"{V3}/users/{user['id']}", as_=ADMIN)
         case _:
@@ -197,11 +220,15 @@ async def test_roles_come_by_groups_and_from_above(cloud: ServiceUnderTest) -> N
     group = await make(cloud, "group", name="g", domain_id="default")
     assert (await cloud.put(f"{V3}/groups/{group['id']}/users/{user['id']}", as_=ADMIN)).status == 204
     reader = await role_id(cloud, "reader")
-    inherited = f"{V3}/OS-INHERIT/projects/{project['id']}/groups/{group['id']}/roles/{reader}/inherited_to_projects"
+    inherited = (
+        f"{V3}/OS-INHERIT/projects/{project['id']}/groups/{group['id']}/roles/{reader}/inherited_to_projects"
+    )
     assert (await cloud.put(inherited, as_=ADMIN)).status == 204
     token = (await token_for(cloud, "bob", "secret", **scope)).json()["token"]
     assert [role["name"] for role in token["roles"]] == ["reader"]
-    query = f"{V3}/role_assignments?effective&user.id={user['id']}&scope.project.id={child['id']}&include_names"
+    query = (
+        f"{V3}/role_assignments?effective&user.id={user['id']}&scope.project.id={child['id']}&include_names"
+    )
     (assignment,) = (await cloud.get(query, as_=ADMIN)).json()["role_assignments"]
     assert assignment["role"]["name"] == "reader"
     assert assignment["scope"]["project"]["name"] == "child"
@@ -224,7 +251,9 @@ async def test_names_are_unique_in_a_domain(cloud: ServiceUnderTest) -> None:
     other = await make(cloud, "domain", name="other")
     await make(cloud, "project", name="same", domain_id="default")
     await make(cloud, "project", name="same", domain_id=other["id"])
-    reply = await cloud.post(f"{V3}/projects", {"project": {"name": "same", "domain_id": "default"}}, as_=ADMIN)
+    reply = await cloud.post(
+        f"{V3}/projects", {"project": {"name": "same", "domain_id": "default"}}, as_=ADMIN
+    )
     assert reply.status == 409
     assert "same" in reply.json()["error"]["message"]
 
@@ -269,7 +298,12 @@ async def test_tags_of_projects(cloud: ServiceUnderTest) -> None:
 
 async def test_the_catalog_is_made_of_services_and_endpoints(cloud: ServiceUnderTest) -> None:
     listed = await make(cloud, "service", type="dns", name="designate")
-    endpoint = {"service_id": listed["id"], "interface": "public", "url": "http://d", "region_id": "RegionOne"}
+    endpoint = {
+        "service_id": listed["id"],
+        "interface": "public",
+        "url": "http://d",
+        "region_id": "RegionOne",
+    }
     made = await make(cloud, "endpoint", **endpoint)
     assert made["region"] == "RegionOne"
     catalog = (await token_for(cloud, **PROJECT)).json()["token"]["catalog"]
@@ -293,8 +327,14 @@ async def test_lists_are_for_the_domain_or_administrators_not_for_members_of_pro
         assert (await cloud.get(f"{V3}/{noun}s", as_=persona("project", role))).status == 403
 
 
-async def test_a_manager_of_a_project_makes_no_users_even_without_naming_a_domain(cloud: ServiceUnderTest) -> None:
-    for body in ({"name": "mole"}, {"name": "mole", "domain_id": None}, {"name": "mole", "domain_id": "default"}):
+async def test_a_manager_of_a_project_makes_no_users_even_without_naming_a_domain(
+    cloud: ServiceUnderTest,
+) -> None:
+    for body in (
+        {"name": "mole"},
+        {"name": "mole", "domain_id": None},
+        {"name": "mole", "domain_id": "default"},
+    ):
         reply = await cloud.post(f"{V3}/users", {"user": body}, as_=persona("project", "manager"))
         assert reply.status == 403
     assert (await cloud.get(f"{V3}/users?name=mole", as_=ADMIN)).json()["users"] == []

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.network_cloud import NetworkCloud, network_cloud
 
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.http.caller import PeerReply
 from pileus.services.network import service
 from pileus.testing.service import ADMIN
+from tests.network_cloud import NetworkCloud, network_cloud
 
 OPERATIONS = sorted(service.operations(), key=lambda pair: (pair[0], pair[1].method))
 IDS = [

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 from pileus.drivers.network.sim import Faults
 from pileus.kernel.work.program import LabelSpec
@@ -17,6 +16,7 @@ from pileus.services.network.state import Settings
 from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
+from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 READER = persona("project", "reader")
 

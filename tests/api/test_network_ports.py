@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.network_cloud import COMPUTE, HOST, OTHER, NetworkCloud, network_cloud
 
 from pileus.services.network.driver import Address
 from pileus.testing.service import ADMIN, MEMBER
+from tests.network_cloud import COMPUTE, HOST, OTHER, NetworkCloud, network_cloud
 
 
 @pytest.fixture

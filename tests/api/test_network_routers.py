@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 from pileus.services.network.driver import Router
 from pileus.testing.service import ADMIN
+from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.network_cloud import NetworkCloud, network_cloud
 
 from pileus.kernel.context import Context
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.server import Server
 from pileus.testing.service import ADMIN
+from tests.network_cloud import NetworkCloud, network_cloud
 
 
 async def _one_token(token: str) -> Context:

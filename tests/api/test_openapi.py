@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from tests.api.test_declared_once import service as widgets
 
 from pileus.app.bindings import SERVICES
 from pileus.kernel.api.common import service as common
@@ -15,6 +14,7 @@ from pileus.kernel.api.openapi import document
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Service
 from pileus.testing.service import serving
+from tests.api.test_declared_once import service as widgets
 
 
 def references(value: Any) -> Iterator[str]:

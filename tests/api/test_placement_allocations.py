@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.placement_cloud import COMPUTE, PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
+from tests.placement_cloud import COMPUTE, PlacementCloud, placement_cloud
 
 CONCURRENT = "placement.concurrent_update"
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.placement_cloud import COMPUTE, placement_cloud
 
 from pileus.kernel.api.application import Application, scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.http.reply import encode_json
+from tests.placement_cloud import COMPUTE, placement_cloud
 
 PROVIDER = "5d5b1bd6-38b6-4ab8-b1b6-a30d3b8b7b7a"
 CONSUMER = "0a0a0a0a-38b6-4ab8-b1b6-a30d3b8b7b7a"

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.placement_cloud import PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
 from pileus.services.placement.state import PlacementState, Settings
+from tests.placement_cloud import PlacementCloud, placement_cloud
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.placement_cloud import PlacementCloud, placement_cloud
 
 from pileus.kernel.ids import new_uuid
 from pileus.testing.personas import PERSONAS
+from tests.placement_cloud import PlacementCloud, placement_cloud
 
 CONCURRENT = "placement.concurrent_update"
 

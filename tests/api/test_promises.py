@@ -49,25 +49,35 @@ def personas_table(service: Service) -> str:
         columns = []
         for scope in SCOPES:
             passing = [
-                letters[role] if enforcer.check(rule.name, persona(scope, role), target) else "." for role in ROLES
+                letters[role] if enforcer.check(rule.name, persona(scope, role), target) else "."
+                for role in ROLES
             ]
             columns.append("".join(passing))
         lines.append(f"{' '.join(columns)}  {rule.name}")
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("service", [each for each in SERVICES if each.rules], ids=lambda each: str(each.type))
+@pytest.mark.parametrize(
+    "service", [each for each in SERVICES if each.rules], ids=lambda each: str(each.type)
+)
 def test_who_may_do_what(service: Service) -> None:
     assert_golden(GOLDEN / f"personas-{service.type}.txt", personas_table(service))
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda each: str(each.type))
 def test_operations(service: Service) -> None:
-    lines = sorted({f"{each.method:<6} {path}{' ' + each.action if each.action else ''}  {each.policy}" for path, each in service.operations()})
+    lines = sorted(
+        {
+            f"{each.method:<6} {path}{' ' + each.action if each.action else ''}  {each.policy}"
+            for path, each in service.operations()
+        }
+    )
     assert_golden(GOLDEN / f"operations-{service.type}.txt", "\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("service", [each for each in SERVICES if each.versions], ids=lambda each: str(each.type))
+@pytest.mark.parametrize(
+    "service", [each for each in SERVICES if each.versions], ids=lambda each: str(each.type)
+)
 def test_version_history(service: Service) -> None:
     assert service.versions is not None
     lines = [f"{version} {version.name}: {version.text}" for version in service.versions.history]

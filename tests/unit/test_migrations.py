@@ -31,7 +31,9 @@ def described(url: str) -> dict[str, Any]:
             "primary": found.get_pk_constraint(table)["constrained_columns"],
             "foreign": sorted(str(key) for key in found.get_foreign_keys(table)),
             "unique": sorted(str(key["column_names"]) for key in found.get_unique_constraints(table)),
-            "indexes": sorted((str(i["name"]), str(i["column_names"]), bool(i["unique"])) for i in found.get_indexes(table)),
+            "indexes": sorted(
+                (str(i["name"]), str(i["column_names"]), bool(i["unique"])) for i in found.get_indexes(table)
+            ),
         }
         for table in sorted(found.get_table_names())
     }

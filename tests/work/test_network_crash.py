@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tests.network_cloud import COMPUTE, HOST, NetworkCloud, state_over
 
 from pileus.drivers.network.sim import SimEngine, World
 from pileus.kernel.api.application import Application
@@ -24,6 +23,7 @@ from pileus.services.network import driver, model, service
 from pileus.services.network.work import STRAND_ID, attach, programs
 from pileus.testing.crash import Act, Process, Scenario, crash_everywhere
 from pileus.testing.service import MEMBER, ServiceUnderTest
+from tests.network_cloud import COMPUTE, HOST, NetworkCloud, state_over
 
 
 class TimedWorld(World):

@@ -59,7 +59,14 @@ class Bindings:
         node: str,
         overrides: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.settings, self.state, self.db, self.clock, self.work, self.node = settings, state, db, clock, work, node
+        self.settings, self.state, self.db, self.clock, self.work, self.node = (
+            settings,
+            state,
+            db,
+            clock,
+            work,
+            node,
+        )
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         identity_state = IdentityState(db, keys, clock, revision, settings.identity)
@@ -99,7 +106,9 @@ class Bindings:
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)
-        self._runtimes["network"].state = NetworkState(engine=engine, capabilities=capabilities, host=self.node, settings=self.settings.network)
+        self._runtimes["network"].state = NetworkState(
+            engine=engine, capabilities=capabilities, host=self.node, settings=self.settings.network
+        )
         await self._compute.start()
         undo.push_async_callback(self._compute.close)
 

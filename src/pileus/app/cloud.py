@@ -68,7 +68,16 @@ class LocalCloud:
         self._undo.push_async_callback(self.db.close)
         await lay.prepare(self.db)
         await self._bootstrap_identity()
-        bindings = Bindings(self.settings, self.state, self.db, self.clock, self.work, self.revision, self.node, _overrides(self.settings))
+        bindings = Bindings(
+            self.settings,
+            self.state,
+            self.db,
+            self.clock,
+            self.work,
+            self.revision,
+            self.node,
+            _overrides(self.settings),
+        )
         progress("hosts and networks")
         await bindings.start_drivers(self._undo)
         self.application = bindings.application

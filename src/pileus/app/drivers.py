@@ -65,7 +65,9 @@ def _boot_id(state: Path) -> Callable[[], str]:
 
     def read() -> str:
         halts = state / "halts"
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + (halts.read_text() if halts.exists() else "")
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + (
+            halts.read_text() if halts.exists() else ""
+        )
 
     return read
 

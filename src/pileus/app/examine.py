@@ -34,7 +34,11 @@ COMMANDS = {
 
 def examine(settings: Settings, state: Path) -> list[Finding]:
     """Every prerequisite, the fundamental ones first."""
-    return [finding for part in (_python, _root, _programs, _namespaces, _kvm, _room, _port) for finding in part(settings, state)]
+    return [
+        finding
+        for part in (_python, _root, _programs, _namespaces, _kvm, _room, _port)
+        for finding in part(settings, state)
+    ]
 
 
 def _python(settings: Settings, state: Path) -> Iterator[Finding]:
@@ -53,20 +57,32 @@ def _programs(settings: Settings, state: Path) -> Iterator[Finding]:
     purpose = {name: why for group, name, why in (line.split("\t") for line in table.splitlines())}
     for package, program in COMMANDS.items():
         where = shutil.which(program, path=path)
-        yield Finding(program, where is not None, f"{where or 'missing'}: {purpose[package]}", f"apt install {package}")
+        yield Finding(
+            program, where is not None, f"{where or 'missing'}: {purpose[package]}", f"apt install {package}"
+        )
 
 
 def _namespaces(settings: Settings, state: Path) -> Iterator[Finding]:
     done = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True)
     said = "network and mount namespaces can be made" if done.returncode == 0 else done.stderr.strip()
     yield Finding(
-        "namespaces", done.returncode == 0, said, "run it as root, outside of a container that forbids them (CAP_SYS_ADMIN)"
+        "namespaces",
+        done.returncode == 0,
+        said,
+        "run it as root, outside of a container that forbids them (CAP_SYS_ADMIN)",
     )
     tun = Path("/dev/net/tun").exists()
-    yield Finding("/dev/net/tun", tun, "there" if tun else "missing: machines have no network", "modprobe tun")
+    yield Finding(
+        "/dev/net/tun", tun, "there" if tun else "missing: machines have no network", "modprobe tun"
+    )
     text = Path("/proc/filesystems").read_text()
     overlay = "overlay" in text or Path("/sys/module/overlay").exists()
-    yield Finding("overlayfs", overlay, "there" if overlay else "missing: containers share no layers", "modprobe overlay")
+    yield Finding(
+        "overlayfs",
+        overlay,
+        "there" if overlay else "missing: containers share no layers",
+        "modprobe overlay",
+    )
 
 
 def _kvm(settings: Settings, state: Path) -> Iterator[Finding]:
@@ -74,7 +90,9 @@ def _kvm(settings: Settings, state: Path) -> Iterator[Finding]:
 
     works, reason = probe_kvm()
     remedy = "enable virtualisation in the firmware, or nested virtualisation in the hypervisor above"
-    yield Finding("KVM", works, reason + ("" if works else " Machines run, emulated: slower."), remedy, needed=False)
+    yield Finding(
+        "KVM", works, reason + ("" if works else " Machines run, emulated: slower."), remedy, needed=False
+    )
 
 
 def _room(settings: Settings, state: Path) -> Iterator[Finding]:
@@ -83,10 +101,15 @@ def _room(settings: Settings, state: Path) -> Iterator[Finding]:
         there = there.parent
     free = shutil.disk_usage(there).free
     yield Finding(
-        "disk", free > ROOM_GIB * GIB, f"{free / GIB:.0f} GiB free at {there}", f"free {ROOM_GIB} GiB, or use --state DIR"
+        "disk",
+        free > ROOM_GIB * GIB,
+        f"{free / GIB:.0f} GiB free at {there}",
+        f"free {ROOM_GIB} GiB, or use --state DIR",
     )
     available = next(
-        int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+        int(line.split()[1]) // 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable")
     )
     yield Finding("memory", available > MEMORY_MIB, f"{available} MiB available", f"free {MEMORY_MIB} MiB")
 
@@ -102,6 +125,11 @@ def _port(settings: Settings, state: Path) -> Iterator[Finding]:
         try:
             probe.bind((host, port))
         except OSError as error:
-            yield Finding(f"port {port}", False, f"{host}:{port}: {error.strerror}", "use another: pileus up --listen ADDR:PORT")
+            yield Finding(
+                f"port {port}",
+                False,
+                f"{host}:{port}: {error.strerror}",
+                "use another: pileus up --listen ADDR:PORT",
+            )
             return
     yield Finding(f"port {port}", True, f"{host}:{port} is free")

@@ -28,7 +28,9 @@ def doctor(ctx: click.Context, state: Path, config: Path | None, listen: str | N
             click.echo(f"  {'':6}{'':<{width}}  -> {finding.remedy}")
     failed = [finding.name for finding in findings if finding.needed and not finding.ok]
     if failed:
-        click.echo(f"\nA real cloud won't come up here: {', '.join(failed)}. `pileus up --sim` needs none of this.")
+        click.echo(
+            f"\nA real cloud won't come up here: {', '.join(failed)}. `pileus up --sim` needs none of this."
+        )
         ctx.exit(1)
     click.echo("\nThis machine can run a real cloud: `pileus up`.")
 

@@ -30,7 +30,9 @@ STOP_SECONDS = 20.0
 @state_option
 @config_option
 @click.option("--listen", metavar="ADDR:PORT", help="Where clients are answered.  [default: 127.0.0.1:8900]")
-@click.option("--sim", is_flag=True, default=None, help="Simulated hosts and networks: all APIs, no root, no QEMU.")
+@click.option(
+    "--sim", is_flag=True, default=None, help="Simulated hosts and networks: all APIs, no root, no QEMU."
+)
 @click.option("--foreground", is_flag=True, help="Stay, and log to the terminal.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.pass_obj
@@ -70,7 +72,17 @@ def _start_in_background(state: Path, config: Path | None, listen: str | None, s
     """Starts a process of its own, shows its progress, raises ClickException where it fails."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     receiver, sender = os.pipe()
-    arguments = [sys.executable, "-m", "pileus", "up", "--foreground", "--state", str(state), "--ready-fd", str(sender)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "pileus",
+        "up",
+        "--foreground",
+        "--state",
+        str(state),
+        "--ready-fd",
+        str(sender),
+    ]
     for option, value in (("--config", config), ("--listen", listen)):
         if value is not None:
             arguments += [option, str(value)]
@@ -78,7 +90,12 @@ def _start_in_background(state: Path, config: Path | None, listen: str | None, s
         arguments.append("--sim")
     with open(state / "pileus.log", "a") as log:
         child = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[sender]
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[sender],
         )
     os.close(sender)
     shown = _Steps()
@@ -88,11 +105,15 @@ def _start_in_background(state: Path, config: Path | None, listen: str | None, s
             ready, _, _ = select.select([messages], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 child.terminate()
-                raise click.ClickException(f"not up after {UP_SECONDS:.0f} s; {state / 'pileus.log'} says how far it came")
+                raise click.ClickException(
+                    f"not up after {UP_SECONDS:.0f} s; {state / 'pileus.log'} says how far it came"
+                )
             chunk = messages.read(4096)
             if not chunk:
                 shown.end(ok=False)
-                raise click.ClickException(f"the cloud did not come up; the end of {state / 'pileus.log'}:\n{_tail(state)}")
+                raise click.ClickException(
+                    f"the cloud did not come up; the end of {state / 'pileus.log'}:\n{_tail(state)}"
+                )
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 text = line.decode()
@@ -118,7 +139,9 @@ class _Steps:
 
     def end(self, *, ok: bool) -> None:
         if self._name:
-            click.echo(f"  {self._name:<28} {time.monotonic() - self._since:5.2f} s{'' if ok else '  FAILED'}")
+            click.echo(
+                f"  {self._name:<28} {time.monotonic() - self._since:5.2f} s{'' if ok else '  FAILED'}"
+            )
         self._name = ""
 
 
@@ -167,7 +190,11 @@ class _Teller:
             self._say("failed: " + " ".join(str(error).split()))
 
     def ready(self, base_url: str) -> None:
-        self._say("ready" if self._fd is not None else f"The cloud is up: {base_url}  (Ctrl-C ends the control plane)")
+        self._say(
+            "ready"
+            if self._fd is not None
+            else f"The cloud is up: {base_url}  (Ctrl-C ends the control plane)"
+        )
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -183,7 +210,9 @@ class _Teller:
 @click.command()
 @state_option
 @config_option
-@click.option("--keep-guests", is_flag=True, help="End the control plane only: servers and their networks run on.")
+@click.option(
+    "--keep-guests", is_flag=True, help="End the control plane only: servers and their networks run on."
+)
 @click.pass_obj
 def down(compose: Callable[[], Composer], state: Path, config: Path | None, keep_guests: bool) -> None:
     """Take the cloud down. Its state stays: the next `up` brings the same cloud back."""
@@ -226,7 +255,9 @@ def status(ctx: click.Context, state: Path, as_json: bool) -> None:
     elif running is None:
         click.echo(f"The cloud in {state} is down; `pileus up` raises it.")
     else:
-        click.echo(f"The cloud is up: {running.base_url} (process {running.pid}{', simulated' if running.sim else ''})")
+        click.echo(
+            f"The cloud is up: {running.base_url} (process {running.pid}{', simulated' if running.sim else ''})"
+        )
         click.echo(f"  clouds.yaml: {state / 'clouds.yaml'}")
         click.echo(f"  log:         {state / 'pileus.log'}")
     if running is None:

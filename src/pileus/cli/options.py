@@ -31,11 +31,16 @@ state_option = click.option(
     help="Folder with everything that the cloud knows.",
 )
 config_option = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), envvar="PILEUS_CONFIG", help="Settings file (TOML)."
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="PILEUS_CONFIG",
+    help="Settings file (TOML).",
 )
 
 
-def load_settings(compose: Callable[[], Composer], file: Path | None, state: Path, **overrides: Any) -> tuple[Composer, Any]:
+def load_settings(
+    compose: Callable[[], Composer], file: Path | None, state: Path, **overrides: Any
+) -> tuple[Composer, Any]:
     """The composition root and the settings: the file given, else `pileus.toml` in the state folder where there is one."""
     if file is None and (state / "pileus.toml").exists():
         file = state / "pileus.toml"

@@ -11,6 +11,8 @@ from pileus.kernel.db import metadata
 url: str = context.config.attributes["url"]
 engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=url.startswith("sqlite"))
+    context.configure(
+        connection=connection, target_metadata=metadata, render_as_batch=url.startswith("sqlite")
+    )
     with context.begin_transaction():
         context.run_migrations()

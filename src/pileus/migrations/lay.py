@@ -42,5 +42,3 @@ def migrate(url: str, target: str = "head") -> None:
     config.set_main_option("script_location", str(HERE))
     config.attributes["url"] = url
     command.upgrade(config, target)
-
-

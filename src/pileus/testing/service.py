@@ -1,9 +1,9 @@
 """One service on its own, for tests: its real API over a real database, no socket, no identity service.
 
-    async with serving(service, programs=[...]) as cloud:
-        reply = await cloud.post("/v2.0/networks", {"network": {"name": "n"}}, as_=persona("project", "member"))
-        assert reply.status == 201
-        await cloud.settled()
+async with serving(service, programs=[...]) as cloud:
+    reply = await cloud.post("/v2.0/networks", {"network": {"name": "n"}}, as_=persona("project", "member"))
+    assert reply.status == 201
+    await cloud.settled()
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ class FileStore:
         try:
             end = os.fstat(fd).st_size if length is None else offset + length
             while offset < end:
-                chunk = await loop.run_in_executor(self._threads, os.pread, fd, min(READ_BYTES, end - offset), offset)
+                chunk = await loop.run_in_executor(
+                    self._threads, os.pread, fd, min(READ_BYTES, end - offset), offset
+                )
                 if not chunk:
                     raise StoreError(f"The data of image {object_id} ends too early.")
                 offset += len(chunk)

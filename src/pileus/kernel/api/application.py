@@ -103,7 +103,14 @@ class Application:
         took = time.perf_counter() - started
         label = call.operation.label if call is not None else "none"
         metrics.observe_request(label, reply.status, took)
-        log.info("request", method=scope["method"], path=scope["path"], status=reply.status, ms=round(took * 1000, 2), request_id=said)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=reply.status,
+            ms=round(took * 1000, 2),
+            request_id=said,
+        )
 
     async def _find(self, scope: Scope, receive: Receive) -> Call:
         match = self._router.find(scope["path"])
@@ -113,7 +120,9 @@ class Application:
         found = match.get(method) or (match.get("GET") if method == "HEAD" else None)
         if found is None:
             methods = ", ".join(match.methods)
-            raise MethodNotAllowed(f"{scope['path']} knows {methods}, not {method}.", headers={"allow": methods})
+            raise MethodNotAllowed(
+                f"{scope['path']} knows {methods}, not {method}.", headers={"allow": methods}
+            )
         endpoint, params = found
         service = endpoint.runtime.service
         call = Call(scope, receive, endpoint.runtime, endpoint.operations[0], params)
@@ -136,7 +145,11 @@ class Application:
 
     def _names_nothing(self, scope: Scope) -> bool:
         dialect, runtime = self._dialect(scope, None)
-        return runtime is not None and dialect.slash_names_nothing and len(scope["path"]) > len(runtime.service.path) + 1
+        return (
+            runtime is not None
+            and dialect.slash_names_nothing
+            and len(scope["path"]) > len(runtime.service.path) + 1
+        )
 
     def _dialect(self, scope: Scope, call: Call | None) -> tuple[Dialect, Runtime | None]:
         if call is not None:
@@ -166,7 +179,11 @@ class Application:
 
     def operations(self) -> Sequence[tuple[Runtime, str, Operation]]:
         """Everything that is served: for OpenAPI, golden files and tests."""
-        return [(runtime, path, operation) for runtime in self.runtimes for path, operation in runtime.service.operations()]
+        return [
+            (runtime, path, operation)
+            for runtime in self.runtimes
+            for path, operation in runtime.service.operations()
+        ]
 
 
 def needs_token(operation: Operation) -> bool:
@@ -190,7 +207,9 @@ def _inbound_request_id(scope: Scope) -> str:
 
 
 async def _send(reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()]
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()
+    ]
     if reply.stream is None:
         if reply.status not in (204, 304) and "content-length" not in reply.headers:
             headers.append((b"content-length", b"%d" % len(reply.body)))
@@ -216,7 +235,9 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]], query: bytes, **more: Any) -> dict[str, Any]:
+def scope_of(
+    method: str, path: str, headers: list[tuple[bytes, bytes]], query: bytes, **more: Any
+) -> dict[str, Any]:
     """An ASGI scope for a call that did not come over a socket."""
     return {
         "type": "http",

@@ -132,7 +132,10 @@ def decode_as(
         whole = kind
         if wrapper is not None:
             whole = msgspec.defstruct(
-                "Body", [("value", kind)], rename={"value": wrapper}, forbid_unknown_fields=not dialect.loose_envelope
+                "Body",
+                [("value", kind)],
+                rename={"value": wrapper},
+                forbid_unknown_fields=not dialect.loose_envelope,
             )
         decoder = _decoders[key] = msgspec.json.Decoder(whole, strict=not dialect.loose_types)
     try:
@@ -163,7 +166,9 @@ def _bulk_items(raw: bytes, resource: type[Resource]) -> Iterator[tuple[bytes, b
             names = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
             yield bytes(item), list(names) != [resource.member]
     except msgspec.ValidationError as error:
-        raise BadRequest(f"Invalid input: {resource.collection} must be a list of objects ({error}).") from error
+        raise BadRequest(
+            f"Invalid input: {resource.collection} must be a list of objects ({error})."
+        ) from error
 
 
 def _is_shown(operation: Operation, name: str) -> bool:

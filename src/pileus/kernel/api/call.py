@@ -77,7 +77,9 @@ class Call:
     def headers(self) -> Mapping[str, str]:
         """By lower-case name; of a repeated one, the last."""
         if self._headers is None:
-            self._headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self.scope["headers"]}
+            self._headers = {
+                k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self.scope["headers"]
+            }
         return self._headers
 
     def header(self, name: str) -> str | None:
@@ -91,7 +93,9 @@ class Call:
             raw: bytes = self.scope.get("query_string", b"")
             if raw:
                 try:
-                    pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+                    pairs = parse_qsl(
+                        raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000
+                    )
                 except ValueError as error:
                     raise BadRequest(f"The query string can't be read: {error}") from error
                 for name, value in pairs:
@@ -139,7 +143,9 @@ class Call:
 
     def allows(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Whether policy lets the caller do this."""
-        return self.runtime.enforcer.check(rule, self.context, target if target is not None else own(self.context))
+        return self.runtime.enforcer.check(
+            rule, self.context, target if target is not None else own(self.context)
+        )
 
     def enforce(self, rule: str, target: Mapping[str, Any] | None = None) -> None:
         """403 where policy does not let the caller do this."""

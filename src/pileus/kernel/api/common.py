@@ -18,7 +18,12 @@ from pileus.kernel.http.reply import JSON, Reply, encode_json
 PLAIN = Dialect(
     name="plain",
     envelope=lambda error, request_id: {
-        "error": {"code": error.status, "title": error.title, "message": error.message, "request_id": request_id}
+        "error": {
+            "code": error.status,
+            "title": error.title,
+            "message": error.message,
+            "request_id": request_id,
+        }
     },
 )
 
@@ -28,7 +33,11 @@ routes = Routes()
 @routes.add("GET", "/", policy=ANYONE)
 async def index(call: Call) -> dict[str, Any]:
     """Which cloud this is, and where to begin."""
-    return {"pileus": __version__, "identity": f"{call.root_url}/identity/v3", "metrics": f"{call.root_url}/metrics"}
+    return {
+        "pileus": __version__,
+        "identity": f"{call.root_url}/identity/v3",
+        "metrics": f"{call.root_url}/metrics",
+    }
 
 
 @routes.add("GET", "/healthcheck", policy=ANYONE)
@@ -53,7 +62,9 @@ async def follow_events(call: Call) -> Reply:
     if everyone and not call.context.is_admin:
         raise Forbidden("Only administrators follow the events of all projects.")
     stream = call.runtime.events.stream(None if everyone else call.project_id, call.header("last-event-id"))
-    return Reply(200, headers={"content-type": "text/event-stream", "cache-control": "no-store"}, stream=stream)
+    return Reply(
+        200, headers={"content-type": "text/event-stream", "cache-control": "no-store"}, stream=stream
+    )
 
 
 @routes.add("GET", "/openapi/{service_type}", policy=ANYONE)
@@ -74,4 +85,6 @@ def _described(service: Service) -> bytes:
     return encode_json(openapi.document(service))
 
 
-service = Service(type="pileus", name="pileus", root="", path="", dialect=PLAIN, routes=[routes], listed=False)
+service = Service(
+    type="pileus", name="pileus", root="", path="", dialect=PLAIN, routes=[routes], listed=False
+)

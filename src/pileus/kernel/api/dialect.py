@@ -52,7 +52,9 @@ def _no_links(call: Call, page: Page) -> dict[str, Any]:
 def unknown_field_text(names: list[str]) -> str:
     """JSON schema's words, which most of OpenStack's services pass on."""
     quoted = ", ".join(repr(name) for name in names)
-    return f"Additional properties are not allowed ({quoted} {'was' if len(names) == 1 else 'were'} unexpected)"
+    return (
+        f"Additional properties are not allowed ({quoted} {'was' if len(names) == 1 else 'were'} unexpected)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

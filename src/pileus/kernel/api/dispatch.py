@@ -75,7 +75,9 @@ async def _body(call: Call, operation: Operation) -> Any:
     if dialect.json_only:
         _check_media_type(call.header("content-type"))
     if operation.kind is Kind.ACTION:
-        return None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
+        return (
+            None if operation.body is None else bodies.decode_body(operation.body, dialect, call.version, raw)
+        )
     return bodies.decode(operation, dialect, call.version, raw)
 
 
@@ -163,7 +165,10 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
     if operation.policy not in (ANYONE, AUTHENTICATED):
         call.enforce(operation.policy, _target(tx, call, operation, row, body))
     if operation.quota:
-        wanted = {name: amount if isinstance(amount, int) else amount(body) for name, amount in operation.quota.items()}
+        wanted = {
+            name: amount if isinstance(amount, int) else amount(body)
+            for name, amount in operation.quota.items()
+        }
         quotas = call.runtime.service.quotas
         assert quotas is not None, f"{operation.label} has a quota, its service has none"
         quotas.require(tx, owner_project(call, body), wanted, call.runtime.service.dialect.over_quota_status)

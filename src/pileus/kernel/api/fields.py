@@ -14,7 +14,9 @@ from msgspec import UNSET, Meta
 
 from pileus.kernel.api.versions import Version
 
-Uuid: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}\Z")]
+Uuid: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}\Z")
+]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Text255: TypeAlias = Annotated[str, Meta(max_length=255)]
 PositiveInt: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]

@@ -47,7 +47,9 @@ def recall(call: Call, tx: Tx, key: str) -> Reply | None:
     if row is None:
         return None
     if row.request != _request(call):
-        raise ApiError(f"The idempotency key was used before, for {row.request}.", status=422, kind="KeyReused")
+        raise ApiError(
+            f"The idempotency key was used before, for {row.request}.", status=422, kind="KeyReused"
+        )
     return Reply(row.status, row.body, {"content-type": JSON, "idempotent-replayed": "true"})
 
 

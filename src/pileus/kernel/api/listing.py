@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pileus.kernel.api.call import Call
 
 SortKeys = tuple[tuple[str, str], ...]
-CONTROL = frozenset({"limit", "marker", "sort_key", "sort_dir", "sort", "page_reverse", "fields", "all_tenants"})
+CONTROL = frozenset(
+    {"limit", "marker", "sort_key", "sort_dir", "sort", "page_reverse", "fields", "all_tenants"}
+)
 """Parameters that shape a list and are no filters."""
 
 
@@ -59,13 +61,20 @@ _statements: dict[Any, Select[Any]] = {}
 
 
 def listing(
-    call: Call, tx: Tx, resource: type[Resource], view: str = "full", where: Sequence[ColumnElement[bool]] = ()
+    call: Call,
+    tx: Tx,
+    resource: type[Resource],
+    view: str = "full",
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> dict[str, Any]:
     """The collection's body for this call. `where` narrows it further."""
     page = page_of(call, tx, resource, where)
     resource.gather(call, tx, page.rows)
     show = resource.view(call, view)
-    return {resource.collection: [show(row) for row in page.rows], **call.runtime.service.dialect.links(call, page)}
+    return {
+        resource.collection: [show(row) for row in page.rows],
+        **call.runtime.service.dialect.links(call, page),
+    }
 
 
 def page_of(
@@ -93,7 +102,9 @@ def page_of(
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1 + skip
+    query.params["page_size"] = (
+        (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1 + skip
+    )
     shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -107,7 +118,11 @@ def page_of(
 
 
 def _statement(
-    resource: type[Resource], clause: ColumnElement[bool] | None, query: Query, sort: SortKeys, after_marker: bool
+    resource: type[Resource],
+    clause: ColumnElement[bool] | None,
+    query: Query,
+    sort: SortKeys,
+    after_marker: bool,
 ) -> Select[Any]:
     columns = resource.table.c
     statement = resource.select()
@@ -212,7 +227,9 @@ def _operand(each: Field, operator: str, value: Any) -> Any:
         try:
             number = int(value)
         except ValueError as error:
-            raise BadRequest(f"Invalid value {value!r} for {each.wire}: it must be a whole number.") from error
+            raise BadRequest(
+                f"Invalid value {value!r} for {each.wire}: it must be a whole number."
+            ) from error
         return max(-(2**63), min(number, 2**63 - 1))
     return value
 
@@ -222,7 +239,9 @@ def read_time(name: str, value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise BadRequest(f"Invalid value {value!r} for {name}: it must be a time as 2026-01-31T12:00:00Z.") from error
+        raise BadRequest(
+            f"Invalid value {value!r} for {name}: it must be a time as 2026-01-31T12:00:00Z."
+        ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -240,7 +259,10 @@ def _sort(call: Call, resource: type[Resource]) -> SortKeys:
     """`sort_key` and `sort_dir`, as often as wanted, or `sort=key:dir,key`."""
     pairs: list[tuple[str, str]] = []
     if (combined := call.arg("sort")) is not None:
-        pairs = [(key.strip(), way.strip() or "desc") for key, _, way in (p.partition(":") for p in combined.split(","))]
+        pairs = [
+            (key.strip(), way.strip() or "desc")
+            for key, _, way in (p.partition(":") for p in combined.split(","))
+        ]
     elif "sort_key" in call.query:
         ways = call.query.get("sort_dir", [])
         fallback = ways[-1] if len(ways) == 1 else ("asc" if call.runtime.service.dialect.bulk else "desc")
@@ -294,4 +316,8 @@ def _sortable(resource: type[Resource], name: str) -> ColumnElement[Any]:
     column = resource.table.c[name]
     if not column.nullable:
         return column
-    return func.coalesce(column, bindparam(None, _null_stand_in(resource, name), type_=column.type, unique=True), type_=column.type)
+    return func.coalesce(
+        column,
+        bindparam(None, _null_stand_in(resource, name), type_=column.type, unique=True),
+        type_=column.type,
+    )

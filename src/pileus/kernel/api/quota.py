@@ -54,7 +54,9 @@ class Quotas:
         rows = tx.rows(_LIMITS, service=self.service, project=project_id)
         found = {name: quota.default for name, quota in self.by_name.items()}
         for wanted in (DEFAULT_CLASS, project_id):
-            found.update({row.name: row.limit for row in rows if row.project_id == wanted and row.name in found})
+            found.update(
+                {row.name: row.limit for row in rows if row.project_id == wanted and row.name in found}
+            )
         return found
 
     def used(self, tx: Tx, project_id: str, name: str) -> int:

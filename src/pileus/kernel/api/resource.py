@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
-FilterFunction = Callable[["Call", list[str]], "ColumnElement[bool] | tuple[ColumnElement[bool], Mapping[str, Any]] | None"]
+FilterFunction = Callable[
+    ["Call", list[str]], "ColumnElement[bool] | tuple[ColumnElement[bool], Mapping[str, Any]] | None"
+]
 """From a query parameter's values to a clause. A clause that is always the same object, with its bind parameters'
 values beside it, lets the list's statement be kept; None asks nothing."""
 
@@ -184,7 +186,9 @@ class Resource:
     # How it looks
 
     @classmethod
-    def view(cls, call: Call, name: str = "full", *, whole: bool = False) -> Callable[[Row[Any]], dict[str, Any]]:
+    def view(
+        cls, call: Call, name: str = "full", *, whole: bool = False
+    ) -> Callable[[Row[Any]], dict[str, Any]]:
         """A function that shows a row to this caller. Made once a request, then quick for each row.
 
         `whole`: whatever `fields` the client asks for, as for a resource that is shown inside of another.
@@ -192,7 +196,9 @@ class Resource:
         dialect = call.runtime.service.dialect
         time = dialect.time
         picky = dialect.bulk and not whole
-        wanted = {name for value in call.query.get("fields", ()) for name in value.split(",")} if picky else None
+        wanted = (
+            {name for value in call.query.get("fields", ()) for name in value.split(",")} if picky else None
+        )
         plain: dict[str, str] = {}
         computed: list[tuple[str, Callable[[Any, Any], Any]]] = []
         moments: list[tuple[str, str]] = []
@@ -285,11 +291,25 @@ class Resource:
 
     @classmethod
     def action(
-        cls, name: str, *, policy: str, body: Any = None, status: int = 202, suffix: str = "/action", **more: Any
+        cls,
+        name: str,
+        *,
+        policy: str,
+        body: Any = None,
+        status: int = 202,
+        suffix: str = "/action",
+        **more: Any,
     ) -> Callable[[Handler], Handler]:
         """`POST` on the member's `/action` with a body of one name. `body` is that name's type; None means null."""
         return cls._add(
-            Kind.ACTION, "POST", cls._member_path(suffix), policy=policy, status=status, body=body, action=name, **more
+            Kind.ACTION,
+            "POST",
+            cls._member_path(suffix),
+            policy=policy,
+            status=status,
+            body=body,
+            action=name,
+            **more,
         )
 
     @classmethod
@@ -298,7 +318,9 @@ class Resource:
     ) -> Callable[[Handler], Handler]:
         """Anything else below the member: `(call, tx, row)`, and the body where it has a type."""
         kind = Kind.SHOW if method == "GET" else Kind.DELETE if body is None else Kind.UPDATE
-        return cls._add(kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more)
+        return cls._add(
+            kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more
+        )
 
     @classmethod
     def show(cls, *, policy: str, **more: Any) -> Callable[[Handler], Handler]:
@@ -306,7 +328,9 @@ class Resource:
         return cls._add_default(_show_row, Kind.SHOW, cls._member_path(), policy, more)
 
     @classmethod
-    def list(cls, *, policy: str, suffix: str = "", view: str = "full", **more: Any) -> Callable[[Handler], Handler]:
+    def list(
+        cls, *, policy: str, suffix: str = "", view: str = "full", **more: Any
+    ) -> Callable[[Handler], Handler]:
         """`GET` on the collection; called for its effect, it lists rows as declared."""
         return cls._add_default(_list_rows, Kind.LIST, cls.path + suffix, policy, {"view": view, **more})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import total_ordering
+from itertools import pairwise
 
 from pileus.kernel.errors import BadRequest, NotAcceptable
 
@@ -57,7 +58,7 @@ class Versions:
 
     def __init_subclass__(cls) -> None:
         history = tuple(value for value in vars(cls).values() if isinstance(value, Version))
-        for earlier, later in zip(history, history[1:], strict=False):
+        for earlier, later in pairwise(history):
             if (later.major, later.minor) != (earlier.major, earlier.minor + 1):
                 raise ValueError(f"{cls.__name__}: {later!r} does not follow {earlier!r}")
             later.previous = earlier
@@ -84,7 +85,9 @@ class Versions:
             return cls.newest()
         major, dot, minor = asked.partition(".")
         if not (dot and major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
-            raise BadRequest(f"API Version String {asked!r} is of invalid format. Must be of format MajorNum.MinorNum.")
+            raise BadRequest(
+                f"API Version String {asked!r} is of invalid format. Must be of format MajorNum.MinorNum."
+            )
         version = cls._by_minor.get(int(minor)) if len(minor) < 6 else None
         if version is None or version.major != int(major[:4]):
             raise NotAcceptable(

@@ -38,8 +38,12 @@ class SqliteBackend:
         with self._engine.connect() as conn:
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._threads = [self._thread("db-write", self._write_forever)]
-        self._threads += [self._thread(f"db-read-{n}", self._read_forever, self._reads) for n in range(READERS)]
-        self._threads += [self._thread(f"db-scan-{n}", self._read_forever, self._scans) for n in range(SCANNERS)]
+        self._threads += [
+            self._thread(f"db-read-{n}", self._read_forever, self._reads) for n in range(READERS)
+        ]
+        self._threads += [
+            self._thread(f"db-scan-{n}", self._read_forever, self._scans) for n in range(SCANNERS)
+        ]
 
     def _thread(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
         thread = threading.Thread(name=name, target=target, args=args, daemon=True)

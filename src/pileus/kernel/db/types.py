@@ -68,5 +68,7 @@ class RawJson(TypeDecorator[msgspec.Raw]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else _encode(value).decode()
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], msgspec.Raw | None]:
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[str | None], msgspec.Raw | None]:
         return _to_raw

@@ -69,7 +69,9 @@ class Peer(Protocol):
 class AsgiPeer:
     """Calls an ASGI application in this process; the caller's Context goes along instead of a token."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], base_path: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], base_path: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._app = app
         self._base_path = base_path
         self._headers = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
@@ -118,7 +120,12 @@ class AsgiPeer:
             task.cancel()
 
     def _scope(
-        self, method: str, path: str, context: Context, query: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        context: Context,
+        query: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
     ) -> dict[str, Any]:
         sent = list(self._headers)
         if said := request_id.get():
@@ -156,7 +163,9 @@ class HttpPeer:
             content = encode_json(body)
             sent["content-type"] = "application/json"
         try:
-            reply = await self._http().request(method, self._base_url + path, params=query, content=content, headers=sent)
+            reply = await self._http().request(
+                method, self._base_url + path, params=query, content=content, headers=sent
+            )
         except httpx.TransportError as error:
             raise Unavailable(f"{self._base_url} does not answer: {error}") from error
         return PeerReply(reply.status_code, dict(reply.headers), reply.content)
@@ -192,7 +201,9 @@ class HttpPeer:
         return sent
 
 
-async def _next_message(messages: asyncio.Queue[dict[str, Any]], task: asyncio.Future[None]) -> dict[str, Any]:
+async def _next_message(
+    messages: asyncio.Queue[dict[str, Any]], task: asyncio.Future[None]
+) -> dict[str, Any]:
     """The application's next message, or the exception that ended it."""
     getter = asyncio.ensure_future(messages.get())
     await asyncio.wait((getter, task), return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,15 @@ from typing import TypeAlias
 
 import msgspec
 
-from pileus.lib.placement.model import NONE, SHARES_VIA_AGGREGATE, Candidate, Group, Provider, Providers, Request
+from pileus.lib.placement.model import (
+    NONE,
+    SHARES_VIA_AGGREGATE,
+    Candidate,
+    Group,
+    Provider,
+    Providers,
+    Request,
+)
 
 Amounts: TypeAlias = dict[str, dict[str, int]]
 """By provider id and resource class."""

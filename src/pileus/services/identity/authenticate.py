@@ -174,7 +174,11 @@ def _checked_scope(scope: Scope | str | None) -> Scope | None:
     named = [each for each in (scope.project, scope.domain, scope.system, scope.unscoped) if each is not None]
     if len(named) != 1:
         raise BadRequest("The scope must be exactly one of project, domain, system and unscoped.")
-    if scope.project is not None and scope.project.id is None and (scope.project.name is None or scope.project.domain is None):
+    if (
+        scope.project is not None
+        and scope.project.id is None
+        and (scope.project.name is None or scope.project.domain is None)
+    ):
         raise BadRequest("A project is named by its id, or by its name and domain.")
     return scope
 

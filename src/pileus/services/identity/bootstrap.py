@@ -44,7 +44,13 @@ def lay(tx: Tx, password_hash: str) -> None:
     ids = {}
     for name in (*IMPLIED, "reader", "service", "ResellerAdmin"):
         ids[name] = new_hex()
-        values = {"name": name, "domain_key": NO_DOMAIN, "description": None, "options": {"immutable": True}, "extra": {}}
+        values = {
+            "name": name,
+            "domain_key": NO_DOMAIN,
+            "description": None,
+            "options": {"immutable": True},
+            "extra": {},
+        }
         role.insert(tx, {**values, "id": ids[name]})
     for prior, implied in IMPLIED.items():
         role.imply(tx, ids[prior], ids[implied])
@@ -69,8 +75,17 @@ def lay(tx: Tx, password_hash: str) -> None:
             "created_at": tx.now,
         },
     )
-    for target_kind, target_id in (("project", admin_project.id), ("system", role.SYSTEM), ("domain", DEFAULT_DOMAIN)):
-        grant = {"actor_kind": "user", "actor_id": admin.id, "target_kind": target_kind, "target_id": target_id}
+    for target_kind, target_id in (
+        ("project", admin_project.id),
+        ("system", role.SYSTEM),
+        ("domain", DEFAULT_DOMAIN),
+    ):
+        grant = {
+            "actor_kind": "user",
+            "actor_id": admin.id,
+            "target_kind": target_kind,
+            "target_id": target_id,
+        }
         role.give(tx, {**grant, "role_id": ids["admin"], "inherited": False})
 
 
@@ -83,7 +98,13 @@ def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
         service_id = there.get((entry.type, entry.name))
         if service_id is None:
             service_id = new_hex()
-            values: dict[str, Any] = {"type": entry.type, "name": entry.name, "description": None, "enabled": True, "extra": {}}
+            values: dict[str, Any] = {
+                "type": entry.type,
+                "name": entry.name,
+                "description": None,
+                "enabled": True,
+                "extra": {},
+            }
             catalog.insert(tx, services, {**values, "id": service_id})
         mine = {
             row.interface: row
@@ -92,7 +113,12 @@ def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
         }
         for interface in INTERFACES:
             if interface not in mine:
-                values = {"service_id": service_id, "interface": interface, "region_id": region, "enabled": True}
+                values = {
+                    "service_id": service_id,
+                    "interface": interface,
+                    "region_id": region,
+                    "enabled": True,
+                }
                 catalog.insert(tx, endpoints, {**values, "id": new_hex(), "url": entry.url, "extra": {}})
             elif mine[interface].url != entry.url:
                 catalog.change(tx, endpoints, mine[interface].id, {"url": entry.url})

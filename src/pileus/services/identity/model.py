@@ -58,7 +58,13 @@ memberships = Table(
     "identity_memberships",
     metadata,
     Column("group_id", String(64), ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True),
-    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column(
+        "user_id",
+        String(64),
+        ForeignKey("identity_users.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
 )
 
 roles = Table(
@@ -76,8 +82,12 @@ roles = Table(
 implied_roles = Table(
     "identity_implied_roles",
     metadata,
-    Column("prior_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
-    Column("implied_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "prior_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column(
+        "implied_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True
+    ),
 )
 
 assignments = Table(
@@ -117,7 +127,13 @@ endpoints = Table(
     "identity_endpoints",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("service_id", String(64), ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "service_id",
+        String(64),
+        ForeignKey("identity_services.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     Column("interface", String(8), nullable=False),
     Column("region_id", String(255), ForeignKey("identity_regions.id")),
     Column("url", Text, nullable=False),

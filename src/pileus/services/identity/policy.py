@@ -27,9 +27,7 @@ def _grants(role: str) -> str:
 
 _LIST_GRANTS = f"{READER} or {_grants('reader')}"
 _CHECK_GRANT = f"{ADMIN} or ((role:reader and system_scope:all) or {_grants('reader')}) and {_ROLE_DOMAIN}"
-_CHANGE_GRANT = (
-    f"{ADMIN} or {_grants('admin')} and {_ROLE_DOMAIN} or {_grants('manager')} and rule:domain_managed_target_role"
-)
+_CHANGE_GRANT = f"{ADMIN} or {_grants('admin')} and {_ROLE_DOMAIN} or {_grants('manager')} and rule:domain_managed_target_role"
 _IN_PROJECT = "domain_id:%(target.project.domain_id)s and not None:%(target.project.domain_id)s"
 _PROJECT_READER = f"{READER} or (role:reader and {_IN_PROJECT}) or project_id:%(target.project.id)s"
 _PROJECT_MANAGER = f"{ADMIN} or (role:manager and {_IN_PROJECT})"
@@ -37,7 +35,9 @@ _GROUP_READER = f"{READER} or {_domain('reader', 'group')}"
 _GROUP_MANAGER = f"{ADMIN} or {_domain('manager', 'group')}"
 _USER_MANAGER = f"{ADMIN} or (role:manager and token.domain.id:%(target.user.domain_id)s)"
 _IN_TARGET_DOMAIN = f"{READER} or (role:reader and domain_id:%(target.domain_id)s)"
-_IN_REAL_TARGET_DOMAIN = f"{READER} or (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)"
+_IN_REAL_TARGET_DOMAIN = (
+    f"{READER} or (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)"
+)
 
 
 def _rules(scopes: tuple[str, ...], **checks: str) -> list[Rule]:

@@ -122,6 +122,7 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         token["roles"] = [{"id": row.id, "name": row.name} for row in found.roles]
         if with_catalog:
             token["catalog"] = catalog.substituted(
-                found.catalog, found.target.id if claims.scope == "project" and found.target is not None else None
+                found.catalog,
+                found.target.id if claims.scope == "project" and found.target is not None else None,
             )
     return {"token": token}

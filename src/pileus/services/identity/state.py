@@ -41,7 +41,13 @@ class IdentityState:
     """One for each process. The cache is emptied when anything that tokens depend on changes."""
 
     def __init__(
-        self, db: Database, keys: KeyFolder, clock: Clock, revision: Revision, settings: Settings, cache_size: int = 20_000
+        self,
+        db: Database,
+        keys: KeyFolder,
+        clock: Clock,
+        revision: Revision,
+        settings: Settings,
+        cache_size: int = 20_000,
     ) -> None:
         self.db = db
         self.keys = keys

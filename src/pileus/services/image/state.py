@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -20,4 +20,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True)
 class ImageState:
     files: Store
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)

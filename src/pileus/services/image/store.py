@@ -13,7 +13,9 @@ from pileus.services.image.domain import Status
 from pileus.services.image.model import images, members, properties, tags
 
 _GET = select(images).where(images.c.id == bindparam("id"))
-_MEMBER = select(members).where(members.c.image_id == bindparam("image_id"), members.c.member_id == bindparam("member_id"))
+_MEMBER = select(members).where(
+    members.c.image_id == bindparam("image_id"), members.c.member_id == bindparam("member_id")
+)
 _MEMBERS = select(members).where(members.c.image_id == bindparam("image_id")).order_by(members.c.member_id)
 
 
@@ -48,7 +50,10 @@ def _index(tx: Tx, image_id: str, values: Mapping[str, Any]) -> None:
     if "properties" in values:
         tx.execute(properties.delete().where(properties.c.image_id == image_id))
         if values["properties"]:
-            rows = [{"image_id": image_id, "name": name, "value": value} for name, value in values["properties"].items()]
+            rows = [
+                {"image_id": image_id, "name": name, "value": value}
+                for name, value in values["properties"].items()
+            ]
             tx.execute(properties.insert(), rows)
 
 
@@ -72,7 +77,9 @@ def renew_upload(tx: Tx, image_id: str, upload_id: str, until: datetime) -> bool
 
 def end_upload(tx: Tx, image_id: str, upload_id: str, values: Mapping[str, Any]) -> bool:
     """Sets what the upload came to; False where the image was deleted or the upload given up meanwhile."""
-    return _of_upload(tx, image_id, upload_id, {"upload_id": None, "upload_until": None, "updated_at": tx.now, **values})
+    return _of_upload(
+        tx, image_id, upload_id, {"upload_id": None, "upload_until": None, "updated_at": tx.now, **values}
+    )
 
 
 def _of_upload(tx: Tx, image_id: str, upload_id: str, values: Mapping[str, Any]) -> bool:

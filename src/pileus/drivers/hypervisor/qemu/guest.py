@@ -108,8 +108,7 @@ class QemuGuest:
         with contextlib.suppress(TimeoutError, HypervisorError):
             async with asyncio.timeout(grace_seconds):
                 await self.shut_down()
-                while self._runner.running:
-                    await asyncio.sleep(0.05)
+                await self._runner.ended()
         await self._runner.stop()
         for nic in self.spec.nics:
             await vif.unplug(nic)

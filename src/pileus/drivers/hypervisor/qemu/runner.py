@@ -49,6 +49,11 @@ class Runner:
     def running(self) -> bool:
         return self._alive and self._record.power is Power.RUNNING
 
+    async def ended(self) -> None:
+        """Returns once the process has ended, as it does after the guest has powered off."""
+        if self._process is not None:
+            await self._process.ended.wait()
+
     async def adopt(self) -> None:
         """Take charge of what runs, if it is not in charge already, or find out what became of it."""
         if self._alive:

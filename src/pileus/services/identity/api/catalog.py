@@ -54,7 +54,9 @@ def _insert_region(call: Call, tx: Tx, body: Any, region_id: str) -> Row[Any]:
     try:
         return catalog.insert(tx, regions, values)
     except Duplicate as error:
-        raise Conflict(f"Conflict occurred attempting to store region - there is a region {region_id}.") from error
+        raise Conflict(
+            f"Conflict occurred attempting to store region - there is a region {region_id}."
+        ) from error
 
 
 def _check_region(tx: Tx, region_id: str | None) -> None:
@@ -76,7 +78,9 @@ def update_region(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 def delete_region(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a region that has no children."""
     if catalog.has_children(tx, row.id):
-        raise Forbidden(f"Unable to delete region {row.id} because it or its child regions have associated endpoints.")
+        raise Forbidden(
+            f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
+        )
     catalog.delete(tx, regions, row.id)
     changed(call, tx)
 
@@ -85,7 +89,9 @@ Region.show(policy="identity:get_region")
 Region.list(policy="identity:list_regions")
 
 
-class ServiceRecord(Resource, member="service", collection="services", table=services, extras="extra", kind="Service"):
+class ServiceRecord(
+    Resource, member="service", collection="services", table=services, extras="extra", kind="Service"
+):
     id: str = field(read_only, filter, sort)
     type: Text255 = field(create, update, filter, required=True)
     name: Text255 | None = field(create, update, filter, sort, default=None)
@@ -140,7 +146,9 @@ def _endpoint_values(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     if region is not None:  # the old name makes the region where there is none
         values["region_id"] = region
         if catalog.get(tx, regions, region) is None:
-            catalog.insert(tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}})
+            catalog.insert(
+                tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}}
+            )
     _check_region(tx, values.get("region_id"))
     if "service_id" in values and catalog.get(tx, services, values["service_id"]) is None:
         raise BadRequest(f"Could not find service: {values['service_id']}.")
@@ -154,7 +162,9 @@ def _endpoint_values(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
 @Endpoint.create(policy="identity:create_endpoint")
 def create_endpoint(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Lists an address of a service."""
-    return catalog.insert(tx, endpoints, {**_endpoint_values(call, tx, body), "extra": body.extra, "id": new_hex()})
+    return catalog.insert(
+        tx, endpoints, {**_endpoint_values(call, tx, body), "extra": body.extra, "id": new_hex()}
+    )
 
 
 @Endpoint.update(policy="identity:update_endpoint", method="PATCH")

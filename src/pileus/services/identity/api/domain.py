@@ -68,7 +68,9 @@ def insert_domain(tx: Tx, domain_id: str, values: Mapping[str, Any]) -> Row[Any]
             tx, {**values, "id": domain_id, "domain_id": domain_id, "parent_id": None, "is_domain": True}
         )
     except Duplicate as error:
-        raise Conflict(f"Conflict occurred attempting to store domain - there is a domain {domain_id}.") from error
+        raise Conflict(
+            f"Conflict occurred attempting to store domain - there is a domain {domain_id}."
+        ) from error
 
 
 def _twice(name: str) -> Conflict:

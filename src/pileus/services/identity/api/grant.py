@@ -1,8 +1,8 @@
 """Giving roles: to a user or a group, on a project, a domain or the system, or inherited below one.
 
-    PUT /projects/{project_id}/users/{user_id}/roles/{role_id}
-    PUT /system/groups/{group_id}/roles/{role_id}
-    PUT /OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/{role_id}/inherited_to_projects
+PUT /projects/{project_id}/users/{user_id}/roles/{role_id}
+PUT /system/groups/{group_id}/roles/{role_id}
+PUT /OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/{role_id}/inherited_to_projects
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Place:
         }
         return grant if role_id is None else {**grant, "role_id": role_id}
 
-    def _seen(self, actor: Row[Any] | None, target: Row[Any] | None, given: Row[Any] | None) -> dict[str, Any]:
+    def _seen(
+        self, actor: Row[Any] | None, target: Row[Any] | None, given: Row[Any] | None
+    ) -> dict[str, Any]:
         seen: dict[str, Any] = {"target.role.domain_id": None}
         if actor is not None:
             seen.update(user_target(actor) if self.actor == "user" else group_target(actor))

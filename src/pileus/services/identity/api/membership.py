@@ -23,7 +23,10 @@ _MEMBER = "/groups/{group_id}/users/{user_id}"
 
 def _admitted(call: Call, tx: Tx, rule: str) -> tuple[Row[Any], Row[Any]]:
     group, person = user.get_group(tx, call.params["group_id"]), user.get(tx, call.params["user_id"])
-    target = {**(group_target(group) if group is not None else {}), **(user_target(person) if person is not None else {})}
+    target = {
+        **(group_target(group) if group is not None else {}),
+        **(user_target(person) if person is not None else {}),
+    }
     call.enforce(rule, target)
     if group is None:
         raise NotFound(f"Could not find group: {call.params['group_id']}.")

@@ -53,7 +53,11 @@ class Role(Resource, member="role", collection="roles", table=roles, extras="ext
 
 def role_target(row: Row[Any]) -> dict[str, Any]:
     """What policy sees of a role."""
-    return {"target.role.id": row.id, "target.role.name": row.name, "target.role.domain_id": row.domain_key or None}
+    return {
+        "target.role.id": row.id,
+        "target.role.name": row.name,
+        "target.role.domain_id": row.domain_key or None,
+    }
 
 
 def _rule(verb: str, domain_key: str | None) -> str:

@@ -40,7 +40,10 @@ class Assignment:
 def list_assignments(call: Call, tx: Tx) -> dict[str, Any]:
     """Assignments, narrowed by user, group, role and scope; `effective` resolves groups, inheritance, implication."""
     tree = _present(call, "include_subtree")
-    call.enforce("identity:list_role_assignments_for_tree" if tree else "identity:list_role_assignments", _target(call, tx))
+    call.enforce(
+        "identity:list_role_assignments_for_tree" if tree else "identity:list_role_assignments",
+        _target(call, tx),
+    )
     effective = _present(call, "effective")
     if effective and call.arg("group.id"):
         raise BadRequest("Combining effective and group filter will always result in an empty list.")
@@ -75,7 +78,9 @@ def _target(call: Call, tx: Tx) -> dict[str, Any]:
 
 
 def _plain(row: Row[Any]) -> Assignment:
-    return Assignment(row.actor_kind, row.actor_id, row.target_kind, row.target_id, row.role_id, row.inherited)
+    return Assignment(
+        row.actor_kind, row.actor_id, row.target_kind, row.target_id, row.role_id, row.inherited
+    )
 
 
 def _effective(tx: Tx, given: list[Assignment]) -> Iterator[Assignment]:
@@ -93,7 +98,17 @@ def _effective(tx: Tx, given: list[Assignment]) -> Iterator[Assignment]:
                 for role_id in closure([each.role_id], implications):
                     if known[role_id].domain_key == NO_DOMAIN:
                         prior = None if role_id == each.role_id else each.role_id
-                        yield Assignment("user", user_id, kind, target_id, role_id, each.inherited, prior, group_id, given_at)
+                        yield Assignment(
+                            "user",
+                            user_id,
+                            kind,
+                            target_id,
+                            role_id,
+                            each.inherited,
+                            prior,
+                            group_id,
+                            given_at,
+                        )
 
 
 def _wanted_targets(call: Call, tx: Tx, tree: bool) -> set[str] | None:
@@ -137,7 +152,12 @@ def _shown(call: Call, each: Assignment) -> dict[str, Any]:
         links["membership"] = f"{call.base_url}/groups/{each.group_id}/users/{each.actor_id}"
     if each.prior_role_id is not None:
         links["prior_role"] = f"{call.base_url}/roles/{each.prior_role_id}/implies/{each.role_id}"
-    return {"role": {"id": each.role_id}, each.actor_kind: {"id": each.actor_id}, "scope": scope, "links": links}
+    return {
+        "role": {"id": each.role_id},
+        each.actor_kind: {"id": each.actor_id},
+        "scope": scope,
+        "links": links,
+    }
 
 
 def _add_names(tx: Tx, shown: list[dict[str, Any]]) -> None:
@@ -149,10 +169,14 @@ def _add_names(tx: Tx, shown: list[dict[str, Any]]) -> None:
         for kind, find in (("user", user.get), ("group", user.get_group)):
             row = find(tx, entry[kind]["id"]) if kind in entry else None
             if row is not None:
-                entry[kind].update(name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]})
+                entry[kind].update(
+                    name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]}
+                )
         scope = entry["scope"]
         if "project" in scope and scope["project"]["id"] in projects:
             row = projects[scope["project"]["id"]]
-            scope["project"].update(name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]})
+            scope["project"].update(
+                name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]}
+            )
         if "domain" in scope:
             scope["domain"]["name"] = domains.get(scope["domain"]["id"])

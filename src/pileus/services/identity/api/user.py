@@ -52,7 +52,9 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     default_sort = BY_NAME
 
     @classmethod
-    def view(cls, call: Call, name: str = "full", *, whole: bool = False) -> Callable[[Row[Any]], dict[str, Any]]:
+    def view(
+        cls, call: Call, name: str = "full", *, whole: bool = False
+    ) -> Callable[[Row[Any]], dict[str, Any]]:
         show = super().view(call, name, whole=whole)
 
         def without_empty_default(row: Row[Any]) -> dict[str, Any]:
@@ -97,7 +99,13 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {values['domain_id']}.")
     values.setdefault("default_project_id", None)
-    values.update(id=new_hex(), password_hash=digest, password_changed_at=tx.now, password_expires_at=None, created_at=tx.now)
+    values.update(
+        id=new_hex(),
+        password_hash=digest,
+        password_changed_at=tx.now,
+        password_expires_at=None,
+        created_at=tx.now,
+    )
     try:
         return user.insert(tx, values)
     except Duplicate as error:

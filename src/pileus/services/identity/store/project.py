@@ -12,11 +12,15 @@ from pileus.services.identity.model import assignments, groups, projects, users
 
 _GET = select(projects).where(projects.c.id == bindparam("id"))
 _BY_NAME = select(projects).where(
-    projects.c.name == bindparam("name"), projects.c.domain_id == bindparam("domain_id"), projects.c.is_domain.is_(False)
+    projects.c.name == bindparam("name"),
+    projects.c.domain_id == bindparam("domain_id"),
+    projects.c.is_domain.is_(False),
 )
 _DOMAIN_BY_NAME = select(projects).where(projects.c.name == bindparam("name"), projects.c.is_domain.is_(True))
 _CHILDREN = select(projects).where(projects.c.parent_id == bindparam("id"), projects.c.is_domain.is_(False))
-_IN_DOMAIN = select(projects.c.id).where(projects.c.domain_id == bindparam("id"), projects.c.is_domain.is_(False))
+_IN_DOMAIN = select(projects.c.id).where(
+    projects.c.domain_id == bindparam("id"), projects.c.is_domain.is_(False)
+)
 _ALL = select(projects).where(projects.c.is_domain.is_(False)).order_by(projects.c.name)
 _ALL_DOMAINS = select(projects).where(projects.c.is_domain.is_(True)).order_by(projects.c.name)
 

@@ -15,14 +15,18 @@ from pileus.services.identity.store import project as project_store
 SYSTEM = "system"
 
 _GET = select(roles).where(roles.c.id == bindparam("id"))
-_BY_NAME = select(roles).where(roles.c.name == bindparam("name"), roles.c.domain_key == bindparam("domain_key"))
+_BY_NAME = select(roles).where(
+    roles.c.name == bindparam("name"), roles.c.domain_key == bindparam("domain_key")
+)
 _ALL = select(roles)
 _IMPLIED = select(implied_roles)
 _ACTORS = or_(
     and_(assignments.c.actor_kind == "user", assignments.c.actor_id == bindparam("user_id")),
     and_(
         assignments.c.actor_kind == "group",
-        assignments.c.actor_id.in_(select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))),
+        assignments.c.actor_id.in_(
+            select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
+        ),
     ),
 )
 _ON_TARGET = select(assignments.c.role_id).where(
@@ -32,7 +36,9 @@ _ON_TARGET = select(assignments.c.role_id).where(
     assignments.c.inherited.is_(False),
 )
 _FROM_ABOVE = select(assignments.c.role_id).where(
-    _ACTORS, assignments.c.target_id.in_(bindparam("above", expanding=True)), assignments.c.inherited.is_(True)
+    _ACTORS,
+    assignments.c.target_id.in_(bindparam("above", expanding=True)),
+    assignments.c.inherited.is_(True),
 )
 _OF_USER = select(assignments).where(_ACTORS)
 _EVERY = select(assignments)
@@ -126,7 +132,8 @@ def effective(tx: Tx, user_id: str, target_kind: str, target: Row[Any] | None) -
     known = by_id(tx)
     wanted = closure(found, implications(tx))
     return sorted(
-        (known[role_id] for role_id in wanted if known[role_id].domain_key == NO_DOMAIN), key=lambda row: str(row.name)
+        (known[role_id] for role_id in wanted if known[role_id].domain_key == NO_DOMAIN),
+        key=lambda row: str(row.name),
     )
 
 
@@ -156,7 +163,12 @@ def give(tx: Tx, grant: Mapping[str, Any]) -> None:
 def take(tx: Tx, grant: Mapping[str, Any]) -> bool:
     """Whether it had been given."""
     columns = assignments.c
-    return tx.execute(assignments.delete().where(*(columns[name] == value for name, value in grant.items()))).rowcount > 0
+    return (
+        tx.execute(
+            assignments.delete().where(*(columns[name] == value for name, value in grant.items()))
+        ).rowcount
+        > 0
+    )
 
 
 def projects_of(tx: Tx, user_id: str) -> list[Row[Any]]:
@@ -187,5 +199,7 @@ def _reachable(tx: Tx, user_id: str, rows: Sequence[Row[Any]]) -> set[str]:
 
 def domains_of(tx: Tx, user_id: str) -> list[Row[Any]]:
     """The enabled domains on which a user has any role."""
-    wanted = {each.target_id for each in of_user(tx, user_id) if each.target_kind == "domain" and not each.inherited}
+    wanted = {
+        each.target_id for each in of_user(tx, user_id) if each.target_kind == "domain" and not each.inherited
+    }
     return [row for row in project_store.all_domains(tx) if row.enabled and row.id in wanted]

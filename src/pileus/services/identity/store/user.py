@@ -18,7 +18,9 @@ _GROUP_IDS = select(memberships.c.group_id).where(memberships.c.user_id == bindp
 _GROUPS_OF = select(groups).where(groups.c.id.in_(_GROUP_IDS)).order_by(groups.c.name)
 _MEMBERS_OF = (
     select(users)
-    .where(users.c.id.in_(select(memberships.c.user_id).where(memberships.c.group_id == bindparam("group_id"))))
+    .where(
+        users.c.id.in_(select(memberships.c.user_id).where(memberships.c.group_id == bindparam("group_id")))
+    )
     .order_by(users.c.name)
 )
 _MEMBER = select(memberships).where(

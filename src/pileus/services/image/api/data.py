@@ -53,7 +53,9 @@ async def upload(call: Call, row: Row[Any]) -> None:
     upload_id = new_uuid()
     db = call.runtime.db
     if not await db.write(_begin, call, row.id, upload_id):
-        raise Conflict(f"Image status transition from {row.status} to saving is not allowed: it has data, or gets some now.")
+        raise Conflict(
+            f"Image status transition from {row.status} to saving is not allowed: it has data, or gets some now."
+        )
     renewing = asyncio.create_task(_renew_forever(call, row.id, upload_id))
     try:
         received = await _store(call, state, row, upload_id)
@@ -192,7 +194,8 @@ def _asked_range(header: str | None, size: int) -> tuple[int, int | None]:
         length = min(int(last) if last else size - 1, size - 1) - start + 1
     if start >= size or length <= 0:
         raise RangeNotSatisfiable(
-            f"The image has {size} bytes; {header} lies outside.", headers={"content-range": f"bytes */{size}"}
+            f"The image has {size} bytes; {header} lies outside.",
+            headers={"content-range": f"bytes */{size}"},
         )
     return start, length
 

@@ -37,7 +37,8 @@ _LIVE = images.c.status != Status.DELETED
 _OWN = images.c.project_id == bindparam("viewer")
 _VISIBLE = _LIVE & or_(_OWN, images.c.visibility.in_(("public", "community")), store.shared_with())
 _LISTED = {
-    state: _LIVE & or_(_OWN, images.c.visibility == "public", store.shared_with(None if state == "all" else state))
+    state: _LIVE
+    & or_(_OWN, images.c.visibility == "public", store.shared_with(None if state == "all" else state))
     for state in (*MEMBER_STATES, "all")
 }
 _COMMUNITY = _LIVE & (images.c.visibility == "community")
@@ -63,7 +64,9 @@ def _tag_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
 
 def _visibility_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
     if values[-1] not in (*VISIBILITIES, "all"):
-        raise BadRequest(f"Invalid visibility value: {values[-1]}; it is one of {', '.join((*VISIBILITIES, 'all'))}.")
+        raise BadRequest(
+            f"Invalid visibility value: {values[-1]}; it is one of {', '.join((*VISIBILITIES, 'all'))}."
+        )
     return images.c.id.is_not(None) if values[-1] == "all" else images.c.visibility == values[-1]
 
 
@@ -227,7 +230,16 @@ def check_tags(wanted: Sequence[str], most: int) -> None:
 RESERVED = frozenset({"locations", "deleted", "deleted_at", "direct_url", "stores", "backend"})
 READ_ONLY = frozenset(
     {
-        *("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at"),
+        *(
+            "status",
+            "size",
+            "virtual_size",
+            "checksum",
+            "os_hash_algo",
+            "os_hash_value",
+            "created_at",
+            "updated_at",
+        ),
         *("self", "file", "schema", "id"),
     }
 )
@@ -268,15 +280,17 @@ def _reached(call: Call, tx: Tx, row: Row[Any], rule: str, wanted: Status, froms
     store.change(tx, row.id, {"status": wanted})
 
 
-@Image.member_route("POST", "/actions/deactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True)
+@Image.member_route(
+    "POST", "/actions/deactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True
+)
 def deactivate(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Keeps an image's data from all but administrators."""
     _reached(call, tx, row, "deactivate", Status.DEACTIVATED, (Status.ACTIVE,))
 
 
-@Image.member_route("POST", "/actions/reactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True)
+@Image.member_route(
+    "POST", "/actions/reactivate", policy=AUTHENTICATED, status=204, body=msgspec.Raw, raw=True
+)
 def reactivate(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Gives the data to all again."""
     _reached(call, tx, row, "reactivate", Status.ACTIVE, (Status.DEACTIVATED,))
-
-

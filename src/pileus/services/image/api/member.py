@@ -56,7 +56,9 @@ def add_member(call: Call, tx: Tx, body: NewMember) -> dict[str, Any]:
     image = _image(call, tx)
     call.enforce("add_member", image_target(image))
     if image.visibility != "shared":
-        raise Forbidden(f"Only shared images have members; the visibility of image {image.id} is {image.visibility}.")
+        raise Forbidden(
+            f"Only shared images have members; the visibility of image {image.id} is {image.visibility}."
+        )
     if not body.member or len(body.member) > 255:
         raise BadRequest("Member can't be empty, and has at most 255 characters.")
     most = call.runtime.state.settings.max_members
@@ -87,7 +89,10 @@ def list_members(call: Call, tx: Tx) -> dict[str, Any]:
 def show_member(call: Call, tx: Tx) -> dict[str, Any]:
     """One member."""
     image = _image(call, tx)
-    if call.context.project_id not in (image.project_id, call.params["member_id"]) and not call.context.is_admin:
+    if (
+        call.context.project_id not in (image.project_id, call.params["member_id"])
+        and not call.context.is_admin
+    ):
         raise NotFound(f"Image {image.id} is not shared with {call.params['member_id']}.")
     row = _member(call, tx, image)
     call.enforce("get_member", image_target(image, row.member_id))

@@ -52,7 +52,9 @@ async def patch_image(call: Call, row: Row[Any]) -> Row[Any]:
     """Changes attributes and properties of an image."""
     media = (call.header("content-type") or "").partition(";")[0].strip()
     if media not in MEDIA_TYPES:
-        raise UnsupportedMediaType(f"An image is changed with a body of media type {MEDIA_TYPES[0]}, not {media or 'none'}.")
+        raise UnsupportedMediaType(
+            f"An image is changed with a body of media type {MEDIA_TYPES[0]}, not {media or 'none'}."
+        )
     changes = read_patch(await call.body())
     return await call.runtime.db.write(_apply, call, row.id, changes)
 
@@ -125,10 +127,18 @@ def _checked(call: Call, row: Row[Any], change: Change) -> Any:
         value = msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
         raise BadRequest(f"Provided object does not match schema 'image': {name}: {error}") from error
-    allowed = {"visibility": VISIBILITIES, "container_format": CONTAINER_FORMATS, "disk_format": DISK_FORMATS}.get(name)
+    allowed = {
+        "visibility": VISIBILITIES,
+        "container_format": CONTAINER_FORMATS,
+        "disk_format": DISK_FORMATS,
+    }.get(name)
     if allowed is not None and value is not None and value not in allowed:
         raise BadRequest(f"Invalid {name} {value!r}; it is one of {', '.join(allowed)}.")
-    if name in ("container_format", "disk_format") and row.status != Status.QUEUED and value != getattr(row, name):
+    if (
+        name in ("container_format", "disk_format")
+        and row.status != Status.QUEUED
+        and value != getattr(row, name)
+    ):
         raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
     if name == "visibility" and value != row.visibility:
         check_visibility(call, value, image_target(row))

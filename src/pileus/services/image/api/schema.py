@@ -54,7 +54,10 @@ MEMBER = {
 
 def _collection(plural: str, item: dict[str, Any]) -> dict[str, Any]:
     array = {"type": "array", "items": item}
-    links = [{"rel": rel, "href": f"{{{rel if rel != 'describedby' else 'schema'}}}"} for rel in ("first", "next", "describedby")]
+    links = [
+        {"rel": rel, "href": f"{{{rel if rel != 'describedby' else 'schema'}}}"}
+        for rel in ("first", "next", "describedby")
+    ]
     names = {"first": {"type": "string"}, "next": {"type": "string"}, "schema": {"type": "string"}}
     return {"name": plural, "properties": {plural: array, **names}, "links": links}
 
