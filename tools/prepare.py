@@ -3,7 +3,7 @@
 
     tools/prepare.py [--packages GROUP]... [--extra EXTRA]
 
-Runs with any Python 3.9+, before anything else is installed. Run again, it finds everything there and is quick.
+Runs with any Python 3.9+, before anything else is installed. Run again, it is quick.
 """
 
 from __future__ import annotations
