@@ -37,14 +37,8 @@ def _statements(dialect: str) -> list[str]:
         statements.append(str(statement.compile(dialect=engine.dialect)).strip())
 
     engine = create_mock_engine(ADDRESSES[dialect], collect)
-<<<<<<< HEAD
     metadata.create_all(engine, tables=declared_tables(), checkfirst=False)
-    statements = _in_order(statements)
-    return statements
-=======
-    metadata.create_all(engine, checkfirst=False)
     return _in_order(statements)
->>>>>>> placement
 
 
 def _text(statements: list[str]) -> str:

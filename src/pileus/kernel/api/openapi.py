@@ -218,20 +218,15 @@ class _Schemas:
                 known.append(each)
         schemas, components = msgspec.json.schema_components(known, ref_template=_REF)
         self._types = known
-<<<<<<< HEAD
-        self._by_type = [_portable(schema) for schema in schemas]
-=======
         self._by_type: list[Schema] = [_portable(schema) for schema in schemas]
->>>>>>> placement
         self.components = {name: _portable(_open_ended(schema)) for name, schema in components.items()}
 
     def of(self, kind: Any) -> Schema:
         """The schema of a type; any JSON where the type says no more."""
         try:
-            found: Schema = self._by_type[self._types.index(kind)]
+            return self._by_type[self._types.index(kind)]
         except ValueError:
             return _ANY
-        return found
 
 
 def _describable(kind: Any) -> bool:

@@ -128,11 +128,11 @@ def _router(
 
 def _note(tx: Tx, wanted: Wanted) -> None:
     """The router works, and so do its ports and floating IPs; but for rows that have changed since, whose
-    change has woken the strand."""
+    change has woken the strand. As upstream, a port is plugged in whether its router is switched on or not."""
     up = "ACTIVE" if wanted.row.admin_state_up else "DOWN"
     _status(tx, routers, wanted.row, "ACTIVE")
     for port in wanted.ports:
-        _status(tx, ports, port, up, realized=True)
+        _status(tx, ports, port, "ACTIVE" if port.admin_state_up else "DOWN", realized=True)
     for each in wanted.floating:
         _status(tx, floating_ips, each, up)
 

@@ -33,7 +33,6 @@ function value(path,    word, name, count) {
         print path "\t" (word == "null" ? "" : word)
 }
 
-# gsub would do, but busybox's takes backslashes out of what it leaves alone.
 function swap(from, what, by,    out, at) {
     while (at = index(from, what)) {
         out = out substr(from, 1, at - 1) by
@@ -57,7 +56,7 @@ function unquote(word,    out, at, escaped, code) {
             }
             out = out utf8(code)
         } else
-            out = out (escaped ~ /["\/]/ ? "" : "\\") escaped
+            out = out (escaped == "\"" || escaped == "/" ? "" : "\\") escaped
     }
     return out word
 }
