@@ -3,36 +3,51 @@
 
     tools/prepare.py [--packages GROUP]... [--extra EXTRA]
 
-Runs with any Python 3.9+, before anything else is installed. Run again, it finds everything there and is quick.
+Runs with any Python 3.9+, before anything else is installed. Run again, it is quick.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PACKAGES = ROOT / "src/pileus/cli/packages.tsv"
 OLDEST = (3, 11)
+DAEMONS = ("ovn-central", "ovn-host", "openvswitch-switch", "postgresql")
+"""Packages with services that stay off: the cloud and its tests start their own, out of the host's way."""
+POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
-def run(*argv: str, quiet: bool = True) -> None:
-    done = subprocess.run(
-        argv, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT if quiet else None
-    )
+def run(*argv: str) -> None:
+    """A program that is heard only if it fails."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
-        sys.stdout.buffer.write(done.stdout or b"")
-        sys.exit(f"{' '.join(argv[:4])} failed")
+        sys.stdout.buffer.write(done.stdout)
+        sys.exit(f"failed: {' '.join(argv)}")
+
+
+@contextlib.contextmanager
+def timed(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    say(f"{what}: {time.monotonic() - began:.0f} s")
 
 
 def missing_packages(groups: list[str]) -> list[tuple[str, str]]:
@@ -49,30 +64,43 @@ def install_packages(groups: list[str]) -> None:
     missing = missing_packages(groups)
     if not missing:
         return
-    sudo = [] if os.geteuid() == 0 else ["sudo"]
-    if sudo and shutil.which("sudo") is None:
+    names = [name for name, _ in missing]
+    if os.geteuid() != 0:
         sys.exit(
-            "Debian packages are missing and can be installed by root only: "
-            + " ".join(n for n, _ in missing)
+            f"Debian packages are missing: sudo apt-get install --no-install-recommends {' '.join(names)}"
         )
     say("Installing Debian packages:")
     for name, why in missing:
         say(f"  {name:<22} {why}")
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    run(*sudo, *environment, "apt-get", "update", "-qq")
-    # Daemons that come along stay off: the cloud starts its own, in a namespace of its own.
-    with_policy = ["--no-install-recommends", "-o", "DPkg::Options::=--force-confold"]
-    run(
-        *sudo,
-        *environment,
-        "RUNLEVEL=1",
-        "apt-get",
-        "install",
-        "-y",
-        "-qq",
-        *with_policy,
-        *(n for n, _ in missing),
-    )
+    apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq")
+    with timed("Debian packages installed"), daemons_off(names):
+        run(*apt, "update")
+        run(
+            *apt,
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "-o",
+            "DPkg::Options::=--force-confold",
+            *names,
+        )
+
+
+@contextlib.contextmanager
+def daemons_off(names: list[str]) -> Iterator[None]:
+    """None of the daemons that come along is started, now or when the host boots."""
+    ours = not POLICY.exists()
+    if ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink()
+    new = [name for name in DAEMONS if name in names]
+    if new and shutil.which("systemctl"):
+        run("systemctl", "disable", "--quiet", *new)
 
 
 def python() -> str:
@@ -87,25 +115,22 @@ def python() -> str:
 
 
 def make_environment(extra: str) -> None:
-    project = ROOT / "pyproject.toml"
+    # One line for each extra that has been installed, so that two of them do not undo each other.
     stamp = VENV / "made-from"
-    wanted = hashlib.sha256(project.read_bytes() + extra.encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
+    wanted = f"{hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()} {extra}"
+    made = stamp.read_text().splitlines() if stamp.exists() else []
+    if wanted in made:
         return
     say(f"Making a virtual environment in {VENV.name} with what pyproject.toml names")
-    run(python(), "-m", "venv", str(VENV))
-    pip = str(VENV / "bin" / "python")
-    run(
-        pip,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--editable",
-        f"{ROOT}[{extra}]" if extra else str(ROOT),
-    )
-    stamp.write_text(wanted)
+    with timed("Virtual environment made"):
+        run(python(), "-m", "venv", str(VENV))
+        inside = str(VENV / "bin" / "python")
+        what = f"{ROOT}[{extra}]" if extra else str(ROOT)
+        quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
+        run(inside, "-m", "pip", "install", *quiet, "--editable", what)
+        # pip would compile on one processor; what can't be compiled are other languages' templates.
+        subprocess.run([inside, "-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")])
+    stamp.write_text("\n".join([*(line for line in made if line.split()[0] == wanted.split()[0]), wanted]))
 
 
 def main() -> None:
@@ -113,8 +138,14 @@ def main() -> None:
     parser.add_argument("--packages", action="append", default=[], help="host, image, client or test")
     parser.add_argument("--extra", default="", help="optional dependencies of pyproject.toml")
     options = parser.parse_args()
-    install_packages(options.packages)
-    make_environment(options.extra)
+    if importlib.util.find_spec("ensurepip") is None:
+        install_packages(["python"])
+    with ThreadPoolExecutor() as pool:
+        for each in [
+            pool.submit(install_packages, options.packages),
+            pool.submit(make_environment, options.extra),
+        ]:
+            each.result()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from pileus.app.bindings import SERVICES, Bindings
+from pileus.app.examine import require_host
 from pileus.app.settings import Settings
 from pileus.cli.composition import Progress
 from pileus.kernel.api.application import Application
@@ -20,7 +21,7 @@ from pileus.kernel.api.auth import Revision
 from pileus.kernel.api.service import Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.db import Database, Tx, open_database
-from pileus.kernel.http.server import Server
+from pileus.kernel.http.server import Server, check_address
 from pileus.kernel.policy import parse_overrides
 from pileus.kernel.work import Engine, Work
 from pileus.migrations import lay
@@ -62,6 +63,10 @@ class LocalCloud:
 
     async def _start(self, progress: Progress) -> None:
         self._take_lock()
+        host, port = self.settings.address
+        check_address(host, port)
+        if not self.settings.sim:
+            require_host(self.settings, self.state)
         progress("database")
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
         self.db = open_database(url, self.clock)
@@ -88,7 +93,6 @@ class LocalCloud:
         trimming = asyncio.create_task(bindings.events.keep_trimmed())
         self._undo.callback(trimming.cancel)
         progress("API")
-        host, port = self.settings.address
         server = Server(self.application, host, port)
         await server.start()
         self._undo.push_async_callback(server.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pileus.app.settings import Settings
+from pileus.cli.composition import TeardownFailed
 from pileus.kernel.clock import Clock, SystemClock
-from pileus.services.compute.driver import Hypervisor
+from pileus.services.compute.driver import Hypervisor, HypervisorError
 from pileus.services.compute.hosts import Host, Hosts
-from pileus.services.network.driver import NetworkEngine
+from pileus.services.network.driver import NetworkEngine, NetworkError
 
 HALT_GRACE_SECONDS = 5.0
 
@@ -73,11 +75,22 @@ def _boot_id(state: Path) -> Callable[[], str]:
 
 
 async def teardown(settings: Settings, state: Path, node: str) -> None:
-    """Ends all that outlives the control plane on this host."""
+    """Ends all that outlives the control plane on this host. Raises TeardownFailed."""
     halts = state / "halts"
     halts.write_text(str(int(halts.read_text()) + 1 if halts.exists() else 1))
-    for hypervisor in _hypervisors(state, SystemClock()):
-        await hypervisor.start()
-        await hypervisor.halt(HALT_GRACE_SECONDS)
-        await hypervisor.close()
-    await network_engine(settings, state, node, metadata=None).teardown()
+    halting = (_halt(each) for each in _hypervisors(state, SystemClock()))
+    outcomes = await asyncio.gather(*halting, return_exceptions=True)
+    engine = network_engine(settings, state, node, metadata=None)
+    outcomes += await asyncio.gather(engine.teardown(), return_exceptions=True)
+    failures = [outcome for outcome in outcomes if outcome is not None]
+    for failure in failures:
+        if not isinstance(failure, HypervisorError | NetworkError):
+            raise failure
+    if failures:
+        raise TeardownFailed(" ".join(map(str, failures)))
+
+
+async def _halt(hypervisor: Hypervisor) -> None:
+    await hypervisor.start()
+    await hypervisor.halt(HALT_GRACE_SECONDS)
+    await hypervisor.close()

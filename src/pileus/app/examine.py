@@ -41,6 +41,23 @@ def examine(settings: Settings, state: Path) -> list[Finding]:
     ]
 
 
+class HostLacks(Exception):
+    """This host can't carry a real cloud; the message says what is missing, and what helps."""
+
+
+def require_host(settings: Settings, state: Path) -> None:
+    """What is found at a glance: root, and the programs. Raises HostLacks."""
+    for finding in _root(settings, state):
+        if not finding.ok:
+            raise HostLacks("a real cloud needs root: sudo pileus up. `pileus up --sim` does not")
+    missing = [finding.name for finding in _programs(settings, state) if not finding.ok]
+    if missing:
+        raise HostLacks(
+            f"programs are missing: {', '.join(missing)}. `pileus doctor` says which packages have them, "
+            "and looks at all else that a real cloud needs; `pileus up --sim` needs none of it"
+        )
+
+
 def _python(settings: Settings, state: Path) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")

@@ -24,6 +24,10 @@ class Finding:
     """Whether the cloud can't do without."""
 
 
+class TeardownFailed(Exception):
+    """Something of the cloud is left on the host; the message says why."""
+
+
 class Cloud(Protocol):
     """A control plane in this process."""
 
@@ -43,7 +47,10 @@ class Composer(Protocol):
     def cloud(self, settings: Any, state: Path) -> Cloud: ...
 
     async def teardown(self, settings: Any, state: Path, progress: Progress) -> None:
-        """Ends what outlives the control plane: guests, network daemons, namespaces, links. State stays."""
+        """Ends what outlives the control plane: guests, network daemons, namespaces, links. State stays.
+
+        Raises TeardownFailed.
+        """
 
     def examine(self, settings: Any, state: Path) -> list[Finding]:
         """Looks at the host; changes nothing but what it cleans up again."""

@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from pileus import __version__
-from pileus.cli.composition import Composer
+from pileus.cli.composition import Composer, TeardownFailed
 from pileus.cli.options import config_option, load_settings, state_option
 from pileus.cli.process import RunningCloud, find, forget, record
 
@@ -161,19 +161,31 @@ async def _serve(composer: Composer, settings: Any, state: Path, ready_fd: int |
     tell = _Teller(ready_fd)
     cloud = composer.cloud(settings, state)
     try:
+        _keep_apart(settings.sim, state)
         await cloud.start(tell.step)
     except Exception as error:
         tell.failed(error)
         if ready_fd is None:
             raise click.ClickException(str(error)) from error
         raise
-    if settings.sim:
-        (state / "simulated").touch()
     record(state, RunningCloud(os.getpid(), settings.base_url, settings.sim))
     tell.ready(settings.base_url)
     await stopped.wait()
     forget(state)
     await cloud.stop()
+
+
+class WrongKind(Exception):
+    """A simulated cloud's state, or a real one's, is to be used for the other."""
+
+
+def _keep_apart(sim: bool, state: Path) -> None:
+    """A simulation of servers that have disks would lose them. Raises WrongKind."""
+    if sim and not (state / "simulated").exists():
+        if (state / "pileus.db").exists():
+            raise WrongKind(f"{state} holds a real cloud; give the simulated one another folder: --state DIR")
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (state / "simulated").touch()
 
 
 class _Teller:
@@ -216,13 +228,19 @@ class _Teller:
 @click.pass_obj
 def down(compose: Callable[[], Composer], state: Path, config: Path | None, keep_guests: bool) -> None:
     """Take the cloud down. Its state stays: the next `up` brings the same cloud back."""
+    if not state.exists():
+        click.echo(f"There is no cloud in {state}.")
+        return
     running = find(state)
     if running is not None:
         _stop(running, state)
         click.echo(f"The control plane has ended (process {running.pid}).")
     if not keep_guests:
         composer, settings = load_settings(compose, config, state, sim=_was_sim(state))
-        asyncio.run(composer.teardown(settings, state, click.echo))
+        try:
+            asyncio.run(composer.teardown(settings, state, click.echo))
+        except TeardownFailed as error:
+            raise click.ClickException(f"not all of the cloud is down: {error}") from error
     click.echo(f"The cloud is down; what it knows stays in {state}.")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from pileus import __version__
 from pileus.kernel.db import Database, Tx
 
 HERE = Path(__file__).parent
@@ -23,14 +24,30 @@ def _revision(tx: Tx) -> str | None:
     return found
 
 
+class UnknownSchema(Exception):
+    """The database was written by a newer Pileus."""
+
+
 async def prepare(db: Database) -> str | None:
     """Lays the schema in an empty database, migrates an older one. The revision that was there, None for an empty one."""
     found = await db.read(_revision)
     if found is None:
         db.run_script((HERE / "schema" / f"{db.dialect}.sql").read_text())
     elif found != HEAD:
+        _check_known(found)
         migrate(db.url)
     return found
+
+
+def _check_known(revision: str) -> None:
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory(str(HERE)).walk_revisions()}
+    if revision not in known:
+        raise UnknownSchema(
+            f"the database has schema {revision}; this Pileus ({__version__}) knows none after {HEAD}. A newer "
+            "one wrote it: upgrade, or use another state folder (--state DIR)"
+        )
 
 
 def migrate(url: str, target: str = "head") -> None:
