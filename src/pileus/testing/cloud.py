@@ -121,6 +121,11 @@ class Cloud:
         self._connections.append(connection)
         return connection
 
+    @property
+    def external_addresses(self) -> list[str]:
+        """The host's own on the external networks, from where it reaches floating IPs."""
+        return [str(ipaddress.ip_network(cidr)[1]) for cidr in self._external_cidrs()]
+
     def add_image(self, name: str, file: Path, *, container: bool = False) -> str:
         """The id of a new public image: a qcow2 disk, or a container's root filesystem as a tarball."""
         formats = ("raw", "docker") if container else ("qcow2", "bare")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import time
 import uuid
@@ -18,6 +19,7 @@ GUEST_USER = "cirros"
 """Of the micro image."""
 ACTIVE_SECONDS = 90.0
 GONE_SECONDS = 60.0
+NETWORK_SECONDS = 20.0
 SSH_SECONDS = 90.0
 
 
@@ -56,7 +58,7 @@ class Project:
             modes = {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"} if ":" in cidr else {}
             subnet = api.create_subnet(network_id=network.id, cidr=cidr, ip_version=6 if modes else 4, **modes)
             if router is not None:
-                api.add_interface_to_router(router, subnet_id=subnet.id)
+                api.add_interface_to_router(router, subnet=subnet.id)
         return str(network.id)
 
     def router(self, name: str) -> str:
@@ -81,9 +83,11 @@ class Project:
 
     def boot(self, name: str, image: str, networks: list[dict[str, str]] | str, *, wait: bool = True, **values: Any) -> Server:
         """A server of this image (by name), `m1.nano` unless `flavor` says otherwise, on these networks
-        (`[{"uuid": …}, {"port": …}]`); ACTIVE unless `wait` is false."""
+        (`[{"uuid": …}, {"port": …}]`), ACTIVE unless `wait` is false. `user_data` is a script."""
         api = self.connection.compute
         flavor = api.find_flavor(values.pop("flavor", "m1.nano"), ignore_missing=False)
+        if "user_data" in values:
+            values["user_data"] = base64.b64encode(values["user_data"].encode()).decode()
         found = self.connection.image.find_image(image, ignore_missing=False)
         server = api.create_server(
             name=name, image_id=found.id, flavor_id=flavor.id, key_name="key", networks=networks, **values
@@ -123,14 +127,16 @@ class Project:
         )
 
     def floating_ip(self, server: Server) -> str:
-        """A new floating IP of the server's first port."""
+        """A new floating IP of the server's first port, once it works."""
         api = self.connection.network
         public = api.find_network("public", ignore_missing=False)
         first = self.fixed_ip(server)
         port = next(
             port for port in api.ports(device_id=server.id) if any(ip["ip_address"] == first for ip in port.fixed_ips)
         )
-        return str(api.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address)
+        made = api.create_ip(floating_network_id=public.id, port_id=port.id)
+        until(lambda: api.get_ip(made.id).status == "ACTIVE" or None, NETWORK_SECONDS, f"{made.floating_ip_address} to work")
+        return str(made.floating_ip_address)
 
     def shell(self, server: Server, user: str = GUEST_USER) -> Shell:
         """Commands in the server, over SSH to a new floating IP."""

@@ -8,8 +8,8 @@ from pileus.kernel.db import Tx
 from pileus.services.compute.model import flavors
 
 FLAVORS = (
-    ("42", "m1.nano", 1, 64, 1),
-    ("84", "m1.micro", 1, 128, 1),
+    ("42", "m1.nano", 1, 128, 1),
+    ("84", "m1.micro", 1, 192, 1),
     ("1", "m1.tiny", 1, 256, 1),
     ("2", "m1.small", 1, 512, 10),
     ("3", "m1.medium", 2, 2048, 20),
