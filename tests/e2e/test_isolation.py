@@ -20,6 +20,7 @@ from pileus.testing.project import Project, Shell
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(180)]
 
 CIDR = "10.55.0.0/24"
+CIDR6 = "fd00:55::/64"
 PEER = "10.55.0.20"
 PORT = 8000
 ANSWER_NAME = """#!/bin/sh
@@ -50,14 +51,14 @@ def site(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Site:
     projects = [Project.create(cloud, name, directory) for name in ("isolated-a", "isolated-b")]
     networks = []
     for project in projects:
-        networks.append(project.network("same", CIDR, router=project.router("router")))
+        networks.append(project.network("same", CIDR, CIDR6, router=project.router("router")))
         project.security_group("open", "icmp", "tcp")
     a, b = projects
 
     def boot(project: Project, name: str, group: str, script: str, address: str) -> Server:
         api = project.connection.network
         network = networks[projects.index(project)]
-        (subnet,) = api.subnets(network_id=network)
+        (subnet,) = api.subnets(network_id=network, ip_version=4)
         fixed = [{"subnet_id": subnet.id, "ip_address": address}]
         groups = [api.find_security_group(group, ignore_missing=False).id]
         port = api.create_port(network_id=network, fixed_ips=fixed, security_groups=groups)
@@ -179,55 +180,78 @@ def test_metadata_tells_each_guest_of_itself_alone(site: Site) -> None:
 
 
 def test_a_guest_reaches_nothing_of_the_host(cloud: Cloud, site: Site) -> None:
-    addresses = _host_addresses()
-    link = cloud.external_addresses[0]
-    assert link in addresses
+    """Not over TCP, and not with a single packet: a datagram needs no answer."""
+    links = cloud.external_addresses
+    addresses = _host_addresses(links)
+    assert set(links) <= set(addresses)
     with _listener() as (port, callers):
         for address in addresses:
             with socket.create_connection((address, port), timeout=5):
                 pass
-        until(lambda: len(callers) == len(addresses) or None, 5, "the host to reach itself")
-        targets = " ".join(f"[{address}]" if ":" in address else address for address in addresses)
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                datagrams.sendto(b"?", (address, port))
+        until(lambda: len(callers) == 2 * len(addresses) or None, 5, "the host to reach itself")
+        targets = " ".join(addresses)
         script = f"""
             for host in {targets}; do
-                curl -s -m 2 http://$host:{port}/ > /dev/null; [ $? = 28 ] || [ $? = 7 ] || echo "reached $host"
-                curl -s -m 2 http://$host:{cloud.port}/ > /dev/null && echo "reached the API at $host"
+                case $host in *:*) url="[$host]";; *) url=$host;; esac
+                (curl -s -g -m 2 "http://$url:{port}/" > /dev/null; [ $? = 28 ] || [ $? = 7 ] || echo "reached $host") &
+                (curl -s -g -m 2 "http://$url:{cloud.port}/" > /dev/null && echo "reached the API at $host") &
+                (curl -s -g -m 2 "tftp://$url:{port}/guest" > /dev/null) &
             done
-            curl -s -m 2 http://169.254.169.254:{port}/ > /dev/null && echo reached the host by the metadata address
-            ping -c 1 -W 3 {link} > /dev/null && echo gateway answers
+            (curl -s -m 2 http://169.254.169.254:{port}/ > /dev/null && echo reached the host by the metadata address) &
+            wait
+            ping -c 1 -W 3 {links[0]} > /dev/null && echo gateway answers
+            ping -6 -c 1 -W 2 {links[1]} > /dev/null && echo the host answers to addresses that it has no way to
             """
         assert site.shell.attempt(script)[1].splitlines() == ["gateway answers"]
-        assert len(callers) == len(addresses)
+        assert len(callers) == 2 * len(addresses)
 
 
 @contextlib.contextmanager
 def _listener() -> Iterator[tuple[int, list[str]]]:
-    """A server on every address of this host, and who called it."""
+    """A server on every address of this host, TCP and UDP, and who called it."""
     callers: list[str] = []
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+    with (
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams,
+    ):
+        port: int = server.getsockname()[1]
+        datagrams.bind(("::", port))
 
         def accept() -> None:
-            with contextlib.suppress(OSError):    # it was closed
+            with contextlib.suppress(OSError):    # it was shut down
                 while True:
                     connection, (address, *_) = server.accept()
-                    callers.append(address)
+                    callers.append(f"{address} TCP")
                     connection.close()
 
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], callers
+        def receive() -> None:
+            while True:
+                data, (address, *_) = datagrams.recvfrom(100)
+                if data == b"end":
+                    return
+                callers.append(f"{address} UDP")
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (accept, receive)]
+        for thread in threads:
+            thread.start()
+        yield port, callers
         server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as last:
+            last.sendto(b"end", ("::1", port))
+        for thread in threads:
+            thread.join()
 
 
-def _host_addresses() -> list[str]:
-    """All of this host's, but those that are every host's own."""
+def _host_addresses(links: list[str]) -> list[str]:
+    """This host's, on its own links and on this cloud's; other clouds' may go away at any time."""
     shown = subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout
     return [
         info["local"]
         for link in json.loads(shown)
         for info in link["addr_info"]
-        if info["scope"] == "global" and not info.get("tentative")
+        if info["scope"] == "global" and (info["local"] in links or not link["ifname"].startswith("pil-"))
     ]
 
 

@@ -30,7 +30,9 @@ def guard_flows(host_mac: str, addresses: Sequence[Address]) -> list[str]:
     """Flows of the bridge between the external bridge and the host: the host asks, the others answer.
 
     Neighbour discovery passes both ways, and the host's own addresses on the link answer pings, as those of
-    a gateway do. Connections are followed; table 1 is for packets whose connection is known.
+    a gateway do, but only of their neighbours: an answer to any other address, as of a guest behind a router
+    that translates none, would leave the host by its default route. Connections are followed; table 1 is for
+    packets whose connection is known.
     """
     outward, to_external = f"in_port={_HOST_PORT}", f"output:{_EXTERNAL_PORT}"
     inward, to_host = f"in_port={_EXTERNAL_PORT}", f"output:{_HOST_PORT}"
@@ -56,9 +58,9 @@ def guard_flows(host_mac: str, addresses: Sequence[Address]) -> list[str]:
         flows.append(f"table=0,priority=10,{outward},{protocol},actions={follow}")
         flows.append(f"table=0,priority=10,{inward},{protocol},dl_dst={host_mac},actions={follow}")
     for address in addresses:
-        ping = f"icmp,nw_dst={address.ip},icmp_type=8"
+        ping = f"icmp,nw_src={address.network},nw_dst={address.ip},icmp_type=8"
         if address.version == 6:
-            ping = f"icmp6,ipv6_dst={address.ip},icmp_type=128"
+            ping = f"icmp6,ipv6_src={address.network},ipv6_dst={address.ip},icmp_type=128"
         flows.append(f"table=0,priority=20,{inward},{ping},dl_dst={host_mac},actions={to_host}")
     return flows
 
