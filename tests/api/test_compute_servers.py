@@ -27,7 +27,7 @@ async def test_a_server_comes_and_goes(compute: ComputeUnderTest) -> None:
     server = await compute.boot()
     assert server["id"] in compute.guests
     assert len(compute.needs.networks.all_ports) == 1
-    assert compute.needs.placement.allocations[server["id"]][1] == {"VCPU": 1, "MEMORY_MB": 64, "DISK_GB": 1}
+    assert compute.needs.placement.allocations[server["id"]][1] == {"VCPU": 1, "MEMORY_MB": 128, "DISK_GB": 1}
     await compute.ask("DELETE", f"/servers/{server['id']}", expect=204)
     await compute.gone(server["id"])
     assert compute.guests == {}

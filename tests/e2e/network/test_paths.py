@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import msgspec
 import pytest
 
 from pileus.services.network.driver import FloatingIp
@@ -145,6 +147,37 @@ def test_a_guest_reaches_no_service_of_the_host(site: Site) -> None:
                 assert await host.ask("172.24.4.77", 80) == "172.24.4.1"
                 assert await host.ask("172.24.4.9", 80) == "172.24.4.1"
                 assert await host.pings("fd99::77")
+
+    asyncio.run(story())
+
+
+def test_the_host_answers_no_address_that_is_elsewhere_to_it(site: Site) -> None:
+    """Its answer would leave by the default route: out of the cloud."""
+
+    async def story() -> None:
+        async with site.cloud() as cloud:
+            group = new_security_group(*OPEN)
+            inner = new_network("10.0.0.0/24", "fd00:1::/64")
+            outer = new_network("172.24.4.0/24", "fd99::/64", external=True)
+            await cloud.declare(group, inner, outer)
+            gateway = new_gateway(outer, "172.24.4.5/24", "fd99::5/64")
+            untranslated = msgspec.structs.replace(gateway, enable_snat=False)
+            await cloud.declare(new_router(inner, gateway=untranslated))
+            port = new_port(inner, "10.0.0.5", "fd00:1::5", security_group_ids=(group.id,))
+            guest = await cloud.boot(port, inner)
+            host = site.machine
+            # The way back that the host lacks, so that an answer would arrive.
+            _, shown = await host.run("ip", "-json", "route", "show", "proto", "kernel", "172.24.4.0/24")
+            link = json.loads(shown)[0]["dev"]
+            await host.ip("route", "replace", "10.0.0.0/24", "via", "172.24.4.5", "dev", link)
+            await host.ip("route", "replace", "fd00:1::/64", "via", "fd99::5", "dev", link)
+            try:
+                for address in ("10.0.0.5", "fd00:1::5"):
+                    await until(lambda address=address: host.pings(address, 0.5), 5)
+                assert await fails(guest.pings("172.24.4.1"), guest.pings("fd99::1"))
+            finally:
+                await host.ip("route", "del", "10.0.0.0/24")
+                await host.ip("-6", "route", "del", "fd00:1::/64")
 
     asyncio.run(story())
 

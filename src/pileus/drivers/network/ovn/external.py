@@ -20,6 +20,9 @@ _HOST_PORT, _EXTERNAL_PORT = 1, 2
 _CONNTRACK_ZONE = 65_520
 """Far from those that ovn-controller hands out, which start at 1."""
 
+_ANSWERED = "nud reachable nud stale nud delay nud probe"
+"""Not what is being asked for already: who waits for the answer would be told that there is no such host."""
+
 Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
@@ -27,7 +30,9 @@ def guard_flows(host_mac: str, addresses: Sequence[Address]) -> list[str]:
     """Flows of the bridge between the external bridge and the host: the host asks, the others answer.
 
     Neighbour discovery passes both ways, and the host's own addresses on the link answer pings, as those of
-    a gateway do. Connections are followed; table 1 is for packets whose connection is known.
+    a gateway do, but only of their neighbours: an answer to any other address, as of a guest behind a router
+    that translates none, would leave the host by its default route. Connections are followed; table 1 is for
+    packets whose connection is known.
     """
     outward, to_external = f"in_port={_HOST_PORT}", f"output:{_EXTERNAL_PORT}"
     inward, to_host = f"in_port={_EXTERNAL_PORT}", f"output:{_HOST_PORT}"
@@ -53,9 +58,9 @@ def guard_flows(host_mac: str, addresses: Sequence[Address]) -> list[str]:
         flows.append(f"table=0,priority=10,{outward},{protocol},actions={follow}")
         flows.append(f"table=0,priority=10,{inward},{protocol},dl_dst={host_mac},actions={follow}")
     for address in addresses:
-        ping = f"icmp,nw_dst={address.ip},icmp_type=8"
+        ping = f"icmp,nw_src={address.network},nw_dst={address.ip},icmp_type=8"
         if address.version == 6:
-            ping = f"icmp6,ipv6_dst={address.ip},icmp_type=128"
+            ping = f"icmp6,ipv6_src={address.network},ipv6_dst={address.ip},icmp_type=128"
         flows.append(f"table=0,priority=20,{inward},{ping},dl_dst={host_mac},actions={to_host}")
     return flows
 
@@ -103,7 +108,7 @@ class HostLink:
         """Have the host ask anew who holds these addresses. The new holder announces itself as well, but
         only after a second."""
         if self._addresses and ips:
-            await self._ip(*(f"neighbour flush to {ip} dev {self.name}" for ip in ips))
+            await self._ip(*(f"neighbour flush to {ip} dev {self.name} {_ANSWERED}" for ip in ips))
 
     async def remove(self) -> None:
         """Take the link away, and only then the routes that stood behind it."""
