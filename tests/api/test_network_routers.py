@@ -298,12 +298,13 @@ async def test_what_is_external_stays_so_while_it_is_used(cloud: NetworkCloud) -
     await cloud.put(path, body, as_=ADMIN)
 
 
-async def test_a_router_that_is_down_says_so(cloud: NetworkCloud) -> None:
+async def test_the_interfaces_of_a_router_that_is_off_stay_plugged_in(cloud: NetworkCloud) -> None:
     _, inner, router = await joined(cloud)
     (interface,) = (await cloud.get(f"/ports?network_id={inner['id']}"))["ports"]
     await cloud.until_status("port", interface["id"], "ACTIVE")
     await cloud.put(f"/routers/{router['id']}", {"router": {"admin_state_up": False, "name": "down"}})
-    await cloud.until_status("port", interface["id"], "DOWN")
+    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.admin_state_up))
+    await cloud.until_status("port", interface["id"], "ACTIVE")
     await cloud.get(f"/routers/{router['id']}", status=404, as_=OTHER)
     await cloud.post("/routers", {"router": {"colour": "red"}}, status=400)
     await cloud.post("/routers", {"router": {"routes": []}}, status=400)
