@@ -101,7 +101,7 @@ def test_a_floating_ip_is_no_way_around_the_security_group(site: Site) -> None:
 def test_the_default_group_lets_nothing_in_and_all_out(site: Site) -> None:
     console = site.a.connection.compute.get_server_console_output
     said = until(
-        lambda: (text := console(site.closed.id)["output"]) and "reaching out is over" in text and text or None,
+        lambda: ((text := console(site.closed.id)["output"]) and "reaching out is over" in text and text) or None,
         30,
         "the closed guest to reach out",
     )

@@ -106,10 +106,10 @@ def _kvm(settings: Settings, state: Path) -> Iterator[Finding]:
     from pileus.drivers.hypervisor.qemu.kvm import probe_kvm
 
     works, reason = probe_kvm()
-    remedy = "enable virtualisation in the firmware, or nested virtualisation in the hypervisor above"
-    yield Finding(
-        "KVM", works, reason + ("" if works else " Machines run, emulated: slower."), remedy, needed=False
-    )
+    if not works:
+        reason += " Machines are emulated: slower, otherwise the same."
+    remedy = "enable virtualization in the firmware; in a virtual machine, nested virtualization on its host"
+    yield Finding("KVM", works, reason, remedy, needed=False)
 
 
 def _room(settings: Settings, state: Path) -> Iterator[Finding]:

@@ -208,7 +208,7 @@ def free_external_cidrs() -> list[str]:
         number = random.randrange(1 << 12)
         wanted = [f"172.{16 + (number >> 8)}.{number & 255}.0/24", f"fd5a:17ea:{0xE000 | number:x}::/64"]
         networks = [ipaddress.ip_network(each) for each in wanted]
-        if not any(one.version == other.version and one.overlaps(other) for one in networks for other in taken):  # type: ignore[arg-type]  # of one version
+        if not any(one.version == other.version and one.overlaps(other) for one in networks for other in taken):
             return wanted
 
 

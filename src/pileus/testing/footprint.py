@@ -126,7 +126,7 @@ def sweep(state: Path, external_cidrs: Sequence[str]) -> None:
 
 def _namespaces(state: Path) -> list[Path]:
     digest = network_digest(state)
-    return [path for path in Path("/run/netns").glob(f"*{digest}*")]
+    return list(Path("/run/netns").glob(f"*{digest}*"))
 
 
 def _links(state: Path) -> Iterator[str]:

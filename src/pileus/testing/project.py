@@ -33,17 +33,19 @@ class Project:
     def __init__(self, connection: Connection, key_file: Path) -> None:
         self.connection = connection
         self.key_file = key_file
+        assert connection.current_project_id is not None
         self.id: str = connection.current_project_id
 
     @classmethod
     def create(cls, cloud: Cloud, name: str, directory: Path) -> Project:
         """A new project with a member of the same name, its key pair `key` in `directory`."""
-        admin = cloud.connect()
+        # The SDK types it as either of two versions' proxies.
+        identity: Any = cloud.connect().identity
         password = uuid.uuid4().hex
-        project = admin.identity.create_project(name=name, domain_id="default")
-        user = admin.identity.create_user(name=name, password=password, domain_id="default")
-        role = admin.identity.find_role("member", ignore_missing=False)
-        admin.identity.assign_project_role_to_user(project, user, role)
+        project = identity.create_project(name=name, domain_id="default")
+        user = identity.create_user(name=name, password=password, domain_id="default")
+        role = identity.find_role("member", ignore_missing=False)
+        identity.assign_project_role_to_user(project, user, role)
         key_file = directory / f"{name}-key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key_file], check=True)
         made = cls(cloud.connect(username=name, password=password, project_name=name), key_file)

@@ -34,10 +34,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def probe_kvm() -> tuple[bool, str]:
     """Boot a one-sector guest under KVM, `PROBE_SECONDS` at most; says whether it ran, and why not."""
     if not os.path.exists(_DEVICE):
-        return False, (
-            f"{_DEVICE} is not there: enable virtualization in the firmware, load the module kvm_amd or "
-            "kvm_intel, or, within a virtual machine, ask for nested virtualization."
-        )
+        return False, f"{_DEVICE} is not there."
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return False, f"{_DEVICE} may not be opened: run as root or join the group kvm."
     if shutil.which(BINARY) is None:
@@ -54,16 +51,12 @@ def probe_kvm() -> tuple[bool, str]:
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, text=True
             )
         except subprocess.TimeoutExpired:
-            return False, (
-                f"{_DEVICE} is there, but a guest of one sector hangs under it for {PROBE_SECONDS:g} s; "
-                "guests are emulated instead. If this machine is virtual, its host must offer nested "
-                "virtualization."
-            )
+            return False, f"{_DEVICE} is there, but guests hang under it."
     # The device ends QEMU with twice the value that the guest wrote, plus one.
     if ended.returncode == 2 * _TOKEN + 1:
         return True, "A guest ran under KVM."
-    complaint = ended.stderr.strip().partition("\n")[0] or f"exit status {ended.returncode}"
-    return False, f"QEMU cannot run a guest under KVM, guests are emulated instead: {complaint}"
+    complaint = ended.stderr.strip().partition("\n")[0].removeprefix(f"{BINARY}: error: ")
+    return False, f"{_DEVICE} is there, but no guest starts: {complaint or f'status {ended.returncode}'}."
 
 
 def remembered_probe(memory: Path) -> tuple[bool, str]:
