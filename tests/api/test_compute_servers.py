@@ -155,6 +155,20 @@ async def test_after_its_host_has_started_anew(resume: bool) -> None:
         assert guest.power == ("running" if resume else "stopped")
 
 
+@pytest.mark.parametrize(("power", "status"), [(Power.CRASHED, "ACTIVE"), (Power.STOPPED, "SHUTOFF")])
+async def test_what_ended_while_nobody_looked(power: Power, status: str) -> None:
+    """Killed with all the rest, it is started again; off by its own doing, it stays off."""
+    async with compute_alone(settings=Settings(sync_seconds=0.05)) as compute:
+        server = await compute.boot()
+        await asyncio.sleep(1.1)
+        guest = compute.world.hosts["host-1"].guests[server["id"]]
+        guest.end(power, None)
+        compute.cloud.runtime.state.hosts.get("host-1").known.clear()
+        compute.world.hosts["host-1"].changed(server["id"])  # type: ignore[misc]
+        await eventually(lambda: guest.power is (Power.RUNNING if status == "ACTIVE" else Power.STOPPED))
+        await compute.until(server["id"], status)
+
+
 async def test_ports_that_come_up_late_hold_the_server_back(compute: ComputeUnderTest) -> None:
     compute.needs.networks.active_after = 0.3
     made = await compute.ask("POST", "/servers", compute.wanted(), expect=202)

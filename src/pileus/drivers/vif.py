@@ -96,15 +96,18 @@ async def plug_veth(nic: Nic, container_netns: str, name: str) -> None:
 
 async def unplug(nic: Nic) -> None:
     """Take the NIC off its bridge and remove its tap or veth pair. What is not there is no error; with the
-    bridge's namespace, all of it is gone."""
+    bridge's namespace, all of it is gone. The link goes even where the bridge's database does not answer, which
+    raises `HypervisorError` nevertheless."""
     if nic.vif.type == "sim":
         return
     place = _place(nic)
     name = link_name(nic.port_id)
     with _told(nic):
         if netns.exists(place.netns):
-            await _remove_port(place, name)
-            await netns.run_in(place.netns, lambda: _delete_link(name))
+            try:
+                await _remove_port(place, name)
+            finally:
+                await netns.run_in(place.netns, lambda: _delete_link(name))
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -70,7 +70,7 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
         if options.accept:
             verdict.accept(area, outcome)
         _keep(area, cloud, workspace, outcome)
-        _tell(area, outcome, judged, cloud, time.monotonic() - began)
+        _tell(area, outcome, judged, cloud, time.monotonic() - began, accepted=options.accept)
     return judged.good
 
 
@@ -104,7 +104,9 @@ def _keep(area: Area, cloud: Cloud, workspace: Workspace, outcome: Outcome) -> N
             shutil.copy(file, kept)
 
 
-def _tell(area: Area, outcome: Outcome, judged: Verdict, cloud: Cloud, seconds: float) -> None:
+def _tell(
+    area: Area, outcome: Outcome, judged: Verdict, cloud: Cloud, seconds: float, *, accepted: bool
+) -> None:
     for reason, tests in judged.explained.items():
         print(f"\n{len(tests)} failed as expected: {reason}")
     _list("failed, without a line in not-yet.txt that says why", judged.unexplained)
@@ -116,7 +118,7 @@ def _tell(area: Area, outcome: Outcome, judged: Verdict, cloud: Cloud, seconds: 
         print("\n".join(f"  {line}" for line in cloud.complaints()))
     if judged.new:
         _list("pass for the first time", judged.new)
-        print(f"  to be added to {area.golden.relative_to(HERE)} by the option --accept")
+        print(f"  {'added' if accepted else 'to be added by --accept'} to {area.golden.relative_to(HERE)}")
     numbers = f"{len(outcome.passed)} passed, {len(outcome.failed)} failed, {len(outcome.skipped)} skipped"
     print(
         f"\n{area.name}: {numbers} in {seconds:.0f} s; {'good' if judged.good else 'NOT GOOD'}\n", flush=True

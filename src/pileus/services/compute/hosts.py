@@ -21,6 +21,8 @@ class Host:
     boot_id: Callable[[], str] = lambda: ""
     """Changes when the host itself starts anew (`/proc/sys/kernel/random/boot_id`)."""
     ip: str = "127.0.0.1"
+    known: set[str] = field(default_factory=set)
+    """Servers that this process has seen run or end. How others ended, if they did, nobody has seen."""
     capabilities: dict[str, tuple[Hypervisor, Capabilities]] = field(default_factory=dict)
     """By hypervisor type, once started."""
     _fetching: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)

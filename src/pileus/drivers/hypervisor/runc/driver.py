@@ -115,7 +115,7 @@ class RuncHypervisor:
                 async with asyncio.timeout(grace_seconds):
                     container.signal(record.power_off)
                     await container.ended()
-        await self._halt(record)
+        await self._halt(record, parting=True)
 
     async def ensure_image(self, image: Image, open_image: OpenImage) -> None:
         await self._images.ensure(image, open_image)
@@ -240,14 +240,17 @@ class RuncHypervisor:
         configuration = bundle.configuration(directory, record, self._runtime, init)
         await container.create(configuration, self._console_log(container.id))
 
-    async def _halt(self, record: Record) -> None:
-        """Have nothing of the guest run, and nothing left of its run."""
+    async def _halt(self, record: Record, *, parting: bool = False) -> None:
+        """Have nothing of the guest run, and nothing left of its run. When `parting`, a switch that does not
+        answer keeps nobody: it forgets the guest when it is taken down or comes back."""
         container = self._container(record.guest.id)
         if follower := self._followers.pop(container.id, None):
             follower.cancel()
         if container.began:
             await container.kill()
-        await self._unplug(record.guest.nics)
+        for nic in record.guest.nics:
+            with contextlib.suppress(*([HypervisorError] if parting else [])):
+                await vif.unplug(nic)
         if container.began:
             await _uninterrupted(lambda: bundle.close_directory(container.directory))
         if record.boot_id is not None:

@@ -53,10 +53,13 @@ class Aggregate(
 
     @classmethod
     def load(cls, call: Call, tx: Tx, key: str) -> Row[Any]:
-        if not (key.isascii() and key.isdigit() and len(key) < 10):
+        digits = key.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
             raise BadRequest(
                 f"Invalid input for field/attribute id. Value: {key}. It must be a whole number."
             )
+        if digits != key or len(digits) >= 10:
+            raise cls.not_found(key)
         return super().load(call, tx, key)
 
     @classmethod

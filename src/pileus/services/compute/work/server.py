@@ -124,7 +124,9 @@ class ServerProgram(Program):
         return strand.nap(min(max(0.05, waited / 4), 2.0))
 
     def _launched(self, row: Row[Any], nics: list[NicInfo]) -> Write:
-        boot_id = self.hosts.get(row.host).boot_id()
+        host = self.hosts.get(row.host)
+        host.known.add(row.id)
+        boot_id = host.boot_id()
 
         def write(tx: Tx) -> None:
             store.update(
@@ -172,9 +174,12 @@ class ServerProgram(Program):
         state = await hypervisor.observe(row.id)
         power = None if state is None else state.power
         ended = row.vm_state == VmState.ACTIVE and power is not Power.RUNNING
-        resume = self.settings.resume_guests_state_on_host_boot
-        if ended and resume and row.boot_id != host.boot_id():
+        # As upstream, which asks this when its service starts: was it the guest's own doing? A reboot of the host is
+        # not, nor a crash that nobody saw, such as everything being killed at once.
+        torn = row.boot_id != host.boot_id() or (power is Power.CRASHED and row.id not in host.known)
+        if ended and torn and self.settings.resume_guests_state_on_host_boot:
             return strand.hop(self.run, lambda tx: store.update(tx, row.id, task_state=Task.POWERING_ON))
+        host.known.add(row.id)
         if row.vm_state == VmState.STOPPED and power is Power.RUNNING:
             await self._ensure(row, row.nics, Power.STOPPED, strand.epoch)
             power = Power.STOPPED
@@ -336,11 +341,12 @@ class ServerProgram(Program):
         return bool((strand.now - since).total_seconds() < self.settings.shutdown_timeout_seconds)
 
     def _running(self, row: Row[Any], action: str, nics: list[NicInfo] | None = None) -> Write:
-        boot_id = self.hosts.get(row.host).boot_id()
+        host = self.hosts.get(row.host)
+        host.known.add(row.id)
         values: dict[str, Any] = {
             "vm_state": VmState.ACTIVE,
             "power_state": PowerState.RUNNING,
-            "boot_id": boot_id,
+            "boot_id": host.boot_id(),
             "fault": None,
         }
         if nics is not None and nics != row.nics:
