@@ -24,7 +24,7 @@ def default_state() -> Path:
 
 state_option = click.option(
     "--state",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     default=default_state,
     show_default="/var/lib/pileus for root, else ~/.local/state/pileus",
     envvar="PILEUS_STATE",
