@@ -67,7 +67,9 @@ class Story:
         self.rng.shuffle(wanted)
         for n in range(DELETES):
             # Among the boots, so that the doomed are in all states; not before there is any.
-            wanted.insert(self.rng.randrange(AT_ONCE, len(wanted) + 1), self.delete if n % 2 else self.delete_newest)
+            wanted.insert(
+                self.rng.randrange(AT_ONCE, len(wanted) + 1), self.delete if n % 2 else self.delete_newest
+            )
         return deque(wanted)
 
     def boot(self, kind: str) -> None:
@@ -125,7 +127,9 @@ def test_killed_again_and_again(story: Story) -> None:
             asked = [pool.submit(operation) for operation in batch]
             _let_pass(story.rng.uniform(0, LONGEST_SECONDS))
             story.cloud.kill()
-        waiting.extend(operation for operation, future in zip(batch, asked, strict=True) if not _was_heard(future))
+        waiting.extend(
+            operation for operation, future in zip(batch, asked, strict=True) if not _was_heard(future)
+        )
         if kills % 3 == 2:
             _up_and_killed(story.cloud, story.rng.uniform(0, LONGEST_SECONDS))
         story.cloud.up()
@@ -134,7 +138,9 @@ def test_killed_again_and_again(story: Story) -> None:
     assert kills >= (CONTAINERS + MACHINES + DELETES) // AT_ONCE
 
     servers = _settled(story)
-    print(f"{kills} kills; {len(servers)} servers left, {sum(s.status == 'ERROR' for s in servers)} in ERROR; {len(story.runs)} seen running")
+    print(
+        f"{kills} kills; {len(servers)} servers left, {sum(s.status == 'ERROR' for s in servers)} in ERROR; {len(story.runs)} seen running"
+    )
     for server in servers:
         if server.status == "ERROR":
             assert server.fault["message"].strip()
@@ -180,7 +186,11 @@ def _settled(story: Story) -> list[Server]:
         return servers if all(server.status in ("ACTIVE", "ERROR") for server in servers) else None
 
     for deleted in story.deleted:
-        until(lambda deleted=deleted: _is_gone(story.project.connection, deleted), SETTLED_SECONDS, f"{deleted} to be gone")  # type: ignore[misc]
+        until(
+            lambda deleted=deleted: _is_gone(story.project.connection, deleted),
+            SETTLED_SECONDS,
+            f"{deleted} to be gone",
+        )  # type: ignore[misc]
     servers = until(look, SETTLED_SECONDS, "all servers to settle")
     # Who never heard that a server was made may find one more in the list.
     assert set(story.living()) <= {server.id for server in servers}
@@ -228,15 +238,21 @@ def _nothing_else_is_there(story: Story) -> None:
     claimed = [
         consumer
         for provider in providers
-        for consumer in story.admin.placement.get(f"/resource_providers/{provider['uuid']}/allocations").json()["allocations"]
+        for consumer in story.admin.placement.get(
+            f"/resource_providers/{provider['uuid']}/allocations"
+        ).json()["allocations"]
     ]
     assert sorted(claimed) == sorted(living)
 
-    switch_ports = {row["name"]: row["type"] for row in _rows(cloud, "ovn-nbctl", "Logical_Switch_Port", "name", "type")}
+    switch_ports = {
+        row["name"]: row["type"] for row in _rows(cloud, "ovn-nbctl", "Logical_Switch_Port", "name", "type")
+    }
     assert {name for name, kind in switch_ports.items() if kind == ""} == compute_ports
     plugged = {name for name in _interfaces(cloud) if switch_ports.get(name) != "localport"}
     assert plugged == compute_ports
-    links = json.loads(_output("ip", "-json", "-netns", f"pileus-{footprint.network_digest(cloud.state)}", "link"))
+    links = json.loads(
+        _output("ip", "-json", "-netns", f"pileus-{footprint.network_digest(cloud.state)}", "link")
+    )
     taps = {link["ifname"] for link in links if link["ifname"].startswith("tap")}
     assert taps == {f"tap{name[:11]}" for name in _interfaces(cloud)}
 
@@ -257,7 +273,9 @@ def run_of(cloud: Cloud, server_id: str) -> tuple[int, str]:
 def _rows(cloud: Cloud, tool: str, table: str, *columns: str) -> list[dict[str, Any]]:
     """A table of the cloud's own switch."""
     database = f"--db=unix:{cloud.state}/network/db.sock"
-    shown = json.loads(_output(tool, database, "--format=json", f"--columns={','.join(columns)}", "list", table))
+    shown = json.loads(
+        _output(tool, database, "--format=json", f"--columns={','.join(columns)}", "list", table)
+    )
     return [dict(zip(columns, row, strict=True)) for row in shown["data"]]
 
 
