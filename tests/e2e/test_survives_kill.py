@@ -139,7 +139,8 @@ def test_killed_again_and_again(story: Story) -> None:
 
     servers = _settled(story)
     print(
-        f"{kills} kills; {len(servers)} servers left, {sum(s.status == 'ERROR' for s in servers)} in ERROR; {len(story.runs)} seen running"
+        f"{kills} kills; {len(servers)} servers left, {sum(s.status == 'ERROR' for s in servers)} in ERROR; "
+        f"{len(story.runs)} seen running"
     )
     for server in servers:
         if server.status == "ERROR":
