@@ -21,6 +21,7 @@ from pileus import __version__
 from pileus.cli.composition import Composer, TeardownFailed
 from pileus.cli.options import config_option, load_settings, state_option
 from pileus.cli.process import RunningCloud, find, forget, record
+from pileus.kernel import interpreter
 
 UP_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -51,6 +52,7 @@ def up(
         click.echo(f"The cloud is up already, at {running.base_url} (process {running.pid}).")
         return
     if foreground:
+        interpreter.load()
         composer, settings = load_settings(compose, config, state, listen=listen, sim=sim or _was_sim(state))
         asyncio.run(_serve(composer, settings, state, ready_fd))
         return
@@ -169,6 +171,7 @@ async def _serve(composer: Composer, settings: Any, state: Path, ready_fd: int |
             raise click.ClickException(str(error)) from error
         raise
     record(state, RunningCloud(os.getpid(), settings.base_url, settings.sim))
+    interpreter.serve()
     tell.ready(settings.base_url)
     await stopped.wait()
     forget(state)

@@ -15,7 +15,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -86,14 +85,14 @@ class Cloud:
         """Kills the control plane: no warning, no goodbye. Guests and their networks run on."""
         pid = self.pid
         if pid is not None:
-            _kill(pid)
+            footprint.kill(pid)
 
     def power_cut(self) -> None:
         """Kills all that the cloud runs on this host at once, as a power cut does, guests included."""
         self.kill()
         while pids := footprint.processes(self.state):
             for pid in pids:
-                _kill(pid)
+                footprint.kill(pid)
 
     def pileus(self, *arguments: str) -> str:
         """What the command `pileus ARGUMENTS --state …` of this cloud prints; raises CloudError."""
@@ -210,18 +209,3 @@ def free_external_cidrs() -> list[str]:
         networks = [ipaddress.ip_network(each) for each in wanted]
         if not any(one.version == other.version and one.overlaps(other) for one in networks for other in taken):
             return wanted
-
-
-def _kill(pid: int) -> None:
-    """Kills a process and waits until it is gone."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        until(lambda: not footprint.is_alive(pid) or None, 10, f"the end of process {pid}")
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(handle)

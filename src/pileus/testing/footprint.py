@@ -10,10 +10,14 @@ import contextlib
 import hashlib
 import json
 import os
+import select
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+KILL_SECONDS = 10.0
 
 
 def run_directory(state: Path) -> Path:
@@ -56,6 +60,37 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def kill(pid: int) -> None:
+    """Kills a process and waits until it is gone. One that is gone already is no error."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], KILL_SECONDS)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def of_server(state: Path, server_id: str) -> list[str]:
+    """What one server has on the host: processes, cgroups, mounts, directories; nothing, once it is deleted."""
+    run = run_directory(state)
+    found = []
+    for pid in processes(state):
+        with contextlib.suppress(OSError):
+            words = [(Path(f"/proc/{pid}") / name).read_bytes() for name in ("cmdline", "cgroup")]
+            if server_id.encode() in b"".join(words):
+                found.append(f"process {pid} ({_command(pid)})")
+    found += [f"cgroup {path}" for path in _cgroups(state) if server_id in str(path)]
+    found += [f"mount {point}" for point in _mounts((state, run)) if server_id in point]
+    places = (*(state / "hypervisor").glob("*/guests"), run / "guests", run / "runc")
+    found += [f"directory {place / server_id}" for place in places if (place / server_id).exists()]
+    return found
 
 
 def remains(state: Path, external_cidrs: Sequence[str]) -> list[str]:
@@ -107,8 +142,7 @@ def output(*argv: str) -> str:
 def sweep(state: Path, external_cidrs: Sequence[str]) -> None:
     """Removes by force what `remains` finds, so that a failed test harms no other."""
     for pid in processes(state):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, 9)
+        kill(pid)
     for point in reversed(_mounts((state, run_directory(state)))):
         subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
     for path in _namespaces(state):
