@@ -12,6 +12,7 @@ from typing import Any
 from pileus.drivers.network.sim import SimEngine, World
 from pileus.kernel.context import Context, service_user
 from pileus.services.network import service
+from pileus.services.network.needs import Servers
 from pileus.services.network.state import State
 from pileus.services.network.work import attach, programs
 from pileus.testing.personas import persona
@@ -107,10 +108,12 @@ def state_over(world: World) -> State:
 
 
 @asynccontextmanager
-async def network_cloud(database_url: str | None = None) -> AsyncIterator[NetworkCloud]:
+async def network_cloud(
+    database_url: str | None = None, servers: Servers | None = None
+) -> AsyncIterator[NetworkCloud]:
     world = World()
     async with serving(
-        service, programs=programs, state=state_over(world), database_url=database_url
+        service, programs=programs, needs=servers, state=state_over(world), database_url=database_url
     ) as served:
         await attach(served.runtime)
         yield NetworkCloud(served, world)

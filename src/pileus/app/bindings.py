@@ -34,6 +34,7 @@ from pileus.services.image import service as image
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import ImageProgram
 from pileus.services.network import bootstrap as network_bootstrap
+from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
 from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
@@ -95,6 +96,7 @@ class Bindings:
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
+        self._runtimes["network"].needs = network_needs.bind(self._peer(compute))
         self._metadata = MetadataService(self._compute, self._needs.networks)
 
     def _peer(self, service: Service) -> AsgiPeer:

@@ -691,6 +691,7 @@ CREATE TABLE network_ports (
 	profile TEXT NOT NULL,
 	dns_name VARCHAR(255) NOT NULL,
 	dns_domain VARCHAR(255) NOT NULL,
+	untold INTEGER NOT NULL,
 	CONSTRAINT pk_network_ports PRIMARY KEY (id),
 	CONSTRAINT fk_network_ports_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
 	CONSTRAINT fk_network_ports_router_id FOREIGN KEY(router_id) REFERENCES network_routers (id)

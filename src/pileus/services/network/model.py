@@ -114,6 +114,7 @@ ports = Table(
     Column("profile", Json, nullable=False),
     Column("dns_name", String(255), nullable=False),
     Column("dns_domain", String(255), nullable=False),
+    Column("untold", Integer, nullable=False, default=0),  # changes that its server has not heard of
     Index(None, "network_id", "mac_address", unique=True),
 )
 

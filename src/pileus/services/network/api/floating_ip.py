@@ -101,6 +101,7 @@ def create_floating_ip(call: Call, tx: Tx, body: Any) -> Row[Any]:
     except Duplicate as error:
         raise _taken(inner) from error
     _wake(call, tx, row.router_id)
+    _tell(call, tx, row.port_id)
     announce(call, tx, FloatingIP, "create", row)
     return row
 
@@ -131,6 +132,8 @@ def update_floating_ip(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]
         except Duplicate as error:
             raise _taken(values) from error
         _wake(call, tx, row.router_id, values.get("router_id"))
+        if "port_id" in values:
+            _tell(call, tx, row.port_id, values["port_id"])
         row = FloatingIP.load_again(call, tx, row.id)
         announce(call, tx, FloatingIP, "update", row)
     return row
@@ -144,6 +147,7 @@ def delete_floating_ip(call: Call, tx: Tx, row: Row[Any]) -> None:
     if outer is not None:
         port_store.remove(tx, outer)
     _wake(call, tx, row.router_id)
+    _tell(call, tx, row.port_id)
     announce(call, tx, FloatingIP, "delete", row)
 
 
@@ -155,6 +159,13 @@ declare_tags(FloatingIP)
 def _wake(call: Call, tx: Tx, *router_ids: str | None) -> None:
     for router_id in {each for each in router_ids if each is not None}:
         call.runtime.work.wake(tx, router_id, request_id=call.request_id)
+
+
+def _tell(call: Call, tx: Tx, *port_ids: str | None) -> None:
+    """Have the servers hear that these ports have other addresses now."""
+    for port_id in {each for each in port_ids if each is not None}:
+        port_store.leave_untold(tx, port_id)
+        call.runtime.work.wake(tx, port_id, request_id=call.request_id)
 
 
 def _taken(values: dict[str, Any]) -> Conflict:

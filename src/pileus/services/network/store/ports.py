@@ -37,6 +37,7 @@ _UNREALIZED = (
     .where(security_groups.c.id.in_(bindparam("groups", expanding=True)), ~security_groups.c.realized)
     .limit(1)
 )
+_LEAVE_UNTOLD = update(ports).where(ports.c.id == bindparam("key")).values(untold=ports.c.untold + 1)
 _FLOATING = select(floating_ips).where(floating_ips.c.port_id == bindparam("port"))
 _LET_FLOATING_GO = (
     update(floating_ips)
@@ -146,6 +147,11 @@ def remove(tx: Tx, port: Row[Any]) -> set[str]:
         tx.execute(_DROP_GROUPS, {"port": port.id})
     rows.remove(tx, ports, port.id)
     return routers
+
+
+def leave_untold(tx: Tx, port_id: str) -> None:
+    """The port's addresses have changed; its strand, which has to be woken, tells its server."""
+    tx.execute(_LEAVE_UNTOLD, {"key": port_id})
 
 
 def on_network(tx: Tx, network_id: str) -> Sequence[Row[Any]]:

@@ -16,13 +16,13 @@ from pileus.services.network.work.security_group import SecurityGroupProgram
 
 
 def programs(runtime: Runtime) -> Sequence[Program]:
-    """All programs of the service; the runtime's `state` has the engine, started."""
+    """All programs of the service; the runtime's `state` has the engine, started, its `needs` the servers."""
     state: State = runtime.state
     shared = (runtime.db, runtime.work, runtime.events, state.engine)
     return (
         NetworkProgram(*shared),
         SecurityGroupProgram(*shared),
-        PortProgram(*shared),
+        PortProgram(*shared, runtime.needs),
         RouterProgram(*shared),
         EngineProgram(runtime.db, runtime.work, state),
     )

@@ -12,6 +12,7 @@ from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
 from pileus.services.network import driver
 from pileus.services.network.driver import Address, NetworkEngine
 from pileus.services.network.model import networks, ports
+from pileus.services.network.needs import Servers
 from pileus.services.network.store import ports as store
 from pileus.services.network.store import rows
 from pileus.services.network.work.fault import record
@@ -23,11 +24,15 @@ class PortProgram(Program):
 
     name = "network.port"
 
-    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
+    def __init__(
+        self, db: Database, work: Work, events: Events, engine: NetworkEngine, servers: Servers | None
+    ) -> None:
+        """`servers`: None where the service stands alone, with nobody to tell."""
         self.db = db
         self.work = work
         self.events = events
         self.engine = engine
+        self.servers = servers
 
     @label(deadline=REALIZE_SECONDS)
     async def start(self, strand: Strand) -> Step:
@@ -50,11 +55,18 @@ class PortProgram(Program):
         seen: dict[str, Any] = {"realized": True}
         up = bool(row.host) and await self.engine.is_up(row.id)
         seen["status"] = "ACTIVE" if up else "DOWN"
+        if row.untold:
+            await self._tell(row)
+            seen["untold"] = 0
         changed = {name: value for name, value in seen.items() if getattr(row, name) != value}
         return strand.nap(
             UP_SECONDS if row.host and row.admin_state_up and not up else DRIFT_SECONDS,
             (lambda tx: _note(tx, row, changed)) if changed else None,
         )
+
+    async def _tell(self, row: Row[Any]) -> None:
+        if self.servers is not None and row.device_id and row.device_owner.startswith("compute:"):
+            await self.servers.changed(row.device_id, row.id)
 
     @label(deadline=REALIZE_SECONDS, destroying=True)
     async def destroy(self, strand: Strand) -> Step:
@@ -83,7 +95,9 @@ def _find(tx: Tx, port_id: str) -> tuple[Row[Any] | None, bool]:
 def _note(tx: Tx, seen: Row[Any], values: dict[str, Any]) -> None:
     """Writes what was found out, unless the row has changed since; then the strand is awake already."""
     now = rows.get(tx, ports, seen.id)
-    if now is not None and now.revision_number == seen.revision_number and now.router_id is None:
+    if now is None or now.router_id is not None:
+        return
+    if (now.revision_number, now.untold) == (seen.revision_number, seen.untold):
         rows.note(tx, ports, seen.id, **values)
 
 
