@@ -29,4 +29,4 @@ def cloud(micro: MicroImage, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def add_images(cloud: Cloud, micro: MicroImage) -> None:
     """The same guest twice: `machine` and `container`."""
     cloud.add_image("machine", micro.disk)
-    cloud.add_image("container", micro.rootfs, container=True)
+    cloud.add_image("container", micro.rootfs, disk_format="raw", container_format="docker")

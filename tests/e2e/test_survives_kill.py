@@ -57,6 +57,8 @@ class Story:
         self.promised: dict[str, str] = {}
         """Acknowledged servers' ids, with what they are: `machine` or `container`."""
         self.deleted: set[str] = set()
+        self.doubtful: set[str] = set()
+        """Whose deletion was asked for, and the answer never came."""
         self.runs: dict[str, tuple[int, str]] = {}
         """Process and start time of those that were ACTIVE, as first seen."""
         self._choosing = threading.Lock()
@@ -97,18 +99,18 @@ class Story:
         try:
             self.project.connection.compute.delete_server(chosen)
         except ConnectFailure:
-            # Maybe it was heard, maybe not: whoever asked asks again.
             self.deleted.discard(chosen)
+            self.doubtful.add(chosen)
             raise
 
     def look(self) -> None:
         """Notes which process runs each ACTIVE server, when it is seen for the first time."""
         for server in self.project.connection.compute.servers():
-            if server.status == "ACTIVE":
+            if server.status == "ACTIVE" and server.task_state is None:
                 self.runs.setdefault(server.id, run_of(self.cloud, server.id))
 
     def living(self) -> list[str]:
-        return [each for each in self.promised if each not in self.deleted]
+        return [each for each in self.promised if each not in self.deleted | self.doubtful]
 
 
 @pytest.fixture
@@ -184,7 +186,8 @@ def _settled(story: Story) -> list[Server]:
 
     def look() -> list[Server] | None:
         servers = list(story.project.connection.compute.servers())
-        return servers if all(server.status in ("ACTIVE", "ERROR") for server in servers) else None
+        done = all(server.status in ("ACTIVE", "ERROR") and server.task_state is None for server in servers)
+        return servers if done else None
 
     for deleted in story.deleted:
         until(
@@ -222,7 +225,8 @@ def _reach(story: Story, servers: list[Server]) -> None:
 
 def _have_never_restarted(story: Story, servers: list[Server]) -> None:
     now = {server.id: run_of(story.cloud, server.id) for server in servers if server.status == "ACTIVE"}
-    seen = {server_id: run for server_id, run in story.runs.items() if server_id not in story.deleted}
+    seen = {server_id: run for server_id, run in story.runs.items() if server_id in story.living()}
+    assert seen
     assert {server_id: now.get(server_id) for server_id in seen} == seen
 
 

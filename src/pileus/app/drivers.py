@@ -12,6 +12,7 @@ from typing import Any
 from pileus.app.settings import Settings
 from pileus.cli.composition import TeardownFailed
 from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.ids import new_uuid
 from pileus.services.compute.driver import Hypervisor, HypervisorError
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.network.driver import NetworkEngine, NetworkError
@@ -43,7 +44,9 @@ def hosts(settings: Settings, state: Path, node: str, clock: Clock) -> Hosts:
 
         world = World()
         names = [node if n == 0 else f"{node}-{n}" for n in range(settings.sim_hosts)]
-        return Hosts([Host(name, [SimHypervisor(world, name, clock)]) for name in names])
+        # The world ends with this process, which is to its hosts what a reboot is to real ones.
+        boot = new_uuid()
+        return Hosts([Host(name, [SimHypervisor(world, name, clock)], lambda: boot) for name in names])
     return Hosts([Host(node, _hypervisors(state, clock), _boot_id(state))])
 
 

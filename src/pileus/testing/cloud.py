@@ -125,14 +125,15 @@ class Cloud:
         """The host's own on the external networks, from where it reaches floating IPs."""
         return [str(ipaddress.ip_network(cidr)[1]) for cidr in self._external_cidrs()]
 
-    def add_image(self, name: str, file: Path, *, container: bool = False) -> str:
-        """The id of a new public image: a qcow2 disk, or a container's root filesystem as a tarball."""
-        formats = ("raw", "docker") if container else ("qcow2", "bare")
+    def add_image(
+        self, name: str, file: Path, *, disk_format: str = "qcow2", container_format: str = "bare"
+    ) -> str:
+        """The id of a new public image with this content."""
         image = self.connect().image.create_image(
             name=name,
             filename=str(file),
-            disk_format=formats[0],
-            container_format=formats[1],
+            disk_format=disk_format,
+            container_format=container_format,
             visibility="public",
             validate_checksum=False,
         )

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from pileus.drivers import netns, vif
 from pileus.services.compute.driver import Nic, Vif
 from pileus.services.network.driver import Network, NetworkEngine, Port, Router, SecurityGroup
@@ -147,6 +149,7 @@ class Cloud:
 
     async def boot(self, port: Port, network: Network, *, configure: bool = True) -> Guest:
         """A guest on this port, declared here too, up, and unless told otherwise with its addresses."""
+        port = msgspec.structs.replace(port, host=HOST)
         await self.declare(port)
         binding = self.engine.binding(HOST)
         place = Vif(type=binding.vif_type, details=binding.vif_details)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pileus.kernel.api.call import Call
 
 Handler = Callable[..., Any]
+Rendering = tuple[dict[str, str], list[tuple[str, str]], list[tuple[str, Callable[[Any, Any], Any]]]]
+"""Columns that are shown as they are, by wire name; times with their columns; values that are computed."""
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
 FilterFunction = Callable[
@@ -93,7 +95,7 @@ class Resource:
         cls.kind = kind or cls.__name__
         cls.parent, cls.parent_column = parent, parent_column
         cls.operations = []
-        cls._statements = {}
+        cls._statements, cls._by_version, cls._renderings = {}, {}, {}
         cls.fields = {}
         for base in reversed(cls.__mro__):
             cls.fields.update(declared_fields(base))
@@ -103,6 +105,10 @@ class Resource:
 
     _statements: ClassVar[dict[ColumnElement[bool] | None, Select[Any]]]
     """By visibility clause; clauses are module constants, so there are few."""
+    _by_version: ClassVar[dict[tuple[Version | None, str], list[Field]]]
+    """The fields of a view at a version."""
+    _renderings: ClassVar[dict[tuple[str, ...], Rendering]]
+    """By the names of fields."""
 
     # What a service may override
 
@@ -199,19 +205,8 @@ class Resource:
         wanted = (
             {name for value in call.query.get("fields", ()) for name in value.split(",")} if picky else None
         )
-        plain: dict[str, str] = {}
-        computed: list[tuple[str, Callable[[Any, Any], Any]]] = []
-        moments: list[tuple[str, str]] = []
-        for each in cls.shown(call, name):
-            if wanted and each.wire not in wanted:
-                continue
-            if each.render is not None:
-                computed.append((each.wire, each.render))
-            elif is_time(each.type):
-                moments.append((each.wire, each.column or each.name))
-            else:
-                plain[each.wire] = each.column or each.name
-
+        fields = [each for each in cls.shown(call, name) if not wanted or each.wire in wanted]
+        plain, moments, computed = cls._sorted_out(fields)
         extras = cls.extras if name == "full" else None
         picker: Callable[[Row[Any]], tuple[Any, ...]] | None = None
 
@@ -234,16 +229,36 @@ class Resource:
         return show
 
     @classmethod
+    def _sorted_out(cls, fields: list[Field]) -> Rendering:
+        """The fields by how their values come about; remembered, since there are few combinations."""
+        key = tuple(each.name for each in fields)
+        found = cls._renderings.get(key)
+        if found is None:
+            found = cls._renderings[key] = ({}, [], [])
+            plain, moments, computed = found
+            for each in fields:
+                if each.render is not None:
+                    computed.append((each.wire, each.render))
+                elif is_time(each.type):
+                    moments.append((each.wire, each.column or each.name))
+                else:
+                    plain[each.wire] = each.column or each.name
+        return found
+
+    @classmethod
     def shown(cls, call: Call, view: str) -> Iterable[Field]:
         """The fields that this caller sees."""
-        for each in cls.fields.values():
-            if (
-                Use.hidden not in each.use
+        key = (call.version, view)
+        fields = cls._by_version.get(key)
+        if fields is None:
+            fields = cls._by_version[key] = [
+                each
+                for each in cls.fields.values()
+                if Use.hidden not in each.use
                 and each.alive(call.version)
                 and (view != "brief" or Use.brief in each.use)
-                and (each.policy is None or call.allows(each.policy))
-            ):
-                yield each
+            ]
+        return [each for each in fields if each.policy is None or call.allows(each.policy)]
 
     # What can be done with it
 
@@ -349,7 +364,8 @@ class Resource:
 
 def _picker(row: Row[Any], columns: Iterable[str]) -> Callable[[Row[Any]], tuple[Any, ...]]:
     """Takes these columns out of rows like this one: by position, as by name costs several times as much."""
-    positions = [row._fields.index(column) for column in columns]
+    names = row._fields  # made anew each time
+    positions = [names.index(column) for column in columns]
     if len(positions) < 2:  # itemgetter gives a tuple for two and more
         return lambda each: tuple(each[position] for position in positions)
     return itemgetter(*positions)
