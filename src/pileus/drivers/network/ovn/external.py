@@ -134,7 +134,8 @@ class HostLink:
             if taken:
                 raise NetworkError(
                     f"the external network {address.network} overlaps with what this host already reaches: "
-                    f"{', '.join(sorted(taken))}; give the cloud another prefix"
+                    f"{', '.join(sorted(taken))}; give the cloud another prefix: "
+                    "external_cidrs in [network] of its settings"
                 )
 
     async def _ensure_pair(self) -> None:
