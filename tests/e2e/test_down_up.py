@@ -79,8 +79,12 @@ def _facts(project: Project) -> dict[str, Any]:
     """Of all that the project has, what must not change when its cloud goes and comes."""
     api = project.connection
     return {
-        "servers": sorted((s.id, s.name, s.status, str(s.addresses), s.host_id) for s in api.compute.servers()),
-        "ports": sorted((p.id, p.mac_address, str(p.fixed_ips), p.status, p.device_id) for p in api.network.ports()),
+        "servers": sorted(
+            (s.id, s.name, s.status, str(s.addresses), s.host_id) for s in api.compute.servers()
+        ),
+        "ports": sorted(
+            (p.id, p.mac_address, str(p.fixed_ips), p.status, p.device_id) for p in api.network.ports()
+        ),
         "floating IPs": sorted((f.id, f.floating_ip_address, f.port_id, f.status) for f in api.network.ips()),
         "routers": sorted((r.id, r.status, str(r.external_gateway_info)) for r in api.network.routers()),
     }

@@ -192,7 +192,10 @@ def _cgroups(state: Path) -> list[Path]:
     found = []
     for place in (root, *(path for path in root.iterdir() if path.is_dir())):
         for name in names.intersection(path.name for path in place.iterdir()):
-            found += [*sorted((path for path in (place / name).rglob("*") if path.is_dir()), reverse=True), place / name]
+            found += [
+                *sorted((path for path in (place / name).rglob("*") if path.is_dir()), reverse=True),
+                place / name,
+            ]
     return found
 
 
@@ -213,5 +216,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:120]
+        return (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode(errors="replace")
+            .strip()[:120]
+        )
     return "gone"
