@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pileus.cli.image_build import MicroImage
-from pileus.testing.cloud import Cloud, running_cloud
+from pileus.testing.cloud import Cloud, running_cloud, until
 from pileus.testing.project import Project, Shell
 
 from .conftest import add_images
@@ -49,6 +49,14 @@ def test_the_same_cloud_comes_back(cloud: Cloud, tmp_path_factory: pytest.TempPa
         booted = dict(zip(KINDS, pool.map(boot, KINDS), strict=True))
     shells = {kind: shell for kind, (_, shell) in booted.items()}
     in_all("echo written before > ~/kept; sync")
+    for server_id, shell in booted.values():
+        until(
+            lambda server_id=server_id, shell=shell: (
+                shell.address in str(project.active(server_id).addresses) or None
+            ),  # type: ignore[misc]
+            20,
+            f"compute to know of {shell.address}",
+        )
     seen, runs, facts = in_all(STATE), in_all(RUN), _facts(project)
 
     def is_back() -> None:
@@ -64,10 +72,11 @@ def test_the_same_cloud_comes_back(cloud: Cloud, tmp_path_factory: pytest.TempPa
     cloud.up()
     is_back()
 
-    runs = in_all(RUN)
-    cloud.power_cut()
-    cloud.up()
-    is_back()
+    for fall in (cloud.power_cut, cloud.lose_host):
+        runs = in_all(RUN)
+        fall()
+        cloud.up()
+        is_back()
 
     # Nothing of it runs, so nothing can be asked to end: what is left is cleared away all the same.
     cloud.power_cut()

@@ -94,6 +94,11 @@ class Cloud:
             for pid in pids:
                 footprint.kill(pid)
 
+    def lose_host(self) -> None:
+        """As `power_cut`, and what a reboot of this host would take is gone too: namespaces, links, mounts, /run."""
+        self.power_cut()
+        footprint.sweep(self.state, self._external_cidrs())
+
     def pileus(self, *arguments: str) -> str:
         """What the command `pileus ARGUMENTS --state …` of this cloud prints; raises CloudError."""
         path = os.pathsep.join([str(Path(pileus.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
