@@ -106,7 +106,7 @@ def remains(state: Path, external_cidrs: Sequence[str]) -> list[str]:
     found += [f"cgroup {path}" for path in _cgroups(state)]
     found += [f"loop device {name} on {file}" for name, file in _loops(state)]
     if run.exists():
-        found += [f"file {path}" for path in run.glob("*/*")]
+        found.append(f"directory {run}: " + ", ".join(path.name for path in run.glob("*/*")))
     return found
 
 

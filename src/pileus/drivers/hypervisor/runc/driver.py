@@ -107,6 +107,10 @@ class RuncHypervisor:
     async def halt(self, grace_seconds: float) -> None:
         await asyncio.gather(*(self._power_off(record, grace_seconds) for record in self._records.all()))
         await _uninterrupted(self._image_disk.unmount)
+        for directory in (self._runtime.state_dir, self._runtime.bundles, self._runtime.run_dir):
+            # What is not empty is a container's that did not end, and tells of it.
+            with contextlib.suppress(OSError):
+                directory.rmdir()
 
     async def _power_off(self, record: Record, grace_seconds: float) -> None:
         container = self._container(record.guest.id)
