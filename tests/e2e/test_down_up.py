@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pileus.cli.image_build import MicroImage
-from pileus.testing.cloud import Cloud, running_cloud
+from pileus.testing.cloud import Cloud, running_cloud, until
 from pileus.testing.project import Project, Shell
 
 from .conftest import add_images
@@ -49,6 +49,14 @@ def test_the_same_cloud_comes_back(cloud: Cloud, tmp_path_factory: pytest.TempPa
         booted = dict(zip(KINDS, pool.map(boot, KINDS), strict=True))
     shells = {kind: shell for kind, (_, shell) in booted.items()}
     in_all("echo written before > ~/kept; sync")
+    for server_id, shell in booted.values():
+        until(
+            lambda server_id=server_id, shell=shell: (
+                shell.address in str(project.active(server_id).addresses) or None
+            ),  # type: ignore[misc]
+            20,
+            f"compute to know of {shell.address}",
+        )
     seen, runs, facts = in_all(STATE), in_all(RUN), _facts(project)
 
     def is_back() -> None:
@@ -64,10 +72,11 @@ def test_the_same_cloud_comes_back(cloud: Cloud, tmp_path_factory: pytest.TempPa
     cloud.up()
     is_back()
 
-    runs = in_all(RUN)
-    cloud.power_cut()
-    cloud.up()
-    is_back()
+    for fall in (cloud.power_cut, cloud.lose_host):
+        runs = in_all(RUN)
+        fall()
+        cloud.up()
+        is_back()
 
     # Nothing of it runs, so nothing can be asked to end: what is left is cleared away all the same.
     cloud.power_cut()
@@ -79,8 +88,12 @@ def _facts(project: Project) -> dict[str, Any]:
     """Of all that the project has, what must not change when its cloud goes and comes."""
     api = project.connection
     return {
-        "servers": sorted((s.id, s.name, s.status, str(s.addresses), s.host_id) for s in api.compute.servers()),
-        "ports": sorted((p.id, p.mac_address, str(p.fixed_ips), p.status, p.device_id) for p in api.network.ports()),
+        "servers": sorted(
+            (s.id, s.name, s.status, str(s.addresses), s.host_id) for s in api.compute.servers()
+        ),
+        "ports": sorted(
+            (p.id, p.mac_address, str(p.fixed_ips), p.status, p.device_id) for p in api.network.ports()
+        ),
         "floating IPs": sorted((f.id, f.floating_ip_address, f.port_id, f.status) for f in api.network.ips()),
         "routers": sorted((r.id, r.status, str(r.external_gateway_info)) for r in api.network.routers()),
     }

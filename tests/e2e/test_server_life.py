@@ -80,7 +80,9 @@ def test_a_guest_is_what_the_request_said(life: Life, kind: str) -> None:
         """
     ).split()
     assert told == [f"life-{kind}", "1", "once"]
-    assert "said by user data" in life.project.connection.compute.get_server_console_output(server.id)["output"]
+    assert (
+        "said by user data" in life.project.connection.compute.get_server_console_output(server.id)["output"]
+    )
     last_lines = life.project.connection.compute.get_server_console_output(server.id, length=2)["output"]
     assert len(last_lines.splitlines()) == 2
 
@@ -96,7 +98,9 @@ def test_both_cards_have_their_addresses(life: Life, kind: str) -> None:
     ]
     ports = {port.id: port for port in life.project.connection.network.ports(device_id=server.id)}
     assert len(ports) == 2
-    expected = [(port.mac_address, ip["ip_address"], 1500) for port in ports.values() for ip in port.fixed_ips]
+    expected = [
+        (port.mac_address, ip["ip_address"], 1500) for port in ports.values() for ip in port.fixed_ips
+    ]
     assert len(expected) == 3
     assert sorted(held) == sorted(expected)
     # The first network's router is the way out.
@@ -142,7 +146,9 @@ def test_config_drive_and_both_forms_of_metadata_agree(life: Life, kind: str) ->
         key: told[key] for key in ("uuid", "name", "hostname", "public_keys")
     }
     ports = list(life.project.connection.network.ports(device_id=server.id))
-    assert {link["ethernet_mac_address"] for link in json.loads(network)["links"]} == {p.mac_address for p in ports}
+    assert {link["ethernet_mac_address"] for link in json.loads(network)["links"]} == {
+        p.mac_address for p in ports
+    }
     name, local, public, key = ec2.splitlines()[:4]
     assert name.partition(".")[0] == f"life-{kind}"
     assert local == life.project.fixed_ip(server, network="front")

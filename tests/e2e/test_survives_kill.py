@@ -28,7 +28,7 @@ from .conftest import add_images
 
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(400)]
 
-SEED = int(os.environ.get("PILEUS_KILL_SEED", "20260"))
+SEED = int(os.environ.get("KILL_SEED", "20260"))
 """Another one tells another story."""
 CONTAINERS, MACHINES, DELETES = 17, 3, 10
 AT_ONCE = 3
@@ -140,10 +140,8 @@ def test_killed_again_and_again(story: Story) -> None:
     assert kills >= (CONTAINERS + MACHINES + DELETES) // AT_ONCE
 
     servers = _settled(story)
-    print(
-        f"{kills} kills; {len(servers)} servers left, {sum(s.status == 'ERROR' for s in servers)} in ERROR; "
-        f"{len(story.runs)} seen running"
-    )
+    errors = sum(server.status == "ERROR" for server in servers)
+    print(f"{kills} kills; {len(servers)} servers left, {errors} in ERROR; {len(story.runs)} seen running")
     for server in servers:
         if server.status == "ERROR":
             assert server.fault["message"].strip()

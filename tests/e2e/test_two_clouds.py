@@ -46,7 +46,10 @@ def test_clouds_do_not_disturb_each_other(
     with running_cloud(tmp_path_factory.mktemp("other"), sim=False) as other:
         add_images(other, micro)
         second, servers = settle(other, "second")
-        assert second.shell(second.connection.compute.get_server(servers[0])).run("hostname").strip() == "second-0"
+        assert (
+            second.shell(second.connection.compute.get_server(servers[0])).run("hostname").strip()
+            == "second-0"
+        )
         assert not _lasting(other) & before
         is_undisturbed()
         other.kill()

@@ -94,6 +94,11 @@ class Cloud:
             for pid in pids:
                 footprint.kill(pid)
 
+    def lose_host(self) -> None:
+        """As `power_cut`, and what a reboot of this host would take is gone too: namespaces, links, mounts, /run."""
+        self.power_cut()
+        footprint.sweep(self.state, self._external_cidrs())
+
     def pileus(self, *arguments: str) -> str:
         """What the command `pileus ARGUMENTS --state …` of this cloud prints; raises CloudError."""
         path = os.pathsep.join([str(Path(pileus.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -167,7 +172,9 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running_cloud(directory: Path, *, sim: bool = True, settings: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+def running_cloud(
+    directory: Path, *, sim: bool = True, settings: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
     """A new cloud that answers, its state in `directory`; nothing of it is left afterwards."""
     cloud = Cloud(directory / "state", sim=sim, settings=settings)
     try:
@@ -201,12 +208,16 @@ def free_external_cidrs() -> list[str]:
     taken = [
         ipaddress.ip_network(route["dst"], strict=False)
         for version in ("-4", "-6")
-        for route in json.loads(footprint.output("ip", "-json", version, "route", "show", "table", "all") or "[]")
+        for route in json.loads(
+            footprint.output("ip", "-json", version, "route", "show", "table", "all") or "[]"
+        )
         if "/" in route["dst"]
     ]
     while True:
         number = random.randrange(1 << 12)
         wanted = [f"172.{16 + (number >> 8)}.{number & 255}.0/24", f"fd5a:17ea:{0xE000 | number:x}::/64"]
         networks = [ipaddress.ip_network(each) for each in wanted]
-        if not any(one.version == other.version and one.overlaps(other) for one in networks for other in taken):
+        if not any(
+            one.version == other.version and one.overlaps(other) for one in networks for other in taken
+        ):
             return wanted

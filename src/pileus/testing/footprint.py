@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import select
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -140,7 +141,7 @@ def output(*argv: str) -> str:
 
 
 def sweep(state: Path, external_cidrs: Sequence[str]) -> None:
-    """Removes by force what `remains` finds, so that a failed test harms no other."""
+    """Removes by force what `remains` finds, in no order that the cloud knows of."""
     for pid in processes(state):
         kill(pid)
     for point in reversed(_mounts((state, run_directory(state)))):
@@ -156,6 +157,8 @@ def sweep(state: Path, external_cidrs: Sequence[str]) -> None:
             path.rmdir()
     for name, _ in _loops(state):
         subprocess.run(["losetup", "--detach", f"/dev/{name}"], capture_output=True, check=False)
+    if not _mounts((run_directory(state),)):
+        shutil.rmtree(run_directory(state), ignore_errors=True)
 
 
 def _namespaces(state: Path) -> list[Path]:
@@ -192,7 +195,10 @@ def _cgroups(state: Path) -> list[Path]:
     found = []
     for place in (root, *(path for path in root.iterdir() if path.is_dir())):
         for name in names.intersection(path.name for path in place.iterdir()):
-            found += [*sorted((path for path in (place / name).rglob("*") if path.is_dir()), reverse=True), place / name]
+            found += [
+                *sorted((path for path in (place / name).rglob("*") if path.is_dir()), reverse=True),
+                place / name,
+            ]
     return found
 
 
@@ -213,5 +219,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:120]
+        return (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode(errors="replace")
+            .strip()[:120]
+        )
     return "gone"

@@ -49,7 +49,9 @@ class Project:
         key_file = directory / f"{name}-key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key_file], check=True)
         made = cls(cloud.connect(username=name, password=password, project_name=name), key_file)
-        made.connection.compute.create_keypair(name="key", public_key=key_file.with_suffix(".pub").read_text())
+        made.connection.compute.create_keypair(
+            name="key", public_key=key_file.with_suffix(".pub").read_text()
+        )
         return made
 
     def network(self, name: str, *cidrs: str, router: str | None = None, **values: Any) -> str:
@@ -58,7 +60,9 @@ class Project:
         network = api.create_network(name=name, **values)
         for cidr in cidrs:
             modes = {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"} if ":" in cidr else {}
-            subnet = api.create_subnet(network_id=network.id, cidr=cidr, ip_version=6 if modes else 4, **modes)
+            subnet = api.create_subnet(
+                network_id=network.id, cidr=cidr, ip_version=6 if modes else 4, **modes
+            )
             if router is not None:
                 api.add_interface_to_router(router, subnet=subnet.id)
         return str(network.id)
@@ -83,7 +87,9 @@ class Project:
             )
         return str(group.id)
 
-    def boot(self, name: str, image: str, networks: list[dict[str, str]] | str, *, wait: bool = True, **values: Any) -> Server:
+    def boot(
+        self, name: str, image: str, networks: list[dict[str, str]] | str, *, wait: bool = True, **values: Any
+    ) -> Server:
         """A server of this image (by name), `m1.nano` unless `flavor` says otherwise, on these networks
         (`[{"uuid": …}, {"port": …}]`), ACTIVE unless `wait` is false. `user_data` is a script."""
         api = self.connection.compute
@@ -134,10 +140,16 @@ class Project:
         public = api.find_network("public", ignore_missing=False)
         first = self.fixed_ip(server)
         port = next(
-            port for port in api.ports(device_id=server.id) if any(ip["ip_address"] == first for ip in port.fixed_ips)
+            port
+            for port in api.ports(device_id=server.id)
+            if any(ip["ip_address"] == first for ip in port.fixed_ips)
         )
         made = api.create_ip(floating_network_id=public.id, port_id=port.id)
-        until(lambda: api.get_ip(made.id).status == "ACTIVE" or None, NETWORK_SECONDS, f"{made.floating_ip_address} to work")
+        until(
+            lambda: api.get_ip(made.id).status == "ACTIVE" or None,
+            NETWORK_SECONDS,
+            f"{made.floating_ip_address} to work",
+        )
         return str(made.floating_ip_address)
 
     def shell(self, server: Server, user: str = GUEST_USER) -> Shell:
@@ -177,13 +189,21 @@ class Shell:
             left = deadline - time.monotonic()
             try:
                 done = subprocess.run(
-                    [*self._argv, script], capture_output=True, text=True, timeout=max(1.0, left), stdin=subprocess.DEVNULL
+                    [*self._argv, script],
+                    capture_output=True,
+                    text=True,
+                    timeout=max(1.0, left),
+                    stdin=subprocess.DEVNULL,
                 )
             except subprocess.TimeoutExpired as error:
-                raise AssertionError(f"{self.address} did not answer within {seconds:g} s: {error.stderr!r}") from error
+                raise AssertionError(
+                    f"{self.address} did not answer within {seconds:g} s: {error.stderr!r}"
+                ) from error
             # 255 is ssh's own: no connection, or not let in.
             if done.returncode != 255:
                 return done.returncode, done.stdout + done.stderr
             if time.monotonic() > deadline:
-                raise AssertionError(f"{self.address} did not let us in within {seconds:g} s: {done.stderr.strip()}")
+                raise AssertionError(
+                    f"{self.address} did not let us in within {seconds:g} s: {done.stderr.strip()}"
+                )
             time.sleep(0.1)
