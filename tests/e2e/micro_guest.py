@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pileus.cli.image_build import MicroImage
-from pileus.lib.oci_config import BindMount, Limits, oci_config
+from pileus.drivers.hypervisor.runc import namespaces
 from pileus.lib.oci_config import Container as Configuration
+from pileus.lib.oci_config import Limits, oci_config
 
 T = TypeVar("T")
 
@@ -316,25 +317,20 @@ class Container(Guest):
         run("tar", "-C", self.rootfs, "--numeric-owner", "-xpf", image.rootfs)
 
     def start(self, files: dict[str, str]) -> None:
-        drive = self.directory / "drive"
-        write_files(drive, files)
+        write_files(self.rootfs / "config-drive", files)
+        namespaces.make(self.directory, 0, 65536)
         config = oci_config(
             Configuration(
                 hostname="unnamed",
                 init=("/sbin/init",),
                 root=str(self.rootfs),
                 first_id=0,
-                user_namespace="",
-                network_namespace="",
+                user_namespace=str(self.directory / namespaces.USER),
+                network_namespace=str(self.directory / namespaces.NETWORK),
                 cgroup=f"/{self.id}",
                 limits=Limits(vcpus=1, memory_mib=128, pids=256, open_files=1024),
-                bind_mounts=(BindMount(source=str(drive), destination="/config-drive"),),
             )
         )
-        # New ones, made by runc itself.
-        config["linux"]["namespaces"] = [
-            {"type": kind} for kind in ("user", "network", "pid", "mount", "ipc", "uts", "cgroup")
-        ]
         (self.directory / "config.json").write_text(json.dumps(config))
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self.directory / "console.sock"))
@@ -386,3 +382,4 @@ class Container(Guest):
 
     def close(self) -> None:
         subprocess.run(["runc", "delete", "--force", self.id], check=False, capture_output=True)
+        namespaces.release(self.directory)

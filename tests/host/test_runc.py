@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pileus.services.compute.driver import GuestState, HypervisorError, Power
@@ -219,6 +220,22 @@ class TestConfinement:
         )
         assert "Read-only" in await rig.tell(guest.id, f"echo > {where}/user_data")
         assert "status 0" not in await rig.tell(guest.id, "mount -o remount,rw /config-drive")
+        assert "status 0" not in await rig.tell(guest.id, "umount /config-drive")
+
+    @story
+    async def test_a_link_where_the_config_drive_belongs_leads_nowhere(self, rig: RuncRig) -> None:
+        driver = await rig.start()
+        bare = await rig.new_guest(driver)
+        await driver.ensure(bare, Power.RUNNING, 1)
+        outside = rig.directory / "outside"
+        outside.mkdir(mode=0o755)
+        await rig.tell(bare.id, f"ln -s {outside} /config-drive")
+        await driver.ensure(bare, Power.STOPPED, 2)
+        guest = msgspec.structs.replace(bare, config_drive={"meta_data.json": b"{}"})
+        await driver.ensure(guest, Power.RUNNING, 3)
+        assert await rig.tell(guest.id, "ls /config-drive") == "meta_data.json\nstatus 0\n"
+        await driver.destroy(guest.id, 4)
+        assert rig.traces(guest.id) == []
 
 
 class TestLimits:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pileus.lib.oci_config import BindMount, Container, Limits, oci_config
+from pileus.lib.oci_config import Container, Limits, oci_config
 from pileus.lib.seccomp import DENIED, profile
 from pileus.testing.golden import assert_golden
 
@@ -29,11 +29,7 @@ PLAIN = Container(
 
 CONTAINERS = {
     "plain": PLAIN,
-    "unified-cgroups-config-drive": msgspec.structs.replace(
-        PLAIN,
-        unified_cgroups=True,
-        bind_mounts=(BindMount(source="/run/pileus/guests/one/config-drive", destination="/config-drive"),),
-    ),
+    "unified-cgroups": msgspec.structs.replace(PLAIN, unified_cgroups=True),
     "arm-no-swap-accounting": msgspec.structs.replace(PLAIN, machine="aarch64", swap_accounting=False),
 }
 

@@ -29,7 +29,8 @@ def doctor(ctx: click.Context, state: Path, config: Path | None, listen: str | N
     failed = [finding.name for finding in findings if finding.needed and not finding.ok]
     if failed:
         click.echo(
-            f"\nA real cloud won't come up here: {', '.join(failed)}. `pileus up --sim` needs none of this."
+            f"\nA real cloud won't come up here: {', '.join(failed)}. "
+            "`pileus up --sim` needs Python and a free port alone."
         )
         ctx.exit(1)
     click.echo("\nThis machine can run a real cloud: `pileus up`.")

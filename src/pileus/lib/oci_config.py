@@ -78,13 +78,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """For each process; no more than the host's own limit, which to raise is not every root's right."""
 
 
-class BindMount(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory of the host's that the guest sees read-only."""
-
-    source: str
-    destination: str
-
-
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     init: tuple[str, ...]
@@ -106,7 +99,6 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     """cgroup v2: the guest gets its own tree, writable, which systemd needs."""
     swap_accounting: bool = True
     """Whether the kernel can bound memory and swap together (v1 may be booted without)."""
-    bind_mounts: tuple[BindMount, ...] = ()
 
 
 def oci_config(container: Container) -> dict[str, Any]:
@@ -162,7 +154,7 @@ def _process(container: Container) -> dict[str, Any]:
 
 def _mounts(container: Container) -> list[dict[str, Any]]:
     cgroup_access = "rw" if container.unified_cgroups else "ro"
-    mounts = [
+    return [
         _mount("/proc", "proc", "nosuid", "nodev", "noexec"),
         _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=64k"),
         _mount(
@@ -174,16 +166,6 @@ def _mounts(container: Container) -> list[dict[str, Any]]:
         _mount("/sys/fs/cgroup", "cgroup", "nosuid", "nodev", "noexec", "relatime", cgroup_access),
         _mount("/run", "tmpfs", "nosuid", "nodev", "mode=755"),
     ]
-    for bind in container.bind_mounts:
-        mounts.append(
-            {
-                "destination": bind.destination,
-                "type": "bind",
-                "source": bind.source,
-                "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
-            }
-        )
-    return mounts
 
 
 def _mount(destination: str, kind: str, *options: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from pileus.drivers.hypervisor.runc import disk, mounts, namespaces, rootfs
 from pileus.drivers.hypervisor.runc.container import Container, Runtime
 from pileus.drivers.hypervisor.runc.record import Record
 from pileus.lib import id_ranges
-from pileus.lib.oci_config import BindMount, Limits, oci_config
 from pileus.lib.oci_config import Container as Configuration
+from pileus.lib.oci_config import Limits, oci_config
 
 CONFIG_DRIVE = "/config-drive"
 """Where a guest finds its config drive: one of the directories that cloud-init's ConfigDrive looks in."""
@@ -59,12 +59,13 @@ def mount(directory: Path, record: Record, image_root: Path, disk_file: Path) ->
         os.chown(upper, record.first_id, record.first_id)
     mounts.overlay(lower, upper, work, root)
     if record.guest.config_drive is not None:
-        _write_config_drive(directory / "config-drive", record.guest.config_drive, record.first_id)
+        drive = directory / "config-drive"
+        _write_config_drive(drive, record.guest.config_drive, record.first_id)
+        _show_config_drive(drive, root / CONFIG_DRIVE[1:], record.first_id)
 
 
 def configuration(directory: Path, record: Record, runtime: Runtime, init: rootfs.Init) -> dict[str, Any]:
     guest = record.guest
-    drive = BindMount(source=str(directory / "config-drive"), destination=CONFIG_DRIVE)
     return oci_config(
         Configuration(
             hostname=guest.hostname,
@@ -84,13 +85,13 @@ def configuration(directory: Path, record: Record, runtime: Runtime, init: rootf
             machine=platform.machine(),
             unified_cgroups=runtime.hierarchies.unified,
             swap_accounting=runtime.hierarchies.swap_accounting,
-            bind_mounts=(drive,) if guest.config_drive is not None else (),
         )
     )
 
 
 def close_directory(directory: Path) -> None:
     """Undo all of it. Nothing may run from it any more."""
+    mounts.unmount(directory / "rootfs" / CONFIG_DRIVE[1:])
     for name in ("rootfs", "disk", "lower"):
         mounts.unmount(directory / name)
         # Not rmtree: were anything still mounted there, it would be deleted with all its files.
@@ -112,3 +113,13 @@ def _write_config_drive(directory: Path, files: dict[str, bytes], owner: int) ->
         for name in names:
             os.chown(Path(root, name), owner, owner)
             os.chmod(Path(root, name), 0o400)
+
+
+def _show_config_drive(drive: Path, place: Path, owner: int) -> None:
+    """Not left to runc, which looks for it elsewhere where the host itself is in a chroot."""
+    # What the guest may have put there must not lead out of its root.
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        place.unlink()
+    place.mkdir(exist_ok=True)
+    os.chown(place, owner, owner)
+    mounts.bind_read_only(drive, place)

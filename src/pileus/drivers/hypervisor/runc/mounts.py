@@ -12,8 +12,13 @@ _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _MOUNT_ATTR_IDMAP = 0x100000
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_MS_RDONLY = 0x1
+_MS_NOSUID = 0x2
 _MS_NODEV = 0x4
+_MS_NOEXEC = 0x8
+_MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
+_UMOUNT_NOFOLLOW = 0x8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -25,6 +30,13 @@ class _MountAttributes(ctypes.Structure):
 def bind(source: str, target: Path) -> None:
     """Show a file or directory at another, existing place. A namespace's file, so bound, keeps it alive."""
     _mount(source, target, None, _MS_BIND, None)
+
+
+def bind_read_only(source: Path, target: Path) -> None:
+    """Show a directory for reading alone: no device, program or setuid bit in it counts."""
+    bind(str(source), target)
+    restrictions = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    _mount("", target, None, _MS_REMOUNT | _MS_BIND | restrictions, None)
 
 
 def bind_with_ids(source: Path, target: Path, user_namespace: Path) -> None:
@@ -52,8 +64,8 @@ def overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
 
 
 def unmount(target: Path) -> None:
-    """Take all mounts off `target`; what is not mounted or not there is no error."""
-    while _libc.umount2(bytes(target), 0) == 0:
+    """Take all mounts off `target`; what is not mounted, a link, or not there is no error."""
+    while _libc.umount2(bytes(target), _UMOUNT_NOFOLLOW) == 0:
         pass
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOENT):
