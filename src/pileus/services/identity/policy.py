@@ -84,6 +84,7 @@ RULES: tuple[Rule, ...] = (
         delete_user=_USER_MANAGER,
         get_group=_GROUP_READER,
         list_groups=_GROUP_READER,
+        revoke_tokens_for_user="rule:admin_or_owner",
         list_groups_for_user=f"{READER} or {_domain('reader', 'user')} or user_id:%(target.user.id)s",
         create_group=_GROUP_MANAGER,
         update_group=_GROUP_MANAGER,

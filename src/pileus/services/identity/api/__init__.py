@@ -1,6 +1,6 @@
 """The operations of identity, by noun."""
 
-from pileus.services.identity.api import auth, discovery, grant, membership, role_assignment, tag
+from pileus.services.identity.api import auth, discovery, grant, membership, password, role_assignment, tag
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.group import Group
@@ -13,6 +13,7 @@ ROUTES = (
     discovery.routes,
     discovery.root_routes,
     auth.routes,
+    password.routes,
     membership.routes,
     implied,
     grant.routes,
