@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
-from pileus.services.identity.store import catalog, project, role, user
+from pileus.services.identity.store import catalog, endpoint_filter, project, role, user
 from pileus.services.identity.tokens import Claims, Federated
 
 
@@ -65,7 +65,8 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         audit_chain_id=claims.audit_ids[-1],
     ):
         raise refuse("the token has been revoked")
-    entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
+    project_id = claims.scope_id if claims.scope == "project" else None
+    entries = [] if claims.scope == "unscoped" else endpoint_filter.catalog_for(tx, project_id)
     return Standing(claims, person, home, target, target_domain, roles, entries)
 
 

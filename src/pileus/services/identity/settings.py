@@ -6,6 +6,8 @@ import re
 
 import msgspec
 
+from pileus.services.identity.limits import ModelName
+
 
 class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
     """Rules for passwords and accounts. None and 0 switch a rule off."""
@@ -47,3 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Fernet keys: one staged, one that signs, the rest only open."""
     min_password_length: int = 1
     security_compliance: SecurityCompliance = SecurityCompliance()
+    unified_limit_model: ModelName = "flat"
+    """How limits of projects and domains must agree: `flat`, not at all; `strict_two_level`, none is more than what
+    its project lies in has, and projects lie at most two deep."""
+    max_project_tree_depth: int = 5
+    """How many levels of projects may lie below a domain."""
+    list_limit: int | None = None
+    """Most entries of a list for who names no `limit`; a list that was cut says `truncated`. None: all there are."""

@@ -1,14 +1,44 @@
 """The operations of identity, by noun."""
 
-from pileus.services.identity.api import auth, discovery, grant, membership, password, role_assignment, tag
+from pileus.services.identity.api import (
+    auth,
+    discovery,
+    domain_config,
+    endpoint_group,
+    grant,
+    limit,
+    membership,
+    password,
+    policy,
+    registered_limit,
+    role_assignment,
+    tag,
+)
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.endpoint_group import EndpointGroup
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.limit import Limit
+from pileus.services.identity.api.policy import Policy
 from pileus.services.identity.api.project import Project
+from pileus.services.identity.api.registered_limit import RegisteredLimit
 from pileus.services.identity.api.role import Role, implied
 from pileus.services.identity.api.user import User
 
-RESOURCES = (Domain, Project, User, Group, Role, Region, ServiceRecord, Endpoint)
+RESOURCES = (
+    Domain,
+    Project,
+    User,
+    Group,
+    Role,
+    Region,
+    ServiceRecord,
+    Endpoint,
+    EndpointGroup,
+    Policy,
+    RegisteredLimit,
+    Limit,
+)
 ROUTES = (
     discovery.routes,
     discovery.root_routes,
@@ -19,4 +49,9 @@ ROUTES = (
     grant.routes,
     role_assignment.routes,
     tag.routes,
+    endpoint_group.routes,
+    policy.routes,
+    registered_limit.routes,
+    limit.routes,
+    domain_config.routes,
 )

@@ -26,6 +26,12 @@ def self_link(collection: str) -> Callable[[Call, Row[Any]], dict[str, str]]:
     return lambda call, row: {"self": f"{call.base_url}/{collection}/{row.id}"}
 
 
+def collection(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
+    """A list that has all there is, in the shape of one that has pages."""
+    links = {"self": call.root_url + call.path, "next": None, "previous": None}
+    return {name: items, "links": links}
+
+
 def home_domain(call: Call) -> str:
     """The domain that a caller means who names none: that of its token."""
     return call.context.domain_id or call.context.project_domain_id or DEFAULT_DOMAIN
