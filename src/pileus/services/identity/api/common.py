@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,6 +11,8 @@ from msgspec import UNSET, structs
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
+from pileus.kernel.api.filters import row_tests
+from pileus.kernel.api.resource import Resource
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Forbidden
 
@@ -35,6 +37,24 @@ def collection(call: Call, name: str, items: list[Any]) -> dict[str, Any]:
 def home_domain(call: Call) -> str:
     """The domain that a caller means who names none: that of its token."""
     return call.context.domain_id or call.context.project_domain_id or DEFAULT_DOMAIN
+
+
+def named_domain(noun: str, body: Any) -> dict[str, Any]:
+    """The policy target of something new: the domain that the body names. Upstream's rules let nobody in by the
+    domain of the token alone."""
+    return {f"target.{noun}.domain_id": body.domain_id} if isinstance(body.domain_id, str) else {}
+
+
+def in_own_domain(call: Call, rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """To a token for a domain, lists show nothing of other domains."""
+    domain_id = call.context.domain_id
+    return [row for row in rows if domain_id is None or row.domain_id == domain_id]
+
+
+def selected(call: Call, resource: type[Resource], rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """Those that the call's filters leave, of rows that no list of the resource has read."""
+    tests = list(row_tests(call, resource))
+    return [row for row in rows if all(test(row) for test in tests)]
 
 
 def given(body: Any, *but: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import create, field, filter, hidden, read_only, sort, update
@@ -28,6 +28,7 @@ from pileus.services.identity.model import projects
 from pileus.services.identity.store import project, user
 
 _IS_DOMAIN = projects.c.is_domain.is_(True)
+_LISTED = _IS_DOMAIN & (projects.c.id == bindparam("listed_domain_id"))
 
 
 class Domain(Resource, member="domain", collection="domains", table=projects, extras="extra"):
@@ -45,6 +46,12 @@ class Domain(Resource, member="domain", collection="domains", table=projects, ex
     @classmethod
     def visible(cls, call: Call) -> Visibility:
         return _IS_DOMAIN, {}
+
+    @classmethod
+    def listed(cls, call: Call) -> Visibility:
+        if call.context.domain_id is None:
+            return cls.visible(call)
+        return _LISTED, {"listed_domain_id": call.context.domain_id}
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
@@ -79,7 +86,7 @@ def _twice(name: str) -> Conflict:
     )
 
 
-@Domain.update(policy="identity:update_domain", method="PATCH")
+@Domain.update(policy="identity:update_domain", method="PATCH", existence_first=True)
 def update_domain(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a domain; disabling one voids the tokens of its users."""
     return change_domain(call, tx, row, {**given(body, "extra"), "extra": merged_extra(row, body)})

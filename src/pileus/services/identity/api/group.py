@@ -21,6 +21,7 @@ from pileus.services.identity.api.common import (
     home_domain,
     listed_domain,
     merged_extra,
+    named_domain,
     same_domain,
     self_link,
 )
@@ -56,7 +57,7 @@ def group_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.group.domain_id": body.domain_id or home_domain(call)}
+    return named_domain("group", body)
 
 
 @Group.create(policy="identity:create_group", target=_new_target)
@@ -91,7 +92,7 @@ def update_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
         raise _twice(values["name"]) from error
 
 
-@Group.delete(policy="identity:delete_group")
+@Group.delete(policy="identity:delete_group", existence_first=True)
 def delete_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a group; its users lose what they had through it."""
     changed(call, tx)

@@ -20,13 +20,17 @@ from pileus.services.identity import account
 from pileus.services.identity.api.common import (
     BY_NAME,
     changed,
+    collection,
     given,
     home_domain,
+    in_own_domain,
     listed_domain,
     merged_extra,
     merged_options,
+    named_domain,
     read_time,
     same_domain,
+    selected,
     self_link,
 )
 from pileus.services.identity.api.group import Group
@@ -105,7 +109,7 @@ def user_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.user.domain_id": body.domain_id or home_domain(call)}
+    return named_domain("user", body)
 
 
 @User.create(policy="identity:create_user", target=_new_target)
@@ -202,17 +206,13 @@ def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
-    name = call.arg("name")
-    rows = [each for each in user.groups_of(tx, row.id) if name is None or each.name == name]
-    return {"groups": [show(each) for each in rows], "links": _links(call)}
+    rows = selected(call, Group, in_own_domain(call, user.groups_of(tx, row.id)))
+    return collection(call, "groups", [show(each) for each in rows])
 
 
 @User.member_route("GET", "/projects", policy="identity:list_user_projects")
 def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects on which a user has a role."""
     show = Project.view(call)
-    return {"projects": [show(each) for each in role.projects_of(tx, row.id)], "links": _links(call)}
-
-
-def _links(call: Call) -> dict[str, Any]:
-    return {"self": call.root_url + call.path, "previous": None, "next": None}
+    rows = selected(call, Project, role.projects_of(tx, row.id))
+    return collection(call, "projects", [show(each) for each in rows])

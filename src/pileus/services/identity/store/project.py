@@ -70,8 +70,13 @@ def subtree(tx: Tx, project_id: str) -> list[Row[Any]]:
 
 def ancestors(tx: Tx, row: Row[Any]) -> list[Row[Any]]:
     """All above, nearest first; the last is the domain."""
+    return ancestors_of(tx, row.parent_id)
+
+
+def ancestors_of(tx: Tx, project_id: str | None) -> list[Row[Any]]:
+    """The same for what would lie below `project_id`: this one first."""
     found = []
-    parent = get(tx, row.parent_id) if row.parent_id else None
+    parent = get(tx, project_id) if project_id else None
     while parent is not None:
         found.append(parent)
         parent = get(tx, parent.parent_id) if parent.parent_id else None
