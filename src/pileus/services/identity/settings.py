@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unified_limit_model: ModelName = "flat"
     """How limits of projects and domains must agree: `flat`, not at all; `strict_two_level`, none is more than what
     its project lies in has, and projects lie at most two deep."""
+    prohibited_implied_role: tuple[str, ...] = ("admin",)
+    """Names of roles that no role may imply."""
     max_project_tree_depth: int = 5
     """How many levels of projects may lie below a domain."""
     list_limit: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, structs
@@ -20,6 +20,11 @@ DEFAULT_DOMAIN = "default"
 IMMUTABLE = "immutable"
 ProjectName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"\S")]
 """Of a project or a domain: something to be seen in it."""
+MOST_TAGS = 80
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^,/]*\Z")]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=MOST_TAGS)]
+Options = dict[Literal["immutable"], bool | None]
+"""Of projects, domains and roles; null takes an option away."""
 BY_NAME = (("name", "asc"), ("id", "asc"))
 
 
@@ -63,6 +68,24 @@ def given(body: Any, *but: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not UNSET}
 
 
+def stripped(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, the name without blanks around it."""
+    if "name" in values:
+        values["name"] = values["name"].strip()
+    return values
+
+
+def check_tags(tags: list[str]) -> None:
+    if len(set(tags)) != len(tags):
+        raise BadRequest("Each tag can be given only once.")
+
+
+def is_asked(call: Call, name: str) -> bool:
+    """Whether a flag of the query is set; its mere presence counts, `=0` or `=false` unsets it."""
+    value = call.arg(name)
+    return value is not None and (value == "" or value.lower() not in ("0", "false"))
+
+
 def described(values: dict[str, Any]) -> dict[str, Any]:
     """The values with an empty text where a client says that there is no description."""
     if "description" in values:
@@ -101,7 +124,7 @@ def same_domain(row: Row[Any], body: Any) -> None:
     """Upstream lets nobody move things between domains."""
     wanted = getattr(body, "domain_id", UNSET)
     if wanted not in (UNSET, row.domain_id):
-        raise Forbidden("Cannot change Domain ID: it stays what it was at creation.")
+        raise BadRequest("Cannot change Domain ID: it stays what it was at creation.")
 
 
 def merged_options(row: Row[Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,9 +143,15 @@ def read_time(name: str, text: str) -> datetime:
 
 
 def check_mutable(row: Row[Any], values: Mapping[str, Any] | None = None) -> None:
-    """403 where the option `immutable` stands, unless the change takes just that away."""
+    """403 where the option `immutable` stands, unless the change takes away just that."""
     if not row.options.get(IMMUTABLE):
         return
-    options = (values or {}).get("options") or {}
-    if values is None or options.get(IMMUTABLE, True):
-        raise Forbidden(f"{row.name} is immutable; set its option `immutable` to false first.")
+    values = values or {}
+    besides = any(
+        name not in ("options", "extra") or (name == "extra" and value != row.extra)
+        for name, value in values.items()
+    )
+    if besides or values.get("options", {}).get(IMMUTABLE, True):
+        raise Forbidden(
+            f"{row.name} is immutable; set its option `immutable` to false first, and nothing else."
+        )

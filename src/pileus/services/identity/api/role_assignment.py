@@ -11,7 +11,7 @@ from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
-from pileus.services.identity.api.common import collection, listed_domain
+from pileus.services.identity.api.common import collection, is_asked, listed_domain
 from pileus.services.identity.effective import Assignment, take_effect
 from pileus.services.identity.store import project, role, user
 
@@ -44,11 +44,11 @@ class Wanted:
             role_id=call.arg("role.id") or None,
             project_id=call.arg("scope.project.id") or None,
             domain_id=call.arg("scope.domain.id") or None,
-            system=_present(call, "scope.system"),
+            system=is_asked(call, "scope.system"),
             inherited=None if not inherited else inherited == "projects",
-            effective=_present(call, "effective"),
-            tree=_present(call, "include_subtree"),
-            names=_present(call, "include_names"),
+            effective=is_asked(call, "effective"),
+            tree=is_asked(call, "include_subtree"),
+            names=is_asked(call, "include_names"),
         )
         if wanted.effective and wanted.group_id:
             raise BadRequest("Combining effective and group filter will always result in an empty list.")
@@ -68,9 +68,10 @@ class Wanted:
 @routes.add("GET", "/role_assignments", policy=AUTHENTICATED)
 def list_assignments(call: Call, tx: Tx) -> dict[str, Any]:
     """Assignments, narrowed by user, group, role and scope; `effective` resolves groups, inheritance, implication."""
-    tree = _present(call, "include_subtree")
-    rule = "list_role_assignments_for_tree" if tree else "list_role_assignments"
-    call.enforce(f"identity:{rule}", _target(call, tx))
+    if is_asked(call, "include_subtree"):
+        call.enforce("identity:list_role_assignments_for_tree", _tree_target(call, tx))
+    else:
+        call.enforce("identity:list_role_assignments", listed_domain(call))
     wanted = Wanted.of(call)
     shown = [_shown(call, each) for each in _found(tx, wanted) if _is_own(call, tx, each)]
     if wanted.names:
@@ -78,23 +79,9 @@ def list_assignments(call: Call, tx: Tx) -> dict[str, Any]:
     return collection(call, "role_assignments", shown)
 
 
-def _present(call: Call, name: str) -> bool:
-    """Whether a flag is set; its mere presence counts, `=0` or `=false` unsets it."""
-    value = call.arg(name)
-    return value is not None and (value == "" or value.lower() not in ("0", "false"))
-
-
-def _target(call: Call, tx: Tx) -> dict[str, Any]:
-    target = dict(listed_domain(call))
-    scope_domain, scope_project = call.arg("scope.domain.id"), call.arg("scope.project.id")
-    if scope_project:
-        row = project.get(tx, scope_project)
-        target.pop("target.domain_id", None)
-        if row is not None:
-            target["target.domain_id"] = row.domain_id
-    elif scope_domain:
-        target["target.domain_id"] = scope_domain
-    return target
+def _tree_target(call: Call, tx: Tx) -> dict[str, Any]:
+    row = project.get(tx, call.arg("scope.project.id"))
+    return {} if row is None else {"target.domain_id": row.domain_id}
 
 
 def _found(tx: Tx, wanted: Wanted) -> Iterator[Assignment]:

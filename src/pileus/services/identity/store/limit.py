@@ -16,6 +16,7 @@ _REGISTERED = select(registered_limits).where(
     registered_limits.c.resource_name == bindparam("resource_name"),
 )
 _OF_REGISTERED = select(limits).where(limits.c.registered_limit_id == bindparam("registered_limit_id"))
+_OF_OWNER = select(limits).where(limits.c.owner_id == bindparam("owner_id")).order_by(limits.c.id)
 _FORGET_OWNER = limits.delete().where(limits.c.owner_id == bindparam("of_owner"))
 
 
@@ -31,6 +32,11 @@ def of_registered(tx: Tx, registered_limit_id: str) -> Sequence[Row[Any]]:
 def by_owner(tx: Tx, registered_limit_id: str) -> Mapping[str, int]:
     """The same as numbers by project or domain."""
     return {row.owner_id: row.resource_limit for row in of_registered(tx, registered_limit_id)}
+
+
+def of_owner(tx: Tx, owner_id: str) -> Sequence[Row[Any]]:
+    """The limits of a project or domain."""
+    return tx.rows(_OF_OWNER, owner_id=owner_id)
 
 
 def forget_owner(tx: Tx, owner_id: str) -> None:
