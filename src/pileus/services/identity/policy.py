@@ -10,6 +10,11 @@ CLOUD = ("system", "project")
 ADMIN = "rule:admin_required"
 READER = "rule:admin_required or (role:reader and system_scope:all)"
 
+_SYSTEM_READER = "(role:reader and system_scope:all)"
+_OWN = "user_id:%(target.user.id)s"
+_TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+_TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+
 
 def _domain(role: str, *targets: str) -> str:
     """A persona of the domain that all `targets` (`user`, `group`, `project`, `domain`) belong to."""
@@ -106,6 +111,27 @@ RULES: tuple[Rule, ...] = (
         check_token=f"{READER} or rule:token_subject",
         validate_token=f"{READER} or rule:service_role or rule:token_subject",
         revoke_token=f"{ADMIN} or rule:token_subject",
+    ),
+    *_rules(("project",), create_application_credential="user_id:%(user_id)s"),
+    *_rules(
+        CLOUD,
+        get_application_credential=f"{READER} or rule:owner",
+        list_application_credentials=f"{READER} or rule:owner",
+        delete_application_credential="rule:admin_or_owner",
+        get_access_rule=f"{_SYSTEM_READER} or {_OWN}",
+        list_access_rules=f"{_SYSTEM_READER} or {_OWN}",
+        delete_access_rule=f"(role:admin and system_scope:all) or {_OWN}",
+    ),
+    *_rules(("project",), create_trust=_TRUSTOR),
+    *_rules(
+        CLOUD,
+        list_trusts=READER,
+        list_trusts_for_trustor=f"{READER} or {_TRUSTOR}",
+        list_trusts_for_trustee=f"{READER} or {_TRUSTEE}",
+        list_roles_for_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        get_role_for_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        get_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        delete_trust=f"{ADMIN} or {_TRUSTOR}",
     ),
     *_rules(CLOUD, create_domain=ADMIN, update_domain=ADMIN, delete_domain=ADMIN),
     *_rules(CLOUD, create_role=ADMIN, update_role=ADMIN, delete_role=ADMIN),

@@ -46,4 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_kept: int = 3
     """Fernet keys: one staged, one that signs, the rest only open."""
     min_password_length: int = 1
+    application_credential_user_limit: int = -1
+    """Most application credentials of a user; -1 for no limit."""
+    max_redelegation_count: int = 3
+    """How many times a trust can be handed on."""
     security_compliance: SecurityCompliance = SecurityCompliance()

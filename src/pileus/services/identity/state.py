@@ -11,7 +11,7 @@ from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.db import Database
-from pileus.kernel.errors import Unauthorized
+from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.keys import KeyFolder
@@ -100,5 +100,5 @@ class IdentityState:
         """For the kernel: who a token's bearer is."""
         try:
             return (await self.meaning(token)).context
-        except Unauthorized as error:
+        except (Unauthorized, Forbidden) as error:
             raise Unauthorized("The token is invalid or has expired; get a new one.") from error

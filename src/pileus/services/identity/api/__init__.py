@@ -1,14 +1,37 @@
 """The operations of identity, by noun."""
 
-from pileus.services.identity.api import auth, discovery, grant, membership, password, role_assignment, tag
+from pileus.services.identity.api import (
+    auth,
+    discovery,
+    grant,
+    membership,
+    password,
+    role_assignment,
+    tag,
+    trust,
+)
+from pileus.services.identity.api.application_credential import AccessRule, ApplicationCredential
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.api.role import Role, implied
+from pileus.services.identity.api.trust import Trust
 from pileus.services.identity.api.user import User
 
-RESOURCES = (Domain, Project, User, Group, Role, Region, ServiceRecord, Endpoint)
+RESOURCES = (
+    Domain,
+    Project,
+    User,
+    Group,
+    Role,
+    Region,
+    ServiceRecord,
+    Endpoint,
+    ApplicationCredential,
+    AccessRule,
+    Trust,
+)
 ROUTES = (
     discovery.routes,
     discovery.root_routes,
@@ -19,4 +42,5 @@ ROUTES = (
     grant.routes,
     role_assignment.routes,
     tag.routes,
+    trust.routes,
 )

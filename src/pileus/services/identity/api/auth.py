@@ -8,7 +8,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import NotFound, Unauthorized
+from pileus.kernel.errors import Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import JSON, Reply
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.project import Project
@@ -78,7 +78,7 @@ async def _subject(call: Call) -> tuple[str, Meaning]:
         raise NotFound("The request has no X-Subject-Token.")
     try:
         return token, await _state(call).meaning(token)
-    except Unauthorized as error:
+    except (Unauthorized, Forbidden) as error:
         raise NotFound("Could not find token: it is not valid, or no longer.") from error
 
 

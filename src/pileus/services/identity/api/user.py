@@ -34,7 +34,7 @@ from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
 from pileus.services.identity.passwords import hash_password
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.store import application_credential, project, role, user
 
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
 
@@ -169,6 +169,8 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
         values.update(failed_auth_count=0, failed_auth_at=None, last_active_at=tx.now)
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
+    if values.get("enabled") is False:
+        application_credential.forget(tx, row.id)
     changed(call, tx)
     try:
         row = user.change(tx, row.id, values)

@@ -11,18 +11,23 @@ from collections.abc import Mapping
 import msgspec
 
 from pileus.kernel.api.bodies import decode_as
-from pileus.kernel.errors import BadRequest, Unauthorized
+from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate import scope
+from pileus.services.identity.authenticate.application_credential import ApplicationCredentialMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
 from pileus.services.identity.authenticate.password import PasswordMethod
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.authenticate.token import TokenMethod
 from pileus.services.identity.dialect import KEYSTONE
 from pileus.services.identity.login import note_activity
+from pileus.services.identity.state import IdentityState
+from pileus.services.identity.store import trust
 from pileus.services.identity.tokens import Claims, new_audit_id
 
-METHODS: Mapping[str, Method] = {each.name: each for each in (PasswordMethod(), TokenMethod())}
+METHODS: Mapping[str, Method] = {
+    each.name: each for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod())
+}
 
 
 class Auth(msgspec.Struct):
@@ -50,16 +55,34 @@ async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
     found = await state.db.read(scope.find, proof, wanted)
     now = state.clock.now()
     audit_ids = (new_audit_id(),) if proof.audit_chain_id is None else (new_audit_id(), proof.audit_chain_id)
-    return Claims(
+    ends = (
+        now + state.lifetime,
+        proof.expires_at,
+        found.trust.expires_at if found.trust is not None else None,
+    )
+    limits = dict(proof.claims)
+    if found.trust is not None:
+        limits["trust_id"] = found.trust.id
+    claims = Claims(
         user_id=proof.user.id,
         methods=proof.methods,
         scope=found.kind,
         scope_id=found.id,
         issued_at=now,
-        expires_at=proof.expires_at or now + state.lifetime,
+        expires_at=min(each for each in ends if each is not None),
         audit_ids=audit_ids,
-        **proof.claims,
+        **limits,
     )
+    if found.trust is not None and found.trust.remaining_uses is not None:
+        await _use_trust(state, claims, found.trust.id)
+    return claims
+
+
+async def _use_trust(state: IdentityState, claims: Claims, trust_id: str) -> None:
+    """Only a token that means something takes a use of the trust away."""
+    await state.db.read(resolve.standing, claims)
+    if not await state.db.write(trust.consume, trust_id):
+        raise Forbidden(f"No remaining uses for trust: {trust_id}.")
 
 
 async def _prove(attempt: Attempt, identity: Mapping[str, msgspec.Raw]) -> Proof:
