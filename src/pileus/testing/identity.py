@@ -40,7 +40,14 @@ async def serving_identity(folder: Path, settings: Settings | None = None) -> As
     async with serving(service, clock=Shifted()) as running:
         runtime = running.runtime
         keys = KeyFolder(folder / "keys")
-        state = IdentityState(runtime.db, keys, runtime.clock, runtime.revision, settings or Settings())
+        state = IdentityState(
+            runtime.db,
+            keys,
+            runtime.clock,
+            runtime.revision,
+            settings or Settings(),
+            KeyFolder(folder / "credential-keys"),
+        )
         runtime.state, runtime.authenticate = state, state.context
         await runtime.db.write(bootstrap.lay, _HASH)
         entries = [bootstrap.CatalogEntry("compute", "nova", "http://c/$(project_id)s")]

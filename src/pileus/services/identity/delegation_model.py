@@ -126,13 +126,13 @@ access_tokens = Table(
     Column("expires_at", Timestamp),
 )
 
-nonces = Table(
-    "identity_oauth_nonces",
+seen_proofs = Table(
+    "identity_seen_proofs",
     metadata,
-    Column("consumer_id", String(64), primary_key=True),
-    Column("token_id", String(64), primary_key=True),
-    Column("timestamp", Integer, primary_key=True),
+    Column("issuer", String(64), primary_key=True),
+    Column("holder", String(64), primary_key=True),
+    Column("moment", Integer, primary_key=True),
     Column("nonce", String(255), primary_key=True),
     Column("seen_at", Timestamp, nullable=False, index=True),
 )
-"""Signed requests that have been seen: none is taken twice (RFC 5849, section 3.3)."""
+"""What proves somebody once only: signed requests (RFC 5849, section 3.3) and one-time passcodes (RFC 6238, section 5.2)."""

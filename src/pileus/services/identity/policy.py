@@ -12,6 +12,7 @@ READER = "rule:admin_required or (role:reader and system_scope:all)"
 
 _SYSTEM_READER = "(role:reader and system_scope:all)"
 _OWN = "user_id:%(target.user.id)s"
+_KEEPER = "user_id:%(target.credential.user_id)s"
 _TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
 _TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
 
@@ -121,6 +122,23 @@ RULES: tuple[Rule, ...] = (
         get_access_rule=f"{_SYSTEM_READER} or {_OWN}",
         list_access_rules=f"{_SYSTEM_READER} or {_OWN}",
         delete_access_rule=f"(role:admin and system_scope:all) or {_OWN}",
+    ),
+    *_rules(
+        ALL,
+        get_credential=f"{READER} or {_KEEPER}",
+        list_credentials=f"{READER} or {_KEEPER}",
+        create_credential=f"{ADMIN} or {_KEEPER}",
+        update_credential=f"{ADMIN} or {_KEEPER}",
+        delete_credential=f"{ADMIN} or {_KEEPER}",
+        ec2tokens_validate="rule:service_or_admin",
+        s3tokens_validate="rule:service_or_admin",
+    ),
+    *_rules(
+        CLOUD,
+        ec2_get_credential=f"{READER} or {_KEEPER}",
+        ec2_list_credentials=f"{READER} or rule:owner",
+        ec2_create_credential=f"{ADMIN} or (role:member and {_KEEPER})",
+        ec2_delete_credential=f"{ADMIN} or (role:member and {_KEEPER})",
     ),
     *_rules(("project",), create_trust=_TRUSTOR),
     *_rules(

@@ -48,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_password_length: int = 1
     application_credential_user_limit: int = -1
     """Most application credentials of a user; -1 for no limit."""
+    totp_included_previous_windows: int = 1
+    """How many passcodes before the present one are taken; each is good for 30 seconds."""
+    receipt_lifetime_seconds: int = 300
+    """How long somebody has who needs several methods of authentication, one after the other."""
     max_redelegation_count: int = 3
     """How many times a trust can be handed on."""
     security_compliance: SecurityCompliance = SecurityCompliance()

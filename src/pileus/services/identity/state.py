@@ -40,6 +40,7 @@ class IdentityState:
         clock: Clock,
         revision: Revision,
         settings: Settings,
+        credential_keys: KeyFolder,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
@@ -47,6 +48,8 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.credential_keys = credential_keys
+        """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()

@@ -3,6 +3,7 @@
 from pileus.services.identity.api import (
     auth,
     discovery,
+    ec2,
     grant,
     membership,
     password,
@@ -12,6 +13,7 @@ from pileus.services.identity.api import (
 )
 from pileus.services.identity.api.application_credential import AccessRule, ApplicationCredential
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
+from pileus.services.identity.api.credential import Credential
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.project import Project
@@ -31,6 +33,7 @@ RESOURCES = (
     ApplicationCredential,
     AccessRule,
     Trust,
+    Credential,
 )
 ROUTES = (
     discovery.routes,
@@ -43,4 +46,5 @@ ROUTES = (
     role_assignment.routes,
     tag.routes,
     trust.routes,
+    ec2.routes,
 )

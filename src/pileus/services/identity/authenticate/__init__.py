@@ -7,18 +7,20 @@ decodes, and proves by it who somebody is. What follows from that (scope, life, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
 from pileus.kernel.api.bodies import decode_as
 from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.identity import resolve
-from pileus.services.identity.authenticate import scope
+from pileus.services.identity.authenticate import receipt, scope
 from pileus.services.identity.authenticate.application_credential import ApplicationCredentialMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
 from pileus.services.identity.authenticate.password import PasswordMethod
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.authenticate.token import TokenMethod
+from pileus.services.identity.authenticate.totp import TotpMethod
 from pileus.services.identity.dialect import KEYSTONE
 from pileus.services.identity.login import note_activity
 from pileus.services.identity.state import IdentityState
@@ -26,7 +28,7 @@ from pileus.services.identity.store import trust
 from pileus.services.identity.tokens import Claims, new_audit_id
 
 METHODS: Mapping[str, Method] = {
-    each.name: each for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod())
+    each.name: each for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod(), TotpMethod())
 }
 
 
@@ -43,9 +45,14 @@ class AuthRequest(msgspec.Struct):
 
 
 async def authenticate(attempt: Attempt, request: Auth) -> Claims:
-    """The claims of the new token; Unauthorized where anything does not fit, in the same words for all."""
+    """The claims of the new token; Unauthorized where anything does not fit, in the same words for all.
+
+    Raises receipt.MoreNeeded where all is well so far, but the user's rules ask for more methods.
+    """
     wanted = scope.checked(request.scope)
-    return await admit(attempt, await _prove(attempt, request.identity), wanted)
+    proof = await _prove(attempt, request.identity)
+    methods = receipt.check(attempt, proof, frozenset(METHODS))
+    return await admit(attempt, replace(proof, methods=methods), wanted)
 
 
 async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:

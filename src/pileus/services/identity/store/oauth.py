@@ -1,4 +1,4 @@
-"""OAuth 1.0a: consumers, request tokens, access tokens, and which signed requests have been seen."""
+"""OAuth 1.0a: consumers, request tokens and access tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, select
 
-from pileus.kernel.db import Duplicate, Tx
-from pileus.services.identity.delegation_model import access_tokens, consumers, nonces, request_tokens
+from pileus.kernel.db import Tx
+from pileus.services.identity.delegation_model import access_tokens, consumers, request_tokens
 
 _GET = {
     table.name: select(table).where(table.c.id == bindparam("id"))
@@ -55,14 +55,3 @@ def delete(tx: Tx, table: Table, key: str) -> None:
 
 def is_over(row: Row[Any], now: datetime) -> bool:
     return row.expires_at is not None and row.expires_at <= now
-
-
-def see(tx: Tx, request: Mapping[str, Any], forget_before: datetime) -> bool:
-    """Remembers a signed request; False where it has been seen before."""
-    tx.execute(nonces.delete().where(nonces.c.seen_at < forget_before))
-    try:
-        with tx.savepoint():
-            tx.execute(nonces.insert(), {**request, "seen_at": tx.now})
-    except Duplicate:
-        return False
-    return True

@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.model import assignments, groups, memberships, revocations, users
+from pileus.services.identity.store import credential
 
 _GET = select(users).where(users.c.id == bindparam("id"))
 _BY_NAME = select(users).where(users.c.name == bindparam("name"), users.c.domain_id == bindparam("domain_id"))
@@ -53,6 +54,7 @@ def change(tx: Tx, user_id: str, values: Mapping[str, Any]) -> Row[Any]:
 
 def delete(tx: Tx, user_id: str) -> None:
     tx.execute(assignments.delete().where(assignments.c.actor_id == user_id))
+    credential.forget(tx, user_ids=[user_id])
     tx.execute(users.delete().where(users.c.id == user_id))
 
 
