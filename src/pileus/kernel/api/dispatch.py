@@ -49,11 +49,17 @@ async def authenticate(call: Call) -> None:
     if inside is not None:
         call.context = inside
         return
-    token = call.header("x-auth-token")
+    token = call.header("x-auth-token") or _bearer(call)
     if not token:
         raise Unauthorized("The request you have made requires authentication: it has no X-Auth-Token.")
     call.context = await call.runtime.authenticate(token)
     access_rules.check(call)
+
+
+def _bearer(call: Call) -> str | None:
+    """The token of a client of OAuth 2.0 (RFC 6750)."""
+    kind, _, token = (call.header("authorization") or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def check_path_project(call: Call) -> None:

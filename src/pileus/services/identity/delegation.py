@@ -19,9 +19,9 @@ from pileus.services.identity.tokens import Claims
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """`roles` null: all that the user has. `shown`: what the token's body says of it, by name."""
+    """`roles` are those that are left. `shown`: what the token's body says of it, by name."""
 
-    roles: list[Row[Any]] | None
+    roles: list[Row[Any]]
     shown: dict[str, Any]
     user: Row[Any] | None = None
     """Who acts, where that is not who got the token: the trustor that is impersonated."""
@@ -45,8 +45,6 @@ def find(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation | None:
         return _by_application_credential(tx, claims, target)
     if claims.access_token_id is not None:
         return _by_access_token(tx, claims, target)
-    if claims.thumbprint is not None:
-        return Delegation(None, {"oauth2_credential": {"x5t#S256": claims.thumbprint}})
     return None
 
 

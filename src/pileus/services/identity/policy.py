@@ -140,6 +140,16 @@ RULES: tuple[Rule, ...] = (
         ec2_create_credential=f"{ADMIN} or (role:member and {_KEEPER})",
         ec2_delete_credential=f"{ADMIN} or (role:member and {_KEEPER})",
     ),
+    *_crud("consumer", "consumers", READER, ADMIN),
+    *_rules(
+        ("project",),
+        authorize_request_token=ADMIN,
+        get_access_token=ADMIN,
+        list_access_tokens=ADMIN,
+        delete_access_token=ADMIN,
+        list_access_token_roles=ADMIN,
+        get_access_token_role=ADMIN,
+    ),
     *_rules(("project",), create_trust=_TRUSTOR),
     *_rules(
         CLOUD,

@@ -53,10 +53,11 @@ def standing(tx: Tx, claims: Claims) -> Standing:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
     delegation = find_delegation(tx, claims, target)
     if claims.scope != "unscoped":
-        if delegation is not None and delegation.roles is not None:
-            roles = delegation.roles
-        else:
-            roles = roles_of_user(tx, person.id, claims.scope, target, claims.federated)
+        roles = (
+            delegation.roles
+            if delegation is not None
+            else roles_of_user(tx, person.id, claims.scope, target, claims.federated)
+        )
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
     for user_id in (person.id, *(delegation.others if delegation is not None else ())):

@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many passcodes before the present one are taken; each is good for 30 seconds."""
     receipt_lifetime_seconds: int = 300
     """How long somebody has who needs several methods of authentication, one after the other."""
+    oauth1_request_token_duration: int = 28_800
+    """Seconds that a request token of OAuth 1.0a waits for its user; 0 for ever."""
+    oauth1_access_token_duration: int = 86_400
+    """Seconds that an access token is good for; 0 for ever."""
     max_redelegation_count: int = 3
     """How many times a trust can be handed on."""
     security_compliance: SecurityCompliance = SecurityCompliance()

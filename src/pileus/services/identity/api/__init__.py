@@ -6,16 +6,20 @@ from pileus.services.identity.api import (
     ec2,
     grant,
     membership,
+    oauth1,
+    oauth2,
     password,
     role_assignment,
     tag,
     trust,
 )
+from pileus.services.identity.api.access_token import AccessToken
 from pileus.services.identity.api.application_credential import AccessRule, ApplicationCredential
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.credential import Credential
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.oauth1 import Consumer
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.api.role import Role, implied
 from pileus.services.identity.api.trust import Trust
@@ -34,6 +38,8 @@ RESOURCES = (
     AccessRule,
     Trust,
     Credential,
+    Consumer,
+    AccessToken,
 )
 ROUTES = (
     discovery.routes,
@@ -47,4 +53,6 @@ ROUTES = (
     tag.routes,
     trust.routes,
     ec2.routes,
+    oauth1.routes,
+    oauth2.routes,
 )

@@ -17,6 +17,7 @@ from pileus.services.identity import resolve
 from pileus.services.identity.authenticate import receipt, scope
 from pileus.services.identity.authenticate.application_credential import ApplicationCredentialMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
+from pileus.services.identity.authenticate.oauth1 import Oauth1Method
 from pileus.services.identity.authenticate.password import PasswordMethod
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.authenticate.token import TokenMethod
@@ -28,7 +29,8 @@ from pileus.services.identity.store import trust
 from pileus.services.identity.tokens import Claims, new_audit_id
 
 METHODS: Mapping[str, Method] = {
-    each.name: each for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod(), TotpMethod())
+    each.name: each
+    for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod(), TotpMethod(), Oauth1Method())
 }
 
 
