@@ -1,4 +1,4 @@
-"""SQLite in WAL mode: one writer thread that commits in groups; reads of a few rows right where they are asked for; a thread for what reads much.
+"""SQLite in WAL mode: one writer thread that commits in groups; small reads run where they are asked for, large ones on a thread.
 
 A read by key takes 20 to 60 µs and never waits for a writer; to hand it to a thread and back costs three times that.
 """
