@@ -11,7 +11,7 @@ from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
 from pileus.services.identity.store import catalog, project, role, user
-from pileus.services.identity.tokens import Claims
+from pileus.services.identity.tokens import Claims, Federated
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         if target_domain is None or not target_domain.enabled:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
     if claims.scope != "unscoped":
-        roles = role.effective(tx, person.id, claims.scope, target)
+        roles = roles_of_user(tx, person.id, claims.scope, target, claims.federated)
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
     if user.is_revoked(
@@ -67,6 +67,13 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         raise refuse("the token has been revoked")
     entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
     return Standing(claims, person, home, target, target_domain, roles, entries)
+
+
+def roles_of_user(
+    tx: Tx, user_id: str, kind: str, target: Row[Any] | None, federated: Federated | None
+) -> list[Row[Any]]:
+    """The effective roles, those of the groups included that a user is in by federation for as long as a token lives."""
+    return role.effective(tx, user_id, kind, target, federated.group_ids if federated is not None else ())
 
 
 def context(found: Standing) -> Context:
@@ -89,6 +96,10 @@ def context(found: Standing) -> Context:
         roles=frozenset(row.name for row in found.roles),
         expires_at=claims.expires_at,
         audit_ids=claims.audit_ids,
+        group_ids=claims.federated.group_ids if claims.federated is not None else (),
+        trust_id=claims.trust_id,
+        application_credential_id=claims.application_credential_id,
+        access_token_id=claims.access_token_id,
     )
 
 
@@ -110,6 +121,12 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         "expires_at": time(claims.expires_at),
         "issued_at": time(claims.issued_at),
     }
+    if claims.federated is not None:
+        token["user"]["OS-FEDERATION"] = {
+            "groups": [{"id": each} for each in claims.federated.group_ids],
+            "identity_provider": {"id": claims.federated.identity_provider_id},
+            "protocol": {"id": claims.federated.protocol_id},
+        }
     if claims.scope == "project" and found.target is not None and found.target_domain is not None:
         domain = {"id": found.target_domain.id, "name": found.target_domain.name}
         token["project"] = {"id": found.target.id, "name": found.target.name, "domain": domain}
