@@ -68,4 +68,9 @@ def unseal(keys: KeyFolder, token: str) -> Claims | None:
     if len(token) > 4096 or not token.isascii():
         return None
     payload = keys.decrypt(token.encode() + b"=" * (-len(token) % 4))
-    return None if payload is None else _decoder.decode(payload)
+    if payload is None:
+        return None
+    try:
+        return _decoder.decode(payload)
+    except msgspec.MsgspecError:  # something else that we sealed: the state of a login
+        return None

@@ -14,6 +14,7 @@ from pileus.kernel.api.bodies import decode_as
 from pileus.kernel.errors import BadRequest, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate import scope
+from pileus.services.identity.authenticate.mapped import MappedMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
 from pileus.services.identity.authenticate.password import PasswordMethod
 from pileus.services.identity.authenticate.scope import Scope
@@ -21,7 +22,12 @@ from pileus.services.identity.authenticate.token import TokenMethod
 from pileus.services.identity.dialect import KEYSTONE
 from pileus.services.identity.tokens import Claims, new_audit_id
 
-METHODS: Mapping[str, Method] = {each.name: each for each in (PasswordMethod(), TokenMethod())}
+_METHODS: tuple[Method, ...] = (
+    PasswordMethod(),
+    TokenMethod(),
+    *(MappedMethod(name) for name in ("mapped", "openid", "saml2")),
+)
+METHODS: Mapping[str, Method] = {each.name: each for each in _METHODS}
 
 
 class Auth(msgspec.Struct):

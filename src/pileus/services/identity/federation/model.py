@@ -88,15 +88,9 @@ federated_users = Table(
 expiring_memberships = Table(
     "identity_expiring_memberships",
     metadata,
-    Column(
-        "user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True
-    ),
-    Column(
-        "group_id", String(64), ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True
-    ),
-    Column(
-        "idp_id", String(64), ForeignKey("identity_providers.id", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", String(64), ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("idp_id", String(64), ForeignKey("identity_providers.id", ondelete="CASCADE"), primary_key=True),
     Column("expires_at", Timestamp, nullable=False),
 )
 """Groups that a user is in because its identity provider lately said so."""
