@@ -8,7 +8,7 @@ from msgspec import UNSET
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.fields import create, field, read_only, sort, update
+from pileus.kernel.api.fields import create, field, sort, update
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
@@ -19,7 +19,8 @@ from pileus.services.identity.federation.model import mappings
 
 
 class Mapping(Resource, member="mapping", collection="mappings", path=f"{PREFIX}/mappings", table=mappings):
-    id: str = field(read_only, sort)
+    id: str = field(create, update, sort)
+    """openstacksdk sends it along; the path's is the one that counts."""
     rules: list[dict[str, Any]] = field(create, update, required=True)
     schema_version: str = field(create, update, default="1.0")
     links: dict[str, Any] = field(render=self_link("OS-FEDERATION/mappings"))
