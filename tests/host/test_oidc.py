@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -69,7 +68,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     port = free_port()
     callback = f"http://127.0.0.1:{port}/identity/v3/auth/OS-FEDERATION/oidc/callback"
     with oidc_provider(callback) as issuer:
-        setting = f'{{acme = {{issuer = "{issuer}", client_id = "pileus", client_secret = "hush", audiences = ["pileus", "urn:cloud"]}}}}'
+        setting = (
+            f'{{acme = {{issuer = "{issuer}", client_id = "pileus", client_secret = "hush", '
+            'audiences = ["pileus", "urn:cloud"]}}'
+        )
         settings = {"PILEUS_IDENTITY__OIDC": setting}
         with running_cloud(tmp_path_factory.mktemp("cloud"), port=port, settings=settings) as cloud:
             found = Place(cloud, issuer)
@@ -98,9 +100,7 @@ def test_a_wrong_password_is_no_way_in(place: Place) -> None:
 
 
 def test_who_is_not_in_the_group_does_not_get_into_its_project(place: Place) -> None:
-    plugin = place.plugin(
-        v3.OidcPassword, username="bob", password="builder", project_id=place.project.id
-    )
+    plugin = place.plugin(v3.OidcPassword, username="bob", password="builder", project_id=place.project.id)
     with pytest.raises(exceptions.Unauthorized):
         place.token(plugin)
 
