@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -11,6 +12,9 @@ from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
 from pileus.services.identity.delegation import Delegation, refuse
 from pileus.services.identity.delegation import find as find_delegation
+from pileus.services.identity.federation import shadow
+from pileus.services.identity.federation import store as federation
+from pileus.services.identity.federation.model import identity_providers
 from pileus.services.identity.store import catalog, project, role, user
 from pileus.services.identity.tokens import Claims, Federated
 
@@ -28,7 +32,10 @@ class Standing:
     target_domain: Row[Any] | None
     roles: list[Row[Any]]
     catalog: list[dict[str, Any]]
-    delegation: Delegation | None = None
+    service_providers: list[dict[str, str]]
+    good_until: datetime
+    """When to look again, since something that the roles come from ends."""
+    delegation: Delegation | None
 
 
 def standing(tx: Tx, claims: Claims) -> Standing:
@@ -42,6 +49,7 @@ def standing(tx: Tx, claims: Claims) -> Standing:
     home = project.get(tx, person.domain_id)
     if home is None or not home.enabled:
         raise refuse(f"domain {person.domain_id} of the user is disabled")
+    _check_provider(tx, claims.federated)
     target = target_domain = None
     roles: list[Row[Any]] = []
     if claims.scope in ("project", "domain"):
@@ -72,12 +80,33 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         ):
             raise refuse("the token has been revoked")
     entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
+    ends = shadow.first_end(tx, person.id)
     if delegation is not None and delegation.user is not None:
         person = delegation.user
         impersonated_home = project.get(tx, person.domain_id)
         assert impersonated_home is not None  # it was found to be enabled
         home = impersonated_home
-    return Standing(claims, person, home, target, target_domain, roles, entries, delegation)
+    return Standing(
+        claims,
+        person,
+        home,
+        target,
+        target_domain,
+        roles,
+        entries,
+        federation.enabled_service_providers(tx),
+        claims.expires_at if ends is None else min(ends, claims.expires_at),
+        delegation,
+    )
+
+
+def _check_provider(tx: Tx, federated: Federated | None) -> None:
+    """Whom no identity provider vouches for any more has no standing here."""
+    if federated is None:
+        return
+    provider = federation.get(tx, identity_providers, federated.identity_provider_id)
+    if provider is None or not provider.enabled:
+        raise refuse(f"identity provider {federated.identity_provider_id} is gone or disabled")
 
 
 def roles_of_user(
@@ -111,7 +140,7 @@ def context(found: Standing) -> Context:
         domain_name=target.name if in_domain and target else None,
         system_scope="all" if claims.scope == "system" else None,
         roles=frozenset(row.name for row in found.roles),
-        expires_at=claims.expires_at,
+        expires_at=found.good_until,
         audit_ids=claims.audit_ids,
         group_ids=claims.federated.group_ids if claims.federated is not None else (),
         trust_id=claims.trust_id,
@@ -140,7 +169,10 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         "expires_at": time(claims.expires_at),
         "issued_at": time(claims.issued_at),
     }
+    if found.service_providers:
+        token["service_providers"] = found.service_providers
     if claims.federated is not None:
+        del token["user"]["password_expires_at"]
         token["user"]["OS-FEDERATION"] = {
             "groups": [{"id": each} for each in claims.federated.group_ids],
             "identity_provider": {"id": claims.federated.identity_provider_id},

@@ -6,6 +6,8 @@ import re
 
 import msgspec
 
+from pileus.services.identity.federation.oidc import OidcSettings
+
 
 class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
     """Rules for passwords and accounts. None and 0 switch a rule off."""
@@ -52,10 +54,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many passcodes before the present one are taken; each is good for 30 seconds."""
     receipt_lifetime_seconds: int = 300
     """How long somebody has who needs several methods of authentication, one after the other."""
-    oauth1_request_token_duration: int = 28_800
+    oauth_request_token_duration: int = 28_800
     """Seconds that a request token of OAuth 1.0a waits for its user; 0 for ever."""
-    oauth1_access_token_duration: int = 86_400
+    oauth_access_token_duration: int = 86_400
     """Seconds that an access token is good for; 0 for ever."""
     max_redelegation_count: int = 3
     """How many times a trust can be handed on."""
+    oidc: dict[str, OidcSettings] = {}
+    """Identity providers that speak OpenID Connect, by their id here."""
+    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
+    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
+    on the user's own machine."""
     security_compliance: SecurityCompliance = SecurityCompliance()

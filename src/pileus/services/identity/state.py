@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
@@ -14,6 +14,7 @@ from pileus.kernel.db import Database
 from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
+from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
@@ -28,6 +29,8 @@ class Meaning:
     domain_id: str
     full: bytes
     without_catalog: bytes
+    good_until: datetime
+    """When to look again."""
 
 
 class IdentityState:
@@ -50,6 +53,8 @@ class IdentityState:
         self.settings = settings
         self.credential_keys = credential_keys
         """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
+        self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
+        """By identity provider."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
@@ -76,9 +81,11 @@ class IdentityState:
             self._seen = self.revision.number
         found = self._meanings.get(token)
         if found is not None:
-            if found.claims.expires_at <= self.clock.now():
+            now = self.clock.now()
+            if found.claims.expires_at <= now:
                 raise resolve.refuse("the token has expired")
-            return found
+            if found.good_until > now:
+                return found
         claims = unseal(self.keys, token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
@@ -92,6 +99,7 @@ class IdentityState:
             standing.user_domain.id,
             encode_json(resolve.body(standing)),
             encode_json(resolve.body(standing, with_catalog=False)),
+            standing.good_until,
         )
         if before == self.revision.number:
             self._meanings[token] = found

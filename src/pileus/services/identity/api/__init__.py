@@ -18,6 +18,8 @@ from pileus.services.identity.api.application_credential import AccessRule, Appl
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.credential import Credential
 from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.federation import RESOURCES as FEDERATION_RESOURCES
+from pileus.services.identity.api.federation import ROUTES as FEDERATION_ROUTES
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.oauth1 import Consumer
 from pileus.services.identity.api.project import Project
@@ -40,6 +42,7 @@ RESOURCES = (
     Credential,
     Consumer,
     AccessToken,
+    *FEDERATION_RESOURCES,
 )
 ROUTES = (
     discovery.routes,
@@ -55,4 +58,5 @@ ROUTES = (
     ec2.routes,
     oauth1.routes,
     oauth2.routes,
+    *FEDERATION_ROUTES,
 )

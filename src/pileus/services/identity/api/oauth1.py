@@ -124,7 +124,7 @@ def request_token(call: Call, tx: Tx) -> Reply:
         "consumer_id": consumer.id,
         "encrypted_secret": sealed(keys_of(call), secrets.token_hex(16)),
         "requested_project_id": project_id,
-        "expires_at": _until(call, tx, "oauth1_request_token_duration"),
+        "expires_at": _until(call, tx, "oauth_request_token_duration"),
     }
     return _answer(call, oauth.insert(tx, request_tokens, values))
 
@@ -195,7 +195,7 @@ def access_token(call: Call, tx: Tx) -> Reply:
         "encrypted_secret": sealed(keys_of(call), secrets.token_hex(16)),
         "project_id": row.requested_project_id,
         "role_ids": row.role_ids,
-        "expires_at": _until(call, tx, "oauth1_access_token_duration"),
+        "expires_at": _until(call, tx, "oauth_access_token_duration"),
     }
     made = oauth.insert(tx, access_tokens, values)
     oauth.delete(tx, request_tokens, row.id)

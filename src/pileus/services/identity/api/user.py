@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,15 @@ from pileus.services.identity.api.common import (
     read_time,
     same_domain,
     self_link,
+)
+from pileus.services.identity.api.federation.user import (
+    FEDERATED_FILTERS,
+    FederatedObject,
+    expiring_groups,
+    federated_filter,
+    gather_federated,
+    set_federated,
+    shown_federated,
 )
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.password import Password, put_password
@@ -69,10 +78,15 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     password: Password | None = field(create, update, hidden, column=None)
     password_expires_at: datetime | None = field(read_only)
     options: dict[str, Any] = field(create, update, default={})
+    federated: list[FederatedObject] | None = field(create, update, column=None, render=shown_federated)
     links: dict[str, Any] = field(render=self_link("users"))
 
     default_sort = BY_NAME
-    filters = {"password_expires_at": _expiry_filter}
+    filters = {"password_expires_at": _expiry_filter, **dict.fromkeys(FEDERATED_FILTERS, federated_filter)}
+
+    @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        gather_federated(call, tx, rows)
 
     @classmethod
     def view(
@@ -116,7 +130,7 @@ async def create_user(call: Call, body: Any) -> Row[Any]:
 
 
 def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
-    values = given(body, "password")
+    values = given(body, "password", "federated")
     values["domain_id"] = values.get("domain_id") or home_domain(call)
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
@@ -131,6 +145,7 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
         row = user.insert(tx, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    set_federated(tx, row.id, body.federated)
     if digest is None:
         return row
     put_password(tx, call, row, digest, self_service=False)
@@ -162,7 +177,7 @@ async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
 
 def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
     same_domain(row, body)
-    values = {**given(body, "extra", "domain_id", "password"), "extra": merged_extra(row, body)}
+    values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
     if values.get("enabled"):  # whoever enables a user lets it in again
@@ -172,6 +187,7 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
     if values.get("enabled") is False:
         application_credential.forget(tx, row.id)
     changed(call, tx)
+    set_federated(tx, row.id, body.federated)
     try:
         row = user.change(tx, row.id, values)
     except Duplicate as error:
@@ -205,8 +221,12 @@ def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
     name = call.arg("name")
-    rows = [each for each in user.groups_of(tx, row.id) if name is None or each.name == name]
-    return {"groups": [show(each) for each in rows], "links": _links(call)}
+    found = [show(each) for each in user.groups_of(tx, row.id)]
+    found.extend(expiring_groups(call, tx, row.id, show, {each["id"] for each in found}))
+    return {
+        "groups": [each for each in found if name is None or each["name"] == name],
+        "links": _links(call),
+    }
 
 
 @User.member_route("GET", "/projects", policy="identity:list_user_projects")

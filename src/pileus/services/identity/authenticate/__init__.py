@@ -16,6 +16,7 @@ from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate import receipt, scope
 from pileus.services.identity.authenticate.application_credential import ApplicationCredentialMethod
+from pileus.services.identity.authenticate.mapped import MappedMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
 from pileus.services.identity.authenticate.oauth1 import Oauth1Method
 from pileus.services.identity.authenticate.password import PasswordMethod
@@ -28,10 +29,15 @@ from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import trust
 from pileus.services.identity.tokens import Claims, new_audit_id
 
-METHODS: Mapping[str, Method] = {
-    each.name: each
-    for each in (PasswordMethod(), TokenMethod(), ApplicationCredentialMethod(), TotpMethod(), Oauth1Method())
-}
+_METHODS: tuple[Method, ...] = (
+    PasswordMethod(),
+    TokenMethod(),
+    ApplicationCredentialMethod(),
+    TotpMethod(),
+    Oauth1Method(),
+    *(MappedMethod(name) for name in ("mapped", "openid", "saml2")),
+)
+METHODS: Mapping[str, Method] = {each.name: each for each in _METHODS}
 
 
 class Auth(msgspec.Struct):
