@@ -46,6 +46,8 @@ async def test_groups_of_a_federated_token_give_their_roles(cloud: ServiceUnderT
     group = await make(cloud, "group", name="staff")
     await cloud.runtime.db.write(_give_group_on_system, group["id"], "reader")
     guest = await make(cloud, "user", name="guest")
+    acme = {"identity_provider": {"enabled": True}}
+    await cloud.put(f"{V3}/OS-FEDERATION/identity_providers/acme", acme, as_=ADMIN)
     now = cloud.runtime.clock.now()
     claims = Claims(
         user_id=guest["id"],

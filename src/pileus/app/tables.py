@@ -5,7 +5,9 @@ from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
 from pileus.services.identity import catalog_model, domain_config_model, limit_model
+from pileus.services.identity import delegation_model as delegation
 from pileus.services.identity import model as identity
+from pileus.services.identity.federation import model as federation
 from pileus.services.image import model as image
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
@@ -19,6 +21,8 @@ TABLES_OF = (
     catalog_model,
     limit_model,
     domain_config_model,
+    delegation,
+    federation,
     image,
     placement,
     network,

@@ -132,6 +132,58 @@ CREATE TABLE identity_policies (
 	CONSTRAINT pk_identity_policies PRIMARY KEY (id)
 );
 
+CREATE TABLE identity_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(255) NOT NULL,
+	encrypted_blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_credentials PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_credentials_project_id ON identity_credentials (project_id);
+
+CREATE INDEX ix_identity_credentials_user_id ON identity_credentials (user_id);
+
+CREATE TABLE identity_oauth_consumers (
+	id VARCHAR(64) NOT NULL,
+	description TEXT,
+	encrypted_secret TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oauth_consumers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_seen_proofs (
+	issuer VARCHAR(64) NOT NULL,
+	holder VARCHAR(64) NOT NULL,
+	moment INTEGER NOT NULL,
+	nonce VARCHAR(255) NOT NULL,
+	seen_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_seen_proofs PRIMARY KEY (issuer, holder, moment, nonce)
+);
+
+CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
+
+CREATE TABLE identity_mappings (
+	id VARCHAR(64) NOT NULL,
+	rules TEXT NOT NULL,
+	schema_version VARCHAR(5) NOT NULL,
+	CONSTRAINT pk_identity_mappings PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_service_providers (
+	id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	auth_url VARCHAR(256) NOT NULL,
+	sp_url VARCHAR(256) NOT NULL,
+	relay_state_prefix VARCHAR(256) NOT NULL,
+	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
+);
+
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64),
@@ -459,10 +511,14 @@ CREATE TABLE identity_users (
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
+	origin VARCHAR(16) DEFAULT 'local' NOT NULL,
 	CONSTRAINT pk_identity_users PRIMARY KEY (id),
-	CONSTRAINT uq_identity_users_domain_id_name UNIQUE (domain_id, name),
 	CONSTRAINT fk_identity_users_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id)
 );
+
+CREATE INDEX ix_identity_users_domain_id_name ON identity_users (domain_id, name);
+
+CREATE UNIQUE INDEX uq_identity_users_name ON identity_users (domain_id, name) WHERE origin != 'federated';
 
 CREATE TABLE identity_groups (
 	id VARCHAR(64) NOT NULL,
@@ -553,6 +609,18 @@ CREATE TABLE identity_domain_options (
 	CONSTRAINT pk_identity_domain_options PRIMARY KEY (domain_id, group_name, option_name),
 	CONSTRAINT fk_identity_domain_options_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
 );
+
+CREATE TABLE identity_providers (
+	id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	authorization_ttl INTEGER,
+	CONSTRAINT pk_identity_providers PRIMARY KEY (id),
+	CONSTRAINT fk_identity_providers_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
 
 CREATE TABLE image_tags (
 	image_id VARCHAR(36) NOT NULL,
@@ -766,6 +834,134 @@ CREATE INDEX ix_identity_limits_domain_id ON identity_limits (domain_id);
 
 CREATE INDEX ix_identity_limits_project_id ON identity_limits (project_id);
 
+CREATE TABLE identity_application_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	secret_hash VARCHAR(255) NOT NULL,
+	expires_at BIGINT,
+	unrestricted BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	access_rule_ids TEXT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_application_credentials PRIMARY KEY (id),
+	CONSTRAINT uq_identity_application_credentials_user_id_name UNIQUE (user_id, name),
+	CONSTRAINT fk_identity_application_credentials_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_application_credentials_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_application_credentials_project_id ON identity_application_credentials (project_id);
+
+CREATE INDEX ix_identity_application_credentials_user_id ON identity_application_credentials (user_id);
+
+CREATE TABLE identity_access_rules (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	service VARCHAR(255) NOT NULL,
+	path VARCHAR(255) NOT NULL,
+	method VARCHAR(16) NOT NULL,
+	CONSTRAINT pk_identity_access_rules PRIMARY KEY (id),
+	CONSTRAINT uq_identity_access_rules_user_id_service_path_method UNIQUE (user_id, service, path, method),
+	CONSTRAINT fk_identity_access_rules_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_access_rules_user_id ON identity_access_rules (user_id);
+
+CREATE TABLE identity_trusts (
+	id VARCHAR(64) NOT NULL,
+	trustor_user_id VARCHAR(64) NOT NULL,
+	trustee_user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	impersonation BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	remaining_uses INTEGER,
+	redelegated_trust_id VARCHAR(64),
+	redelegation_count INTEGER NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_trusts PRIMARY KEY (id),
+	CONSTRAINT fk_identity_trusts_trustor_user_id FOREIGN KEY(trustor_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_trustee_user_id FOREIGN KEY(trustee_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_redelegated_trust_id FOREIGN KEY(redelegated_trust_id) REFERENCES identity_trusts (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_trusts_project_id ON identity_trusts (project_id);
+
+CREATE INDEX ix_identity_trusts_redelegated_trust_id ON identity_trusts (redelegated_trust_id);
+
+CREATE INDEX ix_identity_trusts_trustee_user_id ON identity_trusts (trustee_user_id);
+
+CREATE INDEX ix_identity_trusts_trustor_user_id ON identity_trusts (trustor_user_id);
+
+CREATE TABLE identity_oauth_request_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	requested_project_id VARCHAR(64) NOT NULL,
+	verifier VARCHAR(64),
+	authorizing_user_id VARCHAR(64),
+	role_ids TEXT,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_request_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_request_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_request_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_request_tokens_consumer_id ON identity_oauth_request_tokens (consumer_id);
+
+CREATE TABLE identity_oauth_access_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	authorizing_user_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	project_id VARCHAR(64),
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_access_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_access_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oauth_access_tokens (authorizing_user_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
+
+CREATE TABLE identity_provider_remote_ids (
+	remote_id VARCHAR(255) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_provider_remote_ids PRIMARY KEY (remote_id),
+	CONSTRAINT fk_identity_provider_remote_ids_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_provider_remote_ids_idp_id ON identity_provider_remote_ids (idp_id);
+
+CREATE TABLE identity_protocols (
+	idp_id VARCHAR(64) NOT NULL,
+	id VARCHAR(64) NOT NULL,
+	mapping_id VARCHAR(64) NOT NULL,
+	remote_id_attribute VARCHAR(64),
+	CONSTRAINT pk_identity_protocols PRIMARY KEY (idp_id, id),
+	CONSTRAINT fk_identity_protocols_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_expiring_memberships (
+	user_id VARCHAR(64) NOT NULL,
+	group_id VARCHAR(64) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_expiring_memberships PRIMARY KEY (user_id, group_id, idp_id),
+	CONSTRAINT fk_identity_expiring_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -810,6 +1006,18 @@ CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
 CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
 
 CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+
+CREATE TABLE identity_federated_users (
+	idp_id VARCHAR(64) NOT NULL,
+	protocol_id VARCHAR(64) NOT NULL,
+	unique_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_federated_users PRIMARY KEY (idp_id, protocol_id, unique_id),
+	CONSTRAINT fk_identity_federated_users_idp_id_protocol_id FOREIGN KEY(idp_id, protocol_id) REFERENCES identity_protocols (idp_id, id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_federated_users_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_federated_users_user_id ON identity_federated_users (user_id);
 
 CREATE TABLE network_addresses (
 	subnet_id VARCHAR(36) NOT NULL,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.db import Database
-from pileus.kernel.errors import Unauthorized
+from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
+from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
@@ -28,6 +29,8 @@ class Meaning:
     domain_id: str
     full: bytes
     without_catalog: bytes
+    good_until: datetime
+    """When to look again."""
 
 
 class IdentityState:
@@ -40,6 +43,7 @@ class IdentityState:
         clock: Clock,
         revision: Revision,
         settings: Settings,
+        credential_keys: KeyFolder,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
@@ -47,6 +51,10 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.credential_keys = credential_keys
+        """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
+        self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
+        """By identity provider."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
@@ -73,9 +81,11 @@ class IdentityState:
             self._seen = self.revision.number
         found = self._meanings.get(token)
         if found is not None:
-            if found.claims.expires_at <= self.clock.now():
+            now = self.clock.now()
+            if found.claims.expires_at <= now:
                 raise resolve.refuse("the token has expired")
-            return found
+            if found.good_until > now:
+                return found
         claims = unseal(self.keys, token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
@@ -89,6 +99,7 @@ class IdentityState:
             standing.user_domain.id,
             encode_json(resolve.body(standing)),
             encode_json(resolve.body(standing, with_catalog=False)),
+            standing.good_until,
         )
         if before == self.revision.number:
             self._meanings[token] = found
@@ -100,5 +111,5 @@ class IdentityState:
         """For the kernel: who a token's bearer is."""
         try:
             return (await self.meaning(token)).context
-        except Unauthorized as error:
+        except (Unauthorized, Forbidden) as error:
             raise Unauthorized("The token is invalid or has expired; get a new one.") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,12 +33,21 @@ from pileus.services.identity.api.common import (
     selected,
     self_link,
 )
+from pileus.services.identity.api.federation.user import (
+    FEDERATED_FILTERS,
+    FederatedObject,
+    expiring_groups,
+    federated_filter,
+    gather_federated,
+    set_federated,
+    shown_federated,
+)
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
 from pileus.services.identity.passwords import hash_password
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.store import application_credential, project, role, user
 
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
 
@@ -73,10 +82,15 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     password: Password | None = field(create, update, hidden, column=None)
     password_expires_at: datetime | None = field(read_only)
     options: dict[str, Any] = field(create, update, default={})
+    federated: list[FederatedObject] | None = field(create, update, column=None, render=shown_federated)
     links: dict[str, Any] = field(render=self_link("users"))
 
     default_sort = BY_NAME
-    filters = {"password_expires_at": _expiry_filter}
+    filters = {"password_expires_at": _expiry_filter, **dict.fromkeys(FEDERATED_FILTERS, federated_filter)}
+
+    @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        gather_federated(call, tx, rows)
 
     @classmethod
     def view(
@@ -120,7 +134,7 @@ async def create_user(call: Call, body: Any) -> Row[Any]:
 
 
 def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
-    values = given(body, "password")
+    values = given(body, "password", "federated")
     values["domain_id"] = values.get("domain_id") or home_domain(call)
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
@@ -135,6 +149,7 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
         row = user.insert(tx, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    set_federated(tx, row.id, body.federated)
     if digest is None:
         return row
     put_password(tx, call, row, digest, self_service=False)
@@ -166,14 +181,17 @@ async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
 
 def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
     same_domain(row, body)
-    values = {**given(body, "extra", "domain_id", "password"), "extra": merged_extra(row, body)}
+    values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
     if values.get("enabled"):  # whoever enables a user lets it in again
         values.update(failed_auth_count=0, failed_auth_at=None, last_active_at=tx.now)
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
+    if values.get("enabled") is False:
+        application_credential.forget(tx, row.id)
     changed(call, tx)
+    set_federated(tx, row.id, body.federated)
     try:
         row = user.change(tx, row.id, values)
     except Duplicate as error:
@@ -206,8 +224,13 @@ def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
-    rows = selected(call, Group, in_own_domain(call, user.groups_of(tx, row.id)))
-    return collection(call, "groups", [show(each) for each in rows])
+    found = list(user.groups_of(tx, row.id))
+    ends = {}
+    for group, end in expiring_groups(call, tx, row.id, {each.id for each in found}):
+        found.append(group)
+        ends[group.id] = {"membership_expires_at": end}
+    rows = selected(call, Group, in_own_domain(call, found))
+    return collection(call, "groups", [{**show(each), **ends.get(each.id, {})} for each in rows])
 
 
 @User.member_route("GET", "/projects", policy="identity:list_user_projects")

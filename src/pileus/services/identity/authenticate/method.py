@@ -29,6 +29,7 @@ class FoundScope:
 
     kind: ScopeKind
     id: str | None = None
+    trust: Row[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

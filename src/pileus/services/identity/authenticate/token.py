@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pileus.kernel.errors import Forbidden
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate.method import Attempt, Proof
 from pileus.services.identity.store import user
@@ -19,6 +20,11 @@ class TokenMethod:
 
     async def prove(self, attempt: Attempt, part: TokenPart) -> Proof:
         claims = (await attempt.state.meaning(part.id)).claims
+        if resolve.is_delegated(claims):
+            raise Forbidden(
+                "A token got by a trust, an application credential, OAuth or an EC2 credential can't be "
+                "exchanged for another; ask for a new one with what you got it by."
+            )
         row = await attempt.state.db.read(user.get, claims.user_id)
         if row is None:
             raise resolve.refuse("the user is gone")

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, or_, select
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Timestamp, Tx
 from pileus.services.identity.domain import closure
+from pileus.services.identity.federation.model import expiring_memberships
 from pileus.services.identity.model import NO_DOMAIN, assignments, implied_roles, memberships, roles
 from pileus.services.identity.store import project as project_store
 
@@ -29,6 +30,12 @@ _ACTORS = or_(
         or_(
             assignments.c.actor_id.in_(
                 select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
+            ),
+            assignments.c.actor_id.in_(
+                select(expiring_memberships.c.group_id).where(
+                    expiring_memberships.c.user_id == bindparam("user_id"),
+                    expiring_memberships.c.expires_at > bindparam("now", type_=Timestamp()),
+                )
             ),
             assignments.c.actor_id.in_(bindparam("group_ids", expanding=True)),
         ),
@@ -131,7 +138,7 @@ def effective(
     `group_ids`, in which it is for a token's life), inherited ones from above, and all that these imply. Roles of a
     domain (not global) count only by what they imply."""
     target_id = SYSTEM if target is None else target.id
-    actors = {"user_id": user_id, "group_ids": list(group_ids)}
+    actors = {"user_id": user_id, "group_ids": list(group_ids), "now": tx.now}
     found = set(tx.scalars(_ON_TARGET, **actors, target_kind=target_kind, target_id=target_id))
     if target is not None and target_kind == "project":
         above = [row.id for row in project_store.ancestors(tx, target)] or [target.domain_id]
@@ -148,7 +155,7 @@ def effective(
 
 def of_user(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> Sequence[Row[Any]]:
     """All assignments of a user and its groups, and of `group_ids`."""
-    return tx.rows(_OF_USER, user_id=user_id, group_ids=list(group_ids))
+    return tx.rows(_OF_USER, user_id=user_id, group_ids=list(group_ids), now=tx.now)
 
 
 def given(tx: Tx, actors: Collection[str] | None, targets: Collection[str] | None) -> Sequence[Row[Any]]:
