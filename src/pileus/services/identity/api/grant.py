@@ -126,12 +126,12 @@ def _handlers(place: Place) -> None:
         links = {"self": call.root_url + call.path, "previous": None, "next": None}
         return {"roles": [show(row) for row in rows], "links": links}
 
+    routes.add("GET", place.list_path + place.suffix, policy=AUTHENTICATED, answers=[Role])(listed)
     declared: list[tuple[str, str, int, Callable[..., Any]]] = [
         ("PUT", place.path, 204, give),
         ("GET", place.path, 204, check),
         ("HEAD", place.path, 204, check),
         ("DELETE", place.path, 204, take),
-        ("GET", place.list_path + place.suffix, 200, listed),
     ]
     for method, path, status, handler in declared:
         routes.add(method, path, policy=AUTHENTICATED, status=status)(handler)

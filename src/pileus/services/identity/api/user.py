@@ -220,7 +220,7 @@ def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
     changed(call, tx)
 
 
-@User.member_route("GET", "/groups", policy="identity:list_groups_for_user")
+@User.member_route("GET", "/groups", policy="identity:list_groups_for_user", answers=[Group])
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
@@ -233,7 +233,7 @@ def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     return collection(call, "groups", [{**show(each), **ends.get(each.id, {})} for each in rows])
 
 
-@User.member_route("GET", "/projects", policy="identity:list_user_projects")
+@User.member_route("GET", "/projects", policy="identity:list_user_projects", answers=[Project])
 def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects on which a user has a role."""
     show = Project.view(call)
