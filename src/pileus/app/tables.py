@@ -1,6 +1,7 @@
 """Imports every module that declares tables, so that the schema is whole."""
 
 from pileus.kernel.api import idempotency, quota
+from pileus.kernel.db import signal
 from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
@@ -13,6 +14,7 @@ from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
 TABLES_OF = (
+    signal,
     idempotency,
     quota,
     events,

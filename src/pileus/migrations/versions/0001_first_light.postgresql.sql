@@ -1,3 +1,9 @@
+CREATE TABLE signals (
+	name VARCHAR(32) NOT NULL,
+	number BIGINT NOT NULL,
+	CONSTRAINT pk_signals PRIMARY KEY (name)
+);
+
 CREATE TABLE idempotent_answers (
 	key VARCHAR(255) NOT NULL,
 	caller VARCHAR(64) NOT NULL,

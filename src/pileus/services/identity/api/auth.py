@@ -92,7 +92,7 @@ async def revoke(call: Call) -> None:
 def _revoke(tx: Tx, call: Call, meaning: Meaning) -> None:
     user.revoke(tx, audit_id=meaning.claims.audit_ids[0])
     user.forget_revocations(tx, tx.now - 2 * _state(call).lifetime)
-    tx.after_commit(call.runtime.revision.bump)
+    call.runtime.revision.move(tx)
 
 
 async def _subject(call: Call) -> tuple[str, Meaning]:

@@ -128,5 +128,6 @@ def _both(one: Proof, other: Proof) -> Proof:
         expires_at=min(ends, default=None),
         audit_chain_id=one.audit_chain_id or other.audit_chain_id,
         scope=one.scope or other.scope,
+        held_scope=one.held_scope or other.held_scope,
         claims={**one.claims, **other.claims},
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest
+from pileus.kernel.errors import BadRequest, Forbidden
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate.method import FoundScope, Proof
 from pileus.services.identity.authenticate.reference import (
@@ -60,6 +60,8 @@ def find(tx: Tx, proof: Proof, wanted: Scope | None) -> FoundScope:
         return proof.scope
     if wanted is None:
         return _default(tx, proof)
+    if proof.held_scope == "system" and (wanted.project is not None or wanted.domain is not None):
+        raise Forbidden("A token for the system can't be exchanged for one for a project or a domain.")
     if wanted.trust is not None:
         return _of_trust(tx, wanted.trust.id)
     if wanted.unscoped is not None:
