@@ -16,6 +16,13 @@ from pathlib import Path
 import msgspec
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+SETTINGS = """
+[identity.security_compliance]
+lockout_failure_attempts = 2
+lockout_duration = 5
+unique_last_password_count = 2
+"""
+"""What `tempest.conf.in` counts on."""
 INTERESTING = ("warning", "error", "critical")
 
 
@@ -47,6 +54,7 @@ def raised(*, simulated: bool, listen: str | None) -> Iterator[Cloud]:
     """`pileus up` with a state directory of its own; `pileus down` and nothing left, whatever happens."""
     listen = listen or f"127.0.0.1:{_free_port()}"
     state = Path(tempfile.mkdtemp(prefix="pileus-conformance-"))
+    (state / "pileus.toml").write_text(SETTINGS)
     try:
         run_pileus("up", *(["--sim"] if simulated else []), "--state", str(state), "--listen", listen)
         yield Cloud(f"http://{listen}", state, simulated)

@@ -39,22 +39,11 @@ class Absent:
     why: str
 
 
-_WHOLE_IDENTITY = "comes when identity is made whole"
 _WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
 
 NOT_YET = (
-    Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
-    Absent(
-        "identity-feature-enabled", "access_rules", "false", f"application credentials: {_WHOLE_IDENTITY}"
-    ),
-    Absent(
-        "identity-feature-enabled",
-        "security_compliance",
-        "false",
-        f"lockout, password history and expiry: {_WHOLE_IDENTITY}",
-    ),
     Absent("image-feature-enabled", "import_image", "false", f"staging and import: {_WHOLE_IMAGE}"),
     Absent("image-feature-enabled", "os_glance_reserved", "false", f"staging and import: {_WHOLE_IMAGE}"),
     Absent("image-feature-enabled", "manage_locations", "false", f"locations: {_WHOLE_IMAGE}"),

@@ -115,6 +115,41 @@ CREATE TABLE identity_revocations (
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
 
+CREATE TABLE identity_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(255) NOT NULL,
+	encrypted_blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_credentials PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_credentials_project_id ON identity_credentials (project_id);
+
+CREATE INDEX ix_identity_credentials_user_id ON identity_credentials (user_id);
+
+CREATE TABLE identity_oauth_consumers (
+	id VARCHAR(64) NOT NULL,
+	description TEXT,
+	encrypted_secret TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oauth_consumers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_seen_proofs (
+	issuer VARCHAR(64) NOT NULL,
+	holder VARCHAR(64) NOT NULL,
+	moment INTEGER NOT NULL,
+	nonce VARCHAR(255) NOT NULL,
+	seen_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_seen_proofs PRIMARY KEY (issuer, holder, moment, nonce)
+);
+
+CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
+
 CREATE TABLE identity_mappings (
 	id VARCHAR(64) NOT NULL,
 	rules TEXT NOT NULL,
@@ -452,6 +487,10 @@ CREATE TABLE identity_users (
 	password_hash VARCHAR(255),
 	password_changed_at BIGINT,
 	password_expires_at BIGINT,
+	password_self_service BOOLEAN NOT NULL,
+	failed_auth_count INTEGER NOT NULL,
+	failed_auth_at BIGINT,
+	last_active_at BIGINT,
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
@@ -685,6 +724,16 @@ CREATE TABLE compute_flavor_access (
 	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
 );
 
+CREATE TABLE identity_old_passwords (
+	seq INTEGER NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	password_hash VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_identity_old_passwords PRIMARY KEY (seq),
+	CONSTRAINT fk_identity_old_passwords_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_old_passwords_user_id ON identity_old_passwords (user_id);
+
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,
 	user_id VARCHAR(64) NOT NULL,
@@ -694,6 +743,105 @@ CREATE TABLE identity_memberships (
 );
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE identity_application_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	secret_hash VARCHAR(255) NOT NULL,
+	expires_at BIGINT,
+	unrestricted BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	access_rule_ids TEXT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_application_credentials PRIMARY KEY (id),
+	CONSTRAINT uq_identity_application_credentials_user_id_name UNIQUE (user_id, name),
+	CONSTRAINT fk_identity_application_credentials_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_application_credentials_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_application_credentials_project_id ON identity_application_credentials (project_id);
+
+CREATE INDEX ix_identity_application_credentials_user_id ON identity_application_credentials (user_id);
+
+CREATE TABLE identity_access_rules (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	service VARCHAR(255) NOT NULL,
+	path VARCHAR(255) NOT NULL,
+	method VARCHAR(16) NOT NULL,
+	CONSTRAINT pk_identity_access_rules PRIMARY KEY (id),
+	CONSTRAINT uq_identity_access_rules_user_id_service_path_method UNIQUE (user_id, service, path, method),
+	CONSTRAINT fk_identity_access_rules_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_access_rules_user_id ON identity_access_rules (user_id);
+
+CREATE TABLE identity_trusts (
+	id VARCHAR(64) NOT NULL,
+	trustor_user_id VARCHAR(64) NOT NULL,
+	trustee_user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	impersonation BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	remaining_uses INTEGER,
+	redelegated_trust_id VARCHAR(64),
+	redelegation_count INTEGER NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_trusts PRIMARY KEY (id),
+	CONSTRAINT fk_identity_trusts_trustor_user_id FOREIGN KEY(trustor_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_trustee_user_id FOREIGN KEY(trustee_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_redelegated_trust_id FOREIGN KEY(redelegated_trust_id) REFERENCES identity_trusts (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_trusts_project_id ON identity_trusts (project_id);
+
+CREATE INDEX ix_identity_trusts_redelegated_trust_id ON identity_trusts (redelegated_trust_id);
+
+CREATE INDEX ix_identity_trusts_trustee_user_id ON identity_trusts (trustee_user_id);
+
+CREATE INDEX ix_identity_trusts_trustor_user_id ON identity_trusts (trustor_user_id);
+
+CREATE TABLE identity_oauth_request_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	requested_project_id VARCHAR(64) NOT NULL,
+	verifier VARCHAR(64),
+	authorizing_user_id VARCHAR(64),
+	role_ids TEXT,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_request_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_request_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_request_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_request_tokens_consumer_id ON identity_oauth_request_tokens (consumer_id);
+
+CREATE TABLE identity_oauth_access_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	authorizing_user_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	project_id VARCHAR(64),
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_access_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_access_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oauth_access_tokens (authorizing_user_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
 
 CREATE TABLE identity_provider_remote_ids (
 	remote_id VARCHAR(255) NOT NULL,
