@@ -75,7 +75,6 @@ NOT_YET = (
     Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),
-    Absent("compute-feature-enabled", "interface_attach", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "personality", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "vnc_console", "false", "consoles come with the rest of compute"),
     Absent("compute-feature-enabled", "spice_console", "false", "consoles come with the rest of compute"),

@@ -350,6 +350,7 @@ CREATE TABLE compute_servers (
 	security_groups TEXT NOT NULL,
 	nics TEXT NOT NULL,
 	nics_plugged BOOLEAN NOT NULL,
+	unseen INTEGER NOT NULL,
 	addresses TEXT NOT NULL,
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );

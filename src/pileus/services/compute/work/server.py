@@ -129,6 +129,8 @@ class ServerProgram(Program):
         boot_id = host.boot_id()
 
         def write(tx: Tx) -> None:
+            if any(nic["port_id"] for nic in row.networks["nics"]):
+                store.leave_unseen(tx, row.id)  # a port of the user's may have floating IPs already
             store.update(
                 tx,
                 row.id,
@@ -165,7 +167,8 @@ class ServerProgram(Program):
                 return strand.hop(self.reset)
         if row.vm_state not in (VmState.ACTIVE, VmState.STOPPED):
             return strand.nap()
-        if row.launched_at is not None and strand.now - row.launched_at < FRESH:
+        fresh = row.launched_at is not None and strand.now - row.launched_at < FRESH
+        if fresh and row.nics_plugged and not row.unseen:
             return strand.nap(min(FRESH_AGAIN_SECONDS, self.settings.sync_seconds))
         return await self._compare(strand, row)
 
@@ -193,19 +196,25 @@ class ServerProgram(Program):
         if row.power_state != seen:
             changes["power_state"] = seen
         nics = await self.ports.look(row)
+        seen_nics: dict[str, Any] = {"unseen": 0} if row.unseen else {}
         if nics != row.nics:
-            changes |= {"nics": nics, "addresses": addresses_of(nics)}
+            seen_nics |= {"nics": nics, "addresses": addresses_of(nics)}
         if not row.nics_plugged or [nic["port_id"] for nic in nics] != [nic["port_id"] for nic in row.nics]:
             if power is not None:
                 await self._ensure(
                     row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch
                 )
-            changes["nics_plugged"] = True
-        if not changes:
+            seen_nics["nics_plugged"] = True
+        if not changes and not seen_nics:
             return strand.nap(self.settings.sync_seconds)
 
         def write(tx: Tx) -> None:
-            store.update(tx, row.id, **changes)
+            now = store.get(tx, row.id)
+            if (now.nics, now.unseen) == (row.nics, row.unseen):
+                changes.update(seen_nics)
+            # Otherwise they have changed meanwhile, and the strand is awake already.
+            if changes:
+                store.update(tx, row.id, **changes)
             if changes.get("vm_state") == VmState.STOPPED:
                 announce(self.state.events, tx, "power_off.end", store.shown(tx, row.id)._asdict())
 
