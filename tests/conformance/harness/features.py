@@ -108,5 +108,13 @@ def present_extensions(template: str, offered: Iterable[str]) -> Absent:
     )
 
 
-REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)
+REAL = (
+    Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),
+    Absent(
+        "validation",
+        "ping_timeout",
+        "120",
+        "a neighbour whose address moved is asked for it after up to 45 s",
+    ),
+)
 """The template is made for clouds whose guests do not answer."""

@@ -22,7 +22,7 @@ from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as store
 from pileus.services.compute.work import placing
 from pileus.services.compute.work.guest import guest_of
-from pileus.services.compute.work.ports import NicInfo, Ports, addresses_of
+from pileus.services.compute.work.ports import NicInfo, Ports, columns_of
 
 LOOK_SECONDS = 0.5
 """How often something that should come about by itself is looked for, besides hints."""
@@ -141,8 +141,7 @@ class ServerProgram(Program):
                 launched_at=tx.now,
                 fault=None,
                 boot_id=boot_id,
-                nics=nics,
-                addresses=addresses_of(nics),
+                **columns_of(nics),
             )
             self._finish(tx, row, "create")
 
@@ -198,7 +197,7 @@ class ServerProgram(Program):
         nics = await self.ports.look(row)
         seen_nics: dict[str, Any] = {"unseen": 0} if row.unseen else {}
         if nics != row.nics:
-            seen_nics |= {"nics": nics, "addresses": addresses_of(nics)}
+            seen_nics |= columns_of(nics)
         if not row.nics_plugged or [nic["port_id"] for nic in nics] != [nic["port_id"] for nic in row.nics]:
             if power is not None:
                 await self._ensure(
@@ -359,7 +358,7 @@ class ServerProgram(Program):
             "fault": None,
         }
         if nics is not None and nics != row.nics:
-            values |= {"nics": nics, "addresses": addresses_of(nics)}
+            values |= columns_of(nics)
         return self._settled(row, action, values)
 
     def _settled(self, row: Row[Any], action: str, values: dict[str, Any]) -> Write:
@@ -419,7 +418,7 @@ def _place(row: Row[Any], choice: HostState) -> Write:
 
 
 def _set_nics(tx: Tx, server_id: str, nics: list[NicInfo]) -> None:
-    store.update(tx, server_id, task_state=Task.NETWORKING, nics=nics, addresses=addresses_of(nics))
+    store.update(tx, server_id, task_state=Task.NETWORKING, **columns_of(nics))
 
 
 def _capitalised(text: str) -> str:
