@@ -43,6 +43,7 @@ _WHOLE_IDENTITY = "comes when identity is made whole"
 _WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
+_QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
     Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
@@ -83,7 +84,8 @@ NOT_YET = (
     Absent("compute-feature-enabled", "attach_encrypted_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "swap_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "volume_multiattach", "false", _VOLUMES),
-    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", "QoS comes when network is made whole"),
+    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", _QOS),
+    Absent("network-feature-enabled", "qos_placement_physnet", "", _QOS),
 )
 
 
