@@ -183,7 +183,7 @@ async def test_a_read_sees_one_moment(db: Database) -> None:
         assert go.wait(10)
         return first, len(titles(tx))
 
-    reading = asyncio.create_task(db.read(count_twice))
+    reading = asyncio.create_task(db.scan(count_twice))
     await counted.wait()
     await db.write(put, "Emma")
     go.set()
