@@ -65,7 +65,7 @@ fi
 for word in $(busybox cat /proc/cmdline); do case $word in
     tiny.address=*)
         (while :; do busybox nc -l -p 7 -e busybox cat; done) &
-        until busybox grep -q ':0007 ' /proc/net/tcp*; do busybox sleep 0.05; done ;;
+        until busybox grep -q ":0007 .* 0A " /proc/net/tcp*; do busybox sleep 0.02; done ;;
     tiny.panic) echo c > /proc/sysrq-trigger ;;
 esac; done
 # Opened before it is said: a press that nobody has open is lost.
