@@ -296,6 +296,28 @@ CREATE TABLE network_networks (
 
 CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
 
+CREATE TABLE network_subnet_pools (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	prefixes TEXT NOT NULL,
+	min_prefixlen INTEGER NOT NULL,
+	max_prefixlen INTEGER NOT NULL,
+	default_prefixlen INTEGER NOT NULL,
+	default_quota INTEGER,
+	shared BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnet_pools PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_subnet_pools_project_id ON network_subnet_pools (project_id);
+
 CREATE TABLE network_security_groups (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -425,6 +447,7 @@ CREATE TABLE compute_servers (
 	security_groups TEXT NOT NULL,
 	nics TEXT NOT NULL,
 	nics_plugged BOOLEAN NOT NULL,
+	unseen INTEGER NOT NULL,
 	addresses TEXT NOT NULL,
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );
@@ -714,6 +737,7 @@ CREATE TABLE network_subnets (
 	name VARCHAR(255) NOT NULL,
 	ip_version INTEGER NOT NULL,
 	cidr VARCHAR(64) NOT NULL,
+	subnetpool_id VARCHAR(36),
 	gateway_ip VARCHAR(64),
 	enable_dhcp BOOLEAN NOT NULL,
 	ipv6_address_mode VARCHAR(16),
@@ -724,12 +748,15 @@ CREATE TABLE network_subnets (
 	service_types TEXT NOT NULL,
 	dns_publish_fixed_ip BOOLEAN NOT NULL,
 	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
-	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_subnets_subnetpool_id FOREIGN KEY(subnetpool_id) REFERENCES network_subnet_pools (id)
 );
 
 CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
 
 CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE INDEX ix_network_subnets_subnetpool_id ON network_subnets (subnetpool_id);
 
 CREATE TABLE network_routers (
 	id VARCHAR(36) NOT NULL,
