@@ -117,7 +117,7 @@ CREATE TABLE identity_revocations (
 
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64),
+	project_id VARCHAR(255),
 	name VARCHAR(255),
 	status VARCHAR(16) NOT NULL,
 	visibility VARCHAR(16) NOT NULL,
@@ -129,20 +129,64 @@ CREATE TABLE image_images (
 	min_ram_mib INTEGER NOT NULL,
 	size_bytes BIGINT,
 	virtual_size_bytes BIGINT,
-	md5 VARCHAR(32),
-	sha512 VARCHAR(128),
+	checksum VARCHAR(32),
+	os_hash_algo VARCHAR(16),
+	os_hash_value VARCHAR(128),
 	tags TEXT NOT NULL,
 	properties TEXT NOT NULL,
+	locations TEXT NOT NULL,
+	copies INTEGER NOT NULL,
+	staged_bytes BIGINT NOT NULL,
 	upload_id VARCHAR(36),
 	upload_until BIGINT,
+	task_id VARCHAR(36),
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	CONSTRAINT pk_image_images PRIMARY KEY (id)
 );
 
-CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+CREATE INDEX ix_image_images_created_at_id ON image_images (created_at, id);
 
-CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+CREATE INDEX ix_image_images_name ON image_images (name);
+
+CREATE INDEX ix_image_images_project_id_created_at_id ON image_images (project_id, created_at, id);
+
+CREATE INDEX ix_image_images_visibility_created_at_id ON image_images (visibility, created_at, id);
+
+CREATE TABLE image_tasks (
+	id VARCHAR(36) NOT NULL,
+	type VARCHAR(32) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	image_id VARCHAR(36),
+	project_id VARCHAR(255),
+	user_id VARCHAR(255),
+	request_id VARCHAR(64),
+	input TEXT NOT NULL,
+	result TEXT,
+	message TEXT NOT NULL,
+	progress TEXT NOT NULL,
+	expires_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_tasks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_tasks_created_at_id ON image_tasks (created_at, id);
+
+CREATE INDEX ix_image_tasks_image_id ON image_tasks (image_id);
+
+CREATE TABLE image_cached (
+	id VARCHAR(36) NOT NULL,
+	node VARCHAR(255) NOT NULL,
+	image_id VARCHAR(36) NOT NULL,
+	size_bytes BIGINT,
+	hits INTEGER NOT NULL,
+	accessed_at BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_cached PRIMARY KEY (id)
+);
+
+CREATE UNIQUE INDEX ix_image_cached_node_image_id ON image_cached (node, image_id);
 
 CREATE TABLE placement_resource_providers (
 	id VARCHAR(36) NOT NULL,
@@ -506,6 +550,8 @@ CREATE TABLE image_properties (
 	CONSTRAINT pk_image_properties PRIMARY KEY (image_id, name),
 	CONSTRAINT fk_image_properties_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
 );
+
+CREATE INDEX ix_image_properties_name_image_id ON image_properties (name, image_id);
 
 CREATE TABLE image_members (
 	image_id VARCHAR(36) NOT NULL,
