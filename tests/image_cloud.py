@@ -127,9 +127,10 @@ class Images:
     async def until(self, look: Callable[[], Any]) -> Any:
         """What `look` finds at last."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while not (found := await look()):
+            while True:
+                if found := await look():
+                    return found
                 await asyncio.sleep(0.01)
-        return found
 
     def files(self) -> set[str]:
         """All that lies in stores, on the stage and in the cache."""

@@ -32,6 +32,7 @@ from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
 from pileus.services.image import service as image
 from pileus.services.image import work as image_work
+from pileus.services.image.metadef import catalogue as metadef_catalogue
 from pileus.services.image.needs import Catalog, IdentityLimits
 from pileus.services.network import bootstrap as network_bootstrap
 from pileus.services.network import needs as network_needs
@@ -131,6 +132,7 @@ class Bindings:
         """Once the engine of strands runs: drivers are heard, and a new cloud gets its first rows."""
         await network_work.attach(self._runtimes["network"])
         await self.db.write(compute_bootstrap.lay)
+        await self.db.write(metadef_catalogue.lay)
         admin_project = await self.db.read(identity_bootstrap.admin_project_id)
         if admin_project is not None:
             await network_bootstrap.first_rows(self._runtimes["network"], admin_project)

@@ -6,7 +6,8 @@ from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
 from pileus.services.identity import model as identity
 from pileus.services.image import model as image
+from pileus.services.image.metadef import model as image_metadef
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
-TABLES_OF = (idempotency, quota, events, work, identity, image, placement, network, compute)
+TABLES_OF = (idempotency, quota, events, work, identity, image, image_metadef, placement, network, compute)

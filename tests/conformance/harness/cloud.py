@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,20 +43,23 @@ def _is_complaint(line: str) -> bool:
 
 
 @contextmanager
-def raised(*, simulated: bool, listen: str | None) -> Iterator[Cloud]:
+def raised(
+    *, simulated: bool, listen: str | None, settings: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
     """`pileus up` with a state directory of its own; `pileus down` and nothing left, whatever happens."""
     listen = listen or f"127.0.0.1:{_free_port()}"
     state = Path(tempfile.mkdtemp(prefix="pileus-conformance-"))
     try:
-        run_pileus("up", *(["--sim"] if simulated else []), "--state", str(state), "--listen", listen)
+        kind = ["--sim"] if simulated else []
+        run_pileus("up", *kind, "--state", str(state), "--listen", listen, settings=settings)
         yield Cloud(f"http://{listen}", state, simulated)
     finally:
         run_pileus("down", "--state", str(state))
         shutil.rmtree(state)
 
 
-def run_pileus(*arguments: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "src")}
+def run_pileus(*arguments: str, settings: Mapping[str, str] | None = None) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "src"), **(settings or {})}
     done = subprocess.run(
         [sys.executable, "-m", "pileus", *arguments],
         env=environment,

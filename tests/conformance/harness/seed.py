@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def _images(admin: Connection, cloud: Cloud, workspace: Path) -> Mapping[str, st
         _small_disk(file)
     else:
         file = _guest_image(cloud, workspace)
+    (workspace / "archive.tar.gz").write_bytes(gzip.compress(bytes(SMALL_DISK_BYTES)))
     made = {}
     for placeholder, name in (("IMAGE_ID", "cirros"), ("IMAGE_ALT_ID", "cirros-alt")):
         image = admin.image.create_image(

@@ -189,6 +189,29 @@ CREATE TABLE image_cached (
 
 CREATE UNIQUE INDEX ix_image_cached_node_image_id ON image_cached (node, image_id);
 
+CREATE TABLE image_metadef_namespaces (
+	id VARCHAR(36) NOT NULL,
+	namespace VARCHAR(80) NOT NULL,
+	display_name VARCHAR(80),
+	description TEXT,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	project_id VARCHAR(255),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_namespaces PRIMARY KEY (id),
+	CONSTRAINT uq_image_metadef_namespaces_namespace UNIQUE (namespace)
+);
+
+CREATE INDEX ix_image_metadef_namespaces_created_at_id ON image_metadef_namespaces (created_at, id);
+
+CREATE TABLE image_metadef_resource_types (
+	name VARCHAR(80) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_resource_types PRIMARY KEY (name)
+);
+
 CREATE TABLE placement_resource_providers (
 	id VARCHAR(36) NOT NULL,
 	name VARCHAR(200) NOT NULL,
@@ -565,6 +588,28 @@ CREATE TABLE image_members (
 );
 
 CREATE INDEX ix_image_members_member_id ON image_members (member_id);
+
+CREATE TABLE image_metadef_items (
+	namespace_id VARCHAR(36) NOT NULL,
+	kind VARCHAR(16) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	body TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_items PRIMARY KEY (namespace_id, kind, name),
+	CONSTRAINT fk_image_metadef_items_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
+
+CREATE TABLE image_metadef_associations (
+	namespace_id VARCHAR(36) NOT NULL,
+	name VARCHAR(80) NOT NULL,
+	prefix VARCHAR(80),
+	properties_target VARCHAR(80),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_associations PRIMARY KEY (namespace_id, name),
+	CONSTRAINT fk_image_metadef_associations_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
 
 CREATE TABLE placement_inventories (
 	provider_id VARCHAR(36) NOT NULL,

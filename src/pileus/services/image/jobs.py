@@ -49,12 +49,6 @@ class Jobs:
         async with asyncio.timeout(MOST_SECONDS):
             return await make(job)
 
-    def forget(self, name: str) -> None:
-        """The job's outcome has been written down."""
-        job = self._jobs.pop(name, None)
-        if job is not None:
-            job.task.cancel()
-
     async def stop(self, prefix: str = "") -> None:
         """Ends all jobs whose names begin so, and returns when they have ended."""
         mine = [self._jobs.pop(name) for name in list(self._jobs) if name.startswith(prefix)]

@@ -17,6 +17,8 @@ from pileus.services.image.domain import stored_format
 from pileus.services.image.driver import Writer
 
 CHUNK = 1024 * 1024
+SMALL = 64 * 1024
+"""What is smaller is not worth a thread's while."""
 AHEAD = 4
 """Chunks that each worker may lag behind what was received."""
 _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="image-hash")
@@ -74,6 +76,9 @@ class Worker:
         self._slots = asyncio.Semaphore(AHEAD)
 
     async def feed(self, chunk: bytes) -> None:
+        if self._last is None and len(chunk) < SMALL:
+            self._take(chunk)
+            return
         await self._slots.acquire()
         before = self._last
         self._last = asyncio.ensure_future(self._run(before, chunk))

@@ -8,6 +8,7 @@ from pileus.services.image.api import (
     info,
     location,
     member,
+    metadef,
     patch,
     schema,
     store,
@@ -19,7 +20,7 @@ from pileus.services.image.api.task import Task
 
 __all__ = ["RESOURCES", "ROUTES", "data", "imports", "location", "patch", "upload"]
 
-RESOURCES = (Image, Task)
+RESOURCES = (Image, Task, *metadef.RESOURCES)
 
 ROUTES = (
     discovery.routes,
@@ -30,4 +31,5 @@ ROUTES = (
     info.routes,
     store.routes,
     cache.routes,
+    *metadef.ROUTES,
 )

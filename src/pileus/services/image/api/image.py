@@ -189,14 +189,13 @@ class Image(Resource, member="image", collection="images", table=images, extras=
 
 
 def image_target(row: Row[Any], member_id: str | None = None) -> dict[str, Any]:
-    """What policy sees of an image."""
-    return {
-        "project_id": row.project_id,
-        "owner": row.project_id,
-        "visibility": row.visibility,
-        "member_id": member_id,
-        "image_id": row.id,
-    }
+    """What policy sees of an image; what there is none of is absent, or nobody's image would be everybody's."""
+    target = {"visibility": row.visibility, "image_id": row.id}
+    if row.project_id is not None:
+        target |= {"project_id": row.project_id, "owner": row.project_id}
+    if member_id is not None:
+        target["member_id"] = member_id
+    return target
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:

@@ -56,6 +56,7 @@ async def import_image(call: Call, row: Row[Any], body: ImportRequest) -> Reply:
     if body.method.name == "glance-download" and token is None:
         raise BadRequest("glance-download asks the other image service with your token: send X-Auth-Token.")
     if not stores:
+        await call.runtime.db.write(_nothing_left, row.id)
         return Reply(202)
     task_id = await call.runtime.db.write(_begin, call, row.id, body, stores, token)
     if task_id is None:
@@ -153,6 +154,12 @@ def _begin(
         "import_req": {**asked, "all_stores_must_succeed": body.all_stores_must_succeed},
     }
     return begin_task(tx, call, row, "api_image_import", {**values, "backend": stores}, progress, token)
+
+
+def _nothing_left(tx: Tx, image_id: str) -> None:
+    """The image is everywhere already, and whoever waits for it to be is told so."""
+    row = store.existing(tx, image_id)
+    store.change(tx, image_id, {"properties": {**row.properties, IMPORTING_TO: "", FAILED_IMPORT: ""}})
 
 
 def begin_task(

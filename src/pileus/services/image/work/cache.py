@@ -47,7 +47,6 @@ class CacheProgram(Program):
         except StoreError as error:
             log.warning("image can't be cached", image_id=image.id, reason=str(error))
             return strand.hop(self.steady, lambda tx: cache_store.delete(tx, entry.id))
-        self.state.jobs.forget(f"{strand.id} copy")
         return strand.hop(
             self.steady, lambda tx: cache_store.change(tx, entry.id, {"size_bytes": size_bytes})
         )
@@ -68,6 +67,7 @@ class CacheProgram(Program):
 
     @label()
     async def steady(self, strand: Strand) -> Step:
+        await self.state.jobs.stop(f"{strand.id} ")
         entry = await self.db.read(cache_store.get, strand.id)
         if entry is None:  # it could not be copied
             await self.state.cache.remove(strand.id)

@@ -108,10 +108,8 @@ class ImportProgram(Program):
             last_hope = len(left) == 1 and not task.progress.get("done")
             if last_hope:
                 raise
-            self.jobs.forget(f"{strand.id} place {name}")
             message = str(failure)
             return strand.nap(0, lambda tx: self._failed(tx, task, name, message))
-        self.jobs.forget(f"{strand.id} place {name}")
         return strand.nap(0, lambda tx: self._placed(tx, task, name, received))
 
     @label()
