@@ -80,23 +80,32 @@ async def _uploaded(images: Images, image_id: str, data: bytes, to: str) -> None
         raise ClientGone from error
 
 
+def disk(folder: Path, kind: str) -> bytes:
+    """A qcow2 disk by itself (`base`), over another (`over`), or with its data elsewhere (`external`)."""
+    options = {
+        "base": ["1M"],
+        "over": ["-F", "qcow2", "-b", str(folder / "base.qcow2")],
+        "external": ["-o", f"data_file={folder}/external.raw", "1M"],
+    }[kind]
+    file = folder / f"{kind}.qcow2"
+    size = [options.pop()] if options[-1] == "1M" else []
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, str(file), *size], check=True)
+    return file.read_bytes()
+
+
+@pytest.mark.host
 async def test_unsafe_disks_are_refused(images: Images, tmp_path: Path) -> None:
-    base, over = tmp_path / "base.qcow2", tmp_path / "over.qcow2"
-    make = ["qemu-img", "create", "-q", "-f", "qcow2"]
-    subprocess.run([*make, str(base), "1M"], check=True)
-    subprocess.run([*make, "-b", str(base), "-F", "qcow2", str(over)], check=True)
-    external = tmp_path / "external.qcow2"
-    subprocess.run([*make, "-o", f"data_file={tmp_path}/external.raw", str(external), "1M"], check=True)
+    base, over, external = disk(tmp_path, "base"), disk(tmp_path, "over"), disk(tmp_path, "external")
     foreign = (
         b'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
         b'RW 2048 FLAT "/etc/passwd" 0\n'
     )
     before = images.files()
     for kind, data, words in (
-        ("qcow2", over.read_bytes(), "backing file"),
-        ("qcow2", external.read_bytes(), "external data file"),
+        ("qcow2", over, "backing file"),
+        ("qcow2", external, "external data file"),
         ("vmdk", foreign, "other files"),
-        ("raw", base.read_bytes(), "is said to be raw"),
+        ("raw", base, "is said to be raw"),
         ("qcow2", b"\0" * 4096, "is said to be qcow2"),
     ):
         image_id = await images.make(disk_format=kind)
@@ -110,15 +119,15 @@ async def test_unsafe_disks_are_refused(images: Images, tmp_path: Path) -> None:
         assert words in task["message"]
         assert images.files() == before
     image_id = await images.make(disk_format="qcow2")
-    assert (await images.upload(image_id, base.read_bytes())).status == 204
+    assert (await images.upload(image_id, base)).status == 204
 
 
+@pytest.mark.host
 async def test_converted_on_import(tmp_path: Path) -> None:
-    disk = tmp_path / "disk.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1M"], check=True)
+    plain = disk(tmp_path, "base")
     async with image_cloud(tmp_path / "cloud", convert_to="raw") as images:
         image_id = await images.make(disk_format="qcow2")
-        assert (await images.upload(image_id, disk.read_bytes(), to="stage")).status == 204
+        assert (await images.upload(image_id, plain, to="stage")).status == 204
         assert (await images.import_(image_id, "glance-direct")).status == 202
         assert (await images.task(image_id))["status"] == "success"
         shown = await images.get(f"/images/{image_id}")

@@ -72,7 +72,11 @@ class SimStore:
         data = self._world.objects[object_id]
         end = len(data) if length is None else offset + length
         for at in range(offset, end, READ_BYTES):
+            if at >= len(data):
+                break
             yield data[at : min(at + READ_BYTES, end)]
+        if end > len(data):
+            raise StoreError(f"The data of image {object_id} ends too early.")
 
     async def size_bytes(self, object_id: str) -> int | None:
         data = self._world.objects.get(object_id)
