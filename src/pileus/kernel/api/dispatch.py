@@ -36,9 +36,9 @@ async def dispatch(call: Call) -> Reply:
             return await _dispatch_async(call, operation, body)
         if operation.writes:
             return await db.write(_in_write, call, operation, body)
-        if operation.kind is Kind.LIST:
-            return await db.scan(_in_transaction, call, operation, body)
-        return await db.read(_in_transaction, call, operation, body)
+        if operation.kind.has_row:
+            return await db.read(_in_transaction, call, operation, body)
+        return await db.scan(_in_transaction, call, operation, body)
     except Duplicate as error:
         raise Conflict(f"There is one with the same identity already ({error}).") from error
     except InUse as error:
