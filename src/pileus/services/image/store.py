@@ -174,11 +174,11 @@ def shared_with(status: str | None = None) -> ColumnElement[bool]:
 
 
 def tagged(tag: str) -> ColumnElement[bool]:
-    return images.c.id.in_(select(tags.c.image_id).where(tags.c.tag == tag))
+    """Looked up for each image that a page might have: a tag that many have costs no more than a rare one."""
+    return select(tags.c.tag).where(tags.c.image_id == images.c.id, tags.c.tag == tag).exists()
 
 
 def having(name: str, value: str) -> ColumnElement[bool]:
     """Images with a property of this name and value."""
-    return images.c.id.in_(
-        select(properties.c.image_id).where(properties.c.name == name, properties.c.value == value)
-    )
+    found = select(properties.c.name).where(properties.c.image_id == images.c.id)
+    return found.where(properties.c.name == name, properties.c.value == value).exists()
