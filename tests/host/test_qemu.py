@@ -221,6 +221,8 @@ class TestNetwork:
         await driver.ensure(guest, Power.STOPPED, 1)
         await driver.ensure(guest, Power.RUNNING, 1)
         assert sorted(switch.ports()) == sorted(names)
+        await driver.reset(guest.id, 1)
+        assert sorted(switch.ports()) == sorted(names)
         await driver.ensure(msgspec.structs.replace(guest, nics=guest.nics[:1]), Power.STOPPED, 1)
         assert switch.ports() == names[:1]
         assert switch.link(names[1]) is None

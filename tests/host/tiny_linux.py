@@ -49,7 +49,8 @@ for word in $(busybox cat /proc/cmdline); do case $word in
     tiny.address=*)
         busybox ip address add ${{word#*=}} dev eth0
         busybox ip link set eth0 up
-        (while :; do busybox nc -l -p 7 -e busybox cat; done) & ;;
+        (while :; do busybox nc -l -p 7 -e busybox cat; done) &
+        until busybox grep -q ":0007 .* 0A " /proc/net/tcp*; do busybox sleep 0.02; done ;;
     tiny.panic) echo c > /proc/sysrq-trigger ;;
 esac; done
 # Opened before it is said: a press that nobody has open is lost.

@@ -5,8 +5,9 @@ from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
 from pileus.services.identity import model as identity
+from pileus.services.identity.federation import model as federation
 from pileus.services.image import model as image
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
-TABLES_OF = (idempotency, quota, events, work, identity, image, placement, network, compute)
+TABLES_OF = (idempotency, quota, events, work, identity, federation, image, placement, network, compute)

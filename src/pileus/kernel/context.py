@@ -47,12 +47,23 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Roles of the service that passes the request on (`X-Service-Token`)."""
     expires_at: datetime | None = None
     audit_ids: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
+    """Groups that the user is in by its token alone: by federation."""
+    trust_id: str | None = None
+    application_credential_id: str | None = None
+    access_token_id: str | None = None
+    """An OAuth 1.0a access token."""
     request_id: str | None = None
 
     @property
     def is_admin(self) -> bool:
         """Whether the roles include `admin`: what `is_admin:True` means in a rule."""
         return bool(self.creds["is_admin"])
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether the token was got by what a user gave out of its hands: such a token gives no more of it out."""
+        return bool(self.trust_id or self.application_credential_id or self.access_token_id)
 
     @cached_property
     def scope(self) -> Scope:

@@ -116,6 +116,23 @@ CREATE TABLE identity_revocations (
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
 
+CREATE TABLE identity_mappings (
+	id VARCHAR(64) NOT NULL,
+	rules TEXT NOT NULL,
+	schema_version VARCHAR(5) NOT NULL,
+	CONSTRAINT pk_identity_mappings PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_service_providers (
+	id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	auth_url VARCHAR(256) NOT NULL,
+	sp_url VARCHAR(256) NOT NULL,
+	relay_state_prefix VARCHAR(256) NOT NULL,
+	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
+);
+
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64),
@@ -439,10 +456,14 @@ CREATE TABLE identity_users (
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
+	origin VARCHAR(16) DEFAULT 'local' NOT NULL,
 	CONSTRAINT pk_identity_users PRIMARY KEY (id),
-	CONSTRAINT uq_identity_users_domain_id_name UNIQUE (domain_id, name),
 	CONSTRAINT fk_identity_users_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id)
 );
+
+CREATE INDEX ix_identity_users_domain_id_name ON identity_users (domain_id, name);
+
+CREATE UNIQUE INDEX uq_identity_users_name ON identity_users (domain_id, name) WHERE origin != 'federated';
 
 CREATE TABLE identity_groups (
 	id VARCHAR(64) NOT NULL,
@@ -490,6 +511,18 @@ CREATE TABLE identity_endpoints (
 );
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
+
+CREATE TABLE identity_providers (
+	id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	authorization_ttl INTEGER,
+	CONSTRAINT pk_identity_providers PRIMARY KEY (id),
+	CONSTRAINT fk_identity_providers_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
 
 CREATE TABLE image_tags (
 	image_id VARCHAR(36) NOT NULL,
@@ -663,6 +696,35 @@ CREATE TABLE identity_memberships (
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
 
+CREATE TABLE identity_provider_remote_ids (
+	remote_id VARCHAR(255) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_provider_remote_ids PRIMARY KEY (remote_id),
+	CONSTRAINT fk_identity_provider_remote_ids_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_provider_remote_ids_idp_id ON identity_provider_remote_ids (idp_id);
+
+CREATE TABLE identity_protocols (
+	idp_id VARCHAR(64) NOT NULL,
+	id VARCHAR(64) NOT NULL,
+	mapping_id VARCHAR(64) NOT NULL,
+	remote_id_attribute VARCHAR(64),
+	CONSTRAINT pk_identity_protocols PRIMARY KEY (idp_id, id),
+	CONSTRAINT fk_identity_protocols_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_expiring_memberships (
+	user_id VARCHAR(64) NOT NULL,
+	group_id VARCHAR(64) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_expiring_memberships PRIMARY KEY (user_id, group_id, idp_id),
+	CONSTRAINT fk_identity_expiring_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -707,6 +769,18 @@ CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
 CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
 
 CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+
+CREATE TABLE identity_federated_users (
+	idp_id VARCHAR(64) NOT NULL,
+	protocol_id VARCHAR(64) NOT NULL,
+	unique_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_federated_users PRIMARY KEY (idp_id, protocol_id, unique_id),
+	CONSTRAINT fk_identity_federated_users_idp_id_protocol_id FOREIGN KEY(idp_id, protocol_id) REFERENCES identity_protocols (idp_id, id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_federated_users_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_federated_users_user_id ON identity_federated_users (user_id);
 
 CREATE TABLE network_addresses (
 	subnet_id VARCHAR(36) NOT NULL,

@@ -9,6 +9,8 @@ from pileus.kernel.db import Json, Timestamp, metadata
 NO_DOMAIN = ""
 """Stands for "no domain" in unique keys, where a null would be unlike any other."""
 
+LOCAL, FEDERATED, LDAP = "local", "federated", "ldap"
+
 projects = Table(
     "identity_projects",
     metadata,
@@ -40,8 +42,19 @@ users = Table(
     Column("options", Json, nullable=False),
     Column("extra", Json, nullable=False),
     Column("created_at", Timestamp, nullable=False),
-    UniqueConstraint("domain_id", "name"),
+    Column("origin", String(16), nullable=False, default=LOCAL, server_default=LOCAL),
+    Index(None, "domain_id", "name"),
 )
+Index(
+    "uq_identity_users_name",
+    users.c.domain_id,
+    users.c.name,
+    unique=True,
+    sqlite_where=users.c.origin != FEDERATED,
+    postgresql_where=users.c.origin != FEDERATED,
+)
+"""Where a user comes from. Two users of identity providers may have one name: they are told apart by what their
+provider calls them."""
 
 groups = Table(
     "identity_groups",

@@ -112,6 +112,10 @@ RULES: tuple[Rule, ...] = (
     *_rules(CLOUD, create_region=ADMIN, update_region=ADMIN, delete_region=ADMIN),
     *_crud("service", "services", READER, ADMIN),
     *_crud("endpoint", "endpoints", READER, ADMIN),
+    *_crud("identity_provider", "identity_providers", READER, ADMIN),
+    *_crud("protocol", "protocols", READER, ADMIN),
+    *_crud("mapping", "mappings", READER, ADMIN),
+    *_crud("service_provider", "service_providers", READER, ADMIN),
     *_crud("implied_role", "implied_roles", READER, ADMIN),
     *_rules(CLOUD, check_implied_role=READER, list_role_inference_rules=READER),
     *(

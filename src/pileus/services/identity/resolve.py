@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -10,8 +11,11 @@ from sqlalchemy import Row
 from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
+from pileus.services.identity.federation import shadow
+from pileus.services.identity.federation import store as federation
+from pileus.services.identity.federation.model import identity_providers
 from pileus.services.identity.store import catalog, project, role, user
-from pileus.services.identity.tokens import Claims
+from pileus.services.identity.tokens import Claims, Federated
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Standing:
     target_domain: Row[Any] | None
     roles: list[Row[Any]]
     catalog: list[dict[str, Any]]
+    service_providers: list[dict[str, str]]
+    good_until: datetime
+    """When to look again, since something that the roles come from ends."""
 
 
 def refuse(why: str) -> Unauthorized:
@@ -42,6 +49,7 @@ def standing(tx: Tx, claims: Claims) -> Standing:
     home = project.get(tx, person.domain_id)
     if home is None or not home.enabled:
         raise refuse(f"domain {person.domain_id} of the user is disabled")
+    _check_provider(tx, claims.federated)
     target = target_domain = None
     roles: list[Row[Any]] = []
     if claims.scope in ("project", "domain"):
@@ -52,7 +60,7 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         if target_domain is None or not target_domain.enabled:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
     if claims.scope != "unscoped":
-        roles = role.effective(tx, person.id, claims.scope, target)
+        roles = roles_of_user(tx, person.id, claims.scope, target, claims.federated)
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
     if user.is_revoked(
@@ -66,7 +74,34 @@ def standing(tx: Tx, claims: Claims) -> Standing:
     ):
         raise refuse("the token has been revoked")
     entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
-    return Standing(claims, person, home, target, target_domain, roles, entries)
+    ends = shadow.first_end(tx, person.id)
+    return Standing(
+        claims,
+        person,
+        home,
+        target,
+        target_domain,
+        roles,
+        entries,
+        federation.enabled_service_providers(tx),
+        claims.expires_at if ends is None else min(ends, claims.expires_at),
+    )
+
+
+def _check_provider(tx: Tx, federated: Federated | None) -> None:
+    """Whom no identity provider vouches for any more has no standing here."""
+    if federated is None:
+        return
+    provider = federation.get(tx, identity_providers, federated.identity_provider_id)
+    if provider is None or not provider.enabled:
+        raise refuse(f"identity provider {federated.identity_provider_id} is gone or disabled")
+
+
+def roles_of_user(
+    tx: Tx, user_id: str, kind: str, target: Row[Any] | None, federated: Federated | None
+) -> list[Row[Any]]:
+    """The effective roles, those of the groups included that a user is in by federation for as long as a token lives."""
+    return role.effective(tx, user_id, kind, target, federated.group_ids if federated is not None else ())
 
 
 def context(found: Standing) -> Context:
@@ -87,8 +122,12 @@ def context(found: Standing) -> Context:
         domain_name=target.name if in_domain and target else None,
         system_scope="all" if claims.scope == "system" else None,
         roles=frozenset(row.name for row in found.roles),
-        expires_at=claims.expires_at,
+        expires_at=found.good_until,
         audit_ids=claims.audit_ids,
+        group_ids=claims.federated.group_ids if claims.federated is not None else (),
+        trust_id=claims.trust_id,
+        application_credential_id=claims.application_credential_id,
+        access_token_id=claims.access_token_id,
     )
 
 
@@ -110,6 +149,15 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         "expires_at": time(claims.expires_at),
         "issued_at": time(claims.issued_at),
     }
+    if found.service_providers:
+        token["service_providers"] = found.service_providers
+    if claims.federated is not None:
+        del token["user"]["password_expires_at"]
+        token["user"]["OS-FEDERATION"] = {
+            "groups": [{"id": each} for each in claims.federated.group_ids],
+            "identity_provider": {"id": claims.federated.identity_provider_id},
+            "protocol": {"id": claims.federated.protocol_id},
+        }
     if claims.scope == "project" and found.target is not None and found.target_domain is not None:
         domain = {"id": found.target_domain.id, "name": found.target_domain.name}
         token["project"] = {"id": found.target.id, "name": found.target.name, "domain": domain}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,6 +15,8 @@ from pileus.kernel.db import Database
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
+from pileus.services.identity.federation import oidc
+from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.tokens import Claims, unseal
 
@@ -24,6 +26,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_kept: int = 3
     """Fernet keys: one staged, one that signs, the rest only open."""
     min_password_length: int = 1
+    oidc: dict[str, OidcSettings] = {}
+    """Identity providers that speak OpenID Connect, by their id here."""
+    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
+    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
+    on the user's own machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Meaning:
     domain_id: str
     full: bytes
     without_catalog: bytes
+    good_until: datetime
+    """When to look again."""
 
 
 class IdentityState:
@@ -54,6 +63,8 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
+        """By identity provider."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
@@ -69,9 +80,11 @@ class IdentityState:
             self._seen = self.revision.number
         found = self._meanings.get(token)
         if found is not None:
-            if found.claims.expires_at <= self.clock.now():
+            now = self.clock.now()
+            if found.claims.expires_at <= now:
                 raise resolve.refuse("the token has expired")
-            return found
+            if found.good_until > now:
+                return found
         claims = unseal(self.keys, token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
@@ -85,6 +98,7 @@ class IdentityState:
             standing.user_domain.id,
             encode_json(resolve.body(standing)),
             encode_json(resolve.body(standing, with_catalog=False)),
+            standing.good_until,
         )
         if before == self.revision.number:
             self._meanings[token] = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,8 +14,19 @@ from pileus.services.identity.keys import KeyFolder
 ScopeKind = Literal["unscoped", "project", "domain", "system"]
 
 
+class Federated(msgspec.Struct, frozen=True, array_like=True):
+    """Who vouched for a user, and the groups that its mapping put the user in."""
+
+    identity_provider_id: str
+    protocol_id: str
+    group_ids: tuple[str, ...] = ()
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What a token says of itself. Audit ids: its own, and that of the first token of its chain."""
+    """What a token says of itself. Audit ids: its own, and that of the first token of its chain.
+
+    New claims come last, with a default: tokens sealed before them stay good.
+    """
 
     user_id: str
     methods: tuple[str, ...]
@@ -24,8 +35,20 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     issued_at: datetime
     expires_at: datetime
     audit_ids: tuple[str, ...]
+    trust_id: str | None = None
+    application_credential_id: str | None = None
+    access_token_id: str | None = None
+    """An OAuth 1.0a access token."""
+    federated: Federated | None = None
+    thumbprint: str | None = None
+    """SHA-256 of the client certificate that the token is bound to, base64url (RFC 8705)."""
+
+    def limits(self) -> dict[str, Any]:
+        """By what the token was got where that limits what it may do: what a token got by it has, too."""
+        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
 
 
+LIMITS = ("trust_id", "application_credential_id", "access_token_id", "federated", "thumbprint")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Claims)
 
@@ -45,4 +68,9 @@ def unseal(keys: KeyFolder, token: str) -> Claims | None:
     if len(token) > 4096 or not token.isascii():
         return None
     payload = keys.decrypt(token.encode() + b"=" * (-len(token) % 4))
-    return None if payload is None else _decoder.decode(payload)
+    if payload is None:
+        return None
+    try:
+        return _decoder.decode(payload)
+    except msgspec.MsgspecError:  # something else that we sealed: the state of a login
+        return None

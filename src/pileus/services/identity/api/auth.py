@@ -13,9 +13,10 @@ from pileus.kernel.http.reply import JSON, Reply
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.authenticate import AuthRequest, authenticate
+from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.state import IdentityState, Meaning
 from pileus.services.identity.store import role, user
-from pileus.services.identity.tokens import seal
+from pileus.services.identity.tokens import Claims, seal
 
 routes = Routes()
 SUBJECT = "x-subject-token"
@@ -29,8 +30,13 @@ def _state(call: Call) -> IdentityState:
 @routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest)
 async def issue(call: Call, body: AuthRequest) -> Reply:
     """A token for who proves to be somebody, for the scope wanted."""
+    return await issued(call, await authenticate(Attempt(_state(call), call), body.auth))
+
+
+async def issued(call: Call, claims: Claims) -> Reply:
+    """The answer with a new token; 401 where the claims mean nothing, for want of a role on the scope."""
     state = _state(call)
-    token = seal(state.keys, await authenticate(state, body.auth))
+    token = seal(state.keys, claims)
     reply = _shown(call, await state.meaning(token), token)
     reply.status = 201
     return reply
@@ -102,7 +108,7 @@ async def show_catalog(call: Call) -> dict[str, Any]:
 def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
     """The projects that the bearer could have a token for."""
     show = Project.view(call)
-    rows = role.projects_of(tx, call.context.user_id or "")
+    rows = role.projects_of(tx, call.context.user_id or "", call.context.group_ids)
     return {"projects": [show(row) for row in rows], "links": _links(call, "projects")}
 
 
@@ -110,14 +116,14 @@ def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
 def auth_domains(call: Call, tx: Tx) -> dict[str, Any]:
     """The domains that the bearer could have a token for."""
     show = Domain.view(call)
-    rows = role.domains_of(tx, call.context.user_id or "")
+    rows = role.domains_of(tx, call.context.user_id or "", call.context.group_ids)
     return {"domains": [show(row) for row in rows], "links": _links(call, "domains")}
 
 
 @routes.add("GET", "/auth/system", policy="identity:get_auth_system")
 def auth_system(call: Call, tx: Tx) -> dict[str, Any]:
     """Whether the bearer could have a token for the system."""
-    found = role.effective(tx, call.context.user_id or "", "system", None)
+    found = role.effective(tx, call.context.user_id or "", "system", None, call.context.group_ids)
     return {"system": [{"all": True}] if found else [], "links": _links(call, "system")}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -28,6 +28,15 @@ from pileus.services.identity.api.common import (
     same_domain,
     self_link,
 )
+from pileus.services.identity.api.federation.user import (
+    FEDERATED_FILTERS,
+    FederatedObject,
+    expiring_groups,
+    federated_filter,
+    gather_federated,
+    set_federated,
+    shown_federated,
+)
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
@@ -47,9 +56,15 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     password: Password | None = field(create, update, hidden, column=None)
     password_expires_at: datetime | None = field(read_only)
     options: dict[str, Any] = field(create, update, default={})
+    federated: list[FederatedObject] | None = field(create, update, column=None, render=shown_federated)
     links: dict[str, Any] = field(render=self_link("users"))
 
     default_sort = BY_NAME
+    filters = dict.fromkeys(FEDERATED_FILTERS, federated_filter)
+
+    @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        gather_federated(call, tx, rows)
 
     @classmethod
     def view(
@@ -93,7 +108,7 @@ async def create_user(call: Call, body: Any) -> Row[Any]:
 
 
 def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
-    values = given(body, "password")
+    values = given(body, "password", "federated")
     values["domain_id"] = values.get("domain_id") or home_domain(call)
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
@@ -107,9 +122,11 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
         created_at=tx.now,
     )
     try:
-        return user.insert(tx, values)
+        row = user.insert(tx, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    set_federated(tx, row.id, body.federated)
+    return row
 
 
 def _twice(name: str) -> Conflict:
@@ -137,7 +154,7 @@ async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
 
 def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
     same_domain(row, body)
-    values = {**given(body, "extra", "domain_id", "password"), "extra": merged_extra(row, body)}
+    values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
     if digest is not None:
@@ -145,6 +162,7 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
     changed(call, tx)
+    set_federated(tx, row.id, body.federated)
     try:
         return user.change(tx, row.id, values)
     except Duplicate as error:
@@ -198,8 +216,12 @@ def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
     name = call.arg("name")
-    rows = [each for each in user.groups_of(tx, row.id) if name is None or each.name == name]
-    return {"groups": [show(each) for each in rows], "links": _links(call)}
+    found = [show(each) for each in user.groups_of(tx, row.id)]
+    found.extend(expiring_groups(call, tx, row.id, show, {each["id"] for each in found}))
+    return {
+        "groups": [each for each in found if name is None or each["name"] == name],
+        "links": _links(call),
+    }
 
 
 @User.member_route("GET", "/projects", policy="identity:list_user_projects")

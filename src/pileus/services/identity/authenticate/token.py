@@ -1,0 +1,31 @@
+"""The method `token`: a token for another scope. What limited the first limits the second."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pileus.services.identity import resolve
+from pileus.services.identity.authenticate.method import Attempt, Proof
+from pileus.services.identity.store import user
+
+
+class TokenPart(msgspec.Struct):
+    id: str
+
+
+class TokenMethod:
+    name = "token"
+    part = TokenPart
+
+    async def prove(self, attempt: Attempt, part: TokenPart) -> Proof:
+        claims = (await attempt.state.meaning(part.id)).claims
+        row = await attempt.state.db.read(user.get, claims.user_id)
+        if row is None:
+            raise resolve.refuse("the user is gone")
+        return Proof(
+            user=row,
+            methods=tuple(dict.fromkeys((*claims.methods, self.name))),
+            expires_at=claims.expires_at,
+            audit_chain_id=claims.audit_ids[-1],
+            claims=claims.limits(),
+        )
