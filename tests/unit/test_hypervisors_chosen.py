@@ -40,8 +40,15 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_by_default() -> None:
-    assert list(drivers.chosen(Settings())) == ["qemu", "runc"]
-    assert list(drivers.chosen(Settings(sim=True))) == ["sim"]
+    assert drivers.chosen(Settings()) == ("qemu", "runc")
+    assert drivers.chosen(Settings(sim=True)) == ("sim",)
+
+
+@pytest.mark.parametrize("name", drivers.HYPERVISORS)
+def test_the_houses_own_are_where_the_table_says(name: str, tmp_path: Path) -> None:
+    hosts = drivers.hosts(Settings(hypervisors=(name,)), tmp_path, "one", SystemClock())
+    (made,) = hosts.get("one").hypervisors
+    assert type(made).__name__.lower() == f"{name}hypervisor"
 
 
 def test_unknown_names_are_told_before_anything_starts(

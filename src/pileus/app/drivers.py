@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pileus.app.settings import Settings
 from pileus.cli.composition import TeardownFailed
@@ -17,6 +18,9 @@ from pileus.kernel.ids import new_uuid
 from pileus.services.compute.driver import Hypervisor, HypervisorError, Place
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.network.driver import NetworkEngine, NetworkError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 HALT_GRACE_SECONDS = 5.0
 
@@ -38,50 +42,41 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
 
 
-def _qemu(place: Place) -> Hypervisor:
-    from pileus.drivers.hypervisor.qemu import QemuHypervisor
-
-    return QemuHypervisor(place.directory, place.clock)
-
-
-def _runc(place: Place) -> Hypervisor:
-    from pileus.drivers.hypervisor.runc import RuncHypervisor
-
-    return RuncHypervisor(place.directory, place.run_directory)
-
-
-def _sim(place: Place) -> Hypervisor:
-    from pileus.drivers.hypervisor.sim import SimHypervisor, World
-
-    return SimHypervisor(World(), place.host, place.clock)
-
-
-HYPERVISORS: Mapping[str, Callable[[Place], Hypervisor]] = {"qemu": _qemu, "runc": _runc, "sim": _sim}
-"""Ways of running guests, by the name that settings use."""
+HYPERVISORS: Mapping[str, str] = {
+    "qemu": "pileus.drivers.hypervisor.qemu:QemuHypervisor.at",
+    "runc": "pileus.drivers.hypervisor.runc:RuncHypervisor.at",
+    "sim": "pileus.drivers.hypervisor.sim:SimHypervisor.at",
+}
+"""Ways of running guests, by the name that settings use: what makes one of a `Place`, imported when it is needed."""
 PLUG_INS = "pileus.hypervisors"
-"""The group of entry points where others' are found, called with a `Place` as well."""
+"""The group of entry points where others' are found, named in the same way."""
 
 
-def chosen(settings: Settings) -> dict[str, Callable[[Place], Hypervisor]]:
-    """Those that each host has. Raises ConfigError for a name that there is not."""
+def chosen(settings: Settings) -> tuple[str, ...]:
+    """What each host has. Raises ConfigError for a name that there is not."""
     names = settings.hypervisors or (("sim",) if settings.sim else ("qemu", "runc"))
-    return {name: HYPERVISORS.get(name) or _plug_in(name) for name in names}
+    for name in names:
+        if name not in HYPERVISORS and name not in _plug_ins().names:
+            known = ", ".join(sorted({*HYPERVISORS, *_plug_ins().names}))
+            raise ConfigError(f"the setting hypervisors names {name!r}; there are {known}")
+    return names
 
 
-def _plug_in(name: str) -> Callable[[Place], Hypervisor]:
+def _plug_ins() -> EntryPoints:
     from importlib.metadata import entry_points
 
-    plug_ins = entry_points(group=PLUG_INS)
-    for entry in plug_ins.select(name=name):
-        make: Callable[[Place], Hypervisor] = entry.load()
-        return make
-    known = ", ".join(sorted({*HYPERVISORS, *plug_ins.names}))
-    raise ConfigError(f"the setting hypervisors names {name!r}; there are {known}")
+    return entry_points(group=PLUG_INS)
+
+
+def _made(name: str, place: Place) -> Hypervisor:
+    make = pkgutil.resolve_name(HYPERVISORS[name]) if name in HYPERVISORS else _plug_ins()[name].load()
+    made: Hypervisor = make(place)
+    return made
 
 
 def is_in_memory(settings: Settings) -> bool:
     """Whether all of the cloud ends with its control plane: then nothing is left to take down."""
-    return settings.sim and set(chosen(settings)) == {"sim"}
+    return settings.sim and chosen(settings) == ("sim",)
 
 
 def hosts(settings: Settings, state: Path, node: str, clock: Clock) -> Hosts:
@@ -90,22 +85,21 @@ def hosts(settings: Settings, state: Path, node: str, clock: Clock) -> Hosts:
     if settings.sim:
         names = [node if n == 0 else f"{node}-{n}" for n in range(settings.sim_hosts)]
     boot_id = _boot_id(settings, state)
-    makers = chosen(settings)
 
     def host(name: str) -> Host:
         own = state if name == node else state / "hosts" / name
-        return Host(name, [make(_place(name, own, kind, clock)) for kind, make in makers.items()], boot_id)
+        places = {
+            kind: Place(
+                host=name,
+                directory=own / "hypervisor" / kind,
+                run_directory=_run_directory(state),
+                clock=clock,
+            )
+            for kind in chosen(settings)
+        }
+        return Host(name, [_made(kind, place) for kind, place in places.items()], boot_id)
 
     return Hosts([host(name) for name in names])
-
-
-def _place(host: str, state: Path, kind: str, clock: Clock) -> Place:
-    return Place(
-        host=host,
-        directory=state / "hypervisor" / kind,
-        run_directory=_run_directory(state),
-        clock=clock,
-    )
 
 
 def _run_directory(state: Path) -> Path:
