@@ -20,7 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), *(str(HERE.parent / each) for each in ("", "src", "tools"))]
+
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("granian", "openstack")
 
 from harness import bare_machine, table  # noqa: E402 - the path comes first
 from harness.guests import Guests  # noqa: E402
