@@ -13,7 +13,7 @@ from pileus.kernel.db import Tx
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.store import role
 from pileus.services.identity.tokens import Claims, Federated, seal, unseal
-from pileus.testing.identity import V3, make, serving_identity
+from pileus.testing.identity import ADMIN_PROJECT, V3, authenticated, make, serving_identity, token_for
 from pileus.testing.service import ADMIN, ServiceUnderTest
 
 
@@ -67,3 +67,11 @@ async def test_groups_of_a_federated_token_give_their_roles(cloud: ServiceUnderT
     assert body["user"]["OS-FEDERATION"]["groups"] == [{"id": group["id"]}]
     context = await state.context(token)
     assert (await cloud.get(f"{V3}/auth/system", as_=context)).json()["system"] == [{"all": True}]
+
+
+async def test_what_a_token_is_not_exchanged_for(cloud: ServiceUnderTest) -> None:
+    token = (await token_for(cloud, system={"all": True})).headers["x-subject-token"]
+    assert (await authenticated(cloud, ADMIN_PROJECT, token={"id": token})).status == 403
+    assert (await authenticated(cloud, {"domain": {"id": "default"}}, token={"id": token})).status == 403
+    assert (await authenticated(cloud, {"system": {"all": True}}, token={"id": token})).status == 201
+    assert (await authenticated(cloud, "unscoped", token={"id": "none of ours"})).status == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,13 @@ import msgspec
 from pileus.testing.cloud import Cloud
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+SETTINGS = """
+[identity.security_compliance]
+lockout_failure_attempts = 2
+lockout_duration = 5
+unique_last_password_count = 2
+"""
+"""What `tempest.conf.in` counts on."""
 INTERESTING = ("warning", "error", "critical")
 
 
@@ -33,10 +40,15 @@ def _is_complaint(line: str) -> bool:
 
 
 @contextmanager
-def raised(*, simulated: bool, port: int | None) -> Iterator[Cloud]:
+def raised(
+    *, simulated: bool, port: int | None, settings: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
     """A new cloud with a state directory of its own; nothing of it is left, whatever happens."""
     with tempfile.TemporaryDirectory(prefix="pileus-conformance-") as directory:
-        cloud = Cloud(Path(directory) / "state", sim=simulated, port=port)
+        state = Path(directory) / "state"
+        state.mkdir(mode=0o700)
+        (state / "pileus.toml").write_text(SETTINGS)
+        cloud = Cloud(state, sim=simulated, port=port, settings=settings)
         try:
             cloud.up()
             yield cloud
