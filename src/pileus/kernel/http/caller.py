@@ -161,7 +161,7 @@ class HttpPeer:
         content = None
         if body is not None:
             content = encode_json(body)
-            sent["content-type"] = "application/json"
+            sent.setdefault("content-type", "application/json")
         try:
             reply = await self._http().request(
                 method, self._base_url + path, params=query, content=content, headers=sent

@@ -21,6 +21,12 @@ class Images(Protocol):
     async def get(self, context: Context, image_id: str) -> Item:
         """The image; NotFound where the caller can't see it."""
 
+    async def images(self, context: Context, **query: Any) -> list[Item]: ...
+    async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
+        """Changes it by a JSON patch; gives it as it is then."""
+
+    async def delete(self, context: Context, image_id: str) -> None: ...
+
     def download(self, image_id: str) -> AsyncIterator[bytes]:
         """Its bytes, for a host's cache."""
 
@@ -123,6 +129,9 @@ def bind(image: Peer, network: Peer, placement: Peer) -> Bound:
     return Bound(ImagePeer(image), NetworkPeer(network), PlacementPeer(placement))
 
 
+_JSON_PATCH = {"content-type": "application/openstack-images-v2.1-json-patch"}
+
+
 class ImagePeer:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -131,6 +140,21 @@ class ImagePeer:
         reply = await self._peer.request("GET", f"/images/{image_id}", context=context)
         image: Item = reply.expect(200).json()
         return image
+
+    async def images(self, context: Context, **query: Any) -> list[Item]:
+        reply = await self._peer.request("GET", "/images", context=context, query=query)
+        images: list[Item] = reply.expect(200).json()["images"]
+        return images
+
+    async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
+        reply = await self._peer.request(
+            "PATCH", f"/images/{image_id}", context=context, body=changes, headers=_JSON_PATCH
+        )
+        image: Item = reply.expect(200).json()
+        return image
+
+    async def delete(self, context: Context, image_id: str) -> None:
+        (await self._peer.request("DELETE", f"/images/{image_id}", context=context)).expect(204)
 
     def download(self, image_id: str) -> AsyncIterator[bytes]:
         return self._peer.download(f"/images/{image_id}/file", context=SERVICE)

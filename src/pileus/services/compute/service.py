@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pileus.kernel.api.service import Service
-from pileus.services.compute.api import discovery, extras, host, hypervisor, quota, security_group, usage
+from pileus.services.compute.api import (
+    discovery,
+    extras,
+    host,
+    hypervisor,
+    image,
+    network,
+    quota,
+    security_group,
+    usage,
+)
 from pileus.services.compute.api import service as services
 from pileus.services.compute.api.aggregate import Aggregate
 from pileus.services.compute.api.flavor import Flavor
@@ -37,6 +47,8 @@ service = Service(
         services.routes,
         extras.routes,
         security_group.routes,
+        image.routes,
+        network.routes,
     ],
     rules=RULES,
     versions=V,
