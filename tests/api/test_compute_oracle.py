@@ -12,6 +12,7 @@ from tempest.lib.services.compute import (
     availability_zone_client,
     extensions_client,
     flavors_client,
+    floating_ips_client,
     hosts_client,
     hypervisor_client,
     images_client,
@@ -375,6 +376,34 @@ async def test_networks_of_old(compute: ComputeUnderTest) -> None:
     assert (await compute.ask("GET", path, expect=200))["network"] == whole
     await compute.ask("GET", "/os-networks/none", expect=404)
     await compute.ask("GET", path, version="2.36", expect=404)
+
+
+async def test_floating_ips_of_old(compute: ComputeUnderTest) -> None:
+    external = {"router:external": "true", "shared": True}
+    compute.needs.networks.add_network("operators", "public", **external)
+    with compute_version("2.35"):
+        pools = await compute.ask("GET", "/os-floating-ip-pools", expect=200)
+        assert pools == {"floating_ip_pools": [{"name": "public"}]}
+        floating = asked(compute, floating_ips_client.FloatingIPsClient, MEMBER)
+        made = (await floating.create_floating_ip(pool="public"))["floating_ip"]
+        assert (made["pool"], made["instance_id"], made["fixed_ip"]) == ("public", None, None)
+        await compute.ask("POST", "/os-floating-ips", {"pool": "none"}, expect=404)
+        server = await compute.boot(networks=[{"uuid": compute.network_id}])
+        (entry,) = server["addresses"]["private"]
+        await floating.associate_floating_ip_to_server(made["ip"], server["id"])
+        shown = (await floating.show_floating_ip(made["id"]))["floating_ip"]
+        assert (shown["instance_id"], shown["fixed_ip"]) == (server["id"], entry["addr"])
+        action = f"/servers/{server['id']}/action"
+        wrong = {"addFloatingIp": {"address": made["ip"], "fixed_address": "10.9.9.9"}}
+        await compute.ask("POST", action, wrong, expect=400)
+        await floating.disassociate_floating_ip_from_server(made["ip"], server["id"])
+        loose = {"removeFloatingIp": {"address": made["ip"]}}
+        await compute.ask("POST", action, loose, expect=409)
+        assert len((await floating.list_floating_ips())["floating_ips"]) == 1
+        await floating.delete_floating_ip(made["id"])
+        await compute.ask("POST", action, loose, expect=404)
+    await compute.ask("GET", "/os-floating-ips", version="2.36", expect=404)
+    await compute.ask("POST", action, loose, version="2.44", expect=400)
 
 
 async def test_versions_are_discovered(compute: ComputeUnderTest) -> None:

@@ -243,6 +243,28 @@ class FakeNetworks:
         await self.clock.sleep(MOMENT)
         return [each for each in self.floating if _matches(each, query)]
 
+    async def create_floating_ip(self, context: Context, values: Item) -> Item:
+        await self.clock.sleep(MOMENT)
+        made = {
+            "id": new_uuid(),
+            "tenant_id": values["project_id"],
+            "floating_network_id": values["floating_network_id"],
+            "floating_ip_address": f"203.0.113.{len(self.floating) + 1}",
+            "port_id": None,
+            "fixed_ip_address": None,
+        }
+        self.floating.append(made)
+        return made
+
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item:
+        (found,) = await self.floating_ips(context, id=floating_ip_id)
+        found.update({"fixed_ip_address": None, **values})
+        return found
+
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None:
+        (found,) = await self.floating_ips(context, id=floating_ip_id)
+        self.floating.remove(found)
+
     async def auto_network(self, context: Context) -> str:
         raise NotFound("There is no network to be had by itself.")
 

@@ -50,6 +50,9 @@ class Networks(Protocol):
     async def create_security_group_rule(self, context: Context, values: Item) -> Item: ...
     async def delete_security_group_rule(self, context: Context, rule_id: str) -> None: ...
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]: ...
+    async def create_floating_ip(self, context: Context, values: Item) -> Item: ...
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item: ...
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None: ...
     async def auto_network(self, context: Context) -> str:
         """The id of the network that the project gets by itself; made where there is none."""
 
@@ -184,6 +187,15 @@ class NetworkPeer:
 
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]:
         return await self._list("floatingips", context, query)
+
+    async def create_floating_ip(self, context: Context, values: Item) -> Item:
+        return await self._write("POST", "/floatingips", "floatingip", context, values, 201)
+
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item:
+        return await self._write("PUT", f"/floatingips/{floating_ip_id}", "floatingip", context, values, 200)
+
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None:
+        (await self._peer.request("DELETE", f"/floatingips/{floating_ip_id}", context=context)).expect(204)
 
     async def create_security_group(self, context: Context, values: Item) -> Item:
         return await self._write("POST", "/security-groups", "security_group", context, values, 201)

@@ -6,6 +6,7 @@ from pileus.kernel.api.service import Service
 from pileus.services.compute.api import (
     discovery,
     extras,
+    floating_ip,
     host,
     hypervisor,
     image,
@@ -49,6 +50,7 @@ service = Service(
         security_group.routes,
         image.routes,
         network.routes,
+        floating_ip.routes,
     ],
     rules=RULES,
     versions=V,
