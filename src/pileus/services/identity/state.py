@@ -17,7 +17,7 @@ from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.settings import Settings
-from pileus.services.identity.tokens import Claims, unseal
+from pileus.services.identity.tokens import Claims, FernetTokens, TokenForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,12 @@ class IdentityState:
         revision: Revision,
         settings: Settings,
         credential_keys: KeyFolder,
+        tokens: TokenForm | None = None,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
         self.keys = keys
+        self.tokens: TokenForm = tokens or FernetTokens(keys)
         self.clock = clock
         self.revision = revision
         self.settings = settings
@@ -87,7 +89,7 @@ class IdentityState:
                 raise resolve.refuse("the token has expired")
             if found.good_until > now:
                 return found
-        claims = unseal(self.keys, token)
+        claims = self.tokens.unseal(token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():

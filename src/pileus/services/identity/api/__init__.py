@@ -9,6 +9,7 @@ from pileus.services.identity.api import (
     oauth1,
     oauth2,
     password,
+    revocation,
     role_assignment,
     tag,
     trust,
@@ -58,5 +59,6 @@ ROUTES = (
     ec2.routes,
     oauth1.routes,
     oauth2.routes,
+    revocation.routes,
     *FEDERATION_ROUTES,
 )
