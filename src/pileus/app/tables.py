@@ -9,6 +9,7 @@ from pileus.services.identity import delegation_model as delegation
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
 from pileus.services.image import model as image
+from pileus.services.image.metadef import model as image_metadef
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
@@ -22,6 +23,7 @@ TABLES_OF = (
     delegation,
     federation,
     image,
+    image_metadef,
     placement,
     network,
     compute,

@@ -39,18 +39,17 @@ class Absent:
     why: str
 
 
-_WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
+_QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
-    Absent("image-feature-enabled", "import_image", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "os_glance_reserved", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "manage_locations", "false", f"locations: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "image_conversion", "false", f"import plugins: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "http_store_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "store_weight_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image", "image_caching_enabled", "false", f"the cache API: {_WHOLE_IMAGE}"),
+    Absent(
+        "image-feature-enabled",
+        "store_weight_enabled",
+        "false",
+        "one store to write to; two in area image-stores",
+    ),
     Absent("compute", "min_compute_nodes", "1", "one host; more by setting"),
     Absent("compute-feature-enabled", "resize", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "change_password", "false", _SERVER_ACTIONS),
@@ -64,7 +63,6 @@ NOT_YET = (
     Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),
-    Absent("compute-feature-enabled", "interface_attach", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "personality", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "vnc_console", "false", "consoles come with the rest of compute"),
     Absent("compute-feature-enabled", "spice_console", "false", "consoles come with the rest of compute"),
@@ -73,7 +71,8 @@ NOT_YET = (
     Absent("compute-feature-enabled", "attach_encrypted_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "swap_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "volume_multiattach", "false", _VOLUMES),
-    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", "QoS comes when network is made whole"),
+    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", _QOS),
+    Absent("network-feature-enabled", "qos_placement_physnet", "", _QOS),
 )
 
 
@@ -98,5 +97,13 @@ def present_extensions(template: str, offered: Iterable[str]) -> Absent:
     )
 
 
-REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)
+REAL = (
+    Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),
+    Absent(
+        "validation",
+        "ping_timeout",
+        "120",
+        "a neighbour whose address moved is asked for it after up to 45 s",
+    ),
+)
 """The template is made for clouds whose guests do not answer."""

@@ -155,6 +155,10 @@ class Resource:
         """Reads what rendering needs beyond the rows, for all of them at once, into `call.gathered`."""
 
     @classmethod
+    def refuse_read_only(cls, names: Sequence[str]) -> None:
+        """Where extras are taken: raises for what a client sent that is shown but not for it to set, or ignores it."""
+
+    @classmethod
     def not_found(cls, key: str) -> NotFound:
         return NotFound(f"{cls.kind} {key} could not be found.", kind=f"{cls.kind}NotFound")
 

@@ -71,7 +71,9 @@ def rules_of(tx: Tx, row: Row[Any]) -> Sequence[Row[Any]] | None:
 
 
 def rules(tx: Tx, ids: Sequence[str]) -> Sequence[Row[Any]]:
-    return tx.rows(_RULES, ids=list(ids))
+    """In the order of `ids`."""
+    found = {row.id: row for row in tx.rows(_RULES, ids=list(ids))}
+    return [found[each] for each in ids if each in found]
 
 
 def rule_like(tx: Tx, user_id: str, rule: Mapping[str, str]) -> Row[Any] | None:
