@@ -60,7 +60,7 @@ async def issued(call: Call, claims: Claims) -> Reply:
     """The answer with a new token; 401 where the claims mean nothing, for want of a role on the scope."""
     state = _state(call)
     token = state.tokens.seal(claims)
-    reply = _shown(call, await state.meaning(token), token)
+    reply = _shown(call, await state.meaning(token, claims), token)
     reply.status = 201
     return reply
 
