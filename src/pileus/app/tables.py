@@ -5,6 +5,7 @@ from pileus.kernel.db import signal
 from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
+from pileus.services.identity import catalog_model, domain_config_model, limit_model
 from pileus.services.identity import delegation_model as delegation
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
@@ -20,6 +21,9 @@ TABLES_OF = (
     events,
     work,
     identity,
+    catalog_model,
+    limit_model,
+    domain_config_model,
     delegation,
     federation,
     image,
