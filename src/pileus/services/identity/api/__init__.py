@@ -14,6 +14,7 @@ from pileus.services.identity.api import (
     password,
     policy,
     registered_limit,
+    revocation,
     role_assignment,
     tag,
     trust,
@@ -76,5 +77,6 @@ ROUTES = (
     ec2.routes,
     oauth1.routes,
     oauth2.routes,
+    revocation.routes,
     *FEDERATION_ROUTES,
 )
