@@ -6,8 +6,21 @@ from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
+from pileus.services.identity.provider import model as provider
 from pileus.services.image import model as image
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
-TABLES_OF = (idempotency, quota, events, work, identity, federation, image, placement, network, compute)
+TABLES_OF = (
+    idempotency,
+    quota,
+    events,
+    work,
+    identity,
+    federation,
+    provider,
+    image,
+    placement,
+    network,
+    compute,
+)

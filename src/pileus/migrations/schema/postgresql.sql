@@ -725,6 +725,20 @@ CREATE TABLE identity_expiring_memberships (
 	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
 );
 
+CREATE TABLE identity_oidc_grants (
+	id VARCHAR(64) NOT NULL,
+	user_code VARCHAR(16),
+	client_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(64),
+	request TEXT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oidc_grants PRIMARY KEY (id),
+	CONSTRAINT uq_identity_oidc_grants_user_code UNIQUE (user_code),
+	CONSTRAINT fk_identity_oidc_grants_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oidc_grants_expires_at ON identity_oidc_grants (expires_at);
+
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,

@@ -18,6 +18,7 @@ from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.provider.issuing import ProviderSettings, Signer
 from pileus.services.identity.tokens import Claims, unseal
 
 
@@ -28,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_password_length: int = 1
     oidc: dict[str, OidcSettings] = {}
     """Identity providers that speak OpenID Connect, by their id here."""
+    provider: ProviderSettings = ProviderSettings()
     trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
     """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
     on the user's own machine."""
@@ -65,6 +67,7 @@ class IdentityState:
         self.settings = settings
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
         """By identity provider."""
+        self.signer = Signer(keys.folder.parent, clock)
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()

@@ -7,6 +7,7 @@ from pileus.services.identity.api.federation import RESOURCES as FEDERATION_RESO
 from pileus.services.identity.api.federation import ROUTES as FEDERATION_ROUTES
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.project import Project
+from pileus.services.identity.api.provider import ROUTES as PROVIDER_ROUTES
 from pileus.services.identity.api.role import Role, implied
 from pileus.services.identity.api.user import User
 
@@ -21,4 +22,5 @@ ROUTES = (
     role_assignment.routes,
     tag.routes,
     *FEDERATION_ROUTES,
+    *PROVIDER_ROUTES,
 )

@@ -17,7 +17,8 @@ from pileus.services.identity.authenticate.mapped import accepted
 from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.federation import login, websso
-from pileus.services.identity.federation.oidc import Provider
+from pileus.services.identity.federation.evidence import evident, relying_party
+from pileus.services.identity.provider.own import NAME
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.tokens import seal
 
@@ -50,6 +51,8 @@ async def begin(call: Call) -> Reply:
     """Sends the browser to the identity provider that speaks the protocol, or asks which of them."""
     origin, protocol_id = _origin(call), call.params["protocol_id"]
     named = [name for name, each in _state(call).oidc.items() if protocol_id in each.settings.protocols]
+    if protocol_id == "openid" and _state(call).settings.provider.enabled:
+        named.append(NAME)
     found = await call.runtime.db.read(_known, named, protocol_id)
     if not found:
         raise NotFound(f"There is no identity provider with the protocol {protocol_id} and a browser login.")
@@ -83,20 +86,10 @@ async def begin_with(call: Call) -> Reply:
     return await _sent_away(call, call.params["idp_id"], call.params["protocol_id"], origin)
 
 
-def _provider(call: Call, idp_id: str, protocol_id: str) -> Provider:
-    provider = _state(call).oidc.get(idp_id)
-    if provider is None or protocol_id not in provider.settings.protocols:
-        raise Unauthorized(
-            f"The identity provider {idp_id} has no browser login by {protocol_id}: there is no setting "
-            f"identity.oidc.{idp_id} for it."
-        )
-    return provider
-
-
 async def _sent_away(call: Call, idp_id: str, protocol_id: str, origin: str) -> Reply:
     state = _state(call)
     url, cookie = await websso.begin(
-        _provider(call, idp_id, protocol_id),
+        relying_party(state, call, idp_id, protocol_id),
         state.keys,
         state.clock.now(),
         idp_id=idp_id,
@@ -124,8 +117,8 @@ async def finish(call: Call) -> Reply:
     code = call.arg("code")
     if not code:
         raise resolve.refuse(f"the identity provider said no: {call.arg('error')}")
-    provider = _provider(call, begun.idp_id, begun.protocol_id)
-    proven = await websso.finish(provider, begun, code, call.base_url + _CALLBACK)
+    provider = relying_party(state, call, begun.idp_id, begun.protocol_id)
+    proven = evident(await provider.by_code(code, call.base_url + _CALLBACK, begun.verifier, begun.nonce))
     attempt = Attempt(state, call)
     found = await state.db.read(login.source, begun.idp_id, begun.protocol_id)
     claims = await admit(attempt, await accepted(attempt, found, proven), Scope(unscoped={}))
