@@ -22,7 +22,7 @@ from keystoneauth1.identity.v3 import oidc
 
 from pileus.kernel.http.caller import PeerReply
 from pileus.services.identity.provider.issuing import ClientSettings, ProviderSettings
-from pileus.services.identity.state import Settings
+from pileus.services.identity.settings import Settings
 from pileus.testing.cloud import Cloud, running_cloud
 from pileus.testing.identity import ADMIN_PASSWORD, V3, make, serving_identity
 from pileus.testing.service import ADMIN, ServiceUnderTest

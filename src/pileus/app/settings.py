@@ -6,7 +6,7 @@ import msgspec
 
 from pileus.kernel.config import ConfigError
 from pileus.services.compute.state import Settings as ComputeSettings
-from pileus.services.identity.state import Settings as IdentitySettings
+from pileus.services.identity.settings import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.state import Settings as NetworkSettings
 from pileus.services.placement.state import Settings as PlacementSettings

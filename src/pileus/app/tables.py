@@ -4,6 +4,7 @@ from pileus.kernel.api import idempotency, quota
 from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
+from pileus.services.identity import catalog_model, domain_config_model, limit_model
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
 from pileus.services.identity.provider import model as provider
@@ -19,6 +20,9 @@ TABLES_OF = (
     identity,
     federation,
     provider,
+    catalog_model,
+    limit_model,
+    domain_config_model,
     image,
     placement,
     network,

@@ -13,7 +13,8 @@ from pileus.kernel.http.caller import PeerReply
 from pileus.services.identity import bootstrap, service
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.passwords import hash_now
-from pileus.services.identity.state import IdentityState, Settings
+from pileus.services.identity.settings import Settings
+from pileus.services.identity.state import IdentityState
 from pileus.testing.service import ADMIN, ServiceUnderTest, serving
 
 V3 = "/identity/v3"

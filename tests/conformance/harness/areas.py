@@ -32,6 +32,7 @@ AREAS = {
     area.name: area
     for area in (
         Area("identity", r"^tempest\.api\.identity\."),
+        Area("keystone", r"^keystone_tempest_plugin\."),
         Area("image", r"^tempest\.api\.image\."),
         Area("compute", r"^tempest\.api\.compute\."),
         Area("network", r"^tempest\.api\.network\."),

@@ -179,7 +179,8 @@ def _load(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) ->
     try:
         return resource.load(call, tx, call.params[resource.id_param])
     except NotFound:
-        if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+        policy_first = call.runtime.service.dialect.policy_before_existence and not operation.existence_first
+        if policy_first and not operation.policy.startswith("@"):
             call.enforce(operation.policy, {})
         raise
 

@@ -6,17 +6,16 @@ first does. The statement for each shape of request is built once and kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_
 from sqlalchemy.sql import Select
 
-from pileus.kernel.api.call import read_bool
-from pileus.kernel.api.fields import Field, Use
-from pileus.kernel.api.resource import Resource, is_time
+from pileus.kernel.api.filters import COMPARATORS, compare, filters_by_name, operand
+from pileus.kernel.api.resource import Resource
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import ApiError, BadRequest
 
@@ -142,34 +141,6 @@ def _statement(
     )
 
 
-def compare(column: ColumnElement[Any], operator: str, bind: str) -> ColumnElement[bool]:
-    """`column operator :bind` for the operators that dialects know."""
-    value: Any = bindparam(bind, expanding=operator in ("in", "not_in"), type_=column.type)
-    clause: ColumnElement[bool]
-    match operator:
-        case "eq":
-            clause = column == value
-        case "ne":
-            clause = column != value
-        case "in":
-            clause = column.in_(value)
-        case "not_in":
-            clause = column.not_in(value)
-        case "gt":
-            clause = column > value
-        case "gte":
-            clause = column >= value
-        case "lt":
-            clause = column < value
-        case "lte":
-            clause = column <= value
-        case "contains" | "startswith" | "endswith":
-            clause = column.like(bindparam(bind), escape="\\")
-        case _:
-            raise ValueError(f"no operator {operator}")
-    return clause
-
-
 def _filters(call: Call, resource: type[Resource]) -> Query:
     dialect = call.runtime.service.dialect
     by_name = filters_by_name(resource, call)
@@ -195,54 +166,17 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
             if resource.rejects_unknown_filters(call):
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue
-        predicates = [(suffix, values[-1])] if suffix and name not in by_name else dialect.predicates(values)
+        if suffix and name not in by_name:
+            if suffix not in COMPARATORS:
+                continue
+            predicates = [(COMPARATORS[suffix], values[-1])]
+        else:
+            predicates = dialect.predicates(values)
         for operator, value in predicates:
             bind = f"filter_{len(query.clauses)}"
             query.clauses.append((found.column or found.name, operator, bind))
-            query.params[bind] = _operand(found, operator, value)
+            query.params[bind] = operand(found, operator, value)
     return query
-
-
-def filters_by_name(resource: type[Resource], call: Call) -> Mapping[str, Field]:
-    return {
-        each.wire: each
-        for each in resource.fields.values()
-        if Use.filter in each.use and each.column is not None and each.alive(call.version)
-    }
-
-
-def _operand(each: Field, operator: str, value: Any) -> Any:
-    """The text of a query as a value of the field's type."""
-    if operator in ("in", "not_in"):
-        return [_operand(each, "eq", one) for one in value]
-    if operator in ("contains", "startswith", "endswith"):
-        escaped = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        return {"contains": f"%{escaped}%", "startswith": f"{escaped}%", "endswith": f"%{escaped}"}[operator]
-    if is_time(each.type):
-        return read_time(each.wire, value)
-    kinds = (each.type, *get_args(each.type))
-    if bool in kinds:
-        return read_bool(each.wire, value)
-    if int in kinds and str not in kinds:
-        try:
-            number = int(value)
-        except ValueError as error:
-            raise BadRequest(
-                f"Invalid value {value!r} for {each.wire}: it must be a whole number."
-            ) from error
-        return max(-(2**63), min(number, 2**63 - 1))
-    return value
-
-
-def read_time(name: str, value: str) -> datetime:
-    """An ISO 8601 time; without a zone it is UTC."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise BadRequest(
-            f"Invalid value {value!r} for {name}: it must be a time as 2026-01-31T12:00:00Z."
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _limit(call: Call, most: int) -> int | None:

@@ -74,6 +74,8 @@ class Operation:
     until: Version | None = None
     view: str = "full"
     writes: bool = False
+    existence_first: bool = False
+    """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
     raw: bool = False
     """The handler reads the body itself, as a stream."""
 

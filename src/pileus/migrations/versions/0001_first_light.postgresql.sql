@@ -133,6 +133,22 @@ CREATE TABLE identity_service_providers (
 	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
 );
 
+CREATE TABLE identity_endpoint_groups (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	filters TEXT NOT NULL,
+	CONSTRAINT pk_identity_endpoint_groups PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_policies (
+	id VARCHAR(64) NOT NULL,
+	type VARCHAR(255) NOT NULL,
+	blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_policies PRIMARY KEY (id)
+);
+
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64),
@@ -453,6 +469,10 @@ CREATE TABLE identity_users (
 	password_hash VARCHAR(255),
 	password_changed_at BIGINT,
 	password_expires_at BIGINT,
+	password_self_service BOOLEAN NOT NULL,
+	failed_auth_count INTEGER NOT NULL,
+	failed_auth_at BIGINT,
+	last_active_at BIGINT,
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
@@ -523,6 +543,49 @@ CREATE TABLE identity_providers (
 );
 
 CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
+
+CREATE TABLE identity_project_endpoint_groups (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_group_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoint_groups PRIMARY KEY (project_id, endpoint_group_id),
+	CONSTRAINT fk_identity_project_endpoint_groups_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoint_groups_endpoint_group_id FOREIGN KEY(endpoint_group_id) REFERENCES identity_endpoint_groups (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoint_groups_endpoint_group_id ON identity_project_endpoint_groups (endpoint_group_id);
+
+CREATE TABLE identity_policy_associations (
+	endpoint_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_id VARCHAR(255) NOT NULL,
+	policy_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_policy_associations PRIMARY KEY (endpoint_id, service_id, region_id),
+	CONSTRAINT fk_identity_policy_associations_policy_id FOREIGN KEY(policy_id) REFERENCES identity_policies (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_policy_associations_policy_id ON identity_policy_associations (policy_id);
+
+CREATE TABLE identity_registered_limits (
+	id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	default_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_registered_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_registered_limits_service_id_region_key_res_cc6c UNIQUE (service_id, region_key, resource_name),
+	CONSTRAINT fk_identity_registered_limits_service_id FOREIGN KEY(service_id) REFERENCES identity_services (id)
+);
+
+CREATE TABLE identity_domain_options (
+	domain_id VARCHAR(64) NOT NULL,
+	group_name VARCHAR(64) NOT NULL,
+	option_name VARCHAR(64) NOT NULL,
+	value TEXT,
+	sensitive BOOLEAN NOT NULL,
+	CONSTRAINT pk_identity_domain_options PRIMARY KEY (domain_id, group_name, option_name),
+	CONSTRAINT fk_identity_domain_options_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
 
 CREATE TABLE image_tags (
 	image_id VARCHAR(36) NOT NULL,
@@ -686,6 +749,16 @@ CREATE TABLE compute_flavor_access (
 	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
 );
 
+CREATE TABLE identity_old_passwords (
+	seq SERIAL NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	password_hash VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_identity_old_passwords PRIMARY KEY (seq),
+	CONSTRAINT fk_identity_old_passwords_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_old_passwords_user_id ON identity_old_passwords (user_id);
+
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,
 	user_id VARCHAR(64) NOT NULL,
@@ -738,6 +811,36 @@ CREATE TABLE identity_oidc_grants (
 );
 
 CREATE INDEX ix_identity_oidc_grants_expires_at ON identity_oidc_grants (expires_at);
+
+CREATE TABLE identity_project_endpoints (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoints PRIMARY KEY (project_id, endpoint_id),
+	CONSTRAINT fk_identity_project_endpoints_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoints_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES identity_endpoints (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoints_endpoint_id ON identity_project_endpoints (endpoint_id);
+
+CREATE TABLE identity_limits (
+	id VARCHAR(64) NOT NULL,
+	registered_limit_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	domain_id VARCHAR(64),
+	owner_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	resource_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_limits_registered_limit_id_owner_id UNIQUE (registered_limit_id, owner_id),
+	CONSTRAINT fk_identity_limits_registered_limit_id FOREIGN KEY(registered_limit_id) REFERENCES identity_registered_limits (id)
+);
+
+CREATE INDEX ix_identity_limits_domain_id ON identity_limits (domain_id);
+
+CREATE INDEX ix_identity_limits_project_id ON identity_limits (project_id);
 
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import msgspec
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
@@ -16,23 +15,10 @@ from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
-from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.keys import KeyFolder
-from pileus.services.identity.provider.issuing import ProviderSettings, Signer
+from pileus.services.identity.provider.issuing import Signer
+from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    token_lifetime_seconds: int = 3600
-    keys_kept: int = 3
-    """Fernet keys: one staged, one that signs, the rest only open."""
-    min_password_length: int = 1
-    oidc: dict[str, OidcSettings] = {}
-    """Identity providers that speak OpenID Connect, by their id here."""
-    provider: ProviderSettings = ProviderSettings()
-    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
-    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
-    on the user's own machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +57,21 @@ class IdentityState:
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
+        self._failures: set[asyncio.Future[None]] = set()
 
     @property
     def lifetime(self) -> timedelta:
         return timedelta(seconds=self.settings.token_lifetime_seconds)
+
+    def begin_failure(self, counting: asyncio.Future[None]) -> None:
+        """A failed attempt is being counted; see `settle_failures`."""
+        self._failures.add(counting)
+        counting.add_done_callback(self._failures.discard)
+
+    async def settle_failures(self) -> None:
+        """Returns when all failed attempts so far have been counted."""
+        if self._failures:
+            await asyncio.gather(*self._failures, return_exceptions=True)
 
     async def meaning(self, token: str) -> Meaning:
         """What the token means now; Unauthorized where it means nothing."""

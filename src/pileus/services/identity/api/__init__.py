@@ -1,21 +1,53 @@
 """The operations of identity, by noun."""
 
-from pileus.services.identity.api import auth, discovery, grant, membership, role_assignment, tag
+from pileus.services.identity.api import (
+    auth,
+    discovery,
+    domain_config,
+    endpoint_group,
+    grant,
+    limit,
+    membership,
+    password,
+    policy,
+    registered_limit,
+    role_assignment,
+    tag,
+)
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
 from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.endpoint_group import EndpointGroup
 from pileus.services.identity.api.federation import RESOURCES as FEDERATION_RESOURCES
 from pileus.services.identity.api.federation import ROUTES as FEDERATION_ROUTES
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.limit import Limit
+from pileus.services.identity.api.policy import Policy
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.api.provider import ROUTES as PROVIDER_ROUTES
+from pileus.services.identity.api.registered_limit import RegisteredLimit
 from pileus.services.identity.api.role import Role, implied
 from pileus.services.identity.api.user import User
 
-RESOURCES = (Domain, Project, User, Group, Role, Region, ServiceRecord, Endpoint, *FEDERATION_RESOURCES)
+RESOURCES = (
+    Domain,
+    Project,
+    User,
+    Group,
+    Role,
+    Region,
+    ServiceRecord,
+    Endpoint,
+    EndpointGroup,
+    Policy,
+    RegisteredLimit,
+    Limit,
+    *FEDERATION_RESOURCES,
+)
 ROUTES = (
     discovery.routes,
     discovery.root_routes,
     auth.routes,
+    password.routes,
     membership.routes,
     implied,
     grant.routes,
@@ -23,4 +55,9 @@ ROUTES = (
     tag.routes,
     *FEDERATION_ROUTES,
     *PROVIDER_ROUTES,
+    endpoint_group.routes,
+    policy.routes,
+    registered_limit.routes,
+    limit.routes,
+    domain_config.routes,
 )

@@ -20,6 +20,7 @@ from pileus.services.identity.authenticate.password import PasswordMethod
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.authenticate.token import TokenMethod
 from pileus.services.identity.dialect import KEYSTONE
+from pileus.services.identity.login import note_activity
 from pileus.services.identity.tokens import Claims, new_audit_id
 
 _METHODS: tuple[Method, ...] = (
@@ -51,6 +52,7 @@ async def authenticate(attempt: Attempt, request: Auth) -> Claims:
 async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
     """The claims of a token for who has been proven, in the scope wanted."""
     state = attempt.state
+    await note_activity(state, proof.user)
     found = await state.db.read(scope.find, proof, wanted)
     now = state.clock.now()
     audit_ids = (new_audit_id(),) if proof.audit_chain_id is None else (new_audit_id(), proof.audit_chain_id)
