@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -87,6 +88,7 @@ class Bindings:
             for service in SERVICES
         }
         self._files = FileStore(state / "image" / "data")
+        self._identity = identity_state
         self._runtimes["identity"].state = identity_state
         self._runtimes["image"].state = ImageState(self._files, settings.image)
         self._runtimes["placement"].state = PlacementState(settings.placement)
@@ -103,7 +105,9 @@ class Bindings:
         return AsgiPeer(self.application, service.path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
-        """Hosts, networks and stores; what is started is let go of by `undo`."""
+        """Hosts, networks, stores and directories; what is started is let go of by `undo`."""
+        mirroring = asyncio.create_task(self._identity.directories.keep())
+        undo.callback(mirroring.cancel)
         await self._files.start()
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()

@@ -7,6 +7,7 @@ from pileus.services.compute import model as compute
 from pileus.services.identity import catalog_model, domain_config_model, limit_model
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
+from pileus.services.identity.ldap import model as ldap
 from pileus.services.identity.provider import model as provider
 from pileus.services.image import model as image
 from pileus.services.network import model as network
@@ -20,6 +21,7 @@ TABLES_OF = (
     identity,
     federation,
     provider,
+    ldap,
     catalog_model,
     limit_model,
     domain_config_model,

@@ -543,6 +543,18 @@ CREATE TABLE identity_providers (
 
 CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
 
+CREATE TABLE identity_directory_entries (
+	public_id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	kind VARCHAR(8) NOT NULL,
+	local_id VARCHAR(255) NOT NULL,
+	dn TEXT NOT NULL,
+	CONSTRAINT pk_identity_directory_entries PRIMARY KEY (public_id),
+	CONSTRAINT fk_identity_directory_entries_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_directory_entries_domain_id ON identity_directory_entries (domain_id);
+
 CREATE TABLE identity_project_endpoint_groups (
 	project_id VARCHAR(64) NOT NULL,
 	endpoint_group_id VARCHAR(64) NOT NULL,

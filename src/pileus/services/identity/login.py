@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
 from pileus.services.identity import account, resolve
+from pileus.services.identity.model import LDAP
 from pileus.services.identity.passwords import verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
@@ -31,7 +32,7 @@ async def check_password(
     """
     rules, now = state.settings.security_compliance, state.clock.now()
     row = await state.db.read(find)
-    good = await verify_password(password, None if row is None else row.password_hash)
+    good = await _is_password(state, row, password)
     if rules.lockout_failure_attempts is not None:
         # Failures are counted after their answer, or the count would tell by its time that there is such a user.
         await state.settle_failures()
@@ -51,6 +52,14 @@ async def check_password(
     if row.failed_auth_count:
         await state.db.write(store.forget_failures, row.id)
     return row
+
+
+async def _is_password(state: IdentityState, row: Row[Any] | None, password: str) -> bool:
+    """Takes the time of a hash also where a directory is asked, or nobody is."""
+    good = await verify_password(password, None if row is None else row.password_hash)
+    if row is not None and row.origin == LDAP:
+        return await state.directories.is_password(row, password)
+    return good
 
 
 async def _count_failure(state: IdentityState, row: Row[Any]) -> None:

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many levels of projects may lie below a domain."""
     list_limit: int | None = None
     """Most entries of a list for who names no `limit`; a list that was cut says `truncated`. None: all there are."""
+    directory_sync_seconds: float = 60.0
+    """How often the users and groups of domains with an LDAP directory are read."""
     oidc: dict[str, OidcSettings] = {}
     """Identity providers that speak OpenID Connect, by their id here."""
     provider: ProviderSettings = ProviderSettings()

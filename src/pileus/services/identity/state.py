@@ -16,6 +16,7 @@ from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.ldap.directories import Directories
 from pileus.services.identity.provider.issuing import Signer
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
@@ -53,6 +54,7 @@ class IdentityState:
         self.settings = settings
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
         """By identity provider."""
+        self.directories = Directories(db, revision, settings.directory_sync_seconds)
         self.signer = Signer(keys.folder.parent, clock)
         self._size = cache_size
         self._seen = revision.number
