@@ -9,6 +9,7 @@ from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
 from pileus.services.identity.ldap import model as ldap
 from pileus.services.identity.provider import model as provider
+from pileus.services.identity.saml import model as saml
 from pileus.services.image import model as image
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
@@ -22,6 +23,7 @@ TABLES_OF = (
     federation,
     provider,
     ldap,
+    saml,
     catalog_model,
     limit_model,
     domain_config_model,

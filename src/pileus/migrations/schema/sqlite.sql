@@ -132,6 +132,14 @@ CREATE TABLE identity_service_providers (
 	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
 );
 
+CREATE TABLE identity_used_assertions (
+	id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_used_assertions PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_used_assertions_expires_at ON identity_used_assertions (expires_at);
+
 CREATE TABLE identity_endpoint_groups (
 	id VARCHAR(64) NOT NULL,
 	name VARCHAR(255) NOT NULL,

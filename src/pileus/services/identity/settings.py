@@ -9,6 +9,7 @@ import msgspec
 from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.limits import ModelName
 from pileus.services.identity.provider.issuing import ProviderSettings
+from pileus.services.identity.saml.trust import SamlSettings
 
 
 class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often the users and groups of domains with an LDAP directory are read."""
     oidc: dict[str, OidcSettings] = {}
     """Identity providers that speak OpenID Connect, by their id here."""
+    saml: dict[str, SamlSettings] = {}
+    """Identity providers that speak SAML 2.0, by their id here."""
     provider: ProviderSettings = ProviderSettings()
     trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
     """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens

@@ -15,6 +15,7 @@ from pileus.services.identity.federation.login import Source
 from pileus.services.identity.federation.mapping import Assertion
 from pileus.services.identity.federation.oidc import RelyingParty
 from pileus.services.identity.provider.own import NAME, OwnProvider
+from pileus.services.identity.saml import trust
 from pileus.services.identity.state import IdentityState
 
 
@@ -27,6 +28,11 @@ class Evidence:
 
 async def gather(attempt: Attempt, found: Source) -> Evidence:
     """Unauthorized where the request proves nothing."""
+    issuer = attempt.state.saml.get(found.provider.id)
+    if issuer is not None and found.protocol.id in issuer.settings.protocols:
+        state, cookie = attempt.state, attempt.call.cookie(trust.COOKIE)
+        session = trust.opened(state.keys, cookie, found.provider.id, state.clock.now())
+        return Evidence(session.attributes, "Shib-Identity-Provider")
     provider = relying_party(attempt.state, attempt.call, found.provider.id, found.protocol.id)
     return evident(await provider.claims(_bearer(attempt.call.header("authorization"))))
 
@@ -44,7 +50,7 @@ def relying_party(state: IdentityState, call: Call, idp_id: str, protocol_id: st
     if provider is None or protocol_id not in provider.settings.protocols:
         raise Unauthorized(
             f"This cloud can't check what the identity provider {idp_id} says by the protocol {protocol_id}: there is no "
-            f"setting identity.oidc.{idp_id} for it."
+            f"setting identity.oidc.{idp_id} or identity.saml.{idp_id} for it."
         )
     return provider
 

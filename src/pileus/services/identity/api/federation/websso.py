@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlencode
 
 from pileus.kernel.api.call import Call
@@ -113,7 +112,9 @@ def _cookie(call: Call, value: str) -> str:
 async def finish(call: Call) -> Reply:
     """The browser is back from the identity provider: hands a token to the dashboard it came from."""
     state = _state(call)
-    begun = websso.resume(state.keys, state.clock.now(), call.arg("state", "") or "", _sent_cookie(call))
+    begun = websso.resume(
+        state.keys, state.clock.now(), call.arg("state", "") or "", call.cookie(websso.COOKIE)
+    )
     code = call.arg("code")
     if not code:
         raise resolve.refuse(f"the identity provider said no: {call.arg('error')}")
@@ -126,12 +127,3 @@ async def finish(call: Call) -> Reply:
     await state.meaning(token)
     page = websso.handed_over(begun.origin, token).encode()
     return Reply(200, page, {**websso.headers(begun.origin), "set-cookie": _cookie(call, "")})
-
-
-def _sent_cookie(call: Call) -> str:
-    try:
-        jar = SimpleCookie(call.header("cookie") or "")
-    except CookieError:
-        return ""
-    found = jar.get(websso.COOKIE)
-    return found.value if found is not None else ""
