@@ -167,3 +167,17 @@ async def test_a_user_s_projects_take_filters(cloud: ServiceUnderTest) -> None:
         assert await status(cloud, "PUT", f"/projects/{project_id}/users/{user_id}/roles/{reader}") == 204
     reply = await cloud.get(f"{V3}/users/{user_id}/projects?name__startswith=T", as_=ADMIN)
     assert [each["name"] for each in reply.json()["projects"]] == ["two"]
+
+
+async def test_a_list_that_is_cut_says_so(tmp_path: Path) -> None:
+    async with serving_identity(tmp_path, Settings(list_limit=2)) as cloud:
+        for name in ("one", "two"):
+            await make(cloud, "project", name=name)
+        body = (await cloud.get(f"{V3}/projects", as_=ADMIN)).json()
+        assert (len(body["projects"]), body["truncated"], body["links"]["next"]) == (2, True, None)
+        page = (await cloud.get(f"{V3}/projects?limit=3", as_=ADMIN)).json()
+        assert len(page["projects"]) == 3
+        assert "truncated" not in page
+        assert f"marker={page['projects'][-1]['id']}" in page["links"]["next"]
+        whole = (await cloud.get(f"{V3}/projects?name=one", as_=ADMIN)).json()
+        assert "truncated" not in whole

@@ -21,6 +21,7 @@ from pileus.kernel.errors import ApiError, BadRequest
 
 if TYPE_CHECKING:
     from pileus.kernel.api.call import Call
+    from pileus.kernel.api.dialect import Dialect
 
 SortKeys = tuple[tuple[str, str], ...]
 CONTROL = frozenset(
@@ -101,9 +102,7 @@ def page_of(
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (
-        (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1 + skip
-    )
+    query.params["page_size"] = (limit if limit is not None else _unasked(call, dialect)) + 1 + skip
     shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -114,6 +113,14 @@ def page_of(
     size = query.params["page_size"] - 1
     page, more_rows = rows[skip:size], len(rows) > size
     return Page(resource, page[::-1] if reverse else page, limit, more_rows, marker, reverse)
+
+
+def _unasked(call: Call, dialect: Dialect) -> int:
+    """How many items a page has where the client does not say."""
+    size = dialect.default_page
+    if callable(size):
+        size = size(call)
+    return size or dialect.page_limit
 
 
 def _statement(

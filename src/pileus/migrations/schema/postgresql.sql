@@ -1,3 +1,9 @@
+CREATE TABLE signals (
+	name VARCHAR(32) NOT NULL,
+	number BIGINT NOT NULL,
+	CONSTRAINT pk_signals PRIMARY KEY (name)
+);
+
 CREATE TABLE idempotent_answers (
 	key VARCHAR(255) NOT NULL,
 	caller VARCHAR(64) NOT NULL,
@@ -157,6 +163,41 @@ CREATE TABLE identity_policies (
 	CONSTRAINT pk_identity_policies PRIMARY KEY (id)
 );
 
+CREATE TABLE identity_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(255) NOT NULL,
+	encrypted_blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_credentials PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_credentials_project_id ON identity_credentials (project_id);
+
+CREATE INDEX ix_identity_credentials_user_id ON identity_credentials (user_id);
+
+CREATE TABLE identity_oauth_consumers (
+	id VARCHAR(64) NOT NULL,
+	description TEXT,
+	encrypted_secret TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oauth_consumers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_seen_proofs (
+	issuer VARCHAR(64) NOT NULL,
+	holder VARCHAR(64) NOT NULL,
+	moment INTEGER NOT NULL,
+	nonce VARCHAR(255) NOT NULL,
+	seen_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_seen_proofs PRIMARY KEY (issuer, holder, moment, nonce)
+);
+
+CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
+
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64),
@@ -262,6 +303,28 @@ CREATE TABLE network_networks (
 );
 
 CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
+
+CREATE TABLE network_subnet_pools (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	prefixes TEXT NOT NULL,
+	min_prefixlen INTEGER NOT NULL,
+	max_prefixlen INTEGER NOT NULL,
+	default_prefixlen INTEGER NOT NULL,
+	default_quota INTEGER,
+	shared BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnet_pools PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_subnet_pools_project_id ON network_subnet_pools (project_id);
 
 CREATE TABLE network_security_groups (
 	id VARCHAR(36) NOT NULL,
@@ -392,6 +455,7 @@ CREATE TABLE compute_servers (
 	security_groups TEXT NOT NULL,
 	nics TEXT NOT NULL,
 	nics_plugged BOOLEAN NOT NULL,
+	unseen INTEGER NOT NULL,
 	addresses TEXT NOT NULL,
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );
@@ -693,6 +757,7 @@ CREATE TABLE network_subnets (
 	name VARCHAR(255) NOT NULL,
 	ip_version INTEGER NOT NULL,
 	cidr VARCHAR(64) NOT NULL,
+	subnetpool_id VARCHAR(36),
 	gateway_ip VARCHAR(64),
 	enable_dhcp BOOLEAN NOT NULL,
 	ipv6_address_mode VARCHAR(16),
@@ -703,12 +768,15 @@ CREATE TABLE network_subnets (
 	service_types TEXT NOT NULL,
 	dns_publish_fixed_ip BOOLEAN NOT NULL,
 	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
-	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_subnets_subnetpool_id FOREIGN KEY(subnetpool_id) REFERENCES network_subnet_pools (id)
 );
 
 CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
 
 CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE INDEX ix_network_subnets_subnetpool_id ON network_subnets (subnetpool_id);
 
 CREATE TABLE network_routers (
 	id VARCHAR(36) NOT NULL,
@@ -861,6 +929,105 @@ CREATE TABLE identity_limits (
 CREATE INDEX ix_identity_limits_domain_id ON identity_limits (domain_id);
 
 CREATE INDEX ix_identity_limits_project_id ON identity_limits (project_id);
+
+CREATE TABLE identity_application_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	secret_hash VARCHAR(255) NOT NULL,
+	expires_at BIGINT,
+	unrestricted BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	access_rule_ids TEXT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_application_credentials PRIMARY KEY (id),
+	CONSTRAINT uq_identity_application_credentials_user_id_name UNIQUE (user_id, name),
+	CONSTRAINT fk_identity_application_credentials_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_application_credentials_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_application_credentials_project_id ON identity_application_credentials (project_id);
+
+CREATE INDEX ix_identity_application_credentials_user_id ON identity_application_credentials (user_id);
+
+CREATE TABLE identity_access_rules (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	service VARCHAR(255) NOT NULL,
+	path VARCHAR(255) NOT NULL,
+	method VARCHAR(16) NOT NULL,
+	CONSTRAINT pk_identity_access_rules PRIMARY KEY (id),
+	CONSTRAINT uq_identity_access_rules_user_id_service_path_method UNIQUE (user_id, service, path, method),
+	CONSTRAINT fk_identity_access_rules_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_access_rules_user_id ON identity_access_rules (user_id);
+
+CREATE TABLE identity_trusts (
+	id VARCHAR(64) NOT NULL,
+	trustor_user_id VARCHAR(64) NOT NULL,
+	trustee_user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	impersonation BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	remaining_uses INTEGER,
+	redelegated_trust_id VARCHAR(64),
+	redelegation_count INTEGER NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_trusts PRIMARY KEY (id),
+	CONSTRAINT fk_identity_trusts_trustor_user_id FOREIGN KEY(trustor_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_trustee_user_id FOREIGN KEY(trustee_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_redelegated_trust_id FOREIGN KEY(redelegated_trust_id) REFERENCES identity_trusts (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_trusts_project_id ON identity_trusts (project_id);
+
+CREATE INDEX ix_identity_trusts_redelegated_trust_id ON identity_trusts (redelegated_trust_id);
+
+CREATE INDEX ix_identity_trusts_trustee_user_id ON identity_trusts (trustee_user_id);
+
+CREATE INDEX ix_identity_trusts_trustor_user_id ON identity_trusts (trustor_user_id);
+
+CREATE TABLE identity_oauth_request_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	requested_project_id VARCHAR(64) NOT NULL,
+	verifier VARCHAR(64),
+	authorizing_user_id VARCHAR(64),
+	role_ids TEXT,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_request_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_request_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_request_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_request_tokens_consumer_id ON identity_oauth_request_tokens (consumer_id);
+
+CREATE TABLE identity_oauth_access_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	authorizing_user_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	project_id VARCHAR(64),
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_access_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_access_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oauth_access_tokens (authorizing_user_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
 
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,

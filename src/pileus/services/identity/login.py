@@ -1,9 +1,9 @@
-"""Proving who one is by a password, with all that an account's rules say about it."""
+"""Proving who one is by something secret, with all that an account's rules say about it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
 
 Find = Callable[[Tx], Row[Any] | None]
+Prove = Callable[[Row[Any] | None], Awaitable[bool]]
 _ACTIVITY_GRAIN = timedelta(hours=1)
 """How exactly it is known when a user came last; a write at each login would cost more than that is worth."""
 
@@ -25,14 +26,29 @@ _ACTIVITY_GRAIN = timedelta(hours=1)
 async def check_password(
     state: IdentityState, find: Find, password: str, *, expired_will_do: bool = False
 ) -> Row[Any]:
-    """The user that `find` finds, if this is its password and its account is in order.
+    """The user that `find` finds, if this is its password and its account is in order; see `check_account`.
+
+    Only who knows the password hears that it has expired.
+    """
+
+    async def is_its(row: Row[Any] | None) -> bool:
+        return await _is_password(state, row, password)
+
+    row = await check_account(state, find, is_its)
+    if account.is_expired(row, state.clock.now()) and not expired_will_do:
+        raise Unauthorized(f"The password is expired and needs to be changed for user: {row.id}.")
+    return row
+
+
+async def check_account(state: IdentityState, find: Find, prove: Prove) -> Row[Any]:
+    """The user that `find` finds, if `prove` says that it is this one, and its account is in order.
 
     Unauthorized otherwise: in the same words and after the same time whether there is such a user or not, is locked
-    out, disabled or has another password. Only who knows the password hears that it has expired.
+    out, disabled or proves nothing; for that, `prove` is to take as long without a user. Failures count towards a lock.
     """
     rules, now = state.settings.security_compliance, state.clock.now()
     row = await state.db.read(find)
-    good = await _is_password(state, row, password)
+    good = await prove(row)
     if rules.lockout_failure_attempts is not None:
         # Failures are counted after their answer, or the count would tell by its time that there is such a user.
         await state.settle_failures()
@@ -44,11 +60,9 @@ async def check_password(
     if not good:
         if account.counts_failures(rules, row):
             state.begin_failure(asyncio.ensure_future(_count_failure(state, row)))
-        raise resolve.refuse(f"wrong password of user {row.id}")
+        raise resolve.refuse(f"wrong password or passcode of user {row.id}")
     if not row.enabled or account.is_lapsed(rules, row, now):
         raise resolve.refuse(f"user {row.id} is disabled")
-    if account.is_expired(row, now) and not expired_will_do:
-        raise Unauthorized(f"The password is expired and needs to be changed for user: {row.id}.")
     if row.failed_auth_count:
         await state.db.write(store.forget_failures, row.id)
     return row

@@ -51,6 +51,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_kept: int = 3
     """Fernet keys: one staged, one that signs, the rest only open."""
     min_password_length: int = 1
+    application_credential_user_limit: int = -1
+    """Most application credentials of a user; -1 for no limit."""
+    totp_included_previous_windows: int = 1
+    """How many passcodes before the present one are taken; each is good for 30 seconds."""
+    receipt_lifetime_seconds: int = 300
+    """How long somebody has who needs several methods of authentication, one after the other."""
+    oauth_request_token_duration: int = 28_800
+    """Seconds that a request token of OAuth 1.0a waits for its user; 0 for ever."""
+    oauth_access_token_duration: int = 86_400
+    """Seconds that an access token is good for; 0 for ever."""
+    max_redelegation_count: int = 3
+    """How many times a trust can be handed on."""
     security_compliance: SecurityCompliance = SecurityCompliance()
     unified_limit_model: ModelName = "flat"
     """How limits of projects and domains must agree: `flat`, not at all; `strict_two_level`, none is more than what

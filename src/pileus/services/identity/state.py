@@ -11,7 +11,7 @@ from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.db import Database
-from pileus.kernel.errors import Unauthorized
+from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
@@ -47,6 +47,7 @@ class IdentityState:
         clock: Clock,
         revision: Revision,
         settings: Settings,
+        credential_keys: KeyFolder,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
@@ -54,6 +55,8 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.credential_keys = credential_keys
+        """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
         """By identity provider."""
         self.directories = Directories(db, revision, settings.directory_sync_seconds)
@@ -82,9 +85,10 @@ class IdentityState:
 
     async def meaning(self, token: str) -> Meaning:
         """What the token means now; Unauthorized where it means nothing."""
-        if self._seen != self.revision.number:
+        number = self.revision.number
+        if self._seen != number:
             self._meanings.clear()
-            self._seen = self.revision.number
+            self._seen = number
         found = self._meanings.get(token)
         if found is not None:
             now = self.clock.now()
@@ -97,7 +101,6 @@ class IdentityState:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():
             raise resolve.refuse("the token has expired")
-        before = self.revision.number
         standing = await self.db.read(resolve.standing, claims)
         found = Meaning(
             claims,
@@ -107,7 +110,7 @@ class IdentityState:
             encode_json(resolve.body(standing, with_catalog=False)),
             standing.good_until,
         )
-        if before == self.revision.number:
+        if number == self.revision.number:
             self._meanings[token] = found
             if len(self._meanings) > self._size:
                 self._meanings.popitem(last=False)
@@ -117,5 +120,5 @@ class IdentityState:
         """For the kernel: who a token's bearer is."""
         try:
             return (await self.meaning(token)).context
-        except Unauthorized as error:
+        except (Unauthorized, Forbidden) as error:
             raise Unauthorized("The token is invalid or has expired; get a new one.") from error

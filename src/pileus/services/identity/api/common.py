@@ -101,7 +101,7 @@ def merged_extra(row: Row[Any], body: Any) -> dict[str, Any]:
 
 def changed(call: Call, tx: Tx) -> None:
     """Tokens may mean something else now: what is remembered of them is forgotten after the commit."""
-    tx.after_commit(call.runtime.revision.bump)
+    call.runtime.revision.move(tx)
 
 
 def listed_domain(call: Call, body: Any = None) -> Mapping[str, Any]:

@@ -86,7 +86,7 @@ EndpointGroup.list(policy="identity:list_endpoint_groups")
 
 
 @EndpointGroup.member_route(
-    "GET", "/endpoints", policy="identity:list_endpoints_associated_with_endpoint_group"
+    "GET", "/endpoints", policy="identity:list_endpoints_associated_with_endpoint_group", answers=[Endpoint]
 )
 def list_endpoints_in_group(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The endpoints of a group."""
@@ -95,7 +95,7 @@ def list_endpoints_in_group(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]
 
 
 @EndpointGroup.member_route(
-    "GET", "/projects", policy="identity:list_projects_associated_with_endpoint_group"
+    "GET", "/projects", policy="identity:list_projects_associated_with_endpoint_group", answers=[Project]
 )
 def list_projects_of_group(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects that see endpoints by a group."""
@@ -119,7 +119,12 @@ def _project(call: Call, tx: Tx) -> Row[Any]:
     return _found(tx, projects, "project", call.params["project_id"])
 
 
-@routes.add("GET", f"{BASE}/projects/{{project_id}}/endpoints", policy="identity:list_endpoints_for_project")
+@routes.add(
+    "GET",
+    f"{BASE}/projects/{{project_id}}/endpoints",
+    policy="identity:list_endpoints_for_project",
+    answers=[Endpoint],
+)
 def list_endpoints_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     """The endpoints that a project was given; with none, it sees all."""
     show = Endpoint.view(call)
@@ -131,6 +136,7 @@ def list_endpoints_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     "GET",
     f"{BASE}/projects/{{project_id}}/endpoint_groups",
     policy="identity:list_endpoint_groups_for_project",
+    answers=[EndpointGroup],
 )
 def list_groups_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     """The groups by which a project sees endpoints."""
@@ -139,7 +145,12 @@ def list_groups_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     return collection(call, "endpoint_groups", [show(row) for row in rows])
 
 
-@routes.add("GET", f"{BASE}/endpoints/{{endpoint_id}}/projects", policy="identity:list_projects_for_endpoint")
+@routes.add(
+    "GET",
+    f"{BASE}/endpoints/{{endpoint_id}}/projects",
+    policy="identity:list_projects_for_endpoint",
+    answers=[Project],
+)
 def list_projects_of_endpoint(call: Call, tx: Tx) -> dict[str, Any]:
     """The projects that were given an endpoint."""
     show = Project.view(call)

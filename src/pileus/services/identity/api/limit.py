@@ -90,7 +90,7 @@ class NewLimits(msgspec.Struct, forbid_unknown_fields=True):
 routes = Routes()
 
 
-@routes.add("POST", "/limits", policy="identity:create_limits", status=201, body=NewLimits)
+@routes.add("POST", "/limits", policy="identity:create_limits", status=201, body=NewLimits, answers=[Limit])
 def create_limits(call: Call, tx: Tx, body: NewLimits) -> dict[str, Any]:
     """Makes limits, all or none; each needs a registered limit that it stands in place of."""
     made = [_insert(tx, new) for new in body.limits]

@@ -65,7 +65,7 @@ def remove(call: Call, tx: Tx) -> None:
     changed(call, tx)
 
 
-@routes.add("GET", "/groups/{group_id}/users", policy=AUTHENTICATED)
+@routes.add("GET", "/groups/{group_id}/users", policy=AUTHENTICATED, answers=[User])
 def members(call: Call, tx: Tx) -> dict[str, Any]:
     """The users in a group."""
     group = user.get_group(tx, call.params["group_id"])

@@ -53,14 +53,18 @@ Policy.show(policy="identity:get_policy")
 Policy.list(policy="identity:list_policies")
 
 
-@Policy.member_route("GET", "/OS-ENDPOINT-POLICY/endpoints", policy="identity:list_endpoints_for_policy")
+@Policy.member_route(
+    "GET", "/OS-ENDPOINT-POLICY/endpoints", policy="identity:list_endpoints_for_policy", answers=[Endpoint]
+)
 def list_endpoints_of_policy(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The endpoints that a policy is for: named, or of a named service, there or in a named region and below."""
     show = Endpoint.view(call)
     return collection(call, "endpoints", [show(each) for each in policy.endpoints_of(tx, row.id)])
 
 
-@Endpoint.member_route("GET", "/OS-ENDPOINT-POLICY/policy", policy="identity:get_policy_for_endpoint")
+@Endpoint.member_route(
+    "GET", "/OS-ENDPOINT-POLICY/policy", policy="identity:get_policy_for_endpoint", answers=Policy
+)
 def show_policy_of_endpoint(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The policy that holds for an endpoint."""
     found = policy.for_endpoint(tx, row)

@@ -72,6 +72,7 @@ routes = Routes()
     policy="identity:create_registered_limits",
     status=201,
     body=NewRegisteredLimits,
+    answers=[RegisteredLimit],
 )
 def create_registered_limits(call: Call, tx: Tx, body: NewRegisteredLimits) -> dict[str, Any]:
     """Registers limits, all or none."""

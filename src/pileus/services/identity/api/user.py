@@ -39,7 +39,6 @@ from pileus.services.identity.api.federation.user import (
     expiring_groups,
     federated_filter,
     gather_federated,
-    membership,
     set_federated,
     shown_federated,
 )
@@ -49,7 +48,7 @@ from pileus.services.identity.api.project import Project
 from pileus.services.identity.ldap.directories import check_writable
 from pileus.services.identity.model import users
 from pileus.services.identity.passwords import hash_password
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.store import application_credential, project, role, user
 
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
 
@@ -192,6 +191,8 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
         values.update(failed_auth_count=0, failed_auth_at=None, last_active_at=tx.now)
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
+    if values.get("enabled") is False:
+        application_credential.forget(tx, row.id)
     changed(call, tx)
     set_federated(tx, row.id, body.federated)
     try:
@@ -223,19 +224,20 @@ def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
     changed(call, tx)
 
 
-@User.member_route("GET", "/groups", policy="identity:list_groups_for_user")
+@User.member_route("GET", "/groups", policy="identity:list_groups_for_user", answers=[Group])
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
-    for_a_while = expiring_groups(tx, row.id)
-    everything = [*user.groups_of(tx, row.id), *(group for group, _ in for_a_while.values())]
-    rows = selected(call, Group, in_own_domain(call, everything))
-    return collection(
-        call, "groups", [{**show(each), **membership(call, for_a_while, each)} for each in rows]
-    )
+    found = list(user.groups_of(tx, row.id))
+    ends = {}
+    for group, end in expiring_groups(call, tx, row.id, {each.id for each in found}):
+        found.append(group)
+        ends[group.id] = {"membership_expires_at": end}
+    rows = selected(call, Group, in_own_domain(call, found))
+    return collection(call, "groups", [{**show(each), **ends.get(each.id, {})} for each in rows])
 
 
-@User.member_route("GET", "/projects", policy="identity:list_user_projects")
+@User.member_route("GET", "/projects", policy="identity:list_user_projects", answers=[Project])
 def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects on which a user has a role."""
     show = Project.view(call)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -71,21 +70,10 @@ def set_federated(tx: Tx, user_id: str, wanted: Any) -> None:
                 ) from error
 
 
-def expiring_groups(tx: Tx, user_id: str) -> dict[str, tuple[Row[Any], datetime]]:
-    """The groups that a user is in by an identity provider's word alone, and until when."""
-    known = set(user.group_ids(tx, user_id))
-    found: dict[str, tuple[Row[Any], datetime]] = {}
-    for each in shadow.memberships_of(tx, user_id):
-        group = user.get_group(tx, each.group_id)
+def expiring_groups(call: Call, tx: Tx, user_id: str, known: set[str]) -> Iterator[tuple[Row[Any], str]]:
+    """The groups beyond the `known` that a user is in by an identity provider's word, and until when."""
+    time = call.runtime.service.dialect.time
+    for membership in shadow.memberships_of(tx, user_id):
+        group = user.get_group(tx, membership.group_id)
         if group is not None and group.id not in known:
-            found[group.id] = (group, each.expires_at)
-    return found
-
-
-def membership(
-    call: Call, for_a_while: Mapping[str, tuple[Row[Any], datetime]], group: Row[Any]
-) -> dict[str, str]:
-    """What a group's entry says of how long somebody is in it."""
-    if group.id not in for_a_while:
-        return {}
-    return {"membership_expires_at": call.runtime.service.dialect.time(for_a_while[group.id][1])}
+            yield group, time(membership.expires_at)
