@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pileus.app import drivers
 from pileus.app.settings import Settings
-from pileus.drivers.image.file import FileStore
 from pileus.kernel.api import common
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.auth import Revision, TokenCache
@@ -32,8 +32,9 @@ from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
 from pileus.services.image import service as image
-from pileus.services.image.state import ImageState
-from pileus.services.image.work import ImageProgram
+from pileus.services.image import work as image_work
+from pileus.services.image.metadef import catalogue as metadef_catalogue
+from pileus.services.image.needs import Catalog, IdentityLimits
 from pileus.services.network import bootstrap as network_bootstrap
 from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
@@ -88,15 +89,19 @@ class Bindings:
             )
             for service in SERVICES
         }
-        self._files = FileStore(state / "image" / "data")
         self._identity = identity_state
         self._runtimes["identity"].state = identity_state
-        self._runtimes["image"].state = ImageState(self._files, settings.image)
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
         self._runtimes["compute"].state = self._compute
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
+        self._images = replace(
+            drivers.image_stores(settings.image, state / "image", node),
+            limits=IdentityLimits(self._peer(identity), clock),
+            regions=Catalog(self._peer(identity)),
+        )
+        self._runtimes["image"].state = self._images
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
         self._runtimes["network"].needs = network_needs.bind(self._peer(compute))
@@ -109,7 +114,8 @@ class Bindings:
         """Hosts, networks, stores and directories; what is started is let go of by `undo`."""
         mirroring = asyncio.create_task(self._identity.directories.keep())
         undo.callback(mirroring.cancel)
-        await self._files.start()
+        await self._images.start()
+        undo.push_async_callback(self._images.close)
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)
@@ -122,7 +128,7 @@ class Bindings:
     def programs(self) -> Sequence[Program]:
         """Of all services; drivers must have been started."""
         return [
-            ImageProgram(self.db, self._files),
+            *image_work.programs(self._runtimes["image"]),
             *network_work.programs(self._runtimes["network"]),
             *compute_work.programs(self._compute, self._needs),
         ]
@@ -131,6 +137,7 @@ class Bindings:
         """Once the engine of strands runs: drivers are heard, and a new cloud gets its first rows."""
         await network_work.attach(self._runtimes["network"])
         await self.db.write(compute_bootstrap.lay)
+        await self.db.write(metadef_catalogue.lay)
         admin_project = await self.db.read(identity_bootstrap.admin_project_id)
         if admin_project is not None:
             await network_bootstrap.first_rows(self._runtimes["network"], admin_project)

@@ -25,6 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
     sim_hosts: int = 2
     """Hosts of a simulated cloud."""
+    hypervisors: tuple[str, ...] = ()
+    """Ways of running guests that each host has: `qemu`, `runc`, `sim`, or plug-ins' (entry points of the group
+    `pileus.hypervisors`). Empty: `qemu` and `runc`, or in a simulated cloud `sim`."""
     log_level: str = "info"
     policy_files: dict[str, str] = {}
     """An operator's policy file (YAML or JSON) by service type."""

@@ -13,6 +13,7 @@ from pileus.services.identity.ldap import model as ldap
 from pileus.services.identity.provider import model as provider
 from pileus.services.identity.saml import model as saml
 from pileus.services.image import model as image
+from pileus.services.image.metadef import model as image_metadef
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
@@ -32,6 +33,7 @@ TABLES_OF = (
     domain_config_model,
     delegation,
     image,
+    image_metadef,
     placement,
     network,
     compute,

@@ -12,6 +12,7 @@ from harness import cloud as clouds
 from harness import features, tempest, verdict
 from harness.areas import AREAS, HERE, Area
 from harness.configuration import configure
+from harness.fixtures import serving
 from harness.seed import seed
 from harness.tempest import Outcome, Workspace
 from harness.verdict import Verdict
@@ -56,9 +57,10 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     print(f"{area.name}: raising a {'real' if real else 'simulated'} cloud", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="pileus-tempest-") as scratch,
-        clouds.raised(simulated=not real, port=options.port) as cloud,
+        clouds.raised(simulated=not real, port=options.port, settings=area.settings) as cloud,
+        serving(Path(scratch) / "workspace") as fixtures,
     ):
-        workspace = _prepared(Path(scratch) / "workspace", cloud)
+        workspace = _prepared(Path(scratch) / "workspace", cloud, area, fixtures)
         tests = workspace.tests(area, options.only)
         if not tests:
             raise SystemExit(f"no test of {area.name} matches {options.only!r}")
@@ -72,18 +74,20 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     return judged.good
 
 
-def _prepared(folder: Path, cloud: Cloud) -> Workspace:
+def _prepared(folder: Path, cloud: Cloud, area: Area, fixtures: str) -> Workspace:
     workspace = Workspace(folder)
     seeded = seed(cloud, folder)
     template = (HERE / "tempest.conf.in").read_text()
+    own = {(each.section, each.option) for each in area.options}
     changes = [
         *features.absent_services(seeded.service_types),
         features.present_extensions(template, seeded.network_extensions),
-        *features.NOT_YET,
+        *(each for each in features.NOT_YET if (each.section, each.option) not in own),
+        *area.options,
     ]
     if not cloud.sim:
         changes += features.REAL
-    workspace.configure(configure(template, seeded.values, changes))
+    workspace.configure(configure(template, {**seeded.values, "FIXTURES_URL": fixtures}, changes))
     return workspace
 
 

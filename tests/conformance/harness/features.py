@@ -39,19 +39,17 @@ class Absent:
     why: str
 
 
-_WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
 _QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
-    Absent("image-feature-enabled", "import_image", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "os_glance_reserved", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "manage_locations", "false", f"locations: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "image_conversion", "false", f"import plugins: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "http_store_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "store_weight_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image", "image_caching_enabled", "false", f"the cache API: {_WHOLE_IMAGE}"),
+    Absent(
+        "image-feature-enabled",
+        "store_weight_enabled",
+        "false",
+        "one store to write to; two in area image-stores",
+    ),
     Absent("compute", "min_compute_nodes", "1", "one host; more by setting"),
     Absent("compute-feature-enabled", "resize", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "change_password", "false", _SERVER_ACTIONS),

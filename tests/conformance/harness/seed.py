@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def _images(admin: Connection, cloud: Cloud, workspace: Path) -> Mapping[str, st
         _small_disk(file)
     else:
         file.symlink_to(micro_image().disk)
+    (workspace / "archive.tar.gz").write_bytes(gzip.compress(bytes(SMALL_DISK_BYTES)))
     made = {}
     for placeholder, name in (("IMAGE_ID", "cirros"), ("IMAGE_ALT_ID", "cirros-alt")):
         image = admin.image.create_image(

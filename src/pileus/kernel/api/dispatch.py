@@ -29,6 +29,8 @@ async def dispatch(call: Call) -> Reply:
         query.check(call, operation.query)
     body = await _body(call, operation)
     db = call.runtime.db
+    if operation.prepare is not None:
+        await operation.prepare(call)
     try:
         if operation.is_async:
             return await _dispatch_async(call, operation, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,8 @@ class Operation:
     """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
     raw: bool = False
     """The handler reads the body itself, as a stream."""
+    prepare: Callable[[Any], Awaitable[None]] | None = None
+    """`(call)`: asks others, before the transaction, what a handler inside of it must know (`call.gathered`)."""
 
     def __post_init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.handler)

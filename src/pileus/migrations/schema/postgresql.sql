@@ -200,7 +200,7 @@ CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
 
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64),
+	project_id VARCHAR(255),
 	name VARCHAR(255),
 	status VARCHAR(16) NOT NULL,
 	visibility VARCHAR(16) NOT NULL,
@@ -212,20 +212,87 @@ CREATE TABLE image_images (
 	min_ram_mib INTEGER NOT NULL,
 	size_bytes BIGINT,
 	virtual_size_bytes BIGINT,
-	md5 VARCHAR(32),
-	sha512 VARCHAR(128),
+	checksum VARCHAR(32),
+	os_hash_algo VARCHAR(16),
+	os_hash_value VARCHAR(128),
 	tags TEXT NOT NULL,
 	properties TEXT NOT NULL,
+	locations TEXT NOT NULL,
+	copies INTEGER NOT NULL,
+	staged_bytes BIGINT NOT NULL,
 	upload_id VARCHAR(36),
 	upload_until BIGINT,
+	task_id VARCHAR(36),
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	CONSTRAINT pk_image_images PRIMARY KEY (id)
 );
 
-CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+CREATE INDEX ix_image_images_created_at_id ON image_images (created_at, id);
 
-CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+CREATE INDEX ix_image_images_name ON image_images (name);
+
+CREATE INDEX ix_image_images_project_id_created_at_id ON image_images (project_id, created_at, id);
+
+CREATE INDEX ix_image_images_visibility_created_at_id ON image_images (visibility, created_at, id);
+
+CREATE TABLE image_tasks (
+	id VARCHAR(36) NOT NULL,
+	type VARCHAR(32) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	image_id VARCHAR(36),
+	project_id VARCHAR(255),
+	user_id VARCHAR(255),
+	request_id VARCHAR(64),
+	input TEXT NOT NULL,
+	result TEXT,
+	message TEXT NOT NULL,
+	progress TEXT NOT NULL,
+	expires_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_tasks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_tasks_created_at_id ON image_tasks (created_at, id);
+
+CREATE INDEX ix_image_tasks_image_id ON image_tasks (image_id);
+
+CREATE TABLE image_cached (
+	id VARCHAR(36) NOT NULL,
+	node VARCHAR(255) NOT NULL,
+	image_id VARCHAR(36) NOT NULL,
+	size_bytes BIGINT,
+	hits INTEGER NOT NULL,
+	accessed_at BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_cached PRIMARY KEY (id)
+);
+
+CREATE UNIQUE INDEX ix_image_cached_node_image_id ON image_cached (node, image_id);
+
+CREATE TABLE image_metadef_namespaces (
+	id VARCHAR(36) NOT NULL,
+	namespace VARCHAR(80) NOT NULL,
+	display_name VARCHAR(80),
+	description TEXT,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	project_id VARCHAR(255),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_namespaces PRIMARY KEY (id),
+	CONSTRAINT uq_image_metadef_namespaces_namespace UNIQUE (namespace)
+);
+
+CREATE INDEX ix_image_metadef_namespaces_created_at_id ON image_metadef_namespaces (created_at, id);
+
+CREATE TABLE image_metadef_resource_types (
+	name VARCHAR(80) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_resource_types PRIMARY KEY (name)
+);
 
 CREATE TABLE placement_resource_providers (
 	id VARCHAR(36) NOT NULL,
@@ -688,6 +755,8 @@ CREATE TABLE image_properties (
 	CONSTRAINT fk_image_properties_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_image_properties_name_image_id ON image_properties (name, image_id);
+
 CREATE TABLE image_members (
 	image_id VARCHAR(36) NOT NULL,
 	member_id VARCHAR(255) NOT NULL,
@@ -699,6 +768,28 @@ CREATE TABLE image_members (
 );
 
 CREATE INDEX ix_image_members_member_id ON image_members (member_id);
+
+CREATE TABLE image_metadef_items (
+	namespace_id VARCHAR(36) NOT NULL,
+	kind VARCHAR(16) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	body TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_items PRIMARY KEY (namespace_id, kind, name),
+	CONSTRAINT fk_image_metadef_items_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
+
+CREATE TABLE image_metadef_associations (
+	namespace_id VARCHAR(36) NOT NULL,
+	name VARCHAR(80) NOT NULL,
+	prefix VARCHAR(80),
+	properties_target VARCHAR(80),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_associations PRIMARY KEY (namespace_id, name),
+	CONSTRAINT fk_image_metadef_associations_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
 
 CREATE TABLE placement_inventories (
 	provider_id VARCHAR(36) NOT NULL,

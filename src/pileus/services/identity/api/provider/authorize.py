@@ -15,6 +15,7 @@ from pileus.kernel.errors import BadRequest, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.provider.common import (
     PREFIX,
+    client_form,
     form,
     issuer,
     log_in,
@@ -132,7 +133,9 @@ async def device_authorization(call: Call) -> Reply:
     """A code for a device to wait with, and one for its user to type in (RFC 8628)."""
     from pileus.services.identity.api.provider.token import client_of
 
-    fields = await form(call)
+    fields = await client_form(call)
+    if isinstance(fields, Reply):
+        return fields
     client_id = client_of(call, fields)
     if client_id is None:
         return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)

@@ -47,6 +47,14 @@ async def form(call: Call) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
+async def client_form(call: Call) -> dict[str, str] | Reply:
+    """The fields that a client posted, or what it is told where they can't be read."""
+    try:
+        return await form(call)
+    except BadRequest as error:
+        return oauth_error("invalid_request", error.message)
+
+
 async def log_in(call: Call, fields: dict[str, str]) -> str:
     """The id of the user that the form's password, and passcode, prove. Unauthorized otherwise."""
     who = {"name": fields.get("username", ""), "domain": {"name": fields.get("domain", "")}}

@@ -16,7 +16,7 @@ from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.provider.common import (
     PREFIX,
-    form,
+    client_form,
     issuer,
     oauth_error,
     settings_of,
@@ -47,7 +47,9 @@ def client_of(call: Call, fields: dict[str, str]) -> str | None:
 @routes.add("POST", f"{PREFIX}/token", policy=ANYONE, raw=True)
 async def token(call: Call) -> Reply:
     """Exchanges a code for an ID token and an access token."""
-    fields = await form(call)
+    fields = await client_form(call)
+    if isinstance(fields, Reply):
+        return fields
     client_id = client_of(call, fields)
     if client_id is None:
         return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)
