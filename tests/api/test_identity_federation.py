@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pileus.services.identity.federation.oidc import OidcSettings
-from pileus.services.identity.state import Settings
+from pileus.services.identity.settings import Settings
 from pileus.testing.identity import V3, make, role_id, serving_identity
 from pileus.testing.issuer import Issuer, issuer, new_key
 from pileus.testing.personas import persona

@@ -121,7 +121,9 @@ async def test_pages_have_everything_once(images: Images, sort: str) -> None:
     while path:
         page = await images.get(path)
         seen += [each["id"] for each in page["images"]]
-        path = page.get("next", "").removeprefix("/image").removeprefix("/v2")
+        following = page.get("next", "/v2")
+        assert following.startswith("/v2")  # clients put the endpoint before what is behind it
+        path = following.removeprefix("/v2")
     assert len(seen) == len(made)
     assert set(seen) == made
 

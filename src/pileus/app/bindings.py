@@ -71,7 +71,8 @@ class Bindings:
         )
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
-        identity_state = IdentityState(db, keys, clock, revision, settings.identity)
+        credential_keys = KeyFolder(state / "identity" / "credential-keys")
+        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys)
         authenticate = TokenCache(identity_state.context, revision, clock)
         self._runtimes = {
             service.type: Runtime(

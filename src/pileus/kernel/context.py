@@ -25,6 +25,14 @@ class Credentials(dict[str, Any]):
         self.role_names = frozenset(role.lower() for role in values.get("roles", ()))
 
 
+class AccessRule(msgspec.Struct, frozen=True):
+    """A call that an application credential is good for; see `kernel.api.access_rules`."""
+
+    service: str
+    method: str
+    path: str
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The user, the scope and the roles of a request. A default one is nobody, without scope and roles."""
 
@@ -53,17 +61,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     application_credential_id: str | None = None
     access_token_id: str | None = None
     """An OAuth 1.0a access token."""
+    is_delegated: bool = False
+    """Whether the token was got by what a user gave out of its hands: with such a token no more of it is given out."""
+    access_rules: tuple[AccessRule, ...] | None = None
+    """The only calls from outside that the token is good for; None: all."""
     request_id: str | None = None
 
     @property
     def is_admin(self) -> bool:
         """Whether the roles include `admin`: what `is_admin:True` means in a rule."""
         return bool(self.creds["is_admin"])
-
-    @property
-    def is_delegated(self) -> bool:
-        """Whether the token was got by what a user gave out of its hands: such a token gives no more of it out."""
-        return bool(self.trust_id or self.application_credential_id or self.access_token_id)
 
     @cached_property
     def scope(self) -> Scope:

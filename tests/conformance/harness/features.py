@@ -39,21 +39,11 @@ class Absent:
     why: str
 
 
-_WHOLE_IDENTITY = "comes when identity is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
+_QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
-    Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
-    Absent(
-        "identity-feature-enabled", "access_rules", "false", f"application credentials: {_WHOLE_IDENTITY}"
-    ),
-    Absent(
-        "identity-feature-enabled",
-        "security_compliance",
-        "false",
-        f"lockout, password history and expiry: {_WHOLE_IDENTITY}",
-    ),
     Absent(
         "image-feature-enabled",
         "store_weight_enabled",
@@ -73,7 +63,6 @@ NOT_YET = (
     Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),
-    Absent("compute-feature-enabled", "interface_attach", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "personality", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "vnc_console", "false", "consoles come with the rest of compute"),
     Absent("compute-feature-enabled", "spice_console", "false", "consoles come with the rest of compute"),
@@ -82,7 +71,8 @@ NOT_YET = (
     Absent("compute-feature-enabled", "attach_encrypted_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "swap_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "volume_multiattach", "false", _VOLUMES),
-    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", "QoS comes when network is made whole"),
+    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", _QOS),
+    Absent("network-feature-enabled", "qos_placement_physnet", "", _QOS),
 )
 
 
@@ -107,5 +97,13 @@ def present_extensions(template: str, offered: Iterable[str]) -> Absent:
     )
 
 
-REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)
+REAL = (
+    Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),
+    Absent(
+        "validation",
+        "ping_timeout",
+        "120",
+        "a neighbour whose address moved is asked for it after up to 45 s",
+    ),
+)
 """The template is made for clouds whose guests do not answer."""

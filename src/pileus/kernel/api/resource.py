@@ -89,7 +89,10 @@ class Resource:
         parent: type[Resource] | None = None,
         parent_column: str | None = None,
         extras: str | None = None,
+        since: Version | None = None,
+        until: Version | None = None,
     ) -> None:
+        """`since`, `until`: the versions that know the resource, for every operation that says nothing else."""
         if table is None:
             return  # what several resources share, not one itself
         cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
@@ -97,7 +100,7 @@ class Resource:
         cls.id_param = id_param
         cls.kind = kind or cls.__name__
         cls.parent, cls.parent_column = parent, parent_column
-        cls.operations = []
+        cls.operations, cls._alive = [], {"since": since, "until": until}
         cls._statements, cls._by_version, cls._renderings = {}, {}, {}
         cls.fields = {}
         for base in reversed(cls.__mro__):
@@ -106,6 +109,8 @@ class Resource:
             if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
                 raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
 
+    _alive: ClassVar[dict[str, Version | None]]
+    """What operations have as `since` and `until` unless they say otherwise."""
     _statements: ClassVar[dict[ColumnElement[bool] | None, Select[Any]]]
     """By visibility clause; clauses are module constants, so there are few."""
     _by_version: ClassVar[dict[tuple[Version | None, str], list[Field]]]
@@ -192,6 +197,18 @@ class Resource:
         return row
 
     @classmethod
+    def columns(cls, body: Any) -> dict[str, Any]:
+        """What a create or update body says, defaults included, by the table's columns: ready for `rows.add` and
+        `rows.change`. Fields without a column, and what the body leaves unsaid, are not in it."""
+        return {
+            each.column: value
+            for each in cls.fields.values()
+            if each.column is not None
+            and each.column in cls.table.c
+            and (value := getattr(body, each.name, UNSET)) is not UNSET
+        }
+
+    @classmethod
     def select(cls) -> Select[Any]:
         """All that rendering needs; by default the table's own columns."""
         return select(cls.table)
@@ -271,7 +288,7 @@ class Resource:
 
     @classmethod
     def _add(cls, kind: Kind, method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        options.setdefault("writes", kind.writes)
+        options = {**cls._alive, "writes": kind.writes, **options}
 
         def declare(handler: Handler) -> Handler:
             cls.operations.append(
@@ -282,7 +299,8 @@ class Resource:
         return declare
 
     @classmethod
-    def _member_path(cls, suffix: str = "") -> str:
+    def member_path(cls, suffix: str = "") -> str:
+        """Where one is, and what lies below it."""
         return f"{cls.path}/{{{cls.id_param}}}{suffix}"
 
     @classmethod
@@ -296,7 +314,7 @@ class Resource:
         **more: Any,
     ) -> Callable[[Handler], Handler]:
         """`POST` on the collection, or with `by_id` a `PUT` on a member that is not there yet."""
-        method, path = ("PUT", cls._member_path()) if by_id else ("POST", cls.path)
+        method, path = ("PUT", cls.member_path()) if by_id else ("POST", cls.path)
         return cls._add(Kind.CREATE, method, path, policy=policy, status=status, quota=quota, **more)
 
     @classmethod
@@ -304,12 +322,12 @@ class Resource:
         cls, *, policy: str, status: int = 200, method: str = "PUT", **more: Any
     ) -> Callable[[Handler], Handler]:
         """`PUT` (or `PATCH`) on the member."""
-        return cls._add(Kind.UPDATE, method, cls._member_path(), policy=policy, status=status, **more)
+        return cls._add(Kind.UPDATE, method, cls.member_path(), policy=policy, status=status, **more)
 
     @classmethod
     def delete(cls, *, policy: str, status: int = 204, **more: Any) -> Callable[[Handler], Handler]:
         """`DELETE` on the member."""
-        return cls._add(Kind.DELETE, "DELETE", cls._member_path(), policy=policy, status=status, **more)
+        return cls._add(Kind.DELETE, "DELETE", cls.member_path(), policy=policy, status=status, **more)
 
     @classmethod
     def action(
@@ -326,7 +344,7 @@ class Resource:
         return cls._add(
             Kind.ACTION,
             "POST",
-            cls._member_path(suffix),
+            cls.member_path(suffix),
             policy=policy,
             status=status,
             body=body,
@@ -341,13 +359,13 @@ class Resource:
         """Anything else below the member: `(call, tx, row)`, and the body where it has a type."""
         kind = Kind.SHOW if method == "GET" else Kind.DELETE if body is None else Kind.UPDATE
         return cls._add(
-            kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more
+            kind, method, cls.member_path(suffix), policy=policy, status=status, body=body, **more
         )
 
     @classmethod
     def show(cls, *, policy: str, **more: Any) -> Callable[[Handler], Handler]:
         """`GET` on the member; called for its effect, it shows the row as declared."""
-        return cls._add_default(_show_row, Kind.SHOW, cls._member_path(), policy, more)
+        return cls._add_default(_show_row, Kind.SHOW, cls.member_path(), policy, more)
 
     @classmethod
     def list(

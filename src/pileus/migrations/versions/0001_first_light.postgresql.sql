@@ -1,3 +1,9 @@
+CREATE TABLE signals (
+	name VARCHAR(32) NOT NULL,
+	number BIGINT NOT NULL,
+	CONSTRAINT pk_signals PRIMARY KEY (name)
+);
+
 CREATE TABLE idempotent_answers (
 	key VARCHAR(255) NOT NULL,
 	caller VARCHAR(64) NOT NULL,
@@ -115,6 +121,57 @@ CREATE TABLE identity_revocations (
 	revoked_at BIGINT NOT NULL,
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
+
+CREATE TABLE identity_endpoint_groups (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	filters TEXT NOT NULL,
+	CONSTRAINT pk_identity_endpoint_groups PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_policies (
+	id VARCHAR(64) NOT NULL,
+	type VARCHAR(255) NOT NULL,
+	blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_policies PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(255) NOT NULL,
+	encrypted_blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_credentials PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_credentials_project_id ON identity_credentials (project_id);
+
+CREATE INDEX ix_identity_credentials_user_id ON identity_credentials (user_id);
+
+CREATE TABLE identity_oauth_consumers (
+	id VARCHAR(64) NOT NULL,
+	description TEXT,
+	encrypted_secret TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oauth_consumers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_seen_proofs (
+	issuer VARCHAR(64) NOT NULL,
+	holder VARCHAR(64) NOT NULL,
+	moment INTEGER NOT NULL,
+	nonce VARCHAR(255) NOT NULL,
+	seen_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_seen_proofs PRIMARY KEY (issuer, holder, moment, nonce)
+);
+
+CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
 
 CREATE TABLE identity_mappings (
 	id VARCHAR(64) NOT NULL,
@@ -306,6 +363,28 @@ CREATE TABLE network_networks (
 
 CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
 
+CREATE TABLE network_subnet_pools (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	prefixes TEXT NOT NULL,
+	min_prefixlen INTEGER NOT NULL,
+	max_prefixlen INTEGER NOT NULL,
+	default_prefixlen INTEGER NOT NULL,
+	default_quota INTEGER,
+	shared BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnet_pools PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_subnet_pools_project_id ON network_subnet_pools (project_id);
+
 CREATE TABLE network_security_groups (
 	id VARCHAR(36) NOT NULL,
 	project_id VARCHAR(64) NOT NULL,
@@ -435,6 +514,7 @@ CREATE TABLE compute_servers (
 	security_groups TEXT NOT NULL,
 	nics TEXT NOT NULL,
 	nics_plugged BOOLEAN NOT NULL,
+	unseen INTEGER NOT NULL,
 	addresses TEXT NOT NULL,
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );
@@ -520,6 +600,10 @@ CREATE TABLE identity_users (
 	password_hash VARCHAR(255),
 	password_changed_at BIGINT,
 	password_expires_at BIGINT,
+	password_self_service BOOLEAN NOT NULL,
+	failed_auth_count INTEGER NOT NULL,
+	failed_auth_at BIGINT,
+	last_active_at BIGINT,
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
@@ -578,6 +662,49 @@ CREATE TABLE identity_endpoints (
 );
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
+
+CREATE TABLE identity_project_endpoint_groups (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_group_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoint_groups PRIMARY KEY (project_id, endpoint_group_id),
+	CONSTRAINT fk_identity_project_endpoint_groups_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoint_groups_endpoint_group_id FOREIGN KEY(endpoint_group_id) REFERENCES identity_endpoint_groups (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoint_groups_endpoint_group_id ON identity_project_endpoint_groups (endpoint_group_id);
+
+CREATE TABLE identity_policy_associations (
+	endpoint_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_id VARCHAR(255) NOT NULL,
+	policy_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_policy_associations PRIMARY KEY (endpoint_id, service_id, region_id),
+	CONSTRAINT fk_identity_policy_associations_policy_id FOREIGN KEY(policy_id) REFERENCES identity_policies (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_policy_associations_policy_id ON identity_policy_associations (policy_id);
+
+CREATE TABLE identity_registered_limits (
+	id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	default_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_registered_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_registered_limits_service_id_region_key_res_cc6c UNIQUE (service_id, region_key, resource_name),
+	CONSTRAINT fk_identity_registered_limits_service_id FOREIGN KEY(service_id) REFERENCES identity_services (id)
+);
+
+CREATE TABLE identity_domain_options (
+	domain_id VARCHAR(64) NOT NULL,
+	group_name VARCHAR(64) NOT NULL,
+	option_name VARCHAR(64) NOT NULL,
+	value TEXT,
+	sensitive BOOLEAN NOT NULL,
+	CONSTRAINT pk_identity_domain_options PRIMARY KEY (domain_id, group_name, option_name),
+	CONSTRAINT fk_identity_domain_options_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
 
 CREATE TABLE identity_providers (
 	id VARCHAR(64) NOT NULL,
@@ -701,6 +828,7 @@ CREATE TABLE network_subnets (
 	name VARCHAR(255) NOT NULL,
 	ip_version INTEGER NOT NULL,
 	cidr VARCHAR(64) NOT NULL,
+	subnetpool_id VARCHAR(36),
 	gateway_ip VARCHAR(64),
 	enable_dhcp BOOLEAN NOT NULL,
 	ipv6_address_mode VARCHAR(16),
@@ -711,12 +839,15 @@ CREATE TABLE network_subnets (
 	service_types TEXT NOT NULL,
 	dns_publish_fixed_ip BOOLEAN NOT NULL,
 	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
-	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_subnets_subnetpool_id FOREIGN KEY(subnetpool_id) REFERENCES network_subnet_pools (id)
 );
 
 CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
 
 CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE INDEX ix_network_subnets_subnetpool_id ON network_subnets (subnetpool_id);
 
 CREATE TABLE network_routers (
 	id VARCHAR(36) NOT NULL,
@@ -777,6 +908,16 @@ CREATE TABLE compute_flavor_access (
 	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
 );
 
+CREATE TABLE identity_old_passwords (
+	seq SERIAL NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	password_hash VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_identity_old_passwords PRIMARY KEY (seq),
+	CONSTRAINT fk_identity_old_passwords_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_old_passwords_user_id ON identity_old_passwords (user_id);
+
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,
 	user_id VARCHAR(64) NOT NULL,
@@ -786,6 +927,135 @@ CREATE TABLE identity_memberships (
 );
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE identity_project_endpoints (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoints PRIMARY KEY (project_id, endpoint_id),
+	CONSTRAINT fk_identity_project_endpoints_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoints_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES identity_endpoints (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoints_endpoint_id ON identity_project_endpoints (endpoint_id);
+
+CREATE TABLE identity_limits (
+	id VARCHAR(64) NOT NULL,
+	registered_limit_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	domain_id VARCHAR(64),
+	owner_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	resource_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_limits_registered_limit_id_owner_id UNIQUE (registered_limit_id, owner_id),
+	CONSTRAINT fk_identity_limits_registered_limit_id FOREIGN KEY(registered_limit_id) REFERENCES identity_registered_limits (id)
+);
+
+CREATE INDEX ix_identity_limits_domain_id ON identity_limits (domain_id);
+
+CREATE INDEX ix_identity_limits_project_id ON identity_limits (project_id);
+
+CREATE TABLE identity_application_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	secret_hash VARCHAR(255) NOT NULL,
+	expires_at BIGINT,
+	unrestricted BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	access_rule_ids TEXT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_application_credentials PRIMARY KEY (id),
+	CONSTRAINT uq_identity_application_credentials_user_id_name UNIQUE (user_id, name),
+	CONSTRAINT fk_identity_application_credentials_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_application_credentials_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_application_credentials_project_id ON identity_application_credentials (project_id);
+
+CREATE INDEX ix_identity_application_credentials_user_id ON identity_application_credentials (user_id);
+
+CREATE TABLE identity_access_rules (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	service VARCHAR(255) NOT NULL,
+	path VARCHAR(255) NOT NULL,
+	method VARCHAR(16) NOT NULL,
+	CONSTRAINT pk_identity_access_rules PRIMARY KEY (id),
+	CONSTRAINT uq_identity_access_rules_user_id_service_path_method UNIQUE (user_id, service, path, method),
+	CONSTRAINT fk_identity_access_rules_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_access_rules_user_id ON identity_access_rules (user_id);
+
+CREATE TABLE identity_trusts (
+	id VARCHAR(64) NOT NULL,
+	trustor_user_id VARCHAR(64) NOT NULL,
+	trustee_user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	impersonation BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	remaining_uses INTEGER,
+	redelegated_trust_id VARCHAR(64),
+	redelegation_count INTEGER NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_trusts PRIMARY KEY (id),
+	CONSTRAINT fk_identity_trusts_trustor_user_id FOREIGN KEY(trustor_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_trustee_user_id FOREIGN KEY(trustee_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_redelegated_trust_id FOREIGN KEY(redelegated_trust_id) REFERENCES identity_trusts (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_trusts_project_id ON identity_trusts (project_id);
+
+CREATE INDEX ix_identity_trusts_redelegated_trust_id ON identity_trusts (redelegated_trust_id);
+
+CREATE INDEX ix_identity_trusts_trustee_user_id ON identity_trusts (trustee_user_id);
+
+CREATE INDEX ix_identity_trusts_trustor_user_id ON identity_trusts (trustor_user_id);
+
+CREATE TABLE identity_oauth_request_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	requested_project_id VARCHAR(64) NOT NULL,
+	verifier VARCHAR(64),
+	authorizing_user_id VARCHAR(64),
+	role_ids TEXT,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_request_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_request_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_request_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_request_tokens_consumer_id ON identity_oauth_request_tokens (consumer_id);
+
+CREATE TABLE identity_oauth_access_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	authorizing_user_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	project_id VARCHAR(64),
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_access_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_access_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oauth_access_tokens (authorizing_user_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
 
 CREATE TABLE identity_provider_remote_ids (
 	remote_id VARCHAR(255) NOT NULL,

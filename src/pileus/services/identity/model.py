@@ -39,6 +39,10 @@ users = Table(
     Column("password_hash", String(255)),
     Column("password_changed_at", Timestamp),
     Column("password_expires_at", Timestamp),
+    Column("password_self_service", Boolean, nullable=False, default=False),
+    Column("failed_auth_count", Integer, nullable=False, default=0),
+    Column("failed_auth_at", Timestamp),
+    Column("last_active_at", Timestamp),
     Column("options", Json, nullable=False),
     Column("extra", Json, nullable=False),
     Column("created_at", Timestamp, nullable=False),
@@ -55,6 +59,18 @@ Index(
 )
 """Where a user comes from. Two users of identity providers may have one name: they are told apart by what their
 provider calls them."""
+"""password_self_service: the user chose the password itself, so that the minimum age holds for it."""
+
+old_passwords = Table(
+    "identity_old_passwords",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("password_hash", String(255), nullable=False),
+)
+"""Passwords that users had before, where settings forbid to use one again."""
 
 groups = Table(
     "identity_groups",

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import msgspec
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.db import Database
-from pileus.kernel.errors import Unauthorized
+from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
-from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    token_lifetime_seconds: int = 3600
-    keys_kept: int = 3
-    """Fernet keys: one staged, one that signs, the rest only open."""
-    min_password_length: int = 1
-    oidc: dict[str, OidcSettings] = {}
-    """Identity providers that speak OpenID Connect, by their id here."""
-    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
-    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
-    on the user's own machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +43,7 @@ class IdentityState:
         clock: Clock,
         revision: Revision,
         settings: Settings,
+        credential_keys: KeyFolder,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
@@ -63,21 +51,35 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.credential_keys = credential_keys
+        """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
         """By identity provider."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
+        self._failures: set[asyncio.Future[None]] = set()
 
     @property
     def lifetime(self) -> timedelta:
         return timedelta(seconds=self.settings.token_lifetime_seconds)
 
+    def begin_failure(self, counting: asyncio.Future[None]) -> None:
+        """A failed attempt is being counted; see `settle_failures`."""
+        self._failures.add(counting)
+        counting.add_done_callback(self._failures.discard)
+
+    async def settle_failures(self) -> None:
+        """Returns when all failed attempts so far have been counted."""
+        if self._failures:
+            await asyncio.gather(*self._failures, return_exceptions=True)
+
     async def meaning(self, token: str) -> Meaning:
         """What the token means now; Unauthorized where it means nothing."""
-        if self._seen != self.revision.number:
+        number = self.revision.number
+        if self._seen != number:
             self._meanings.clear()
-            self._seen = self.revision.number
+            self._seen = number
         found = self._meanings.get(token)
         if found is not None:
             now = self.clock.now()
@@ -90,7 +92,6 @@ class IdentityState:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():
             raise resolve.refuse("the token has expired")
-        before = self.revision.number
         standing = await self.db.read(resolve.standing, claims)
         found = Meaning(
             claims,
@@ -100,7 +101,7 @@ class IdentityState:
             encode_json(resolve.body(standing, with_catalog=False)),
             standing.good_until,
         )
-        if before == self.revision.number:
+        if number == self.revision.number:
             self._meanings[token] = found
             if len(self._meanings) > self._size:
                 self._meanings.popitem(last=False)
@@ -110,5 +111,5 @@ class IdentityState:
         """For the kernel: who a token's bearer is."""
         try:
             return (await self.meaning(token)).context
-        except Unauthorized as error:
+        except (Unauthorized, Forbidden) as error:
             raise Unauthorized("The token is invalid or has expired; get a new one.") from error

@@ -217,6 +217,7 @@ class Northbound:
                 except ovsdb.Conflict:
                     if attempt + 1 == _ATTEMPTS:
                         raise
+                    await self.database.catch_up()
         except ovsdb.OvsdbError as error:
             raise NetworkError(str(error)) from error
 

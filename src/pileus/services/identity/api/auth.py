@@ -8,15 +8,15 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import NotFound, Unauthorized
+from pileus.kernel.errors import Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import JSON, Reply
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.project import Project
-from pileus.services.identity.authenticate import AuthRequest, authenticate
+from pileus.services.identity.authenticate import AuthRequest, authenticate, receipt
 from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.state import IdentityState, Meaning
-from pileus.services.identity.store import role, user
-from pileus.services.identity.tokens import Claims, seal
+from pileus.services.identity.store import project, role, user
+from pileus.services.identity.tokens import Claims, seal, seal_receipt
 
 routes = Routes()
 SUBJECT = "x-subject-token"
@@ -30,7 +30,30 @@ def _state(call: Call) -> IdentityState:
 @routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest)
 async def issue(call: Call, body: AuthRequest) -> Reply:
     """A token for who proves to be somebody, for the scope wanted."""
-    return await issued(call, await authenticate(Attempt(_state(call), call), body.auth))
+    try:
+        return await issued(call, await authenticate(Attempt(_state(call), call), body.auth))
+    except receipt.MoreNeeded as more:
+        return await _receipt(call, more)
+
+
+async def _receipt(call: Call, more: receipt.MoreNeeded) -> Reply:
+    """401 with a receipt for what has been proven: with it and the methods that are missing, there is a token."""
+    state, time = _state(call), call.runtime.service.dialect.time
+    home = await call.runtime.db.read(project.get, more.user.domain_id)
+    assert home is not None
+    given = receipt.issue(state, more)
+    shown = {
+        "methods": list(more.methods),
+        "user": {
+            "id": more.user.id,
+            "name": more.user.name,
+            "domain": {"id": home.id, "name": home.name},
+        },
+        "expires_at": time(given.expires_at),
+        "issued_at": time(given.issued_at),
+    }
+    headers = {receipt.HEADER: seal_receipt(state.keys, given)}
+    return Reply.json({"receipt": shown, "required_auth_methods": more.rules}, 401, headers)
 
 
 async def issued(call: Call, claims: Claims) -> Reply:
@@ -69,7 +92,7 @@ async def revoke(call: Call) -> None:
 def _revoke(tx: Tx, call: Call, meaning: Meaning) -> None:
     user.revoke(tx, audit_id=meaning.claims.audit_ids[0])
     user.forget_revocations(tx, tx.now - 2 * _state(call).lifetime)
-    tx.after_commit(call.runtime.revision.bump)
+    call.runtime.revision.move(tx)
 
 
 async def _subject(call: Call) -> tuple[str, Meaning]:
@@ -78,7 +101,7 @@ async def _subject(call: Call) -> tuple[str, Meaning]:
         raise NotFound("The request has no X-Subject-Token.")
     try:
         return token, await _state(call).meaning(token)
-    except Unauthorized as error:
+    except (Unauthorized, Forbidden) as error:
         raise NotFound("Could not find token: it is not valid, or no longer.") from error
 
 
@@ -97,9 +120,9 @@ def _shown(call: Call, meaning: Meaning, token: str) -> Reply:
 @routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog")
 async def show_catalog(call: Call) -> dict[str, Any]:
     """The catalog for the token's scope."""
-    from pileus.services.identity.store import catalog
+    from pileus.services.identity.store import catalog, endpoint_filter
 
-    entries = await call.runtime.db.read(catalog.rows)
+    entries = await call.runtime.db.read(endpoint_filter.catalog_for, call.context.project_id)
     found = catalog.substituted(entries, call.context.project_id)
     return {"catalog": found, "links": {"self": f"{call.base_url}/auth/catalog"}}
 

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from msgspec import UNSET
-from sqlalchemy import Row, bindparam
+from sqlalchemy import ColumnElement, Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
-from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
-from pileus.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
+from pileus.kernel.errors import Conflict, NotFound
 from pileus.kernel.ids import new_hex
+from pileus.services.identity import account
 from pileus.services.identity.api.common import (
     BY_NAME,
     changed,
+    collection,
     given,
     home_domain,
+    in_own_domain,
     listed_domain,
     merged_extra,
     merged_options,
+    named_domain,
+    read_time,
     same_domain,
+    selected,
     self_link,
 )
 from pileus.services.identity.api.federation.user import (
@@ -38,13 +43,34 @@ from pileus.services.identity.api.federation.user import (
     shown_federated,
 )
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
-from pileus.services.identity.passwords import hash_password, verify_password
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.passwords import hash_password
+from pileus.services.identity.store import application_credential, project, role, user
 
-Password = Annotated[str, msgspec.Meta(max_length=4096)]
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
+
+
+_COMPARISONS = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+
+
+def _expiry_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
+    """`lt:2026-01-31T12:00:00Z`; without an operator, exactly then."""
+    clause: ColumnElement[bool] = users.c.password_expires_at.is_not(None)
+    for value in values:
+        name, _, text = value.partition(":")
+        if name not in _COMPARISONS:
+            name, text = "eq", value
+        clause &= _COMPARISONS[name](users.c.password_expires_at, read_time("password_expires_at", text))
+    return clause
 
 
 class User(Resource, member="user", collection="users", table=users, extras="extra"):
@@ -60,7 +86,7 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     links: dict[str, Any] = field(render=self_link("users"))
 
     default_sort = BY_NAME
-    filters = dict.fromkeys(FEDERATED_FILTERS, federated_filter)
+    filters = {"password_expires_at": _expiry_filter, **dict.fromkeys(FEDERATED_FILTERS, federated_filter)}
 
     @classmethod
     def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
@@ -97,13 +123,13 @@ def user_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.user.domain_id": body.domain_id or home_domain(call)}
+    return named_domain("user", body)
 
 
 @User.create(policy="identity:create_user", target=_new_target)
 async def create_user(call: Call, body: Any) -> Row[Any]:
     """Makes a user; the password is hashed before the transaction begins."""
-    digest = await _hashed(call, body)
+    digest = await _checked_hash(call, body)
     return await call.runtime.db.write(_insert_user, call, body, digest)
 
 
@@ -116,9 +142,7 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
     values.setdefault("default_project_id", None)
     values.update(
         id=new_hex(),
-        password_hash=digest,
-        password_changed_at=tx.now,
-        password_expires_at=None,
+        options=merged_options(None, values["options"]),
         created_at=tx.now,
     )
     try:
@@ -126,7 +150,10 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
     except Duplicate as error:
         raise _twice(values["name"]) from error
     set_federated(tx, row.id, body.federated)
-    return row
+    if digest is None:
+        return row
+    put_password(tx, call, row, digest, self_service=False)
+    return user.change(tx, row.id, {})
 
 
 def _twice(name: str) -> Conflict:
@@ -135,20 +162,20 @@ def _twice(name: str) -> Conflict:
     )
 
 
-async def _hashed(call: Call, body: Any) -> str | None:
+async def _checked_hash(call: Call, body: Any) -> str | None:
     password = body.password
+    if body.options is not UNSET:
+        account.check_options(body.options)
     if password in (UNSET, None):
         return None
-    shortest = call.runtime.state.settings.min_password_length
-    if len(password) < shortest:
-        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
+    account.check_strength(call.runtime.state.settings, password)
     return await hash_password(password)
 
 
 @User.update(policy="identity:update_user", method="PATCH")
 async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a user; a new password or disabling voids the user's tokens."""
-    digest = await _hashed(call, body)
+    digest = await _checked_hash(call, body)
     return await call.runtime.db.write(_change_user, call, row, body, digest)
 
 
@@ -157,16 +184,22 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
     values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
-    if digest is not None:
-        values.update(password_hash=digest, password_changed_at=tx.now)
+    if values.get("enabled"):  # whoever enables a user lets it in again
+        values.update(failed_auth_count=0, failed_auth_at=None, last_active_at=tx.now)
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
+    if values.get("enabled") is False:
+        application_credential.forget(tx, row.id)
     changed(call, tx)
     set_federated(tx, row.id, body.federated)
     try:
-        return user.change(tx, row.id, values)
+        row = user.change(tx, row.id, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    if digest is None:
+        return row
+    put_password(tx, call, row, digest, self_service=False)
+    return user.change(tx, row.id, {})
 
 
 @User.delete(policy="identity:delete_user")
@@ -180,56 +213,29 @@ User.show(policy="identity:get_user")
 User.list(policy="identity:list_users", target=listed_domain)
 
 
-class _PasswordChange(msgspec.Struct):
-    original_password: str
-    password: Password
-
-
-class PasswordChange(msgspec.Struct):
-    """The body of `POST /v3/users/{id}/password`."""
-
-    user: _PasswordChange
-
-
-@User.member_route("POST", "/password", policy=ANYONE, status=204, body=PasswordChange)
-async def change_password(call: Call, row: Row[Any], body: PasswordChange) -> None:
-    """A user sets its own password. The old one is the proof, no token is needed. It voids the user's tokens."""
-    if not await verify_password(body.user.original_password, row.password_hash) or not row.enabled:
-        raise Unauthorized("The original password does not match.")
-    shortest = call.runtime.state.settings.min_password_length
-    if len(body.user.password) < shortest:
-        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
-    if body.user.password == body.user.original_password:
-        raise BadRequest("The new password must differ from the old one.")
-    digest = await hash_password(body.user.password)
-    await call.runtime.db.write(_set_password, call, row, digest)
-
-
-def _set_password(tx: Tx, call: Call, row: Row[Any], digest: str) -> None:
-    user.change(tx, row.id, {"password_hash": digest, "password_changed_at": tx.now})
+@User.member_route("DELETE", "/tokens", policy="identity:revoke_tokens_for_user", status=204)
+def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Voids all of a user's tokens."""
     user.revoke(tx, user_id=row.id)
     changed(call, tx)
 
 
-@User.member_route("GET", "/groups", policy="identity:list_groups_for_user")
+@User.member_route("GET", "/groups", policy="identity:list_groups_for_user", answers=[Group])
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
-    name = call.arg("name")
-    found = [show(each) for each in user.groups_of(tx, row.id)]
-    found.extend(expiring_groups(call, tx, row.id, show, {each["id"] for each in found}))
-    return {
-        "groups": [each for each in found if name is None or each["name"] == name],
-        "links": _links(call),
-    }
+    found = list(user.groups_of(tx, row.id))
+    ends = {}
+    for group, end in expiring_groups(call, tx, row.id, {each.id for each in found}):
+        found.append(group)
+        ends[group.id] = {"membership_expires_at": end}
+    rows = selected(call, Group, in_own_domain(call, found))
+    return collection(call, "groups", [{**show(each), **ends.get(each.id, {})} for each in rows])
 
 
-@User.member_route("GET", "/projects", policy="identity:list_user_projects")
+@User.member_route("GET", "/projects", policy="identity:list_user_projects", answers=[Project])
 def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects on which a user has a role."""
     show = Project.view(call)
-    return {"projects": [show(each) for each in role.projects_of(tx, row.id)], "links": _links(call)}
-
-
-def _links(call: Call) -> dict[str, Any]:
-    return {"self": call.root_url + call.path, "previous": None, "next": None}
+    rows = selected(call, Project, role.projects_of(tx, row.id))
+    return collection(call, "projects", [show(each) for each in rows])

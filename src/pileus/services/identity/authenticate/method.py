@@ -29,6 +29,7 @@ class FoundScope:
 
     kind: ScopeKind
     id: str | None = None
+    trust: Row[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Proof:
     audit_chain_id: str | None = None
     scope: FoundScope | None = None
     """The only scope that this proof is good for."""
+    held_scope: ScopeKind | None = None
+    """The scope of the token by which it was proven."""
     claims: Mapping[str, Any] = field(default_factory=dict)
     """More of a token's claims by name: what it was got by, when that limits what it may do."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest
+from pileus.kernel.errors import BadRequest, Forbidden
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate.method import FoundScope, Proof
 from pileus.services.identity.authenticate.reference import (
@@ -16,7 +16,12 @@ from pileus.services.identity.authenticate.reference import (
     find_domain,
     find_project,
 )
-from pileus.services.identity.store import project
+from pileus.services.identity.delegation import refuse
+from pileus.services.identity.store import project, trust
+
+
+class TrustRef(msgspec.Struct):
+    id: str
 
 
 class Scope(msgspec.Struct):
@@ -26,6 +31,7 @@ class Scope(msgspec.Struct):
     domain: DomainRef | None = None
     system: dict[str, bool] | None = None
     unscoped: dict[str, Any] | None = None
+    trust: TrustRef | None = msgspec.field(default=None, name="OS-TRUST:trust")
 
 
 def checked(scope: Scope | str | None) -> Scope | None:
@@ -36,9 +42,11 @@ def checked(scope: Scope | str | None) -> Scope | None:
         return Scope(unscoped={})
     if scope is None:
         return None
-    named = [each for each in (scope.project, scope.domain, scope.system, scope.unscoped) if each is not None]
-    if len(named) != 1:
-        raise BadRequest("The scope must be exactly one of project, domain, system and unscoped.")
+    given = (scope.project, scope.domain, scope.system, scope.unscoped, scope.trust)
+    if sum(each is not None for each in given) != 1:
+        raise BadRequest(
+            "The scope must be exactly one of project, domain, system, OS-TRUST:trust and unscoped."
+        )
     if scope.project is not None:
         scope.project.check()
     return scope
@@ -46,8 +54,16 @@ def checked(scope: Scope | str | None) -> Scope | None:
 
 def find(tx: Tx, proof: Proof, wanted: Scope | None) -> FoundScope:
     """The scope that was asked for, or the default. Whether there is a role on it, `resolve.standing` finds out."""
+    if proof.scope is not None:
+        if wanted is not None:
+            raise refuse("what was proven is good for one scope only, so none can be asked for")
+        return proof.scope
     if wanted is None:
-        return proof.scope or _default(tx, proof)
+        return _default(tx, proof)
+    if proof.held_scope == "system" and (wanted.project is not None or wanted.domain is not None):
+        raise Forbidden("A token for the system can't be exchanged for one for a project or a domain.")
+    if wanted.trust is not None:
+        return _of_trust(tx, wanted.trust.id)
     if wanted.unscoped is not None:
         return FoundScope("unscoped")
     if wanted.system is not None:
@@ -57,13 +73,20 @@ def find(tx: Tx, proof: Proof, wanted: Scope | None) -> FoundScope:
     if wanted.domain is not None:
         domain = find_domain(tx, wanted.domain)
         if domain is None:
-            raise resolve.refuse("no such domain")
+            raise refuse("no such domain")
         return FoundScope("domain", domain.id)
     assert wanted.project is not None
     found = find_project(tx, wanted.project)
     if found is None:
-        raise resolve.refuse("no such project")
+        raise refuse("no such project")
     return FoundScope("project", found.id)
+
+
+def _of_trust(tx: Tx, trust_id: str) -> FoundScope:
+    found = trust.get(tx, trust_id)
+    if found is None or trust.is_over(found, tx.now) or trust.is_used_up(found):
+        raise refuse(f"trust {trust_id} is gone, has expired or is used up")
+    return FoundScope("unscoped" if found.project_id is None else "project", found.project_id, found)
 
 
 def _default(tx: Tx, proof: Proof) -> FoundScope:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pileus.kernel.errors import Forbidden, NotFound, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate.method import Attempt, Proof
 from pileus.services.identity.store import user
@@ -18,7 +19,15 @@ class TokenMethod:
     part = TokenPart
 
     async def prove(self, attempt: Attempt, part: TokenPart) -> Proof:
-        claims = (await attempt.state.meaning(part.id)).claims
+        try:
+            claims = (await attempt.state.meaning(part.id)).claims
+        except (Unauthorized, Forbidden) as error:  # upstream's status for a token that is none
+            raise NotFound("Could not find token: it is not valid, or no longer.") from error
+        if resolve.is_delegated(claims):
+            raise Forbidden(
+                "A token got by a trust, an application credential, OAuth or an EC2 credential can't be "
+                "exchanged for another; ask for a new one with what you got it by."
+            )
         row = await attempt.state.db.read(user.get, claims.user_id)
         if row is None:
             raise resolve.refuse("the user is gone")
@@ -27,5 +36,6 @@ class TokenMethod:
             methods=tuple(dict.fromkeys((*claims.methods, self.name))),
             expires_at=claims.expires_at,
             audit_chain_id=claims.audit_ids[-1],
+            held_scope=claims.scope,
             claims=claims.limits(),
         )

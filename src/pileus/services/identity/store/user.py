@@ -17,6 +17,7 @@ from pileus.services.identity.model import (
     revocations,
     users,
 )
+from pileus.services.identity.store import credential
 
 _GET = select(users).where(users.c.id == bindparam("id"))
 _BY_NAME = select(users).where(
@@ -68,6 +69,7 @@ def change(tx: Tx, user_id: str, values: Mapping[str, Any]) -> Row[Any]:
 
 def delete(tx: Tx, user_id: str) -> None:
     tx.execute(assignments.delete().where(assignments.c.actor_id == user_id))
+    credential.forget(tx, user_ids=[user_id])
     tx.execute(users.delete().where(users.c.id == user_id))
 
 
