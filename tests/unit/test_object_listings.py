@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -69,22 +68,17 @@ asks = st.builds(
 @settings(max_examples=300, deadline=None)
 @given(st.sets(letters, max_size=25), asks)
 def test_any_part_of_any_list(names: set[str], ask: Ask) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "c.db", CONTAINER_SCHEMA)
-        database.connection.executemany(
-            "INSERT INTO object VALUES (?, 0, 0, 'e', 't')", [(name,) for name in names]
-        )
-        found = [
-            row.name if hasattr(row, "name") else row[0] for row in rows(database.connection, OBJECTS, ask)
-        ]
-        assert found == model(names, ask)
-        if not ask.delimiter and ask.path is None:
-            plain = whole_plain(database.connection, OBJECTS, ask).decode()
-            assert plain == "".join(name + "\n" for name in found)
-            assert [
-                item["name"] for item in json.loads(whole_json(database.connection, OBJECTS, ask))
-            ] == found
-        database.close()
+    database = Database(Path(":memory:"), CONTAINER_SCHEMA)
+    database.connection.executemany(
+        "INSERT INTO object VALUES (?, 0, 0, 'e', 't')", [(name,) for name in names]
+    )
+    found = [row.name if hasattr(row, "name") else row[0] for row in rows(database.connection, OBJECTS, ask)]
+    assert found == model(names, ask)
+    if not ask.delimiter and ask.path is None:
+        plain = whole_plain(database.connection, OBJECTS, ask).decode()
+        assert plain == "".join(name + "\n" for name in found)
+        assert [item["name"] for item in json.loads(whole_json(database.connection, OBJECTS, ask))] == found
+    database.close()
 
 
 def test_the_name_after_all_with_a_prefix() -> None:

@@ -35,6 +35,7 @@ AREAS = {
         Area("image", r"^tempest\.api\.image\."),
         Area("compute", r"^tempest\.api\.compute\."),
         Area("network", r"^tempest\.api\.network\."),
+        Area("object-storage", r"^tempest\.api\.object_storage\."),
         Area("smoke", r"^tempest\.api\.(identity|image|compute|network)\.", smoke=True),
         Area("scenario", r"^tempest\.scenario\.", real=True),
         Area("interop-compute", r"^tempest\.", listed="required-os_powered_compute.alive.txt"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import islice
 from pathlib import Path
 
 from pileus.drivers.object.files import Files, HostFiles
@@ -11,10 +12,12 @@ from pileus.drivers.object.group import Group
 from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, file_of, read_file
 from pileus.drivers.object.record import Kind, Record
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Version
+from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
 
 SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
+REPLAY = 256
+"""Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
 
 
@@ -34,8 +37,19 @@ class ObjectEngine:
     def on_host(cls, folder: Path) -> ObjectEngine:
         return cls(HostFiles(folder))
 
-    async def start(self) -> None:
+    async def start(self, told: Told = lambda version: None, since: str = "") -> None:
         await asyncio.to_thread(self._load)
+        marks = since.split() or ["0:0"] * len(self._groups)
+        for group, mark in zip(self._groups, marks, strict=True):
+            volume, offset = mark.split(":")
+            missed = group.since(int(volume), int(offset))
+            while records := await asyncio.to_thread(lambda: list(islice(missed, REPLAY))):  # noqa: B023 - run at once
+                for record in records:
+                    told(_version(record))
+            group.told = lambda record: told(_version(record))
+
+    def mark(self) -> str:
+        return " ".join(f"{volume}:{offset}" for volume, offset in (group.position for group in self._groups))
 
     def _load(self) -> None:
         for folder in (*self._folders, LARGE, ARRIVING):

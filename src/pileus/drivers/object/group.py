@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -47,6 +47,10 @@ class Group:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sealing: set[asyncio.Task[None]] = set()
+        self.told: Callable[[Record], None] = lambda record: None
+        """Hears of each record that became the newest."""
+        self.position = (0, 0)
+        """Volume and offset up to which `told` has heard of everything."""
         self.failed = False
         """Since the start something could not be written: it may be found at the next start all the same."""
 
@@ -69,6 +73,16 @@ class Group:
                 self._active = volume
             else:
                 volume.seal()
+        if numbers:
+            self.position = (numbers[-1], self._volumes[numbers[-1]].end)
+
+    def since(self, number: int, offset: int) -> Iterator[Record]:
+        """The records from there on, as they were written. Blocks."""
+        for volume in list(self._volumes.values()):
+            if volume.number >= number:
+                for entry in list(volume.entries()):
+                    if (volume.number, entry.place.offset) >= (number, offset):
+                        yield self._read(volume, entry.place)
 
     def _learn(self, entry: Entry) -> None:
         known = self.index.get(entry.key)
@@ -214,6 +228,9 @@ class Group:
             key = each.record.key
             if each.replaces is None or self.index.get(key) == each.replaces:
                 self._set(key, place)
+                if each.replaces is None:
+                    self.told(each.record)
+            self.position = (place.volume, place.offset + place.length)
             if not each.done.done():
                 each.done.set_result(None)
 

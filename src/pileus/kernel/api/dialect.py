@@ -91,5 +91,9 @@ class Dialect:
     read_only_field: Callable[[str, str], str] | None = None
     """`(name, method)` in words, for an attribute that is there but not for this method; None: as an unknown one."""
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
+    page: Callable[[ApiError], tuple[str, bytes]] | None = None
+    """Media type and body of an error, where it is not the envelope as JSON."""
+    stamps: Callable[[str], Mapping[str, str]] | None = None
+    """More headers of every answer, from the request id."""
     challenge: Mapping[str, str] = field(default_factory=dict)
     """Headers of every 401."""

@@ -67,11 +67,21 @@ class ObjectWriter(Protocol):
         """Nothing is left of what was written."""
 
 
-class ObjectDevice(Protocol):
-    """Nine verbs over one disk."""
+Told = Callable[[Version], None]
 
-    async def start(self) -> None:
-        """Finds what is there. What an earlier process left half-written is cleared."""
+
+class ObjectDevice(Protocol):
+    """Ten verbs over one disk."""
+
+    async def start(self, told: Told, since: str) -> None:
+        """Finds what is there. What an earlier process left half-written is cleared.
+
+        `told` hears of every version once it is durable and the object, in order; first of those after the mark `since`,
+        some of them again perhaps. An empty mark means from the beginning.
+        """
+
+    def mark(self) -> str:
+        """What `told` has heard of so far."""
 
     async def close(self) -> None:
         """What is under way is finished."""

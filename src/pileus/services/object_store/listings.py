@@ -68,7 +68,8 @@ class ContainerInfo(NamedTuple):
 class Listings(Protocol):
     """An account exists once it has metadata or a container."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> str:
+        """The mark of the last `settle`; empty where there was none."""
 
     async def close(self) -> None: ...
 
@@ -105,5 +106,5 @@ class Listings(Protocol):
     async def list_objects(self, account: str, container: str, ask: Ask, form: Form) -> bytes | None:
         """None where there is no such container."""
 
-    async def settle(self) -> None:
-        """All that was told is durable when this returns."""
+    async def settle(self, mark: str) -> None:
+        """All that was told is durable when this returns, and so is the mark that says how far that was."""

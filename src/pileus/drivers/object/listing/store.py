@@ -7,6 +7,7 @@ made durable by `settle`; what a power cut takes is told again, from the objects
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -45,6 +46,7 @@ Pending = dict[tuple[str, str], dict[str, ObjectEntry]]
 
 class SqliteListings:
     def __init__(self, folder: Path) -> None:
+        self._mark = folder / "told"
         self._accounts = Databases(folder / "accounts", ACCOUNT_SCHEMA)
         self._containers = Databases(folder / "containers", CONTAINER_SCHEMA)
         self._threads: ThreadPoolExecutor | None = None
@@ -53,11 +55,11 @@ class SqliteListings:
         self._flushing: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
-        """Files are opened when they are asked for."""
+    async def start(self) -> str:
+        return self._mark.read_text() if self._mark.exists() else ""
 
     async def close(self) -> None:
-        await self.settle()
+        await self._flush()
         await self._run(self._accounts.close)
         await self._run(self._containers.close)
         if self._threads is not None:
@@ -235,10 +237,20 @@ class SqliteListings:
                 return whole(database.connection, table, ask)
             return encode(table, rows(database.connection, table, ask), form, root)
 
-    async def settle(self) -> None:
+    async def settle(self, mark: str) -> None:
         await self._flush()
-        await self._run(self._containers.settle)
-        await self._run(self._accounts.settle)
+        await self._run(self._settle, mark)
+
+    def _settle(self, mark: str) -> None:
+        self._containers.settle()
+        self._accounts.settle()
+        new = self._mark.with_suffix(".new")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        with open(new, "w") as file:
+            file.write(mark)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._mark)
 
 
 def _key(*names: str) -> str:

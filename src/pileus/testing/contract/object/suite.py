@@ -14,7 +14,7 @@ from hashlib import md5
 import pytest
 
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import Missing, ObjectDevice, Superseded
+from pileus.services.object_store.driver import Missing, ObjectDevice, Superseded, Version
 
 Disk = Callable[[], ObjectDevice]
 LARGE = 3 * 1024 * 1024 + 17
@@ -31,7 +31,7 @@ def at(seconds: float, offset: int = 0) -> Timestamp:
 @asynccontextmanager
 async def running(disk: Disk) -> AsyncIterator[ObjectDevice]:
     device = disk()
-    await device.start()
+    await device.start(lambda version: None, "")
     try:
         yield device
     finally:
@@ -90,6 +90,31 @@ class ObjectDeviceContract:
             for offset, length in ((0, 1), (size // 2, size // 3), (size - 1, 1)):
                 if offset >= 0 and offset + length <= size:
                     assert await body_of(device, "a/c/big", offset, length) == body[offset : offset + length]
+
+    async def test_changes_are_told_and_told_again_after_a_restart(self, disk: Disk) -> None:
+        told: list[tuple[str, Timestamp, bool]] = []
+
+        def hear(version: Version) -> None:
+            told.append((version.path, version.changed, version.deleted))
+
+        device = disk()
+        await device.start(hear, "")
+        await put(device, "a/c/1", at(1), b"x")
+        mark = device.mark()
+        await put(device, "a/c/2", at(2), b"x")
+        await device.update(key_of("a/c/1"), at(3), lambda old: b"new")
+        await device.delete(key_of("a/c/2"), "a/c/2", at(4))
+        later = [("a/c/2", at(2), False), ("a/c/1", at(3), False), ("a/c/2", at(4), True)]
+        assert told == [("a/c/1", at(1), False), *later]
+        end = device.mark()
+        await device.close()
+        everything = list(told)
+        for since, expected in ((mark, later), (end, []), ("", everything)):
+            told.clear()
+            device = disk()
+            await device.start(hear, since)
+            assert sorted(told) == sorted(expected)
+            await device.close()
 
     async def test_the_later_timestamp_wins_in_any_order(self, disk: Disk) -> None:
         async with running(disk) as device:
