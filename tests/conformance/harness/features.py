@@ -43,6 +43,7 @@ _WHOLE_IDENTITY = "comes when identity is made whole"
 _WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
+_WHOLE_OBJECTS = "comes when the object store is made whole"
 
 NOT_YET = (
     Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
@@ -62,6 +63,13 @@ NOT_YET = (
     Absent("image-feature-enabled", "http_store_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
     Absent("image-feature-enabled", "store_weight_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
     Absent("image", "image_caching_enabled", "false", f"the cache API: {_WHOLE_IMAGE}"),
+    Absent("object-storage-feature-enabled", "container_sync", "false", f"container sync: {_WHOLE_OBJECTS}"),
+    Absent(
+        "object-storage-feature-enabled",
+        "discoverable_apis",
+        "account_quotas,container_quotas,slo,tempurl",
+        f"bulk, forms, static web, symlinks, sync, crossdomain: {_WHOLE_OBJECTS}",
+    ),
     Absent("compute", "min_compute_nodes", "1", "one host; more by setting"),
     Absent("compute-feature-enabled", "resize", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "change_password", "false", _SERVER_ACTIONS),

@@ -15,7 +15,8 @@ from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
-QUOTA = "x-account-meta-quota-bytes"
+QUOTAS = ("account-quota-bytes", "account-quota-count")
+"""Headers beside `X-Account-Meta-*`, without `x-`, that an account keeps."""
 
 
 async def _described(state: ObjectStoreState, name: Name) -> dict[str, str]:
@@ -67,12 +68,13 @@ async def update_account(call: Call) -> Reply:
     context = await access.require(call, name, "write")
     state: ObjectStoreState = call.runtime.state
     headers = dict(call.headers)
-    if QUOTA in headers or "x-remove-account-meta-quota-bytes" in headers:
+    limits = ("account-meta-quota-bytes", *QUOTAS)
+    if any(f"x-{each}" in headers or f"x-remove-{each}" in headers for each in limits):
         roles = {role.lower() for role in context.roles} if context is not None else set()
         if state.settings.reseller_admin_role.lower() not in roles:
             raise Forbidden("Only a reseller's administrator sets an account's quota.")
     await state.listings.set_account(
-        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", ())
+        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", QUOTAS)
     )
     state.forget_account(name.account)
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
@@ -87,7 +89,7 @@ async def create_account(call: Call) -> Reply:
     headers = dict(call.headers)
     made = await state.listings.account(name.account) is None
     await state.listings.set_account(
-        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", ())
+        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", QUOTAS)
     )
     state.forget_account(name.account)
     return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})

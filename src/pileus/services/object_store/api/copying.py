@@ -10,7 +10,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access
+from pileus.services.object_store import access, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
@@ -58,8 +58,9 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     found = await open_object(state, source, raw=as_manifest)
     if found is None:
         raise gone()
-    now = state.now()
     await check_quota(state, target, info, found.size_bytes)
+    await versions.keep(state, target, info.metadata)
+    now = state.now()
     kept = _kept(call, found, kept_headers(call, now), as_manifest=as_manifest)
     stored = await store(state, target, now, kept, found.read(0, found.size_bytes), found.size_bytes)
     return created(

@@ -13,7 +13,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from pileus.kernel.http.reply import Reply, encode_json
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, metadata, temp_url
+from pileus.services.object_store import access, metadata, temp_url, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -53,10 +53,15 @@ async def check_quota(state: ObjectStoreState, name: Name, info: ContainerInfo, 
         if count_limit and count_limit.isdigit() and now.objects + 1 > int(count_limit):
             raise TooLarge("Upload exceeds quota.")
     account = await state.account_metadata(name.account)
-    limit = account.get("x-account-meta-quota-bytes")
-    if limit and limit.isdigit():
+    bytes_limit = account.get("x-account-meta-quota-bytes") or account.get("x-account-quota-bytes")
+    count_limit = account.get("x-account-quota-count")
+    if bytes_limit or count_limit:
         used = await state.listings.account(name.account)
-        if used is not None and used.bytes_used + (size or 0) > int(limit):
+        if used is None:
+            return
+        if bytes_limit and bytes_limit.isdigit() and used.bytes_used + (size or 0) > int(bytes_limit):
+            raise TooLarge("Upload exceeds quota.")
+        if count_limit and count_limit.isdigit() and used.objects + 1 > int(count_limit):
             raise TooLarge("Upload exceeds quota.")
 
 
@@ -98,9 +103,10 @@ async def put_object(call: Call) -> Reply:
     if call.arg("multipart-manifest") == "put":
         return await _put_manifest(call, name, info)
     length = announced(call, state)
-    now = state.now()
     await _if_none(call, state, name)
     await check_quota(state, name, info, length)
+    await versions.keep(state, name, info.metadata)
+    now = state.now()
     kept = ObjectMetadata(content_type=content_type(call, name), etag="", headers=kept_headers(call, now))
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
@@ -151,8 +157,9 @@ async def _put_manifest(call: Call, name: Name, info: ContainerInfo) -> Reply:
         from pileus.services.object_store.receive import Unprocessable
 
         raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {wanted}.")
-    now = state.now()
     await check_quota(state, name, info, manifest.size_bytes)
+    await versions.keep(state, name, info.metadata)
+    now = state.now()
     kept = ObjectMetadata(
         content_type=content_type(call, name),
         etag="",
@@ -209,10 +216,15 @@ async def update_object(call: Call) -> Reply:
 async def delete_object(call: Call) -> Reply:
     """Deletes an object; with `multipart-manifest=delete` a large one's segments too."""
     name = parse(call.path)
-    await allow(call, name)
+    info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
     if call.arg("multipart-manifest") == "delete":
         return await _delete_large(call, state, name)
+    if versions.HISTORY in info.metadata and await state.find(name) is not None:
+        await versions.mark_deleted(state, name, info.metadata)
+    elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
+        await remove(state, old)
+        return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
     if not await remove(state, name):
         raise gone()
     return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
