@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pileus.kernel.clock import SystemClock
-from pileus.kernel.db import open_database
+from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.db import Database, open_database
 from pileus.testing import service
 from pileus.testing.postgres import PostgresServer, postgres_server
 from tests.host.tiny_linux import TinyLinux
@@ -44,9 +44,25 @@ def _databases_of_services(request: pytest.FixtureRequest) -> Iterator[None]:
     server: PostgresServer = request.getfixturevalue("postgres")
     laid = server.create_database()
     asyncio.run(service.laid(laid, SystemClock()).close())
-    service.new_database = lambda folder, clock: open_database(server.create_database(laid), clock)
+
+    def copy(folder: Path, clock: Clock) -> Database:
+        _copies.append(server.create_database(laid))
+        return open_database(_copies[-1], clock)
+
+    service.new_database = copy
     yield
     service.new_database = service.on_sqlite
+
+
+_copies: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_copies_pile_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each is 8 MB, and there are a thousand tests."""
+    yield
+    while _copies:
+        request.getfixturevalue("postgres").drop_database(_copies.pop())
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.host)])

@@ -224,3 +224,32 @@ async def test_security_groups_come_and_go(compute: ComputeUnderTest) -> None:
     shown = (await compute.ask("GET", f"/servers/{server['id']}", expect=200))["server"]
     assert "security_groups" not in shown
     await compute.ask("POST", action, {"removeSecurityGroup": {"name": "web"}}, expect=404)
+
+
+async def test_a_fresh_server_shows_a_floating_ip_at_once(compute: ComputeUnderTest) -> None:
+    server = await compute.boot()
+    networks = compute.needs.networks
+    (port_id,) = networks.all_ports
+    networks.floating.append({"floating_ip_address": "203.0.113.7", "port_id": port_id})
+    event = {"name": "network-changed", "server_uuid": server["id"], "tag": port_id}
+    await compute.ask("POST", "/os-server-external-events", {"events": [event]}, as_=ADMIN, expect=200)
+    for _ in range(200):
+        shown = (await compute.ask("GET", f"/servers/{server['id']}", expect=200))["server"]
+        addresses = [each["addr"] for entries in shown["addresses"].values() for each in entries]
+        if "203.0.113.7" in addresses:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(addresses)
+
+
+async def test_a_fresh_server_gets_an_interface_at_once(compute: ComputeUnderTest) -> None:
+    server = await compute.boot()
+    guest = compute.guests[server["id"]]
+    path = f"/servers/{server['id']}/os-interface"
+    body = {"interfaceAttachment": {"net_id": compute.network_id}}
+    made = (await compute.ask("POST", path, body, expect=200))["interfaceAttachment"]
+    await eventually(lambda: len(guest.spec.nics) == 2, 2.0)
+    assert guest.spec.nics[1].port_id == made["port_id"]
+    await compute.ask("DELETE", f"{path}/{made['port_id']}", expect=202)
+    await eventually(lambda: len(guest.spec.nics) == 1, 2.0)
+    assert guest.boots == 1

@@ -29,9 +29,8 @@ from pileus.kernel.api.quota import Quota, Quotas
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Routes, Service
 from pileus.kernel.api.versions import Version, Versions
-from pileus.kernel.db import Timestamp, Tx, metadata
+from pileus.kernel.db import Timestamp, Tx, metadata, rows
 from pileus.kernel.errors import Bug, Conflict
-from pileus.kernel.ids import new_uuid
 from pileus.kernel.policy import Rule
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER, ServiceUnderTest, serving
@@ -43,7 +42,7 @@ widgets = Table(
     Column("project_id", String(64), nullable=False),
     Column("name", String(255)),
     Column("size_gib", Integer, nullable=False),
-    Column("shiny", Boolean, nullable=False),
+    Column("shiny", Boolean, nullable=False, default=False),
     Column("status", String(16), nullable=False),
     Column("created_at", Timestamp, nullable=False),
 )
@@ -75,35 +74,36 @@ class Widget(Resource, member="widget", collection="widgets", table=widgets):
 
 @Widget.create(policy="widget:create", status=202, quota={"widgets": 1, "gigabytes": lambda body: body.size})
 def create_widget(call: Call, tx: Tx, body: Any) -> Any:
-    row = {
-        "id": new_uuid(),
-        "project_id": call.project_id,
-        "name": body.name or None,
-        "size_gib": body.size,
-        "shiny": getattr(body, "shiny", False),
-        "status": "available",
-        "created_at": tx.now,
-    }
-    tx.execute(widgets.insert(), row)
-    return tx.row(select(widgets).where(widgets.c.id == row["id"]))
+    values = {**Widget.columns(body), "project_id": call.project_id, "status": "available"}
+    return rows.add(tx, widgets, values)
 
 
 @Widget.update(policy="widget:update")
 def update_widget(call: Call, tx: Tx, row: Any, body: Any) -> Any:
-    tx.execute(widgets.update().where(widgets.c.id == row.id).values(name=body.name))
-    return tx.row(select(widgets).where(widgets.c.id == row.id))
+    rows.change(tx, widgets, row.id, **Widget.columns(body))
+    return rows.existing(tx, widgets, row.id)
 
 
 @Widget.delete(policy="widget:delete")
 def delete_widget(call: Call, tx: Tx, row: Any) -> None:
     if row.status != "available":
         raise Conflict(f"Widget {row.id} is {row.status}; wait until it is available.")
-    tx.execute(widgets.delete().where(widgets.c.id == row.id))
+    rows.remove(tx, widgets, row.id)
+
+
+class Gadget(Resource, member="gadget", collection="new_gadgets", table=widgets, since=V.SHINY):
+    """Seen since 2.1, whatever its operations say."""
+
+    id: str = field(read_only)
+
+
+Gadget.show(policy="widget:get")
+Gadget.list(policy="widget:list")
 
 
 @Widget.action("polish", policy="widget:update", body=dict[str, int])
 def polish(call: Call, tx: Tx, row: Any, body: dict[str, int]) -> None:
-    tx.execute(widgets.update().where(widgets.c.id == row.id).values(status="polished"))
+    rows.note(tx, widgets, row.id, status="polished")
 
 
 Widget.show(policy="widget:get")
@@ -134,7 +134,7 @@ service = Service(
     root="/widget",
     path="/widget/v2",
     dialect=DIALECT,
-    resources=[Widget],
+    resources=[Widget, Gadget],
     routes=[routes],
     versions=V,
     rules=[
@@ -173,6 +173,7 @@ async def test_create_show_update_delete(cloud: ServiceUnderTest) -> None:
     path = f"/widget/v2/widgets/{widget['id']}"
     assert (await cloud.get(path)).json()["widget"] == widget
     assert (await cloud.put(path, {"widget": {"name": "two"}})).json()["widget"]["name"] == "two"
+    assert (await cloud.put(path, {"widget": {}})).json()["widget"]["name"] == "two"
     assert (await cloud.delete(path)).status == 204
     assert (await cloud.get(path)).status == 404
 
@@ -192,6 +193,13 @@ async def test_versions_project_fields(cloud: ServiceUnderTest) -> None:
     assert (
         await cloud.get("/widget/v2/widgets", headers={"openstack-api-version": "widget x"})
     ).status == 400
+
+
+async def test_a_resource_may_be_younger_than_its_service(cloud: ServiceUnderTest) -> None:
+    path = f"/widget/v2/new_gadgets/{(await made(cloud))['id']}"
+    for each in (path, "/widget/v2/new_gadgets"):
+        assert (await cloud.get(each)).status == 404
+        assert (await cloud.get(each, headers=LATEST)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -9,73 +9,23 @@ from typing import Any
 
 import pytest
 
-from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
-from pileus.services.identity import bootstrap, service
 from pileus.services.identity.keys import KeyFolder
-from pileus.services.identity.passwords import hash_now
-from pileus.services.identity.state import IdentityState, Settings
+from pileus.testing.identity import ADMIN_PROJECT, V3, by_password, make, role_id, serving_identity, token_for
 from pileus.testing.personas import persona
-from pileus.testing.service import ADMIN, ServiceUnderTest, serving
+from pileus.testing.service import ADMIN, ServiceUnderTest
 
-V3 = "/identity/v3"
-PASSWORD_HASH = hash_now("admin-password")
-
-
-class Shifted(SystemClock):
-    """The machine's time, moved."""
-
-    by = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self.by
+PROJECT = ADMIN_PROJECT
 
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
-    async with serving(service, clock=Shifted()) as running:
-        runtime = running.runtime
-        keys = KeyFolder(tmp_path / "keys")
-        state = IdentityState(runtime.db, keys, runtime.clock, runtime.revision, Settings())
-        runtime.state, runtime.authenticate = state, state.context
-        await runtime.db.write(bootstrap.lay, PASSWORD_HASH)
-        await runtime.db.write(
-            bootstrap.publish,
-            "RegionOne",
-            [bootstrap.CatalogEntry("compute", "nova", "http://c/$(project_id)s")],
-        )
+    async with serving_identity(tmp_path) as running:
         yield running
-
-
-def by_password(name: str, password: str, **scope: Any) -> dict[str, Any]:
-    user = {"name": name, "domain": {"id": "default"}, "password": password}
-    auth: dict[str, Any] = {"identity": {"methods": ["password"], "password": {"user": user}}}
-    return {"auth": {**auth, "scope": scope} if scope else auth}
-
-
-PROJECT = {"project": {"name": "admin", "domain": {"name": "Default"}}}
-
-
-async def token_for(
-    cloud: ServiceUnderTest, name: str = "admin", password: str = "admin-password", **scope: Any
-) -> Any:
-    return await cloud.post(f"{V3}/auth/tokens", by_password(name, password, **scope))
 
 
 async def subject(cloud: ServiceUnderTest, token: str, as_: Context = ADMIN) -> Any:
     return await cloud.get(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=as_)
-
-
-async def make(cloud: ServiceUnderTest, noun: str, **values: Any) -> dict[str, Any]:
-    reply = await cloud.post(f"{V3}/{noun}s", {noun: values}, as_=ADMIN)
-    assert reply.status == 201, reply.body
-    made: dict[str, Any] = reply.json()[noun]
-    return made
-
-
-async def role_id(cloud: ServiceUnderTest, name: str) -> str:
-    found: str = (await cloud.get(f"{V3}/roles?name={name}", as_=ADMIN)).json()["roles"][0]["id"]
-    return found
 
 
 async def test_a_token_for_a_project_says_who_where_and_what(cloud: ServiceUnderTest) -> None:

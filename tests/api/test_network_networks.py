@@ -308,7 +308,7 @@ async def test_discovery(cloud: NetworkCloud) -> None:
     assert {"network", "subnet", "port"} <= names
     aliases = {each["alias"] for each in (await cloud.get("/extensions"))["extensions"]}
     assert {"router", "security-group", "external-net", "binding", "quotas", "standard-attr-tag"} <= aliases
-    assert not {"qos", "trunk", "subnet_allocation", "metering", "logging"} & aliases
+    assert not {"qos", "trunk", "address-scope", "metering", "logging"} & aliases
     assert (await cloud.get("/extensions/router"))["extension"]["alias"] == "router"
     await cloud.get("/extensions/qos", status=404)
     zones = (await cloud.get("/availability_zones"))["availability_zones"]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from pileus.cli.image_build import MicroImage, build_micro
+from pileus.cli.image_build import MicroImage
 from pileus.testing.cloud import Cloud, running_cloud
-
-BUILT = Path("/var/tmp/pileus-tests/micro")
+from pileus.testing.images import micro_image
 
 
 @pytest.fixture(scope="session")
 def micro() -> MicroImage:
-    return build_micro(BUILT, print)
+    return micro_image()
 
 
 @pytest.fixture(scope="session")

@@ -235,6 +235,7 @@ class Machine(Guest):
         self.memory_mib = memory_mib
         self.uuid = str(uuid.uuid4())
         self.tap = f"tap{number}"
+        self.board = "pc,hpet=off"
         self.arguments: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         net.tap(self.tap)
@@ -266,7 +267,7 @@ class Machine(Guest):
     def start(self) -> None:
         self._process = subprocess.Popen(
             self.net.inside(
-                "qemu-system-x86_64", "-accel", "tcg", "-machine", "pc,hpet=off", "-cpu", "max,la57=off",
+                "qemu-system-x86_64", "-accel", "tcg", "-machine", self.board, "-cpu", "max,la57=off",
                 "-m", str(self.memory_mib), "-nodefaults", "-display", "none", "-uuid", self.uuid,
                 "-serial", f"file:{self.directory}/console",
                 "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pileus.cli.image_build import MicroImage, build_micro
+from pileus.cli.image_build import MicroImage
 from pileus.cli.image_build.micro import COMMAND_LINE
+from pileus.testing.images import micro_image
 
 from .micro_guest import (
     GATEWAY,
@@ -32,7 +33,6 @@ from .micro_guest import (
 
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(240)]
 
-BUILT = Path("/var/tmp/pileus-tests/micro")
 BOOT_S = 45.0
 """Far more than a boot takes: the machine may be busy with other tests."""
 
@@ -43,7 +43,7 @@ USER_DATA = "#!/bin/sh\necho said by user data\necho once >> /var/lib/runs\n"
 
 @pytest.fixture(scope="module")
 def image() -> MicroImage:
-    return build_micro(BUILT, print)
+    return micro_image()
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,8 @@ def _up_and_killed(cloud: Cloud, seconds: float) -> None:
         starting = pool.submit(cloud.up)
         _let_pass(seconds)
         for pid in footprint.processes(cloud.state):
-            if b"--foreground" in _command_line(pid):
+            # The one that has left its terminal, not the one that waits for it.
+            if b"\0up\0" in _command_line(pid) and os.getsid(pid) == pid:
                 footprint.kill(pid)
         # Refused where it was killed, and no matter where it was quicker.
         if (error := starting.exception()) is not None and not isinstance(error, CloudError):

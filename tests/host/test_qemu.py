@@ -212,6 +212,58 @@ class TestNetwork:
         assert switch.link(vif.link_name(nic.port_id)) is None
 
     @story
+    async def test_nics_come_and_go_while_it_runs(self, rig: QemuRig) -> None:
+        switch = rig.switch
+        first, second, other = switch.new_nic(), switch.new_nic(), switch.new_nic()
+        driver = await rig.start()
+        words = f"{COMMAND_LINE} tiny.address=10.9.8.1/24"
+        guest = await rig.new_guest(driver, nics=(first,), command_line=words)
+        await driver.ensure(guest, Power.RUNNING, 1)
+        boot = await rig.boot_of(guest.id)
+        await rig.until_console(driver, guest.id, rig.ready_text)
+        both = msgspec.structs.replace(guest, nics=(first, second))
+        for _ in range(2):
+            await driver.ensure(both, Power.RUNNING, 1)
+        await rig.until_console(driver, guest.id, f"card eth1 {second.mac} {second.mtu}")
+        # Another driver takes out the one that was there at the start.
+        await driver.close()
+        driver = await rig.start()
+        last = msgspec.structs.replace(guest, nics=(second,))
+        await driver.ensure(last, Power.RUNNING, 2)
+        await rig.until_console(driver, guest.id, f"card gone {first.mac}")
+        assert switch.ports() == [vif.link_name(second.port_id)]
+        assert switch.link(vif.link_name(first.port_id)) is None
+        with network_namespace() as home:
+            await vif.plug_veth(other, home, "eth0")
+            await run_tool("ip", "-n", home, "address", "add", "10.9.8.2/24", "dev", "eth0")
+            command = ["ip", "netns", "exec", home, "busybox", "ping", "-c", "1", "-w", "20", "10.9.8.1"]
+            await run_tool(*command)
+        await vif.unplug(other)
+        await driver.ensure(both, Power.RUNNING, 2)
+        await rig.until_console(driver, guest.id, f"card eth0 {first.mac}", times=2)
+        assert await rig.boot_of(guest.id) == boot
+        await driver.destroy(guest.id, 2)
+        assert switch.ports() == []
+
+    @story
+    async def test_the_card_of_a_guest_that_does_not_listen_is_cut_off(self, rig: QemuRig) -> None:
+        """As one that has no system: it cannot let go of a card before it is started again."""
+        switch = rig.switch
+        driver = await rig.start()
+        image = rig.new_image(b"\xfa\xf4".ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20), "raw")
+        await driver.ensure_image(image, rig.open_image)
+        guest = await rig.new_guest(driver, image=image, kernel=None, ramdisk=None, nics=(switch.new_nic(),))
+        await driver.ensure(guest, Power.RUNNING, 1)
+        without = msgspec.structs.replace(guest, nics=())
+        await driver.ensure(without, Power.RUNNING, 1)
+        assert switch.ports() == []
+        with pytest.raises(HypervisorError, match="has not let go of the card"):
+            await driver.ensure(guest, Power.RUNNING, 1)
+        await driver.ensure(guest, Power.STOPPED, 1)
+        await driver.ensure(guest, Power.RUNNING, 1)
+        assert switch.ports() == [vif.link_name(guest.nics[0].port_id)]
+
+    @story
     async def test_a_nic_survives_a_stop_and_goes_when_it_is_no_longer_asked_for(self, rig: QemuRig) -> None:
         switch = rig.switch
         driver = await rig.start()
@@ -220,6 +272,8 @@ class TestNetwork:
         await driver.ensure(guest, Power.RUNNING, 1)
         await driver.ensure(guest, Power.STOPPED, 1)
         await driver.ensure(guest, Power.RUNNING, 1)
+        assert sorted(switch.ports()) == sorted(names)
+        await driver.reset(guest.id, 1)
         assert sorted(switch.ports()) == sorted(names)
         await driver.ensure(msgspec.structs.replace(guest, nics=guest.nics[:1]), Power.STOPPED, 1)
         assert switch.ports() == names[:1]

@@ -42,10 +42,9 @@ class TestNetwork:
         link = await rig.tell(guests[0].id, "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu")
         assert link == f"{nics[0].mac}\n1442\nstatus 0\n"
         # TCP, which dies where checksums are left to hardware that is not there.
-        await rig.order(guests[1].id, "echo over the wire | nc -l -p 4000")
-        answer = await rig.tell(
-            guests[0].id, "for i in $(seq 50); do nc -w 5 10.9.7.2 4000 && break; sleep 0.1; done"
-        )
+        listens = 'until grep -q ":0FA0 .* 0A " /proc/net/tcp*; do sleep 0.02; done'
+        assert "status 0" in await rig.tell(guests[1].id, f"echo over the wire | nc -l -p 4000 & {listens}")
+        answer = await rig.tell(guests[0].id, "nc -w 5 10.9.7.2 4000")
         assert answer == "over the wire\nstatus 0\n"
         for guest in guests:
             await driver.destroy(guest.id, 1)

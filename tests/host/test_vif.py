@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -13,15 +12,9 @@ import pytest
 from pileus.drivers import vif
 from pileus.services.compute.driver import HypervisorError, Vif
 
-from .open_vswitch import OpenVSwitch, network_namespace, open_vswitch
+from .open_vswitch import OpenVSwitch, network_namespace
 
 pytestmark = pytest.mark.host
-
-
-@pytest.fixture(scope="module")
-def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
-    with open_vswitch(tmp_path_factory.mktemp("ovs")) as found:
-        yield found
 
 
 def test_a_tap_is_plugged_and_unplugged_twice(switch: OpenVSwitch) -> None:

@@ -39,17 +39,33 @@ busybox mount -t sysfs sysfs /sys
 busybox mount -t devtmpfs dev /dev
 for module in {" ".join(Path(module).name for module in _MODULES)}; do busybox insmod /modules/$module; done
 for disk in /sys/block/vd*; do echo "disk $(busybox basename $disk) $(busybox cat $disk/size)"; done
-for card in /sys/class/net/eth*; do
-    echo "card $(busybox basename $card) $(busybox cat $card/address) $(busybox cat $card/mtu)"
-done
+tell_cards() {{
+    for card in /sys/class/net/eth*; do
+        [ -e "$card" ] || continue
+        address=$(busybox cat $card/address)
+        case $cards in *$address*) continue ;; esac
+        cards="$cards $address"
+        echo "card $(busybox basename $card) $address $(busybox cat $card/mtu)"
+        for word in $(busybox cat /proc/cmdline); do case $word in
+            tiny.address=*)
+                busybox ip address add ${{word#*=}} dev $(busybox basename $card)
+                busybox ip link set $(busybox basename $card) up ;;
+        esac; done
+    done
+    for address in $cards; do
+        busybox grep -q $address /sys/class/net/eth*/address 2>/dev/null && continue
+        cards=$(echo $cards | busybox sed "s/$address//")
+        echo "card gone $address"
+    done
+}}
+tell_cards
 if busybox mount -t iso9660 -o ro /dev/vdb /mnt 2>/dev/null; then
     echo "config drive: $(busybox cat /mnt/openstack/latest/meta_data.json)"
 fi
 for word in $(busybox cat /proc/cmdline); do case $word in
     tiny.address=*)
-        busybox ip address add ${{word#*=}} dev eth0
-        busybox ip link set eth0 up
-        (while :; do busybox nc -l -p 7 -e busybox cat; done) & ;;
+        (while :; do busybox nc -l -p 7 -e busybox cat; done) &
+        until busybox grep -q ":0007 .* 0A " /proc/net/tcp*; do busybox sleep 0.02; done ;;
     tiny.panic) echo c > /proc/sysrq-trigger ;;
 esac; done
 # Opened before it is said: a press that nobody has open is lost.
@@ -57,7 +73,7 @@ exec 3< /dev/input/event0 4< /dev/input/event1
 echo "{READY}"
 (busybox dd bs=24 count=1 <&3 > /dev/null 2>&1; busybox poweroff -f) &
 (busybox dd bs=24 count=1 <&4 > /dev/null 2>&1; busybox poweroff -f) &
-while :; do busybox sleep 1000; done
+while :; do busybox sleep 1; tell_cards; done
 """
 
 

@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Column, Index, MetaData, String, Table, create_engine, inspect
 from sqlalchemy.pool import NullPool
 
 from pileus.kernel.clock import SystemClock
-from pileus.kernel.db import open_database
+from pileus.kernel.db import Json, Timestamp, metadata, open_database
 from pileus.migrations import lay
-from pileus.migrations.generate import ADDRESSES, script
+from pileus.migrations.generate import ADDRESSES, declared_tables, migration, script
 
 
 @pytest.mark.parametrize("dialect", ADDRESSES)
 def test_the_script_is_what_the_tables_say(dialect: str) -> None:
     said = (lay.HERE / "schema" / f"{dialect}.sql").read_text()
-    assert said == script(dialect), "run `python -m pileus.migrations.generate` and write a migration"
+    assert said == script(dialect), (
+        "run `python -m pileus.migrations.generate`, and see there about migrations"
+    )
 
 
 def described(url: str) -> dict[str, Any]:
@@ -58,3 +60,41 @@ def test_the_head_is_alembics() -> None:
     config = Config()
     config.set_main_option("script_location", str(lay.HERE))
     assert ScriptDirectory.from_config(config).get_heads() == [lay.HEAD]
+
+
+def declared_with(*more: Any) -> MetaData:
+    """The product's tables, and one more of these columns and indexes."""
+    tables = MetaData(naming_convention=metadata.naming_convention)
+    for table in declared_tables():
+        table.to_metadata(tables)
+    if more:
+        Table("test_new", tables, *more)
+    return tables
+
+
+def test_there_is_nothing_to_migrate() -> None:
+    assert migration("Nothing", "0002", "0001", declared_with()) is None
+
+
+def test_a_migration_is_written_from_the_tables(tmp_path: Path) -> None:
+    tables = declared_with(
+        Column("id", String(36), primary_key=True),
+        Column("notes", Json, nullable=False),
+        Column("created_at", Timestamp, nullable=False),
+        Index(None, "created_at"),
+    )
+    text = migration("New", "9999", lay.HEAD, tables)
+    assert text is not None
+    found: dict[str, Any] = {}
+    exec(text, found)
+    assert (found["revision"], found["down_revision"]) == ("9999", lay.HEAD)
+    migrated, declared = (f"sqlite:///{tmp_path}/{name}.db" for name in ("migrated", "declared"))
+    lay.migrate(migrated)
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    engine = create_engine(migrated, poolclass=NullPool)
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        found["upgrade"]()
+    tables.create_all(create_engine(declared, poolclass=NullPool))
+    assert described(migrated)["test_new"] == described(declared)["test_new"]

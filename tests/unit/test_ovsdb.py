@@ -95,7 +95,7 @@ def test_messages_arrive_whole_however_they_are_cut(tmp_path: Path, piece: int) 
 
 
 def test_refusals_are_told_apart(tmp_path: Path) -> None:
-    errors = ["timed out", "duplicate uuid", "constraint violation"]
+    errors = ["timed out", "duplicate uuid", "referential integrity violation", "constraint violation"]
 
     def answer(message: dict[str, Any]) -> list[dict[str, Any]]:
         return [reply(message, [{}, {"error": errors.pop(0), "details": "the details"}])]
@@ -103,7 +103,7 @@ def test_refusals_are_told_apart(tmp_path: Path) -> None:
     async def story() -> None:
         async with Server(tmp_path / "s", answer) as server:
             database = ovsdb.Database(server.path, "D", {})
-            for _ in range(2):
+            for _ in range(3):
                 with pytest.raises(ovsdb.Conflict, match="the details"):
                     await database.transact({"op": "x"})
             with pytest.raises(ovsdb.OvsdbError, match="the details") as caught:

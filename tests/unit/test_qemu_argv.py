@@ -13,7 +13,7 @@ import pytest
 
 from pileus.lib.qemu_argv import (
     BINARY,
-    NO_OFFLOADS,
+    OFFLOADS,
     DirectKernel,
     Disk,
     Machine,
@@ -24,6 +24,8 @@ from pileus.lib.qemu_argv import (
 from pileus.testing.golden import assert_golden
 
 GOLDEN = Path(__file__).with_name("golden_qemu_argv")
+
+PORTS = tuple(f"{number:08x}-6a35-4d5c-8d0a-1b1f9a0f4c11" for number in range(3))
 
 PLAIN = Machine(
     uuid="0f2a4f7e-6a35-4d5c-8d0a-1b1f9a0f4c11",
@@ -46,9 +48,9 @@ MACHINES = {
         run_as=1_900_000_000,
         disks=(*PLAIN.disks, Disk(path="config-2.iso", format="raw", read_only=True)),
         cards=(
-            NetworkCard(mac="fa:16:3e:00:00:01", mtu=1442, tap_fd=8, offloads=False),
-            NetworkCard(mac="fa:16:3e:00:00:02", mtu=1500, tap_fd=9),
-            NetworkCard(mac="fa:16:3e:00:00:03", mtu=1500),
+            NetworkCard(port_id=PORTS[0], mac="fa:16:3e:00:00:01", mtu=1442, tap_fd=8, offloads=False),
+            NetworkCard(port_id=PORTS[1], mac="fa:16:3e:00:00:02", mtu=1500, tap_fd=9),
+            NetworkCard(port_id=PORTS[2], mac="fa:16:3e:00:00:03", mtu=1500),
         ),
     ),
     "uefi": msgspec.structs.replace(
@@ -80,4 +82,4 @@ def test_every_offload_that_qemu_has_is_turned_off() -> None:
     known = {line.split("=")[0].strip() for line in help_text.splitlines()}
     offloads = {name for name in known if name.startswith(("guest_", "host_")) or name in ("csum", "gso")}
     offloads -= {"host_mtu", "guest_announce", "guest_rsc_ext"}
-    assert {option.removesuffix("=off") for option in NO_OFFLOADS} == offloads
+    assert set(OFFLOADS) == offloads

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 
 from pileus.drivers.hypervisor.sim import Faults, SimHypervisor, World
@@ -211,6 +212,59 @@ class DeleteWhileItIsMade(Story):
         await self.boot(process)
         await process.clock.sleep(0.01)
         await self.delete(process)
+
+
+class AddressesThatChange(Story):
+    """What the network service tells is looked at well before a server would be looked at by itself."""
+
+    settings = Settings(sync_seconds=600)
+    converge_seconds = 3.0
+    is_active = in_state(VmState.ACTIVE)
+
+    def story(self) -> list[Act[Outside]]:
+        return [
+            Act(self.register, self.is_registered),
+            Act(self.boot, self.is_active),
+            Act(self.two_floating_ips, self.shows_both),
+            Act(self.no_floating_ip, self.shows_none),
+            Act(self.delete, self.is_gone),
+        ]
+
+    async def two_floating_ips(self, process: Life) -> None:
+        """The second one comes while the first is being looked at."""
+        for address in ("203.0.113.1", "203.0.113.2"):
+            ip = {"floating_ip_address": address, "port_id": process.world.given_port}
+            process.world.needs.networks.floating.append(ip)
+            await self.tell(process)
+            await process.clock.sleep(0.0015)
+
+    async def no_floating_ip(self, process: Life) -> None:
+        process.world.needs.networks.floating.clear()
+        await self.tell(process)
+
+    async def tell(self, process: Life) -> None:
+        def write(tx: Tx) -> None:
+            store.leave_unseen(tx, SERVER)
+            process.work.wake(tx, SERVER)
+
+        await process.db.write(write)
+
+    async def shows_both(self, process: Life) -> bool:
+        return await _floating(process) == ["203.0.113.1", "203.0.113.2"]
+
+    async def shows_none(self, process: Life) -> bool:
+        return await _floating(process) == []
+
+
+async def _floating(process: Life) -> list[str]:
+    row = await process.db.read(store.get, SERVER)
+    shown = [each for entries in msgspec.json.decode(row.addresses).values() for each in entries]
+    return [each["addr"] for each in shown if each["OS-EXT-IPS:type"] == "floating"]
+
+
+async def test_addresses_that_change_show_at_once_and_survive_every_crash() -> None:
+    proof = await crash_everywhere(AddressesThatChange())
+    assert proof.points > 30
 
 
 async def test_booting_and_deleting_survive_every_crash() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pileus.app import drivers
 from pileus.app.settings import Settings
-from pileus.drivers.image.file import FileStore
 from pileus.kernel.api import common
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.auth import Revision, TokenCache
@@ -31,8 +31,9 @@ from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
 from pileus.services.image import service as image
-from pileus.services.image.state import ImageState
-from pileus.services.image.work import ImageProgram
+from pileus.services.image import work as image_work
+from pileus.services.image.metadef import catalogue as metadef_catalogue
+from pileus.services.image.needs import Catalog, IdentityLimits
 from pileus.services.network import bootstrap as network_bootstrap
 from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
@@ -72,7 +73,8 @@ class Bindings:
         )
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
-        identity_state = IdentityState(db, keys, clock, revision, settings.identity)
+        credential_keys = KeyFolder(state / "identity" / "credential-keys")
+        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys)
         authenticate = TokenCache(identity_state.context, revision, clock)
         self._runtimes = {
             service.type: Runtime(
@@ -88,18 +90,20 @@ class Bindings:
             )
             for service in SERVICES
         }
-        self._files = FileStore(state / "image" / "data")
         self._runtimes["identity"].state = identity_state
-        self._runtimes["image"].state = ImageState(self._files, settings.image)
-        self._objects = ObjectStoreState(
-            *drivers.object_store(settings, state), clock, settings.object_store
-        )
+        self._objects = ObjectStoreState(*drivers.object_store(settings, state), clock, settings.object_store)
         self._runtimes["object-store"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
         self._runtimes["compute"].state = self._compute
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
+        self._images = replace(
+            drivers.image_stores(settings.image, state / "image", node),
+            limits=IdentityLimits(self._peer(identity), clock),
+            regions=Catalog(self._peer(identity)),
+        )
+        self._runtimes["image"].state = self._images
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
         self._runtimes["network"].needs = network_needs.bind(self._peer(compute))
@@ -110,7 +114,8 @@ class Bindings:
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks and stores; what is started is let go of by `undo`."""
-        await self._files.start()
+        await self._images.start()
+        undo.push_async_callback(self._images.close)
         await self._objects.start()
         undo.push_async_callback(self._objects.close)
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
@@ -125,7 +130,7 @@ class Bindings:
     def programs(self) -> Sequence[Program]:
         """Of all services; drivers must have been started."""
         return [
-            ImageProgram(self.db, self._files),
+            *image_work.programs(self._runtimes["image"]),
             *network_work.programs(self._runtimes["network"]),
             *compute_work.programs(self._compute, self._needs),
         ]
@@ -134,6 +139,7 @@ class Bindings:
         """Once the engine of strands runs: drivers are heard, and a new cloud gets its first rows."""
         await network_work.attach(self._runtimes["network"])
         await self.db.write(compute_bootstrap.lay)
+        await self.db.write(metadef_catalogue.lay)
         admin_project = await self.db.read(identity_bootstrap.admin_project_id)
         if admin_project is not None:
             await network_bootstrap.first_rows(self._runtimes["network"], admin_project)

@@ -71,8 +71,9 @@ class LocalCloud:
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
         self.db = open_database(url, self.clock)
         self._undo.push_async_callback(self.db.close)
+        first_hash = self._first_password()
         await lay.prepare(self.db)
-        await self._bootstrap_identity()
+        await self._bootstrap_identity(first_hash)
         bindings = Bindings(
             self.settings,
             self.state,
@@ -113,14 +114,21 @@ class LocalCloud:
             self._lock = None
             raise AlreadyRunning(f"a cloud is running on {self.state} already") from None
 
-    async def _bootstrap_identity(self) -> None:
+    def _first_password(self) -> asyncio.Task[str] | None:
+        """At the first start, the administrator's: written down, its hash in the making, which takes as long as the tables."""
+        file = self.state / "admin-password"
+        if file.exists():
+            return None
+        password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
+        _write_private(file, password + "\n")
+        return asyncio.create_task(hash_password(password))
+
+    async def _bootstrap_identity(self, first_hash: asyncio.Task[str] | None) -> None:
         """The first rows at the first start, and a catalog that says where we are at every start."""
-        if await self.db.read(bootstrap.is_empty):
-            password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
-            _write_private(self.state / "admin-password", password + "\n")
-            await self.db.write(bootstrap.lay, await hash_password(password))
-        await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
         password = (self.state / "admin-password").read_text().strip()
+        if await self.db.read(bootstrap.is_empty):
+            await self.db.write(bootstrap.lay, await (first_hash or hash_password(password)))
+        await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
         _write_private(self.state / "clouds.yaml", clouds_yaml(self.settings, password))
 
 

@@ -18,13 +18,15 @@ class Composer:
     """See `pileus.cli.composition.Composer`."""
 
     def settings(self, file: Path | None, overrides: Mapping[str, Any]) -> Settings:
-        return config.load(Settings, file, os.environ, overrides)
+        settings = config.load(Settings, file, os.environ, overrides)
+        drivers.chosen(settings)
+        return settings
 
     def cloud(self, settings: Settings, state: Path) -> LocalCloud:
         return LocalCloud(settings, state)
 
     async def teardown(self, settings: Settings, state: Path, progress: Progress) -> None:
-        if settings.sim:
+        if drivers.is_in_memory(settings):
             return
         progress("Guests and networks end; their disks stay.")
         await drivers.teardown(settings, state, node_name(settings))

@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pileus.app.settings import Settings
 from pileus.cli.composition import TeardownFailed
+from pileus.drivers.image.fetch import HttpFetcher
+from pileus.drivers.image.file import FileStore
+from pileus.drivers.image.http import HttpStore
+from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.config import ConfigError
 from pileus.kernel.ids import new_uuid
-from pileus.services.compute.driver import Hypervisor, HypervisorError
+from pileus.lib.address_guard import Guard
+from pileus.services.compute.driver import Hypervisor, HypervisorError, Place
 from pileus.services.compute.hosts import Host, Hosts
+from pileus.services.image.driver import Store
+from pileus.services.image.shelves import Shelf, Shelves
+from pileus.services.image.state import ImageState, StoreSettings
+from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.listings import Listings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 HALT_GRACE_SECONDS = 5.0
 
@@ -31,6 +45,30 @@ def network_engine(settings: Settings, state: Path, node: str, metadata: Any) ->
     from pileus.drivers.network.ovn.engine import OvnEngine
 
     return OvnEngine(state / "network", node, host_addresses=_host_addresses(settings), metadata=metadata)
+
+
+def image_stores(settings: ImageSettings, folder: Path, node: str) -> ImageState:
+    """Stores as the settings name them, the stage and the cache in `folder`."""
+    guard = Guard.of(settings.import_allowed_ports, settings.import_allowed_networks)
+    fetcher = HttpFetcher(guard)
+    shelves = []
+    for name, each in (settings.stores or {"file": StoreSettings()}).items():
+        if each.type == "http":
+            store: Store = HttpStore(name, fetcher)
+        else:
+            # The first store that there was is where it always was.
+            own = folder / "data" if name == "file" else folder / f"data-{name}"
+            store = FileStore(Path(each.path) if each.path else own, name)
+        shelves.append(Shelf(store, each.description, each.weight))
+    return ImageState(
+        Shelves(shelves, settings.default_store),
+        stage=FileStore(folder / "stage", "stage"),
+        cache=FileStore(folder / "cache", "cache"),
+        fetcher=fetcher,
+        settings=settings,
+        converter=QemuImg(),
+        node=node,
+    )
 
 
 def _host_addresses(settings: Settings) -> tuple[str, ...]:
@@ -48,27 +86,64 @@ def object_store(settings: Settings, state: Path) -> tuple[ObjectDevice, Listing
     return ObjectEngine.on_host(folder / "device-1"), SqliteListings(folder / "listings")
 
 
+HYPERVISORS: Mapping[str, str] = {
+    "qemu": "pileus.drivers.hypervisor.qemu:QemuHypervisor.at",
+    "runc": "pileus.drivers.hypervisor.runc:RuncHypervisor.at",
+    "sim": "pileus.drivers.hypervisor.sim:SimHypervisor.at",
+}
+"""Ways of running guests, by the name that settings use: what makes one of a `Place`, imported when it is needed."""
+PLUG_INS = "pileus.hypervisors"
+"""The group of entry points where others' are found, named in the same way."""
+
+
+def chosen(settings: Settings) -> tuple[str, ...]:
+    """What each host has. Raises ConfigError for a name that there is not."""
+    names = settings.hypervisors or (("sim",) if settings.sim else ("qemu", "runc"))
+    for name in names:
+        if name not in HYPERVISORS and name not in _plug_ins().names:
+            known = ", ".join(sorted({*HYPERVISORS, *_plug_ins().names}))
+            raise ConfigError(f"the setting hypervisors names {name!r}; there are {known}")
+    return names
+
+
+def _plug_ins() -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=PLUG_INS)
+
+
+def _made(name: str, place: Place) -> Hypervisor:
+    make = pkgutil.resolve_name(HYPERVISORS[name]) if name in HYPERVISORS else _plug_ins()[name].load()
+    made: Hypervisor = make(place)
+    return made
+
+
+def is_in_memory(settings: Settings) -> bool:
+    """Whether all of the cloud ends with its control plane: then nothing is left to take down."""
+    return settings.sim and chosen(settings) == ("sim",)
+
+
 def hosts(settings: Settings, state: Path, node: str, clock: Clock) -> Hosts:
     """This host with its machines and containers; in the simulator as many hosts as wanted."""
+    names = [node]
     if settings.sim:
-        from pileus.drivers.hypervisor.sim import SimHypervisor, World
-
-        world = World()
         names = [node if n == 0 else f"{node}-{n}" for n in range(settings.sim_hosts)]
-        # The world ends with this process, which is to its hosts what a reboot is to real ones.
-        boot = new_uuid()
-        return Hosts([Host(name, [SimHypervisor(world, name, clock)], lambda: boot) for name in names])
-    return Hosts([Host(node, _hypervisors(state, clock), _boot_id(state))])
+    boot_id = _boot_id(settings, state)
 
+    def host(name: str) -> Host:
+        own = state if name == node else state / "hosts" / name
+        places = {
+            kind: Place(
+                host=name,
+                directory=own / "hypervisor" / kind,
+                run_directory=_run_directory(state),
+                clock=clock,
+            )
+            for kind in chosen(settings)
+        }
+        return Host(name, [_made(kind, place) for kind, place in places.items()], boot_id)
 
-def _hypervisors(state: Path, clock: Clock) -> list[Hypervisor]:
-    from pileus.drivers.hypervisor.qemu import QemuHypervisor
-    from pileus.drivers.hypervisor.runc import RuncHypervisor
-
-    return [
-        QemuHypervisor(state / "hypervisor" / "qemu", clock),
-        RuncHypervisor(state / "hypervisor" / "runc", _run_directory(state)),
-    ]
+    return Hosts([host(name) for name in names])
 
 
 def _run_directory(state: Path) -> Path:
@@ -76,8 +151,12 @@ def _run_directory(state: Path) -> Path:
     return Path("/run/pileus") / hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:8]
 
 
-def _boot_id(state: Path) -> Callable[[], str]:
-    """Changes when the host starts anew, and when the cloud was taken down, which is the same to its guests."""
+def _boot_id(settings: Settings, state: Path) -> Callable[[], str]:
+    """Changes when the host starts anew, and when the cloud was taken down, which is the same to its guests.
+    What is in memory ends with each process."""
+    if is_in_memory(settings):
+        boot = new_uuid()
+        return lambda: boot
 
     def read() -> str:
         halts = state / "halts"
@@ -92,7 +171,8 @@ async def teardown(settings: Settings, state: Path, node: str) -> None:
     """Ends all that outlives the control plane on this host. Raises TeardownFailed."""
     halts = state / "halts"
     halts.write_text(str(int(halts.read_text()) + 1 if halts.exists() else 1))
-    halting = (_halt(each) for each in _hypervisors(state, SystemClock()))
+    every = hosts(settings, state, node, SystemClock()).by_name.values()
+    halting = (_halt(each) for host in every for each in host.hypervisors)
     outcomes = await asyncio.gather(*halting, return_exceptions=True)
     engine = network_engine(settings, state, node, metadata=None)
     outcomes += await asyncio.gather(engine.teardown(), return_exceptions=True)

@@ -6,7 +6,7 @@ import msgspec
 
 from pileus.kernel.config import ConfigError
 from pileus.services.compute.state import Settings as ComputeSettings
-from pileus.services.identity.state import Settings as IdentitySettings
+from pileus.services.identity.settings import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.state import Settings as NetworkSettings
 from pileus.services.object_store.state import Settings as ObjectStoreSettings
@@ -26,6 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
     sim_hosts: int = 2
     """Hosts of a simulated cloud."""
+    hypervisors: tuple[str, ...] = ()
+    """Ways of running guests that each host has: `qemu`, `runc`, `sim`, or plug-ins' (entry points of the group
+    `pileus.hypervisors`). Empty: `qemu` and `runc`, or in a simulated cloud `sim`."""
     log_level: str = "info"
     policy_files: dict[str, str] = {}
     """An operator's policy file (YAML or JSON) by service type."""

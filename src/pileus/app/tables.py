@@ -4,9 +4,25 @@ from pileus.kernel.api import idempotency, quota
 from pileus.kernel.events import model as events
 from pileus.kernel.work import model as work
 from pileus.services.compute import model as compute
+from pileus.services.identity import delegation_model as delegation
 from pileus.services.identity import model as identity
+from pileus.services.identity.federation import model as federation
 from pileus.services.image import model as image
+from pileus.services.image.metadef import model as image_metadef
 from pileus.services.network import model as network
 from pileus.services.placement import model as placement
 
-TABLES_OF = (idempotency, quota, events, work, identity, image, placement, network, compute)
+TABLES_OF = (
+    idempotency,
+    quota,
+    events,
+    work,
+    identity,
+    delegation,
+    federation,
+    image,
+    image_metadef,
+    placement,
+    network,
+    compute,
+)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,12 +16,12 @@ import click
 import msgspec
 
 from pileus import __version__
+from pileus.cli import background
 from pileus.cli.composition import Composer, TeardownFailed
 from pileus.cli.options import config_option, load_settings, state_option
 from pileus.cli.process import RunningCloud, find, forget, record
 from pileus.kernel import interpreter
 
-UP_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 
@@ -35,7 +33,6 @@ STOP_SECONDS = 20.0
     "--sim", is_flag=True, default=None, help="Simulated hosts and networks: all APIs, no root, no QEMU."
 )
 @click.option("--foreground", is_flag=True, help="Stay, and log to the terminal.")
-@click.option("--ready-fd", type=int, hidden=True)
 @click.pass_obj
 def up(
     compose: Callable[[], Composer],
@@ -44,19 +41,23 @@ def up(
     listen: str | None,
     sim: bool | None,
     foreground: bool,
-    ready_fd: int | None,
 ) -> None:
     """Raise the cloud; returns when it answers."""
     running = find(state)
     if running is not None:
         click.echo(f"The cloud is up already, at {running.base_url} (process {running.pid}).")
         return
-    if foreground:
+
+    def serve(tell: background.Teller) -> None:
         interpreter.load()
         composer, settings = load_settings(compose, config, state, listen=listen, sim=sim or _was_sim(state))
-        asyncio.run(_serve(composer, settings, state, ready_fd))
+        asyncio.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
+
+    if foreground:
+        serve(background.Teller(None))
         return
-    _start_in_background(state, config, listen, sim)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    background.run(serve, state / "pileus.log")
     running = find(state)
     if running is None:
         raise click.ClickException(f"the cloud ended at once; {state / 'pileus.log'} says why")
@@ -70,106 +71,22 @@ def _was_sim(state: Path) -> bool | None:
     return True if (state / "simulated").exists() else None
 
 
-def _start_in_background(state: Path, config: Path | None, listen: str | None, sim: bool | None) -> None:
-    """Starts a process of its own, shows its progress, raises ClickException where it fails."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    receiver, sender = os.pipe()
-    arguments = [
-        sys.executable,
-        "-m",
-        "pileus",
-        "up",
-        "--foreground",
-        "--state",
-        str(state),
-        "--ready-fd",
-        str(sender),
-    ]
-    for option, value in (("--config", config), ("--listen", listen)):
-        if value is not None:
-            arguments += [option, str(value)]
-    if sim:
-        arguments.append("--sim")
-    with open(state / "pileus.log", "a") as log:
-        child = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=[sender],
-        )
-    os.close(sender)
-    shown = _Steps()
-    deadline, pending = time.monotonic() + UP_SECONDS, b""
-    with contextlib.closing(os.fdopen(receiver, "rb", buffering=0)) as messages:
-        while True:
-            ready, _, _ = select.select([messages], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                child.terminate()
-                raise click.ClickException(
-                    f"not up after {UP_SECONDS:.0f} s; {state / 'pileus.log'} says how far it came"
-                )
-            chunk = messages.read(4096)
-            if not chunk:
-                shown.end(ok=False)
-                raise click.ClickException(
-                    f"the cloud did not come up; the end of {state / 'pileus.log'}:\n{_tail(state)}"
-                )
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                text = line.decode()
-                if text == "ready":
-                    shown.end(ok=True)
-                    return
-                if text.startswith("failed: "):
-                    shown.end(ok=False)
-                    raise click.ClickException(text.removeprefix("failed: "))
-                shown.begin(text)
-
-
-class _Steps:
-    """Progress: a line for each step, with the time it took."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._since = 0.0
-
-    def begin(self, name: str) -> None:
-        self.end(ok=True)
-        self._name, self._since = name, time.monotonic()
-
-    def end(self, *, ok: bool) -> None:
-        if self._name:
-            click.echo(
-                f"  {self._name:<28} {time.monotonic() - self._since:5.2f} s{'' if ok else '  FAILED'}"
-            )
-        self._name = ""
-
-
-def _tail(state: Path, lines: int = 15) -> str:
-    text = (state / "pileus.log").read_text(errors="replace")
-    return "\n".join(text.splitlines()[-lines:])
-
-
-async def _serve(composer: Composer, settings: Any, state: Path, ready_fd: int | None) -> None:
+async def _serve(
+    composer: Composer, settings: Any, state: Path, tell: background.Teller, *, terminal: bool
+) -> None:
     from pileus.kernel import log
 
-    log.configure(settings.log_level, json=ready_fd is not None or not sys.stderr.isatty())
+    log.configure(settings.log_level, json=not terminal)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    tell = _Teller(ready_fd)
     cloud = composer.cloud(settings, state)
     try:
         _keep_apart(settings.sim, state)
         await cloud.start(tell.step)
     except Exception as error:
-        tell.failed(error)
-        if ready_fd is None:
-            raise click.ClickException(str(error)) from error
-        raise
+        raise click.ClickException(str(error)) from error
     record(state, RunningCloud(os.getpid(), settings.base_url, settings.sim))
     interpreter.serve()
     tell.ready(settings.base_url)
@@ -189,37 +106,6 @@ def _keep_apart(sim: bool, state: Path) -> None:
             raise WrongKind(f"{state} holds a real cloud; give the simulated one another folder: --state DIR")
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         (state / "simulated").touch()
-
-
-class _Teller:
-    """Tells the waiting `pileus up`, or the terminal, how far it is."""
-
-    def __init__(self, fd: int | None) -> None:
-        self._fd = fd
-
-    def step(self, name: str) -> None:
-        self._say(name)
-
-    def failed(self, error: Exception) -> None:
-        if self._fd is not None:
-            self._say("failed: " + " ".join(str(error).split()))
-
-    def ready(self, base_url: str) -> None:
-        self._say(
-            "ready"
-            if self._fd is not None
-            else f"The cloud is up: {base_url}  (Ctrl-C ends the control plane)"
-        )
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _say(self, text: str) -> None:
-        if self._fd is None:
-            click.echo(text)
-            return
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._fd, text.encode() + b"\n")
 
 
 @click.command()

@@ -38,6 +38,9 @@ class Conflict(OvsdbError):
     """The rows are not, or no longer, what the transaction expected; look again and try again."""
 
 
+_CONFLICTS = ("timed out", "duplicate uuid", "referential integrity violation")
+
+
 class Uuid(str):
     """A reference to a row."""
 
@@ -161,8 +164,8 @@ class Database:
     async def transact(self, *operations: Operation, timeout: float = 5.0) -> list[dict[str, Any]]:
         """Run the operations as one transaction; gives their results, in order.
 
-        Raises `Conflict` when a `wait` operation does not hold or a row to insert is already there, other
-        `OvsdbError`s for all else; then none of the operations took place, unless the connection broke.
+        Raises `Conflict` when a `wait` operation does not hold, a row to insert is already there or one that is
+        referred to is not, other `OvsdbError`s for all else; then none of the operations took place, unless the connection broke.
         By the time it returns, the copy shows what the transaction did.
         """
         if not self._ready:
@@ -172,7 +175,7 @@ class Database:
             if result is not None and "error" in result:
                 kind, details = result["error"], result.get("details") or result["error"]
                 text = f"database {self._name} at {self._socket_path} refused: {details}"
-                raise Conflict(text) if kind in ("timed out", "duplicate uuid") else OvsdbError(text)
+                raise Conflict(text) if kind in _CONFLICTS else OvsdbError(text)
         return [result or {} for result in results]
 
     async def catch_up(self, timeout: float = 5.0) -> None:

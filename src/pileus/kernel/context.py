@@ -25,6 +25,14 @@ class Credentials(dict[str, Any]):
         self.role_names = frozenset(role.lower() for role in values.get("roles", ()))
 
 
+class AccessRule(msgspec.Struct, frozen=True):
+    """A call that an application credential is good for; see `kernel.api.access_rules`."""
+
+    service: str
+    method: str
+    path: str
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The user, the scope and the roles of a request. A default one is nobody, without scope and roles."""
 
@@ -47,6 +55,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Roles of the service that passes the request on (`X-Service-Token`)."""
     expires_at: datetime | None = None
     audit_ids: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
+    """Groups that the user is in by its token alone: by federation."""
+    trust_id: str | None = None
+    application_credential_id: str | None = None
+    access_token_id: str | None = None
+    """An OAuth 1.0a access token."""
+    is_delegated: bool = False
+    """Whether the token was got by what a user gave out of its hands: with such a token no more of it is given out."""
+    access_rules: tuple[AccessRule, ...] | None = None
+    """The only calls from outside that the token is good for; None: all."""
     request_id: str | None = None
 
     @property

@@ -10,8 +10,8 @@ from pileus import __version__
 from pileus.kernel.db import Database, Tx
 
 HERE = Path(__file__).parent
-HEAD = "0001"
-"""The newest revision; a test holds it equal to Alembic's head."""
+HEAD = max(path.name.partition("_")[0] for path in (HERE / "versions").glob("[0-9]*.py"))
+"""The newest revision: they are numbered in order. A test holds it equal to Alembic's head."""
 
 
 def _revision(tx: Tx) -> str | None:

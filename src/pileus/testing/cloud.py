@@ -173,10 +173,10 @@ class Cloud:
 
 @contextlib.contextmanager
 def running_cloud(
-    directory: Path, *, sim: bool = True, settings: Mapping[str, str] | None = None
+    directory: Path, *, sim: bool = True, port: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[Cloud]:
     """A new cloud that answers, its state in `directory`; nothing of it is left afterwards."""
-    cloud = Cloud(directory / "state", sim=sim, settings=settings)
+    cloud = Cloud(directory / "state", sim=sim, port=port, settings=settings)
     try:
         cloud.up()
         yield cloud

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import unified_diff
 from pathlib import Path
 
 WRITE = "PILEUS_WRITE_GOLDEN"
@@ -14,4 +15,9 @@ def assert_golden(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     assert file.exists(), f"there is no {file}; write it with {WRITE}=1 and look at it"
-    assert text == file.read_text(), f"{file} says otherwise; if that is meant, {WRITE}=1 writes it anew"
+    written = file.read_text()
+    if text != written:
+        changes = "\n".join(
+            unified_diff(written.splitlines(), text.splitlines(), "promised", "now", n=0, lineterm="")
+        )
+        raise AssertionError(f"{file} says otherwise; if that is meant, {WRITE}=1 writes it anew\n{changes}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pileus.kernel.api.application import Application
+from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
@@ -47,6 +48,18 @@ new_database: Callable[[Path, Clock], Database] = on_sqlite
 """Where `serving` gets its database; a whole suite runs on another kind by setting this."""
 
 
+class _Outside(AsgiPeer):
+    """A client with a token, instead of a service that passes a context on."""
+
+    def __init__(self, app: Application, token: str) -> None:
+        super().__init__(app, "", {"x-auth-token": token})
+
+    def _scope(self, *args: Any, **more: Any) -> dict[str, Any]:
+        scope = super()._scope(*args, **more)
+        del scope[CONTEXT_KEY]
+        return scope
+
+
 @dataclass
 class ServiceUnderTest:
     """A service with its database and engine, and a client for it. Paths are absolute, as `/compute/v2.1/servers`."""
@@ -64,13 +77,15 @@ class ServiceUnderTest:
         as_: Context = MEMBER,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
+        token: str | None = None,
     ) -> PeerReply:
+        """`token`: the call comes from outside and is authenticated by it, not by `as_`."""
         path, _, inline = path.partition("?")
         if inline:
             from urllib.parse import parse_qs
 
             query = {**parse_qs(inline, keep_blank_values=True), **(query or {})}
-        peer = AsgiPeer(self.application, "")
+        peer = AsgiPeer(self.application, "") if token is None else _Outside(self.application, token)
         return await peer.request(method, path, context=as_, body=body, query=query, headers=headers)
 
     async def get(self, path: str, **more: Any) -> PeerReply:

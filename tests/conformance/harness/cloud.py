@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from pileus.testing.cloud import Cloud
+
 CHECKOUT = Path(__file__).resolve().parents[3]
+SETTINGS = """
+[identity.security_compliance]
+lockout_failure_attempts = 2
+lockout_duration = 5
+unique_last_password_count = 2
+"""
+"""What `tempest.conf.in` counts on."""
 INTERESTING = ("warning", "error", "critical")
 
 
-@dataclass(frozen=True)
-class Cloud:
-    base_url: str
-    state: Path
-    simulated: bool
+def admin_password(cloud: Cloud) -> str:
+    return (cloud.state / "admin-password").read_text().strip()
 
-    @property
-    def admin_password(self) -> str:
-        return (self.state / "admin-password").read_text().strip()
 
-    def complaints(self, most: int = 40) -> list[str]:
-        """The last warnings and errors of its log, and whatever else is not of the log's format."""
-        lines = (self.state / "pileus.log").read_text(errors="replace").splitlines()
-        return [line for line in lines if _is_complaint(line)][-most:]
+def complaints(cloud: Cloud, most: int = 40) -> list[str]:
+    """The last warnings and errors of its log, and whatever else is not of the log's format."""
+    lines = (cloud.state / "pileus.log").read_text(errors="replace").splitlines()
+    return [line for line in lines if _is_complaint(line)][-most:]
 
 
 def _is_complaint(line: str) -> bool:
@@ -43,33 +40,17 @@ def _is_complaint(line: str) -> bool:
 
 
 @contextmanager
-def raised(*, simulated: bool, listen: str | None) -> Iterator[Cloud]:
-    """`pileus up` with a state directory of its own; `pileus down` and nothing left, whatever happens."""
-    listen = listen or f"127.0.0.1:{_free_port()}"
-    state = Path(tempfile.mkdtemp(prefix="pileus-conformance-"))
-    try:
-        run_pileus("up", *(["--sim"] if simulated else []), "--state", str(state), "--listen", listen)
-        yield Cloud(f"http://{listen}", state, simulated)
-    finally:
-        run_pileus("down", "--state", str(state))
-        shutil.rmtree(state)
-
-
-def run_pileus(*arguments: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pileus", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"`pileus {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def raised(
+    *, simulated: bool, port: int | None, settings: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
+    """A new cloud with a state directory of its own; nothing of it is left, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="pileus-conformance-") as directory:
+        state = Path(directory) / "state"
+        state.mkdir(mode=0o700)
+        (state / "pileus.toml").write_text(SETTINGS)
+        cloud = Cloud(state, sim=simulated, port=port, settings=settings)
+        try:
+            cloud.up()
+            yield cloud
+        finally:
+            cloud.purge()

@@ -11,11 +11,12 @@ from pathlib import Path
 from harness import cloud as clouds
 from harness import features, tempest, verdict
 from harness.areas import AREAS, HERE, Area
-from harness.cloud import Cloud
 from harness.configuration import configure
+from harness.fixtures import serving
 from harness.seed import seed
 from harness.tempest import Outcome, Workspace
 from harness.verdict import Verdict
+from pileus.testing.cloud import Cloud
 
 RESULTS = HERE / "results"
 
@@ -45,9 +46,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="REGEX", help="of the area, only tests that match")
     parser.add_argument("--workers", type=int, help="Tempest processes side by side")
-    parser.add_argument(
-        "--listen", metavar="ADDR:PORT", help="where the cloud listens; by default a free port"
-    )
+    parser.add_argument("--port", type=int, help="where the cloud listens; by default any free port")
     parser.add_argument("--accept", action="store_true", help="add what passes to the list of what must pass")
     return parser.parse_args()
 
@@ -58,9 +57,10 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     print(f"{area.name}: raising a {'real' if real else 'simulated'} cloud", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="pileus-tempest-") as scratch,
-        clouds.raised(simulated=not real, listen=options.listen) as cloud,
+        clouds.raised(simulated=not real, port=options.port, settings=area.settings) as cloud,
+        serving(Path(scratch) / "workspace") as fixtures,
     ):
-        workspace = _prepared(Path(scratch) / "workspace", cloud)
+        workspace = _prepared(Path(scratch) / "workspace", cloud, area, fixtures)
         tests = workspace.tests(area, options.only)
         if not tests:
             raise SystemExit(f"no test of {area.name} matches {options.only!r}")
@@ -74,18 +74,20 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     return judged.good
 
 
-def _prepared(folder: Path, cloud: Cloud) -> Workspace:
+def _prepared(folder: Path, cloud: Cloud, area: Area, fixtures: str) -> Workspace:
     workspace = Workspace(folder)
     seeded = seed(cloud, folder)
     template = (HERE / "tempest.conf.in").read_text()
+    own = {(each.section, each.option) for each in area.options}
     changes = [
         *features.absent_services(seeded.service_types),
         features.present_extensions(template, seeded.network_extensions),
-        *features.NOT_YET,
+        *(each for each in features.NOT_YET if (each.section, each.option) not in own),
+        *area.options,
     ]
-    if not cloud.simulated:
+    if not cloud.sim:
         changes += features.REAL
-    workspace.configure(configure(template, seeded.values, changes))
+    workspace.configure(configure(template, {**seeded.values, "FIXTURES_URL": fixtures}, changes))
     return workspace
 
 
@@ -115,7 +117,7 @@ def _tell(
         print(
             f"\nThe cloud's log complains (all of it, and each failure's traceback: {RESULTS / area.name}):"
         )
-        print("\n".join(f"  {line}" for line in cloud.complaints()))
+        print("\n".join(f"  {line}" for line in clouds.complaints(cloud)))
     if judged.new:
         _list("pass for the first time", judged.new)
         print(f"  {'added' if accepted else 'to be added by --accept'} to {area.golden.relative_to(HERE)}")

@@ -39,30 +39,18 @@ class Absent:
     why: str
 
 
-_WHOLE_IDENTITY = "comes when identity is made whole"
-_WHOLE_IMAGE = "comes when image is made whole"
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
 _WHOLE_OBJECTS = "comes when the object store is made whole"
+_QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
-    Absent("identity-feature-enabled", "trust", "false", f"trusts: {_WHOLE_IDENTITY}"),
     Absent(
-        "identity-feature-enabled", "access_rules", "false", f"application credentials: {_WHOLE_IDENTITY}"
-    ),
-    Absent(
-        "identity-feature-enabled",
-        "security_compliance",
+        "image-feature-enabled",
+        "store_weight_enabled",
         "false",
-        f"lockout, password history and expiry: {_WHOLE_IDENTITY}",
+        "one store to write to; two in area image-stores",
     ),
-    Absent("image-feature-enabled", "import_image", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "os_glance_reserved", "false", f"staging and import: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "manage_locations", "false", f"locations: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "image_conversion", "false", f"import plugins: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "http_store_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image-feature-enabled", "store_weight_enabled", "false", f"several stores: {_WHOLE_IMAGE}"),
-    Absent("image", "image_caching_enabled", "false", f"the cache API: {_WHOLE_IMAGE}"),
     Absent("object-storage-feature-enabled", "container_sync", "false", f"container sync: {_WHOLE_OBJECTS}"),
     Absent(
         "object-storage-feature-enabled",
@@ -83,7 +71,6 @@ NOT_YET = (
     Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),
-    Absent("compute-feature-enabled", "interface_attach", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "personality", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "vnc_console", "false", "consoles come with the rest of compute"),
     Absent("compute-feature-enabled", "spice_console", "false", "consoles come with the rest of compute"),
@@ -92,7 +79,8 @@ NOT_YET = (
     Absent("compute-feature-enabled", "attach_encrypted_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "swap_volume", "false", _VOLUMES),
     Absent("compute-feature-enabled", "volume_multiattach", "false", _VOLUMES),
-    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", "QoS comes when network is made whole"),
+    Absent("network-feature-enabled", "qos_min_bw_and_pps", "false", _QOS),
+    Absent("network-feature-enabled", "qos_placement_physnet", "", _QOS),
 )
 
 
@@ -117,5 +105,13 @@ def present_extensions(template: str, offered: Iterable[str]) -> Absent:
     )
 
 
-REAL = (Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),)
+REAL = (
+    Absent("validation", "run_validation", "true", "guests are real: they are pinged and logged in to"),
+    Absent(
+        "validation",
+        "ping_timeout",
+        "120",
+        "a neighbour whose address moved is asked for it after up to 45 s",
+    ),
+)
 """The template is made for clouds whose guests do not answer."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import openstack
 from openstack.connection import Connection
 
-from harness.cloud import Cloud, run_pileus
+from harness.cloud import admin_password
+from pileus.testing.cloud import Cloud
+from pileus.testing.images import micro_image
 
 SMALL_DISK_BYTES = 1024 * 1024
 PUBLIC_NETWORK = "public"
@@ -31,17 +33,9 @@ class Seeded:
 
 def seed(cloud: Cloud, workspace: Path) -> Seeded:
     """Makes what the cloud has services for; names of the rest stand for nothing."""
-    admin = openstack.connect(
-        auth_url=f"{cloud.base_url}/identity/v3",
-        username="admin",
-        password=cloud.admin_password,
-        project_name="admin",
-        user_domain_name="Default",
-        project_domain_name="Default",
-        region_name="RegionOne",
-    )
+    admin = cloud.connect()
     offered = frozenset(entry.type for entry in admin.identity.services())
-    values = {"BASE_URL": cloud.base_url, "ADMIN_PASSWORD": cloud.admin_password, "VOLUME_TYPE": ""}
+    values = {"BASE_URL": cloud.base_url, "ADMIN_PASSWORD": admin_password(cloud), "VOLUME_TYPE": ""}
     values |= _images(admin, cloud, workspace) if "image" in offered else {"IMAGE_ID": "", "IMAGE_ALT_ID": ""}
     values |= _flavors(admin) if "compute" in offered else dict.fromkeys(FLAVORS, "")
     values["PUBLIC_NET_ID"] = _public_network(admin) if "network" in offered else ""
@@ -51,11 +45,12 @@ def seed(cloud: Cloud, workspace: Path) -> Seeded:
 
 def _images(admin: Connection, cloud: Cloud, workspace: Path) -> Mapping[str, str]:
     """Two images: of the micro guest where servers are real, of nothing much where they are simulated."""
-    if cloud.simulated:
-        file = workspace / "guest.img"
+    file = workspace / "guest.img"
+    if cloud.sim:
         _small_disk(file)
     else:
-        file = _guest_image(cloud, workspace)
+        file.symlink_to(micro_image().disk)
+    (workspace / "archive.tar.gz").write_bytes(gzip.compress(bytes(SMALL_DISK_BYTES)))
     made = {}
     for placeholder, name in (("IMAGE_ID", "cirros"), ("IMAGE_ALT_ID", "cirros-alt")):
         image = admin.image.create_image(
@@ -80,12 +75,6 @@ def _small_disk(file: Path) -> None:
     )
     blocks = [header, (2 * cluster).to_bytes(8, "big"), b"\x00\x01" * 4, b""]
     file.write_bytes(b"".join(block.ljust(cluster, b"\0") for block in blocks))
-
-
-def _guest_image(cloud: Cloud, workspace: Path) -> Path:
-    file = workspace / "guest.img"
-    run_pileus("image", "build", "micro", "--state", str(cloud.state), "--output", str(file))
-    return file
 
 
 def _flavors(admin: Connection) -> Mapping[str, str]:

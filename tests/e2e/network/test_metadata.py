@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pileus.drivers import vif
 from pileus.testing.network import new_network, new_port, new_security_group
 from tests.e2e.network.guests import Machine
 from tests.e2e.network.site import Site
@@ -45,6 +46,22 @@ def test_metadata_knows_who_asks(site: Site) -> None:
             async with site.cloud():
                 assert (await ask_metadata(twin, "http://169.254.169.254/"))["port_id"] == twin_port.id
             await cloud.engine.start()
+
+    asyncio.run(story())
+
+
+def test_metadata_answers_the_heir_of_an_address(site: Site) -> None:
+    async def story() -> None:
+        async with site.cloud() as cloud:
+            group, network = new_security_group(rules=()), new_network("10.0.0.0/24")
+            await cloud.declare(group, network)
+            for _ in range(2):
+                port = new_port(network, "10.0.0.5", security_group_ids=(group.id,))
+                guest = await cloud.boot(port, network)
+                await guest.ip("route", "add", "169.254.169.254", "dev", "eth0")
+                assert (await ask_metadata(guest, "http://169.254.169.254/"))["port_id"] == port.id
+                await vif.unplug(guest.nic)
+                await cloud.engine.delete_port(port.id, 9)
 
     asyncio.run(story())
 

@@ -25,6 +25,7 @@ from pileus.services.compute.driver import (
     HypervisorError,
     Image,
     OpenImage,
+    Place,
     Power,
     StaleEpoch,
 )
@@ -163,6 +164,11 @@ class SimHypervisor:
         self._image_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watchers: list[Changed] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def at(cls, place: Place) -> SimHypervisor:
+        """One whose world ends with this process."""
+        return cls(World(), place.host, place.clock)
 
     async def start(self) -> Capabilities:
         async with self._call("start"):

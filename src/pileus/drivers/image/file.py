@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from pileus.services.image.driver import StoreError, StoreFull
 
@@ -69,11 +70,23 @@ class FileWriter:
 class FileStore:
     """A folder on a local or shared filesystem."""
 
-    name = "file"
+    kind = "file"
+    read_only = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "file") -> None:
+        self.name = name
         self._folder = folder
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="image-file")
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        return {"data_dir": str(self._folder)}
+
+    def url(self, object_id: str) -> str:
+        return self.path(object_id).absolute().as_uri()
+
+    def path(self, object_id: str) -> Path:
+        return self._folder / object_id
 
     async def start(self) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)

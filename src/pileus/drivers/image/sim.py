@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from pileus.services.image.driver import StoreError, StoreFull
 
@@ -41,10 +43,22 @@ class SimWriter:
 
 
 class SimStore:
-    name = "file"
+    kind = "sim"
+    read_only = False
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, name: str = "file") -> None:
+        self.name = name
         self._world = world
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        return {}
+
+    def url(self, object_id: str) -> str:
+        return f"sim://{self.name}/{object_id}"
+
+    def path(self, object_id: str) -> Path:
+        raise StoreError("What is in memory is no file.")
 
     async def start(self) -> None:
         return None
@@ -58,7 +72,11 @@ class SimStore:
         data = self._world.objects[object_id]
         end = len(data) if length is None else offset + length
         for at in range(offset, end, READ_BYTES):
+            if at >= len(data):
+                break
             yield data[at : min(at + READ_BYTES, end)]
+        if end > len(data):
+            raise StoreError(f"The data of image {object_id} ends too early.")
 
     async def size_bytes(self, object_id: str) -> int | None:
         data = self._world.objects.get(object_id)

@@ -1,4 +1,4 @@
-"""One version of one object as it stands in a volume. doc/decisions/0013-object-volumes.md has the picture."""
+"""One version of one object as it stands in a volume. doc/decisions/0018-object-volumes.md has the picture."""
 
 from __future__ import annotations
 

@@ -114,7 +114,11 @@ class Application:
 
     async def _find(self, scope: Scope, receive: Receive) -> Call:
         match = self._router.find(scope["path"])
-        if match is None or (scope["path"].endswith("/") and self._names_nothing(scope)):
+        if (
+            match is None
+            or "\0" in scope["path"]
+            or (scope["path"].endswith("/") and self._names_nothing(scope))
+        ):
             raise NotFound(f"There is nothing at {scope['path']}.")
         method: str = scope["method"]
         found = match.get(method) or (match.get("GET") if method == "HEAD" else None)

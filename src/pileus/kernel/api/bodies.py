@@ -108,17 +108,19 @@ def decode(operation: Operation, dialect: Dialect, version: Version | None, raw:
         else:
             body = decode_as(kind, dialect, raw)
         if resource.extras is not None:
-            body.extra = _extras(resource, raw, wrapped=dialect.wrapped)
+            body.extra = _extras(resource, _USES[operation.kind], raw, wrapped=dialect.wrapped)
         return body
     return decode_body(kind, dialect, version, raw)
 
 
-def _extras(resource: type[Resource], raw: bytes, *, wrapped: bool) -> dict[str, Any]:
-    """What the client sent beyond the declared fields; what it may not set is left out."""
+def _extras(resource: type[Resource], use: Use, raw: bytes, *, wrapped: bool) -> dict[str, Any]:
+    """What the client sent beyond the declared fields; what it may not set is left out, or refused."""
     sent = msgspec.json.decode(raw)
     if wrapped:
         sent = sent[resource.member]
     declared = {each.wire for each in resource.fields.values()}
+    settable = {each.wire for each in resource.fields.values() if use in each.use}
+    resource.refuse_read_only([name for name in sent if name in declared - settable])
     return {name: value for name, value in sent.items() if name not in declared}
 
 

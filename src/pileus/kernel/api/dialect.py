@@ -5,6 +5,7 @@ A dialect is one frozen value. Differences between OpenStack's services live in 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,6 +44,12 @@ def equal(values: list[str]) -> list[Predicate]:
 def any_of(values: list[str]) -> list[Predicate]:
     """Any of the values given: Neutron."""
     return [("in", values)] if len(values) > 1 else [("eq", values[0])]
+
+
+def transaction_id(request_id: str) -> dict[str, str]:
+    """Swift's name for a request, which its clients and monitors look for: `X-Trans-Id`, 21 digits and the time."""
+    digits = "".join(each for each in request_id if each in "0123456789abcdef")
+    return {"x-trans-id": f"tx{digits[-21:]:0>21}-{int(time.time()):010x}"}
 
 
 def _no_links(call: Call, page: Page) -> dict[str, Any]:

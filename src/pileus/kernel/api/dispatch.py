@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.api import bodies, idempotency, query
+from pileus.kernel.api import access_rules, bodies, idempotency, query
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.api.fields import named_project
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
@@ -29,14 +29,16 @@ async def dispatch(call: Call) -> Reply:
         query.check(call, operation.query)
     body = await _body(call, operation)
     db = call.runtime.db
+    if operation.prepare is not None:
+        await operation.prepare(call)
     try:
         if operation.is_async:
             return await _dispatch_async(call, operation, body)
         if operation.writes:
             return await db.write(_in_write, call, operation, body)
-        if operation.kind is Kind.LIST:
-            return await db.scan(_in_transaction, call, operation, body)
-        return await db.read(_in_transaction, call, operation, body)
+        if operation.kind.has_row:
+            return await db.read(_in_transaction, call, operation, body)
+        return await db.scan(_in_transaction, call, operation, body)
     except Duplicate as error:
         raise Conflict(f"There is one with the same identity already ({error}).") from error
     except InUse as error:
@@ -49,10 +51,17 @@ async def authenticate(call: Call) -> None:
     if inside is not None:
         call.context = inside
         return
-    token = call.header("x-auth-token")
+    token = call.header("x-auth-token") or _bearer(call)
     if not token:
         raise Unauthorized("The request you have made requires authentication: it has no X-Auth-Token.")
     call.context = await call.runtime.authenticate(token)
+    access_rules.check(call)
+
+
+def _bearer(call: Call) -> str | None:
+    """The token of a client of OAuth 2.0 (RFC 6750)."""
+    kind, _, token = (call.header("authorization") or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def check_path_project(call: Call) -> None:
@@ -159,7 +168,7 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
     resource = operation.resource
     row = None
     if resource is not None:
-        load_parents(call, tx, resource)
+        _load_parents(call, tx, operation, resource)
         if operation.kind.has_row:
             row = _load(call, tx, operation, resource)
     if operation.policy not in (ANYONE, AUTHENTICATED):
@@ -175,12 +184,25 @@ def _admit(tx: Tx, call: Call, operation: Operation, body: Any) -> Row[Any] | No
     return row
 
 
+def _load_parents(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) -> None:
+    try:
+        load_parents(call, tx, resource)
+    except NotFound:
+        _forbid_before_missing(call, operation, {})
+        raise
+
+
+def _forbid_before_missing(call: Call, operation: Operation, target: Mapping[str, Any]) -> None:
+    if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+        call.enforce(operation.policy, target)
+
+
 def _load(call: Call, tx: Tx, operation: Operation, resource: type[Resource]) -> Row[Any]:
     try:
         return resource.load(call, tx, call.params[resource.id_param])
     except NotFound:
-        if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
-            call.enforce(operation.policy, {})
+        around = resource.parent.target(call.parent) if resource.parent and call.parent is not None else {}
+        _forbid_before_missing(call, operation, around)
         raise
 
 

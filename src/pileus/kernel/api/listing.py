@@ -303,7 +303,10 @@ def _after(keys: list[tuple[ColumnElement[Any], str, str]]) -> ColumnElement[boo
         beyond = key < value if way == "desc" else key > value
         same = [earlier == bindparam(name, type_=earlier.type) for earlier, _, name in keys[:n]]
         alternatives.append(and_(*same, beyond))
-    return or_(*alternatives)
+    # Said once more for the first key alone: databases find their way into an index by that, not by alternatives.
+    first, way, bind = keys[0]
+    bound: Any = bindparam(bind, type_=first.type)
+    return and_(first <= bound if way == "desc" else first >= bound, or_(*alternatives))
 
 
 def _null_stand_in(resource: type[Resource], column: str) -> Any:

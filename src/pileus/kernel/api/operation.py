@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,8 @@ class Operation:
     writes: bool = False
     raw: bool = False
     """The handler reads the body itself, as a stream."""
+    prepare: Callable[[Any], Awaitable[None]] | None = None
+    """`(call)`: asks others, before the transaction, what a handler inside of it must know (`call.gathered`)."""
 
     def __post_init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.handler)

@@ -86,7 +86,10 @@ class Resource:
         parent: type[Resource] | None = None,
         parent_column: str | None = None,
         extras: str | None = None,
+        since: Version | None = None,
+        until: Version | None = None,
     ) -> None:
+        """`since`, `until`: the versions that know the resource, for every operation that says nothing else."""
         if table is None:
             return  # what several resources share, not one itself
         cls.member, cls.collection, cls.table, cls.extras = member, collection, table, extras
@@ -94,7 +97,7 @@ class Resource:
         cls.id_param = id_param
         cls.kind = kind or cls.__name__
         cls.parent, cls.parent_column = parent, parent_column
-        cls.operations = []
+        cls.operations, cls._alive = [], {"since": since, "until": until}
         cls._statements, cls._by_version, cls._renderings = {}, {}, {}
         cls.fields = {}
         for base in reversed(cls.__mro__):
@@ -103,6 +106,8 @@ class Resource:
             if value.column is not None and value.column not in table.c and Use.hidden not in value.use:
                 raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {value.column}")
 
+    _alive: ClassVar[dict[str, Version | None]]
+    """What operations have as `since` and `until` unless they say otherwise."""
     _statements: ClassVar[dict[ColumnElement[bool] | None, Select[Any]]]
     """By visibility clause; clauses are module constants, so there are few."""
     _by_version: ClassVar[dict[tuple[Version | None, str], list[Field]]]
@@ -155,6 +160,10 @@ class Resource:
         """Reads what rendering needs beyond the rows, for all of them at once, into `call.gathered`."""
 
     @classmethod
+    def refuse_read_only(cls, names: Sequence[str]) -> None:
+        """Where extras are taken: raises for what a client sent that is shown but not for it to set, or ignores it."""
+
+    @classmethod
     def not_found(cls, key: str) -> NotFound:
         return NotFound(f"{cls.kind} {key} could not be found.", kind=f"{cls.kind}NotFound")
 
@@ -183,6 +192,18 @@ class Resource:
         if row is None:
             raise cls.not_found(key)
         return row
+
+    @classmethod
+    def columns(cls, body: Any) -> dict[str, Any]:
+        """What a create or update body says, defaults included, by the table's columns: ready for `rows.add` and
+        `rows.change`. Fields without a column, and what the body leaves unsaid, are not in it."""
+        return {
+            each.column: value
+            for each in cls.fields.values()
+            if each.column is not None
+            and each.column in cls.table.c
+            and (value := getattr(body, each.name, UNSET)) is not UNSET
+        }
 
     @classmethod
     def select(cls) -> Select[Any]:
@@ -264,7 +285,7 @@ class Resource:
 
     @classmethod
     def _add(cls, kind: Kind, method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        options.setdefault("writes", kind.writes)
+        options = {**cls._alive, "writes": kind.writes, **options}
 
         def declare(handler: Handler) -> Handler:
             cls.operations.append(

@@ -27,7 +27,7 @@ class Backend(Protocol):
 
 
 class Database:
-    """`await db.write(fn, …)` and `await db.read(fn, …)` run `fn(tx, …)` elsewhere and return its result.
+    """`await db.write(fn, …)`, `read` and `scan` run `fn(tx, …)` and return its result.
 
     `fn` is an ordinary function, so nothing can be awaited while a transaction is open. An answer to a write
     comes only after its commit.
@@ -57,7 +57,7 @@ class Database:
         return result
 
     async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `fn` on a snapshot of what has been committed."""
+        """Runs `fn` on a snapshot of what has been committed: a few rows by key, for on SQLite everybody waits for it."""
         job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         self._backend.submit_read(job)
         self._unsettled.count += 1
@@ -65,7 +65,7 @@ class Database:
         return result
 
     async def scan(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `read`, for what may read much: it waits for its like, so that small reads wait for none of them."""
+        """As `read`, for what may read many rows, or rows of no known number: it waits for its like, nobody for it."""
         job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         self._backend.submit_scan(job)
         self._unsettled.count += 1

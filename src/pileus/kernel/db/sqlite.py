@@ -1,4 +1,7 @@
-"""SQLite in WAL mode: one writer thread that commits in groups, a few reader threads on snapshots, one more for what reads much."""
+"""SQLite in WAL mode: one writer thread that commits in groups; small reads run where they are asked for, large ones on a thread.
+
+A read by key takes 20 to 60 µs and never waits for a writer; to hand it to a thread and back costs three times that.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,6 @@ from pileus.kernel.db.job import Job, settle
 from pileus.kernel.db.tx import Tx
 
 GROUP_LIMIT = 256
-READERS = 2
-SCANNERS = 1
 _STOP = None
 
 
@@ -31,22 +32,19 @@ class SqliteBackend:
         self._clock = clock
         self._engine = _engine(path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._scans: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
         with self._engine.connect() as conn:
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
-        self._threads = [self._thread("db-write", self._write_forever)]
-        self._threads += [
-            self._thread(f"db-read-{n}", self._read_forever, self._reads) for n in range(READERS)
-        ]
-        self._threads += [
-            self._thread(f"db-scan-{n}", self._read_forever, self._scans) for n in range(SCANNERS)
+        self._here = self._engine.connect()
+        self._threads = [
+            self._thread("db-write", self._write_forever),
+            self._thread("db-scan", self._scan_forever),
         ]
 
-    def _thread(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
-        thread = threading.Thread(name=name, target=target, args=args, daemon=True)
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(name=name, target=target, daemon=True)
         thread.start()
         return thread
 
@@ -54,7 +52,11 @@ class SqliteBackend:
         self._submit(self._writes, job)
 
     def submit_read(self, job: Job) -> None:
-        self._submit(self._reads, job)
+        with self._closing:
+            if self._closed:
+                raise DatabaseGone("the database is closed")
+            self._read(self._here, job)
+        job.settle()
 
     def submit_scan(self, job: Job) -> None:
         self._submit(self._scans, job)
@@ -74,11 +76,9 @@ class SqliteBackend:
             if self._closed:
                 return
             self._closed = True
+            self._here.close()
             self._writes.put(_STOP)
-            for _ in range(READERS):
-                self._reads.put(_STOP)
-            for _ in range(SCANNERS):
-                self._scans.put(_STOP)
+            self._scans.put(_STOP)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()
@@ -120,19 +120,22 @@ class SqliteBackend:
                     group.append(follower)
         run("COMMIT")
 
-    def _read_forever(self, jobs: queue.SimpleQueue[Job | None]) -> None:
+    def _scan_forever(self) -> None:
         with self._engine.connect() as conn:
-            run = _driver_of(conn).execute
-            while (job := jobs.get()) is not _STOP:
-                try:
-                    run("BEGIN")
-                    job.run(Tx(conn, self._clock.now()))
-                    run("ROLLBACK")
-                except BaseException as error:
-                    with contextlib.suppress(Exception):
-                        run("ROLLBACK")
-                    job.error = DatabaseGone(f"the database could not be read: {error}")
+            while (job := self._scans.get()) is not _STOP:
+                self._read(conn, job)
                 settle((job,))
+
+    def _read(self, conn: Connection, job: Job) -> None:
+        run = _driver_of(conn).execute
+        try:
+            run("BEGIN")
+            job.run(Tx(conn, self._clock.now()))
+            run("ROLLBACK")
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                run("ROLLBACK")
+            job.error = DatabaseGone(f"the database could not be read: {error}")
 
 
 def _driver_of(conn: Connection) -> sqlite3.Connection:

@@ -28,7 +28,7 @@ class Work:
     """Begins, wakes and ends strands. Every method belongs to the caller's transaction; once that has been
     committed the engine in this process hears of it at once, and others when they next poll.
 
-    Handlers find it as `call.work`. `request_id` stays with the strand for logs and calls to others.
+    Handlers find it as `call.runtime.work`. `request_id` stays with the strand for logs and calls to others.
     """
 
     def __init__(self) -> None:

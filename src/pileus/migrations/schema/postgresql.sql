@@ -116,9 +116,61 @@ CREATE TABLE identity_revocations (
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
 
+CREATE TABLE identity_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	type VARCHAR(255) NOT NULL,
+	encrypted_blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_credentials PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_credentials_project_id ON identity_credentials (project_id);
+
+CREATE INDEX ix_identity_credentials_user_id ON identity_credentials (user_id);
+
+CREATE TABLE identity_oauth_consumers (
+	id VARCHAR(64) NOT NULL,
+	description TEXT,
+	encrypted_secret TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oauth_consumers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_seen_proofs (
+	issuer VARCHAR(64) NOT NULL,
+	holder VARCHAR(64) NOT NULL,
+	moment INTEGER NOT NULL,
+	nonce VARCHAR(255) NOT NULL,
+	seen_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_seen_proofs PRIMARY KEY (issuer, holder, moment, nonce)
+);
+
+CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
+
+CREATE TABLE identity_mappings (
+	id VARCHAR(64) NOT NULL,
+	rules TEXT NOT NULL,
+	schema_version VARCHAR(5) NOT NULL,
+	CONSTRAINT pk_identity_mappings PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_service_providers (
+	id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	auth_url VARCHAR(256) NOT NULL,
+	sp_url VARCHAR(256) NOT NULL,
+	relay_state_prefix VARCHAR(256) NOT NULL,
+	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
+);
+
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
-	project_id VARCHAR(64),
+	project_id VARCHAR(255),
 	name VARCHAR(255),
 	status VARCHAR(16) NOT NULL,
 	visibility VARCHAR(16) NOT NULL,
@@ -130,20 +182,87 @@ CREATE TABLE image_images (
 	min_ram_mib INTEGER NOT NULL,
 	size_bytes BIGINT,
 	virtual_size_bytes BIGINT,
-	md5 VARCHAR(32),
-	sha512 VARCHAR(128),
+	checksum VARCHAR(32),
+	os_hash_algo VARCHAR(16),
+	os_hash_value VARCHAR(128),
 	tags TEXT NOT NULL,
 	properties TEXT NOT NULL,
+	locations TEXT NOT NULL,
+	copies INTEGER NOT NULL,
+	staged_bytes BIGINT NOT NULL,
 	upload_id VARCHAR(36),
 	upload_until BIGINT,
+	task_id VARCHAR(36),
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	CONSTRAINT pk_image_images PRIMARY KEY (id)
 );
 
-CREATE INDEX ix_image_images_project_id_created_at ON image_images (project_id, created_at);
+CREATE INDEX ix_image_images_created_at_id ON image_images (created_at, id);
 
-CREATE INDEX ix_image_images_visibility_created_at ON image_images (visibility, created_at);
+CREATE INDEX ix_image_images_name ON image_images (name);
+
+CREATE INDEX ix_image_images_project_id_created_at_id ON image_images (project_id, created_at, id);
+
+CREATE INDEX ix_image_images_visibility_created_at_id ON image_images (visibility, created_at, id);
+
+CREATE TABLE image_tasks (
+	id VARCHAR(36) NOT NULL,
+	type VARCHAR(32) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	image_id VARCHAR(36),
+	project_id VARCHAR(255),
+	user_id VARCHAR(255),
+	request_id VARCHAR(64),
+	input TEXT NOT NULL,
+	result TEXT,
+	message TEXT NOT NULL,
+	progress TEXT NOT NULL,
+	expires_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_tasks PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_image_tasks_created_at_id ON image_tasks (created_at, id);
+
+CREATE INDEX ix_image_tasks_image_id ON image_tasks (image_id);
+
+CREATE TABLE image_cached (
+	id VARCHAR(36) NOT NULL,
+	node VARCHAR(255) NOT NULL,
+	image_id VARCHAR(36) NOT NULL,
+	size_bytes BIGINT,
+	hits INTEGER NOT NULL,
+	accessed_at BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_cached PRIMARY KEY (id)
+);
+
+CREATE UNIQUE INDEX ix_image_cached_node_image_id ON image_cached (node, image_id);
+
+CREATE TABLE image_metadef_namespaces (
+	id VARCHAR(36) NOT NULL,
+	namespace VARCHAR(80) NOT NULL,
+	display_name VARCHAR(80),
+	description TEXT,
+	visibility VARCHAR(16) NOT NULL,
+	protected BOOLEAN NOT NULL,
+	project_id VARCHAR(255),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_namespaces PRIMARY KEY (id),
+	CONSTRAINT uq_image_metadef_namespaces_namespace UNIQUE (namespace)
+);
+
+CREATE INDEX ix_image_metadef_namespaces_created_at_id ON image_metadef_namespaces (created_at, id);
+
+CREATE TABLE image_metadef_resource_types (
+	name VARCHAR(80) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_resource_types PRIMARY KEY (name)
+);
 
 CREATE TABLE placement_resource_providers (
 	id VARCHAR(36) NOT NULL,
@@ -221,6 +340,28 @@ CREATE TABLE network_networks (
 );
 
 CREATE INDEX ix_network_networks_project_id ON network_networks (project_id);
+
+CREATE TABLE network_subnet_pools (
+	id VARCHAR(36) NOT NULL,
+	project_id VARCHAR(64) NOT NULL,
+	description VARCHAR(255) NOT NULL,
+	revision_number INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	tags TEXT NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	ip_version INTEGER NOT NULL,
+	prefixes TEXT NOT NULL,
+	min_prefixlen INTEGER NOT NULL,
+	max_prefixlen INTEGER NOT NULL,
+	default_prefixlen INTEGER NOT NULL,
+	default_quota INTEGER,
+	shared BOOLEAN NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	CONSTRAINT pk_network_subnet_pools PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_network_subnet_pools_project_id ON network_subnet_pools (project_id);
 
 CREATE TABLE network_security_groups (
 	id VARCHAR(36) NOT NULL,
@@ -351,6 +492,7 @@ CREATE TABLE compute_servers (
 	security_groups TEXT NOT NULL,
 	nics TEXT NOT NULL,
 	nics_plugged BOOLEAN NOT NULL,
+	unseen INTEGER NOT NULL,
 	addresses TEXT NOT NULL,
 	CONSTRAINT pk_compute_servers PRIMARY KEY (id)
 );
@@ -436,13 +578,21 @@ CREATE TABLE identity_users (
 	password_hash VARCHAR(255),
 	password_changed_at BIGINT,
 	password_expires_at BIGINT,
+	password_self_service BOOLEAN NOT NULL,
+	failed_auth_count INTEGER NOT NULL,
+	failed_auth_at BIGINT,
+	last_active_at BIGINT,
 	options TEXT NOT NULL,
 	extra TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
+	origin VARCHAR(16) DEFAULT 'local' NOT NULL,
 	CONSTRAINT pk_identity_users PRIMARY KEY (id),
-	CONSTRAINT uq_identity_users_domain_id_name UNIQUE (domain_id, name),
 	CONSTRAINT fk_identity_users_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id)
 );
+
+CREATE INDEX ix_identity_users_domain_id_name ON identity_users (domain_id, name);
+
+CREATE UNIQUE INDEX uq_identity_users_name ON identity_users (domain_id, name) WHERE origin != 'federated';
 
 CREATE TABLE identity_groups (
 	id VARCHAR(64) NOT NULL,
@@ -491,6 +641,18 @@ CREATE TABLE identity_endpoints (
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
 
+CREATE TABLE identity_providers (
+	id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	authorization_ttl INTEGER,
+	CONSTRAINT pk_identity_providers PRIMARY KEY (id),
+	CONSTRAINT fk_identity_providers_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
+
 CREATE TABLE image_tags (
 	image_id VARCHAR(36) NOT NULL,
 	tag VARCHAR(255) NOT NULL,
@@ -508,6 +670,8 @@ CREATE TABLE image_properties (
 	CONSTRAINT fk_image_properties_image_id FOREIGN KEY(image_id) REFERENCES image_images (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_image_properties_name_image_id ON image_properties (name, image_id);
+
 CREATE TABLE image_members (
 	image_id VARCHAR(36) NOT NULL,
 	member_id VARCHAR(255) NOT NULL,
@@ -519,6 +683,28 @@ CREATE TABLE image_members (
 );
 
 CREATE INDEX ix_image_members_member_id ON image_members (member_id);
+
+CREATE TABLE image_metadef_items (
+	namespace_id VARCHAR(36) NOT NULL,
+	kind VARCHAR(16) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	body TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_items PRIMARY KEY (namespace_id, kind, name),
+	CONSTRAINT fk_image_metadef_items_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
+
+CREATE TABLE image_metadef_associations (
+	namespace_id VARCHAR(36) NOT NULL,
+	name VARCHAR(80) NOT NULL,
+	prefix VARCHAR(80),
+	properties_target VARCHAR(80),
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_image_metadef_associations PRIMARY KEY (namespace_id, name),
+	CONSTRAINT fk_image_metadef_associations_namespace_id FOREIGN KEY(namespace_id) REFERENCES image_metadef_namespaces (id) ON DELETE CASCADE
+);
 
 CREATE TABLE placement_inventories (
 	provider_id VARCHAR(36) NOT NULL,
@@ -577,6 +763,7 @@ CREATE TABLE network_subnets (
 	name VARCHAR(255) NOT NULL,
 	ip_version INTEGER NOT NULL,
 	cidr VARCHAR(64) NOT NULL,
+	subnetpool_id VARCHAR(36),
 	gateway_ip VARCHAR(64),
 	enable_dhcp BOOLEAN NOT NULL,
 	ipv6_address_mode VARCHAR(16),
@@ -587,12 +774,15 @@ CREATE TABLE network_subnets (
 	service_types TEXT NOT NULL,
 	dns_publish_fixed_ip BOOLEAN NOT NULL,
 	CONSTRAINT pk_network_subnets PRIMARY KEY (id),
-	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id)
+	CONSTRAINT fk_network_subnets_network_id FOREIGN KEY(network_id) REFERENCES network_networks (id),
+	CONSTRAINT fk_network_subnets_subnetpool_id FOREIGN KEY(subnetpool_id) REFERENCES network_subnet_pools (id)
 );
 
 CREATE INDEX ix_network_subnets_network_id ON network_subnets (network_id);
 
 CREATE INDEX ix_network_subnets_project_id ON network_subnets (project_id);
+
+CREATE INDEX ix_network_subnets_subnetpool_id ON network_subnets (subnetpool_id);
 
 CREATE TABLE network_routers (
 	id VARCHAR(36) NOT NULL,
@@ -653,6 +843,16 @@ CREATE TABLE compute_flavor_access (
 	CONSTRAINT fk_compute_flavor_access_flavor_id FOREIGN KEY(flavor_id) REFERENCES compute_flavors (id) ON DELETE CASCADE
 );
 
+CREATE TABLE identity_old_passwords (
+	seq SERIAL NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	password_hash VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_identity_old_passwords PRIMARY KEY (seq),
+	CONSTRAINT fk_identity_old_passwords_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_old_passwords_user_id ON identity_old_passwords (user_id);
+
 CREATE TABLE identity_memberships (
 	group_id VARCHAR(64) NOT NULL,
 	user_id VARCHAR(64) NOT NULL,
@@ -662,6 +862,134 @@ CREATE TABLE identity_memberships (
 );
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE identity_application_credentials (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	secret_hash VARCHAR(255) NOT NULL,
+	expires_at BIGINT,
+	unrestricted BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	access_rule_ids TEXT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_application_credentials PRIMARY KEY (id),
+	CONSTRAINT uq_identity_application_credentials_user_id_name UNIQUE (user_id, name),
+	CONSTRAINT fk_identity_application_credentials_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_application_credentials_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_application_credentials_project_id ON identity_application_credentials (project_id);
+
+CREATE INDEX ix_identity_application_credentials_user_id ON identity_application_credentials (user_id);
+
+CREATE TABLE identity_access_rules (
+	id VARCHAR(64) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	service VARCHAR(255) NOT NULL,
+	path VARCHAR(255) NOT NULL,
+	method VARCHAR(16) NOT NULL,
+	CONSTRAINT pk_identity_access_rules PRIMARY KEY (id),
+	CONSTRAINT uq_identity_access_rules_user_id_service_path_method UNIQUE (user_id, service, path, method),
+	CONSTRAINT fk_identity_access_rules_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_access_rules_user_id ON identity_access_rules (user_id);
+
+CREATE TABLE identity_trusts (
+	id VARCHAR(64) NOT NULL,
+	trustor_user_id VARCHAR(64) NOT NULL,
+	trustee_user_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	impersonation BOOLEAN NOT NULL,
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	remaining_uses INTEGER,
+	redelegated_trust_id VARCHAR(64),
+	redelegation_count INTEGER NOT NULL,
+	extra TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_trusts PRIMARY KEY (id),
+	CONSTRAINT fk_identity_trusts_trustor_user_id FOREIGN KEY(trustor_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_trustee_user_id FOREIGN KEY(trustee_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_trusts_redelegated_trust_id FOREIGN KEY(redelegated_trust_id) REFERENCES identity_trusts (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_trusts_project_id ON identity_trusts (project_id);
+
+CREATE INDEX ix_identity_trusts_redelegated_trust_id ON identity_trusts (redelegated_trust_id);
+
+CREATE INDEX ix_identity_trusts_trustee_user_id ON identity_trusts (trustee_user_id);
+
+CREATE INDEX ix_identity_trusts_trustor_user_id ON identity_trusts (trustor_user_id);
+
+CREATE TABLE identity_oauth_request_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	requested_project_id VARCHAR(64) NOT NULL,
+	verifier VARCHAR(64),
+	authorizing_user_id VARCHAR(64),
+	role_ids TEXT,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_request_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_request_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_request_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_request_tokens_consumer_id ON identity_oauth_request_tokens (consumer_id);
+
+CREATE TABLE identity_oauth_access_tokens (
+	id VARCHAR(64) NOT NULL,
+	consumer_id VARCHAR(64) NOT NULL,
+	authorizing_user_id VARCHAR(64) NOT NULL,
+	encrypted_secret TEXT NOT NULL,
+	project_id VARCHAR(64),
+	role_ids TEXT NOT NULL,
+	expires_at BIGINT,
+	CONSTRAINT pk_identity_oauth_access_tokens PRIMARY KEY (id),
+	CONSTRAINT fk_identity_oauth_access_tokens_consumer_id FOREIGN KEY(consumer_id) REFERENCES identity_oauth_consumers (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_authorizing_user_id FOREIGN KEY(authorizing_user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_oauth_access_tokens_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oauth_access_tokens (authorizing_user_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
+
+CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
+
+CREATE TABLE identity_provider_remote_ids (
+	remote_id VARCHAR(255) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_provider_remote_ids PRIMARY KEY (remote_id),
+	CONSTRAINT fk_identity_provider_remote_ids_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_provider_remote_ids_idp_id ON identity_provider_remote_ids (idp_id);
+
+CREATE TABLE identity_protocols (
+	idp_id VARCHAR(64) NOT NULL,
+	id VARCHAR(64) NOT NULL,
+	mapping_id VARCHAR(64) NOT NULL,
+	remote_id_attribute VARCHAR(64),
+	CONSTRAINT pk_identity_protocols PRIMARY KEY (idp_id, id),
+	CONSTRAINT fk_identity_protocols_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_expiring_memberships (
+	user_id VARCHAR(64) NOT NULL,
+	group_id VARCHAR(64) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_expiring_memberships PRIMARY KEY (user_id, group_id, idp_id),
+	CONSTRAINT fk_identity_expiring_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
 
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,
@@ -707,6 +1035,18 @@ CREATE INDEX ix_network_ports_project_id ON network_ports (project_id);
 CREATE INDEX ix_network_ports_router_id ON network_ports (router_id);
 
 CREATE UNIQUE INDEX ix_network_ports_network_id_mac_address ON network_ports (network_id, mac_address);
+
+CREATE TABLE identity_federated_users (
+	idp_id VARCHAR(64) NOT NULL,
+	protocol_id VARCHAR(64) NOT NULL,
+	unique_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_federated_users PRIMARY KEY (idp_id, protocol_id, unique_id),
+	CONSTRAINT fk_identity_federated_users_idp_id_protocol_id FOREIGN KEY(idp_id, protocol_id) REFERENCES identity_protocols (idp_id, id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_federated_users_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_federated_users_user_id ON identity_federated_users (user_id);
 
 CREATE TABLE network_addresses (
 	subnet_id VARCHAR(36) NOT NULL,

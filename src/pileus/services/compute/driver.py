@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+
+from pileus.kernel.clock import Clock
 
 
 class Power(StrEnum):
@@ -92,12 +95,14 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What this host's hypervisor can do, as data for the scheduler and for `doctor`."""
 
     hypervisor_type: str
-    """`QEMU`, `runc` or `sim`; upstream's `hypervisor_type`."""
+    """`QEMU`, `runc` or `sim`; upstream's `hypervisor_type`. What flavors (`hw:hypervisor`) and images ask for."""
     hypervisor_version: int
     vcpus: int
     memory_mib: int
     disk_gib: int
     disk_formats: tuple[str, ...]
+    """Images that it starts. A server whose flavor and image ask for no type may come to any hypervisor that
+    starts its image."""
     traits: tuple[str, ...] = ()
     accelerated: bool = False
     """Whether guests run on the processor itself (KVM), found out by running one."""
@@ -120,8 +125,19 @@ OpenImage = Callable[[str], AsyncIterator[bytes]]
 """Gives the bytes of the image with this id, in chunks of any size."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hypervisor is made with: the host it works on, and where it may keep things there."""
+
+    host: str
+    directory: Path
+    """Its own, and made by it: lasts as long as the cloud's state."""
+    run_directory: Path
+    """For what a reboot may take, under /run; all hypervisors of the host share it."""
+    clock: Clock
+
+
 class Hypervisor(Protocol):
-    """One host's way of running guests. Nine verbs, all idempotent; see the module's text for the rules."""
+    """One host's way of running guests; see the module's text for the rules that all of it keeps."""
 
     async def start(self) -> Capabilities:
         """Get ready and look at what the host can do. Adopts guests that still run. Called once."""
@@ -149,7 +165,8 @@ class Hypervisor(Protocol):
         started; raises GuestNotFound."""
 
     async def destroy(self, guest_id: str, epoch: int) -> None:
-        """Leave nothing of the guest: no process, disk, tap, directory. What is not there is no error."""
+        """Leave nothing of the guest: no process, disk, tap, directory. What is not there is no error. Only its
+        newest epoch is kept, so that a worker who is out of date does not bring it back."""
 
     async def observe(self, guest_id: str) -> GuestState | None:
         """What is there now, or None."""

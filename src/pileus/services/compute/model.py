@@ -125,6 +125,7 @@ servers = Table(
     Column("security_groups", RawJson, nullable=False),
     Column("nics", Json, nullable=False),
     Column("nics_plugged", Boolean, nullable=False, default=True),
+    Column("unseen", Integer, nullable=False, default=0),  # changes of its ports that were not looked at yet
     Column("addresses", RawJson, nullable=False),
     Index("ix_compute_servers_listed", "project_id", "deleted_at", "created_at", "id"),
     Index("ix_compute_servers_all", "deleted_at", "created_at", "id"),

@@ -9,6 +9,8 @@ from pileus.kernel.db import Json, Timestamp, metadata
 NO_DOMAIN = ""
 """Stands for "no domain" in unique keys, where a null would be unlike any other."""
 
+LOCAL, FEDERATED, LDAP = "local", "federated", "ldap"
+
 projects = Table(
     "identity_projects",
     metadata,
@@ -37,11 +39,38 @@ users = Table(
     Column("password_hash", String(255)),
     Column("password_changed_at", Timestamp),
     Column("password_expires_at", Timestamp),
+    Column("password_self_service", Boolean, nullable=False, default=False),
+    Column("failed_auth_count", Integer, nullable=False, default=0),
+    Column("failed_auth_at", Timestamp),
+    Column("last_active_at", Timestamp),
     Column("options", Json, nullable=False),
     Column("extra", Json, nullable=False),
     Column("created_at", Timestamp, nullable=False),
-    UniqueConstraint("domain_id", "name"),
+    Column("origin", String(16), nullable=False, default=LOCAL, server_default=LOCAL),
+    Index(None, "domain_id", "name"),
 )
+Index(
+    "uq_identity_users_name",
+    users.c.domain_id,
+    users.c.name,
+    unique=True,
+    sqlite_where=users.c.origin != FEDERATED,
+    postgresql_where=users.c.origin != FEDERATED,
+)
+"""Where a user comes from. Two users of identity providers may have one name: they are told apart by what their
+provider calls them."""
+"""password_self_service: the user chose the password itself, so that the minimum age holds for it."""
+
+old_passwords = Table(
+    "identity_old_passwords",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("password_hash", String(255), nullable=False),
+)
+"""Passwords that users had before, where settings forbid to use one again."""
 
 groups = Table(
     "identity_groups",

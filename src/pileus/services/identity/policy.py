@@ -10,6 +10,12 @@ CLOUD = ("system", "project")
 ADMIN = "rule:admin_required"
 READER = "rule:admin_required or (role:reader and system_scope:all)"
 
+_SYSTEM_READER = "(role:reader and system_scope:all)"
+_OWN = "user_id:%(target.user.id)s"
+_KEEPER = "user_id:%(target.credential.user_id)s"
+_TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+_TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+
 
 def _domain(role: str, *targets: str) -> str:
     """A persona of the domain that all `targets` (`user`, `group`, `project`, `domain`) belong to."""
@@ -84,6 +90,7 @@ RULES: tuple[Rule, ...] = (
         delete_user=_USER_MANAGER,
         get_group=_GROUP_READER,
         list_groups=_GROUP_READER,
+        revoke_tokens_for_user="rule:admin_or_owner",
         list_groups_for_user=f"{READER} or {_domain('reader', 'user')} or user_id:%(target.user.id)s",
         create_group=_GROUP_MANAGER,
         update_group=_GROUP_MANAGER,
@@ -106,12 +113,64 @@ RULES: tuple[Rule, ...] = (
         validate_token=f"{READER} or rule:service_role or rule:token_subject",
         revoke_token=f"{ADMIN} or rule:token_subject",
     ),
+    *_rules(("project",), create_application_credential="user_id:%(user_id)s"),
+    *_rules(
+        CLOUD,
+        get_application_credential=f"{READER} or rule:owner",
+        list_application_credentials=f"{READER} or rule:owner",
+        delete_application_credential="rule:admin_or_owner",
+        get_access_rule=f"{_SYSTEM_READER} or {_OWN}",
+        list_access_rules=f"{_SYSTEM_READER} or {_OWN}",
+        delete_access_rule=f"(role:admin and system_scope:all) or {_OWN}",
+    ),
+    *_rules(
+        ALL,
+        get_credential=f"{READER} or {_KEEPER}",
+        list_credentials=f"{READER} or {_KEEPER}",
+        create_credential=f"{ADMIN} or {_KEEPER}",
+        update_credential=f"{ADMIN} or {_KEEPER}",
+        delete_credential=f"{ADMIN} or {_KEEPER}",
+        ec2tokens_validate="rule:service_or_admin",
+        s3tokens_validate="rule:service_or_admin",
+    ),
+    *_rules(
+        CLOUD,
+        ec2_get_credential=f"{READER} or {_KEEPER}",
+        ec2_list_credentials=f"{READER} or rule:owner",
+        ec2_create_credential=f"{ADMIN} or (role:member and {_KEEPER})",
+        ec2_delete_credential=f"{ADMIN} or (role:member and {_KEEPER})",
+    ),
+    *_crud("consumer", "consumers", READER, ADMIN),
+    *_rules(
+        ("project",),
+        authorize_request_token=ADMIN,
+        get_access_token=ADMIN,
+        list_access_tokens=ADMIN,
+        delete_access_token=ADMIN,
+        list_access_token_roles=ADMIN,
+        get_access_token_role=ADMIN,
+    ),
+    *_rules(("project",), create_trust=_TRUSTOR),
+    *_rules(
+        CLOUD,
+        list_trusts=READER,
+        list_trusts_for_trustor=f"{READER} or {_TRUSTOR}",
+        list_trusts_for_trustee=f"{READER} or {_TRUSTEE}",
+        list_roles_for_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        get_role_for_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        get_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
+        delete_trust=f"{ADMIN} or {_TRUSTOR}",
+    ),
     *_rules(CLOUD, create_domain=ADMIN, update_domain=ADMIN, delete_domain=ADMIN),
     *_rules(CLOUD, create_role=ADMIN, update_role=ADMIN, delete_role=ADMIN),
     *_crud("domain_role", "domain_roles", READER, ADMIN),
     *_rules(CLOUD, create_region=ADMIN, update_region=ADMIN, delete_region=ADMIN),
     *_crud("service", "services", READER, ADMIN),
     *_crud("endpoint", "endpoints", READER, ADMIN),
+    *_crud("identity_provider", "identity_providers", READER, ADMIN),
+    *_crud("protocol", "protocols", READER, ADMIN),
+    *_crud("mapping", "mappings", READER, ADMIN),
+    *_crud("service_provider", "service_providers", READER, ADMIN),
     *_crud("implied_role", "implied_roles", READER, ADMIN),
     *_rules(CLOUD, check_implied_role=READER, list_role_inference_rules=READER),
     *(

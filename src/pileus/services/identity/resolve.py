@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Unauthorized
+from pileus.services.identity.delegation import Delegation, refuse
+from pileus.services.identity.delegation import find as find_delegation
+from pileus.services.identity.federation import shadow
+from pileus.services.identity.federation import store as federation
+from pileus.services.identity.federation.model import identity_providers
 from pileus.services.identity.store import catalog, project, role, user
-from pileus.services.identity.tokens import Claims
+from pileus.services.identity.tokens import Claims, Federated
+
+__all__ = ["Standing", "body", "context", "is_delegated", "refuse", "roles_of_user", "standing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A user in a scope. `target` is the project or domain, None for the system and for no scope."""
+    """A user (the one impersonated, where that is so) in a scope. `target`: project or domain; None: system or no scope."""
 
     claims: Claims
     user: Row[Any]
@@ -25,23 +32,24 @@ class Standing:
     target_domain: Row[Any] | None
     roles: list[Row[Any]]
     catalog: list[dict[str, Any]]
-
-
-def refuse(why: str) -> Unauthorized:
-    """A 401 that tells the client nothing about what is there; `why` is for the log and the cause chain."""
-    error = Unauthorized("The request you have made requires authentication.")
-    error.add_note(why)
-    return error
+    service_providers: list[dict[str, str]]
+    good_until: datetime
+    """When to look again, since something that the roles come from ends."""
+    delegation: Delegation | None
 
 
 def standing(tx: Tx, claims: Claims) -> Standing:
-    """Looks everything up; Unauthorized where user, scope or domains are disabled or gone, or no role is left."""
+    """Looks everything up; Unauthorized where user, scope or domains are disabled or gone, or no role is left.
+
+    Forbidden where a trust is good, but not for this user or no longer for these roles.
+    """
     person = user.get(tx, claims.user_id)
     if person is None or not person.enabled:
         raise refuse(f"user {claims.user_id} is gone or disabled")
     home = project.get(tx, person.domain_id)
     if home is None or not home.enabled:
         raise refuse(f"domain {person.domain_id} of the user is disabled")
+    _check_provider(tx, claims.federated)
     target = target_domain = None
     roles: list[Row[Any]] = []
     if claims.scope in ("project", "domain"):
@@ -51,22 +59,67 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         target_domain = target if target.is_domain else project.get(tx, target.domain_id)
         if target_domain is None or not target_domain.enabled:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
+    delegation = find_delegation(tx, claims, target)
     if claims.scope != "unscoped":
-        roles = role.effective(tx, person.id, claims.scope, target)
+        roles = (
+            delegation.roles
+            if delegation is not None
+            else roles_of_user(tx, person.id, claims.scope, target, claims.federated)
+        )
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
-    if user.is_revoked(
-        tx,
-        claims.issued_at,
-        user_id=person.id,
-        project_id=claims.scope_id if claims.scope == "project" else None,
-        domain_id=person.domain_id,
-        audit_id=claims.audit_ids[0],
-        audit_chain_id=claims.audit_ids[-1],
-    ):
-        raise refuse("the token has been revoked")
+    for user_id in (person.id, *(delegation.others if delegation is not None else ())):
+        if user.is_revoked(
+            tx,
+            claims.issued_at,
+            user_id=user_id,
+            project_id=claims.scope_id if claims.scope == "project" else None,
+            domain_id=person.domain_id,
+            audit_id=claims.audit_ids[0],
+            audit_chain_id=claims.audit_ids[-1],
+        ):
+            raise refuse("the token has been revoked")
     entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
-    return Standing(claims, person, home, target, target_domain, roles, entries)
+    ends = shadow.first_end(tx, person.id)
+    if delegation is not None and delegation.user is not None:
+        person = delegation.user
+        impersonated_home = project.get(tx, person.domain_id)
+        assert impersonated_home is not None  # it was found to be enabled
+        home = impersonated_home
+    return Standing(
+        claims,
+        person,
+        home,
+        target,
+        target_domain,
+        roles,
+        entries,
+        federation.enabled_service_providers(tx),
+        claims.expires_at if ends is None else min(ends, claims.expires_at),
+        delegation,
+    )
+
+
+def _check_provider(tx: Tx, federated: Federated | None) -> None:
+    """Whom no identity provider vouches for any more has no standing here."""
+    if federated is None:
+        return
+    provider = federation.get(tx, identity_providers, federated.identity_provider_id)
+    if provider is None or not provider.enabled:
+        raise refuse(f"identity provider {federated.identity_provider_id} is gone or disabled")
+
+
+def roles_of_user(
+    tx: Tx, user_id: str, kind: str, target: Row[Any] | None, federated: Federated | None
+) -> list[Row[Any]]:
+    """The effective roles, those of the groups included that a user is in by federation for as long as a token lives."""
+    return role.effective(tx, user_id, kind, target, federated.group_ids if federated is not None else ())
+
+
+def is_delegated(claims: Claims) -> bool:
+    """Whether the token was got by what a user handed out, or by the access key of an EC2 credential."""
+    handed_out = claims.trust_id or claims.application_credential_id or claims.access_token_id
+    return bool(handed_out) or "ec2credential" in claims.methods
 
 
 def context(found: Standing) -> Context:
@@ -87,8 +140,14 @@ def context(found: Standing) -> Context:
         domain_name=target.name if in_domain and target else None,
         system_scope="all" if claims.scope == "system" else None,
         roles=frozenset(row.name for row in found.roles),
-        expires_at=claims.expires_at,
+        expires_at=found.good_until,
         audit_ids=claims.audit_ids,
+        group_ids=claims.federated.group_ids if claims.federated is not None else (),
+        trust_id=claims.trust_id,
+        application_credential_id=claims.application_credential_id,
+        access_token_id=claims.access_token_id,
+        is_delegated=is_delegated(claims),
+        access_rules=found.delegation.access_rules if found.delegation is not None else None,
     )
 
 
@@ -110,6 +169,15 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         "expires_at": time(claims.expires_at),
         "issued_at": time(claims.issued_at),
     }
+    if found.service_providers:
+        token["service_providers"] = found.service_providers
+    if claims.federated is not None:
+        del token["user"]["password_expires_at"]
+        token["user"]["OS-FEDERATION"] = {
+            "groups": [{"id": each} for each in claims.federated.group_ids],
+            "identity_provider": {"id": claims.federated.identity_provider_id},
+            "protocol": {"id": claims.federated.protocol_id},
+        }
     if claims.scope == "project" and found.target is not None and found.target_domain is not None:
         domain = {"id": found.target_domain.id, "name": found.target_domain.name}
         token["project"] = {"id": found.target.id, "name": found.target.name, "domain": domain}
@@ -118,6 +186,8 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         token["domain"] = {"id": found.target.id, "name": found.target.name}
     elif claims.scope == "system":
         token["system"] = {"all": True}
+    if found.delegation is not None:
+        token.update(found.delegation.shown)
     if claims.scope != "unscoped":
         token["roles"] = [{"id": row.id, "name": row.name} for row in found.roles]
         if with_catalog:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
-
-import msgspec
+from datetime import datetime, timedelta
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.db import Database
-from pileus.kernel.errors import Unauthorized
+from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
+from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.settings import Settings
 from pileus.services.identity.tokens import Claims, unseal
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    token_lifetime_seconds: int = 3600
-    keys_kept: int = 3
-    """Fernet keys: one staged, one that signs, the rest only open."""
-    min_password_length: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +29,8 @@ class Meaning:
     domain_id: str
     full: bytes
     without_catalog: bytes
+    good_until: datetime
+    """When to look again."""
 
 
 class IdentityState:
@@ -47,6 +43,7 @@ class IdentityState:
         clock: Clock,
         revision: Revision,
         settings: Settings,
+        credential_keys: KeyFolder,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
@@ -54,13 +51,28 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.credential_keys = credential_keys
+        """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
+        self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
+        """By identity provider."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
+        self._failures: set[asyncio.Future[None]] = set()
 
     @property
     def lifetime(self) -> timedelta:
         return timedelta(seconds=self.settings.token_lifetime_seconds)
+
+    def begin_failure(self, counting: asyncio.Future[None]) -> None:
+        """A failed attempt is being counted; see `settle_failures`."""
+        self._failures.add(counting)
+        counting.add_done_callback(self._failures.discard)
+
+    async def settle_failures(self) -> None:
+        """Returns when all failed attempts so far have been counted."""
+        if self._failures:
+            await asyncio.gather(*self._failures, return_exceptions=True)
 
     async def meaning(self, token: str) -> Meaning:
         """What the token means now; Unauthorized where it means nothing."""
@@ -69,9 +81,11 @@ class IdentityState:
             self._seen = self.revision.number
         found = self._meanings.get(token)
         if found is not None:
-            if found.claims.expires_at <= self.clock.now():
+            now = self.clock.now()
+            if found.claims.expires_at <= now:
                 raise resolve.refuse("the token has expired")
-            return found
+            if found.good_until > now:
+                return found
         claims = unseal(self.keys, token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
@@ -85,6 +99,7 @@ class IdentityState:
             standing.user_domain.id,
             encode_json(resolve.body(standing)),
             encode_json(resolve.body(standing, with_catalog=False)),
+            standing.good_until,
         )
         if before == self.revision.number:
             self._meanings[token] = found
@@ -96,5 +111,5 @@ class IdentityState:
         """For the kernel: who a token's bearer is."""
         try:
             return (await self.meaning(token)).context
-        except Unauthorized as error:
+        except (Unauthorized, Forbidden) as error:
             raise Unauthorized("The token is invalid or has expired; get a new one.") from error

@@ -5,17 +5,29 @@ from __future__ import annotations
 import base64
 import os
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from pileus.services.identity.keys import KeyFolder
 
+T = TypeVar("T")
 ScopeKind = Literal["unscoped", "project", "domain", "system"]
 
 
+class Federated(msgspec.Struct, frozen=True, array_like=True):
+    """Who vouched for a user, and the groups that its mapping put the user in."""
+
+    identity_provider_id: str
+    protocol_id: str
+    group_ids: tuple[str, ...] = ()
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What a token says of itself. Audit ids: its own, and that of the first token of its chain."""
+    """What a token says of itself. Audit ids: its own, and that of the first token of its chain.
+
+    New claims come last, with a default: tokens sealed before them stay good.
+    """
 
     user_id: str
     methods: tuple[str, ...]
@@ -24,8 +36,18 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     issued_at: datetime
     expires_at: datetime
     audit_ids: tuple[str, ...]
+    trust_id: str | None = None
+    application_credential_id: str | None = None
+    access_token_id: str | None = None
+    """An OAuth 1.0a access token."""
+    federated: Federated | None = None
+
+    def limits(self) -> dict[str, Any]:
+        """By what the token was got where that limits what it may do: what a token got by it has, too."""
+        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
 
 
+LIMITS = ("trust_id", "application_credential_id", "access_token_id", "federated")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Claims)
 
@@ -42,7 +64,37 @@ def seal(keys: KeyFolder, claims: Claims) -> str:
 
 def unseal(keys: KeyFolder, token: str) -> Claims | None:
     """The claims, or None where no key of ours sealed this."""
-    if len(token) > 4096 or not token.isascii():
+    return _opened(keys, token, _decoder)
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="receipt"):
+    """Some of the methods that a user needs have been fulfilled (Identity API v3, "Multi-Factor Authentication")."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+
+
+_receipt_decoder = msgspec.msgpack.Decoder(Receipt)
+
+
+def seal_receipt(keys: KeyFolder, receipt: Receipt) -> str:
+    return keys.encrypt(_encoder.encode(receipt)).rstrip(b"=").decode()
+
+
+def unseal_receipt(keys: KeyFolder, text: str) -> Receipt | None:
+    """None where no key of ours sealed this, or it is no receipt."""
+    return _opened(keys, text, _receipt_decoder)
+
+
+def _opened(keys: KeyFolder, text: str, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
+    if len(text) > 4096 or not text.isascii():
         return None
-    payload = keys.decrypt(token.encode() + b"=" * (-len(token) % 4))
-    return None if payload is None else _decoder.decode(payload)
+    payload = keys.decrypt(text.encode() + b"=" * (-len(text) % 4))
+    if payload is None:
+        return None
+    try:
+        return decoder.decode(payload)
+    except msgspec.MsgspecError:
+        return None

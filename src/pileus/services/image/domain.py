@@ -19,11 +19,35 @@ class Status(StrEnum):
     """Known, without data."""
     SAVING = "saving"
     """Its data is coming in."""
+    UPLOADING = "uploading"
+    """Its data comes to the stage, or is there, to be imported."""
+    IMPORTING = "importing"
+    """A task brings its data to the stores."""
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
     """Its data is kept from all but administrators."""
     DELETED = "deleted"
     """Gone for everybody; its strand takes the data away, then the row."""
+
+
+ON_ITS_WAY = (Status.SAVING, Status.UPLOADING, Status.IMPORTING)
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+    @property
+    def ended(self) -> bool:
+        return self in (TaskStatus.SUCCESS, TaskStatus.FAILURE)
+
+
+IMPORTING_TO, FAILED_IMPORT = "os_glance_importing_to_stores", "os_glance_failed_import"
+"""Properties that tell how an import goes: names of stores with commas between (Image API v2, "Import an image")."""
+HASHES: dict[str, int] = {"sha256": 64, "sha512": 128, "sha384": 96, "sha1": 40, "md5": 32}
+"""Algorithms that `os_hash_algo` may name, and the hexadecimal digits of their digests."""
 
 
 def has_data(status: str) -> bool:

@@ -37,6 +37,12 @@ EXTENSIONS: Final = (
         "The host of a port, and how it is plugged there.",
     ),
     Extension(
+        "default-subnetpools",
+        "Default Subnetpools",
+        "2016-02-18T18:00:00-00:00",
+        "Subnets are taken from a pool without naming it.",
+    ),
+    Extension(
         "dns-domain-ports", "dns_domain for ports", "2017-04-24T10:00:00-00:00", "A port's own DNS domain."
     ),
     Extension(
@@ -212,8 +218,8 @@ EXTENSIONS: Final = (
     ),
     Extension(
         "standard-attr-tag",
-        "Tag support for resources with standard attribute: port, subnet, network, router, floatingip, "
-        "security_group",
+        "Tag support for resources with standard attribute: port, subnet, subnetpool, network, router, "
+        "floatingip, security_group",
         "2017-01-01T00:00:00-00:00",
         "Free words on resources.",
     ),
@@ -246,6 +252,18 @@ EXTENSIONS: Final = (
         "Subnet service types",
         "2016-03-15T18:00:00-00:00",
         "Subnets for certain kinds of devices.",
+    ),
+    Extension(
+        "subnet_allocation",
+        "Subnet Allocation",
+        "2015-03-30T10:00:00-00:00",
+        "Pools that subnets are taken from.",
+    ),
+    Extension(
+        "subnetpool-prefix-ops",
+        "Subnet Pool Prefix Operations",
+        "2019-02-08T10:00:00-00:00",
+        "Prefixes added to pools and removed from them one by one.",
     ),
     Extension(
         "tag-creation", "Tag creation extension", "2024-07-23T10:00:00-00:00", "Several tags added at once."

@@ -54,6 +54,22 @@ networks = Table(
     Column("availability_zone_hints", Json, nullable=False),
 )
 
+subnet_pools = Table(
+    "network_subnet_pools",
+    metadata,
+    *_standard(),
+    _tags(),
+    Column("name", String(255), nullable=False),
+    Column("ip_version", Integer, nullable=False),
+    Column("prefixes", Json, nullable=False),  # as few as possible, in order
+    Column("min_prefixlen", Integer, nullable=False),
+    Column("max_prefixlen", Integer, nullable=False),
+    Column("default_prefixlen", Integer, nullable=False),
+    Column("default_quota", Integer),
+    Column("shared", Boolean, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+)
+
 subnets = Table(
     "network_subnets",
     metadata,
@@ -63,6 +79,7 @@ subnets = Table(
     Column("name", String(255), nullable=False),
     Column("ip_version", Integer, nullable=False),
     Column("cidr", String(64), nullable=False),
+    Column("subnetpool_id", String(36), ForeignKey(subnet_pools.c.id), index=True),
     Column("gateway_ip", String(64)),
     Column("enable_dhcp", Boolean, nullable=False),
     Column("ipv6_address_mode", String(16)),

@@ -32,5 +32,5 @@ class ComputePeer:
         reply = await self._peer.request(
             "POST", "/os-server-external-events", context=SERVICE, body={"events": [event]}
         )
-        # 207: the server is not on a host yet, or no longer, and will look by itself. 404: it is gone.
+        # 207: the server is not on a host yet, or no longer, and looks when it is. 404: it is gone.
         reply.expect(200, 207, 404)

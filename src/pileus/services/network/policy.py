@@ -50,6 +50,7 @@ _HELPERS: Final = {
     "sg_owner": "project_id:%(security_group:project_id)s",
     "external": "field:networks:router:external=True",
     "external_network": "field:subnets:router:external=True",
+    "shared_subnetpools": "field:subnetpools:shared=True",
     "shared_security_group": "field:security_groups:shared=True",
     "network_device": "field:port:device_owner=~^network:",
     "compute_device": "field:port:device_owner=~^compute:",
@@ -88,6 +89,18 @@ _SUBNET: Final = {
     "update_subnet": _SUBNET_WRITER,
     "update_subnet:service_types": ADMIN,
     "delete_subnet": _SUBNET_WRITER,
+}
+
+_SUBNET_POOL: Final = {
+    "create_subnetpool": _ADMIN_OR_MEMBER,
+    "create_subnetpool:shared": ADMIN,
+    "create_subnetpool:is_default": ADMIN,
+    "get_subnetpool": _any(ADMIN, _READER, "rule:shared_subnetpools"),
+    "update_subnetpool": _ADMIN_OR_MEMBER,
+    "update_subnetpool:is_default": ADMIN,
+    "delete_subnetpool": _ADMIN_OR_MEMBER,
+    "add_prefixes": _ADMIN_OR_MEMBER,
+    "remove_prefixes": _ADMIN_OR_MEMBER,
 }
 
 _PORT: Final = {
@@ -194,6 +207,7 @@ _TAGGED: Final = {
         _SUBNET_WRITER,
         _any(_READER, "rule:shared", "rule:external_network", ADMIN, _NETWORK_READER),
     ),
+    "subnetpool": (_ADMIN_OR_MEMBER, _any(ADMIN, _READER, "rule:shared_subnetpools")),
     "port": (_ADMIN_OR_MEMBER, _any(ADMIN, _NETWORK_READER, _READER)),
     "router": (_ADMIN_OR_MEMBER, _ADMIN_OR_READER),
     "floatingip": (_ADMIN_OR_MEMBER, _ADMIN_OR_READER),
@@ -205,7 +219,7 @@ _TAGGED: Final = {
 def _rules() -> Iterator[Rule]:
     for name, check in _HELPERS.items():
         yield Rule(name, check, scope_types=())
-    for table in (_NETWORK, _SUBNET, _PORT, _ROUTER, _FLOATING_IP, _SECURITY_GROUP, _OTHERS):
+    for table in (_NETWORK, _SUBNET, _SUBNET_POOL, _PORT, _ROUTER, _FLOATING_IP, _SECURITY_GROUP, _OTHERS):
         for name, check in table.items():
             yield Rule(name, check, name.partition(":")[0].replace("_", " ").capitalize())
     for kind, (write, read) in _TAGGED.items():

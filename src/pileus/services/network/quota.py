@@ -14,6 +14,7 @@ from pileus.services.network.model import (
     routers,
     security_group_rules,
     security_groups,
+    subnet_pools,
     subnets,
 )
 
@@ -26,6 +27,7 @@ QUOTAS: Final = Quotas(
     "network",
     Quota("network", 100, _count(networks)),
     Quota("subnet", 100, _count(subnets)),
+    Quota("subnetpool", -1, _count(subnet_pools)),
     Quota("port", 500, _count(ports)),
     Quota("router", 10, _count(routers)),
     Quota("floatingip", 50, _count(floating_ips)),

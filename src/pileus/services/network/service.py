@@ -16,6 +16,7 @@ from pileus.services.network.api.port import Port
 from pileus.services.network.api.router import Router
 from pileus.services.network.api.security_group import Rule, SecurityGroup
 from pileus.services.network.api.subnet import Subnet
+from pileus.services.network.api.subnet_pool import SubnetPool
 from pileus.services.network.dialect import NEUTRON
 from pileus.services.network.policy import RULES
 from pileus.services.network.quota import QUOTAS
@@ -30,7 +31,18 @@ service: Final = Service(
     path="/networking/v2.0",
     catalog_path="/networking",
     dialect=NEUTRON,
-    resources=(Network, Subnet, Port, Router, FloatingIP, SecurityGroup, Rule, Agent, NetworkIpAvailability),
+    resources=(
+        Network,
+        Subnet,
+        SubnetPool,
+        Port,
+        Router,
+        FloatingIP,
+        SecurityGroup,
+        Rule,
+        Agent,
+        NetworkIpAvailability,
+    ),
     routes=(discovery.root, discovery.routes, quota.routes, availability.routes),
     rules=RULES,
     quotas=QUOTAS,

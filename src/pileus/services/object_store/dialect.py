@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from html import escape
 
-from pileus.kernel.api.dialect import Dialect
+from pileus.kernel.api.dialect import Dialect, transaction_id
 from pileus.kernel.errors import ApiError
 
 
@@ -16,16 +14,10 @@ def page(error: ApiError) -> tuple[str, bytes]:
     return "text/html; charset=UTF-8", text.encode("utf-8", "replace")
 
 
-def stamps(request_id: str) -> Mapping[str, str]:
-    """`X-Trans-Id`: 21 hexadecimal digits that stand for the request, and the time."""
-    digits = "".join(each for each in request_id if each in "0123456789abcdef")
-    return {"x-trans-id": f"tx{digits[-21:]:0>21}-{int(time.time()):010x}"}
-
-
 SWIFT = Dialect(
     name="swift",
     envelope=lambda error, request_id: {"error": error.message},
     page=page,
-    stamps=stamps,
+    stamps=transaction_id,
     challenge={"www-authenticate": 'Swift realm="unknown"'},
 )

@@ -29,6 +29,7 @@ from pileus.services.compute.driver import (
     GuestState,
     Image,
     OpenImage,
+    Place,
     Power,
 )
 
@@ -53,6 +54,10 @@ class QemuHypervisor:
         self._watchers: list[Changed] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._host: Host
+
+    @classmethod
+    def at(cls, place: Place) -> QemuHypervisor:
+        return cls(place.directory, place.clock)
 
     async def start(self) -> Capabilities:
         guests = self._state / "guests"

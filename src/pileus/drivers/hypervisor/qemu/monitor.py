@@ -85,6 +85,18 @@ class Monitor:
         except QMPError as error:
             raise HypervisorError(f"QEMU of guest {self._guest_id} refuses {command!r}: {error}") from error
 
+    async def give(self, name: str, fd: int) -> None:
+        """Have QEMU know a copy of the descriptor by this name; raises as `execute`."""
+        from qemu.qmp import QMPError
+
+        if self._client is None:
+            raise HypervisorError(f"The monitor of guest {self._guest_id} is not connected.")
+        try:
+            self._client.send_fd_scm(fd)
+        except (OSError, QMPError) as error:
+            raise HypervisorError(f"QEMU of guest {self._guest_id} takes no descriptor: {error}") from error
+        await self.execute("getfd", fdname=name)
+
     async def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()

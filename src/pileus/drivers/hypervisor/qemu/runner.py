@@ -95,6 +95,13 @@ class Runner:
 
     async def execute(self, command: str, **arguments: Any) -> Any:
         """Have the monitor run a command; raises `HypervisorError`."""
+        return await (await self._answering()).execute(command, **arguments)
+
+    async def give(self, name: str, fd: int) -> None:
+        """Have QEMU know a copy of the descriptor by this name; raises `HypervisorError`."""
+        await (await self._answering()).give(name, fd)
+
+    async def _answering(self) -> Monitor:
         if self._monitor is None or not self._monitor.connected:
             await self._disconnect()
             try:
@@ -103,7 +110,7 @@ class Runner:
                 raise HypervisorError(str(error)) from error
         if self._monitor is None:
             raise HypervisorError(f"Guest {self._guest_id} has just ended.")
-        return await self._monitor.execute(command, **arguments)
+        return self._monitor
 
     async def close(self) -> None:
         """Let go; the process runs on."""

@@ -34,6 +34,7 @@ from pileus.services.compute.driver import (
     Image,
     Nic,
     OpenImage,
+    Place,
     Power,
 )
 
@@ -70,6 +71,10 @@ class RuncHypervisor:
         self._epochs = Epochs(state_dir / "epochs")
         self._watchers: list[Changed] = []
         self._followers: dict[str, asyncio.Task[None]] = {}
+
+    @classmethod
+    def at(cls, place: Place) -> RuncHypervisor:
+        return cls(place.directory, place.run_directory)
 
     async def start(self) -> Capabilities:
         for directory in (self._runtime.state_dir, self._runtime.bundles, self._records.root):

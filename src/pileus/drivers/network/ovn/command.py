@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pileus.drivers import netns
@@ -50,6 +50,13 @@ async def show(*arguments: str, inside: str = "") -> list[dict[str, Any]]:
     where = ("-n", inside) if inside else ()
     found: list[dict[str, Any]] = json.loads(await run("ip", *where, "-json", *arguments) or "[]")
     return found
+
+
+async def forget_neighbours(link: str, ips: Iterable[str], inside: str = "") -> None:
+    """Have the kernel ask anew who holds these addresses on a link. What it is asking for already is left
+    alone: who waits for the answer would be told that there is no such host."""
+    answered = "nud reachable nud stale nud delay nud probe"
+    await ip(*(f"neighbour flush to {each} dev {link} {answered}" for each in ips), inside=inside)
 
 
 async def add_netns(name: str) -> None:

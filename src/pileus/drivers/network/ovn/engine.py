@@ -95,6 +95,10 @@ class OvnEngine:
             await self._metadata.remove(network_id)
 
     async def ensure_port(self, port: Port, epoch: int) -> None:
+        if self._metadata and port.host == self._host:
+            before = self._northbound.port(port.id)
+            if before is None or _whereabouts(before) != _whereabouts(port):
+                await self._metadata.forget(port.network_id, [address.ip for address in port.addresses])
         await self._northbound.ensure_port(port, epoch)
         if self._metadata and port.host == self._host:
             await self._metadata.ensure(self._northbound.network(port.network_id))
@@ -158,6 +162,11 @@ def _external_ips(router: Router) -> set[str]:
         return set()
     own = {address.partition("/")[0] for address in router.gateway.addresses}
     return own | {each.floating_ip for each in router.floating_ips}
+
+
+def _whereabouts(port: Port) -> tuple[object, ...]:
+    """Where its addresses are found."""
+    return port.host, port.mac, port.addresses
 
 
 def _carries(row: ovsdb.Row | None) -> bool:

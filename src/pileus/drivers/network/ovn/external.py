@@ -20,9 +20,6 @@ _HOST_PORT, _EXTERNAL_PORT = 1, 2
 _CONNTRACK_ZONE = 65_520
 """Far from those that ovn-controller hands out, which start at 1."""
 
-_ANSWERED = "nud reachable nud stale nud delay nud probe"
-"""Not what is being asked for already: who waits for the answer would be told that there is no such host."""
-
 Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
@@ -108,7 +105,7 @@ class HostLink:
         """Have the host ask anew who holds these addresses. The new holder announces itself as well, but
         only after a second."""
         if self._addresses and ips:
-            await self._ip(*(f"neighbour flush to {ip} dev {self.name} {_ANSWERED}" for ip in ips))
+            await command.forget_neighbours(self.name, ips, self._netns)
 
     async def remove(self) -> None:
         """Take the link away, and only then the routes that stood behind it."""

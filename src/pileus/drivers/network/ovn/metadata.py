@@ -78,6 +78,12 @@ class MetadataEndpoints:
             servers = [await self._serve(network.id, each) for each in listening]
             self._servers[network.id] = [*servers, transport]
 
+    async def forget(self, network_id: str, ips: Iterable[str]) -> None:
+        """Have the endpoint ask anew who holds these addresses. Else it would answer a guest that was given the
+        address of a former one at the former's MAC, for up to half a minute."""
+        if network_id in self._servers:
+            await command.forget_neighbours(_link_name(network_id), ips, self._stack.metadata_netns)
+
     async def remove(self, network_id: str) -> None:
         """Leave nothing of the network's endpoint."""
         if network_id not in self._changing:

@@ -77,11 +77,8 @@ class Northbound:
             raise NetworkError(f"network {network_id} is not there; it has to be made first")
         return network
 
-    def port(self, port_id: str) -> Port:
-        port = self._spec(port_id, "port", Port)
-        if port is None:
-            raise NetworkError(f"port {port_id} is not there; it has to be made before it is bound")
-        return port
+    def port(self, port_id: str) -> Port | None:
+        return self._spec(port_id, "port", Port)
 
     def router(self, router_id: str) -> Router | None:
         return self._spec(router_id, "router", Router)
@@ -220,6 +217,7 @@ class Northbound:
                 except ovsdb.Conflict:
                     if attempt + 1 == _ATTEMPTS:
                         raise
+                    await self.database.catch_up()
         except ovsdb.OvsdbError as error:
             raise NetworkError(str(error)) from error
 

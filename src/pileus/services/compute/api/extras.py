@@ -49,7 +49,7 @@ KNOWN_EVENTS = frozenset(
     body=ExternalEvents,
 )
 def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
-    """Hears that something about servers has changed: a hint for their strands to look."""
+    """Hears that something about servers has changed, for their strands to look at."""
     heard = []
     for event in body.events:
         since = EVENTS_SINCE.get(event.name)
@@ -59,7 +59,8 @@ def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
             )
         row = store.find(tx, event.server_uuid)
         code = 404 if row is None or row.deleted_at is not None else 422 if row.host is None else 200
-        if code == 200:
+        if code != 404:
+            store.leave_unseen(tx, event.server_uuid)
             call.runtime.work.wake(tx, event.server_uuid)
         said: dict[str, Any] = {
             "server_uuid": event.server_uuid,

@@ -15,18 +15,19 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
 from pileus.services.compute.api.types import Bool, truth
-from pileus.services.compute.quotas import NETWORK, QUOTAS
+from pileus.services.compute.quotas import QUOTAS
 from pileus.services.compute.versions import V
 
 routes = Routes()
 SETS = "os_compute_api:os-quota-sets"
 CLASSES = "os_compute_api:os-quota-class-sets"
-PERSONALITY = frozenset({"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"})
 GROUPS = frozenset({"server_groups", "server_group_members"})
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 
 
 class Limits(Body, wrapper="quota_set"):
+    """Every quota, in the versions that show and take it."""
+
     instances: Limit = field()
     cores: Limit = field()
     ram: Limit = field()
@@ -56,15 +57,11 @@ class ClassLimits(Limits, wrapper="quota_class_set"):
 
 
 def _names(call: Call, *, of_class: bool = False) -> list[str]:
-    """The quotas that this version of the API shows."""
-    hidden: set[str] = set()
-    if call.has(V.NO_PERSONALITY):
-        hidden |= PERSONALITY
-    if call.has(V.QUOTA_CLASSES if of_class else V.NO_PROXIES):
-        hidden |= set(NETWORK)
+    """The quotas that this version of the API shows: those that it takes."""
+    known = {each.name for each in (ClassLimits if of_class else Limits).fields if each.alive(call.version)}
     if of_class and not call.has(V.QUOTA_CLASSES):
-        hidden |= GROUPS
-    return [name for name in QUOTAS.by_name if name not in hidden]
+        known -= GROUPS
+    return [name for name in QUOTAS.by_name if name in known]
 
 
 def _limits(call: Call, tx: Tx, project_id: str, *, of_class: bool = False) -> dict[str, int]:

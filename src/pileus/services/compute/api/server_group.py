@@ -13,12 +13,10 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
 from pileus.kernel.api.listing import page_of
 from pileus.kernel.api.resource import Resource, Visibility
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import BadRequest, NotFound
-from pileus.kernel.ids import new_uuid
 from pileus.services.compute.api.types import Name, read_int
 from pileus.services.compute.model import groups
-from pileus.services.compute.store import group as store
 from pileus.services.compute.store import server as servers
 from pileus.services.compute.versions import V
 
@@ -56,10 +54,10 @@ class ServerGroup(
         return NotFound(f"Instance group {key} could not be found.")
 
 
-def _shown(call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> list[Mapping[str, Any]]:
+def _shown(call: Call, tx: Tx, shown: Sequence[Row[Any]]) -> list[Mapping[str, Any]]:
     show = ServerGroup.view(call)
-    members = servers.members(tx, [row.id for row in rows])
-    return [{**show(row), "members": members[row.id]} for row in rows]
+    members = servers.members(tx, [row.id for row in shown])
+    return [{**show(row), "members": members[row.id]} for row in shown]
 
 
 @ServerGroup.list(policy=f"{GROUPS}:index")
@@ -105,16 +103,15 @@ def create_group(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     rules = getattr(body, "rules", None)
     if rules is not None and policy != "anti-affinity":
         raise BadRequest("Only anti-affinity policy supports rules.")
-    row = store.insert(
+    row = rows.add(
         tx,
+        groups,
         {
-            "id": new_uuid(),
             "project_id": call.project_id,
             "user_id": call.context.user_id or "",
             "name": body.name,
             "policy": policy,
             "rules": {"max_server_per_host": rules.max_server_per_host} if rules is not None else {},
-            "created_at": tx.now,
         },
     )
     return {"server_group": _shown(call, tx, [row])[0]}
@@ -123,4 +120,4 @@ def create_group(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
 @ServerGroup.delete(policy=f"{GROUPS}:delete")
 def delete_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Removes a group; its servers stay where they are."""
-    store.delete(tx, row.id)
+    rows.remove(tx, groups, row.id)

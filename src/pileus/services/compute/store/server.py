@@ -17,6 +17,7 @@ _UNSHOWN = {
     "networks",
     "nics",
     "nics_plugged",
+    "unseen",
     "boot_id",
     "task_since",
     "wanted_host",
@@ -80,6 +81,10 @@ _USAGE = (
 )
 _USAGE_OF = _USAGE.where(servers.c.project_id == bindparam("project"))
 
+_LEAVE_UNSEEN = (
+    servers.update().where(servers.c.id == bindparam("server_key")).values(unseen=servers.c.unseen + 1)
+)
+
 _updates: dict[tuple[str, ...], Update] = {}
 
 
@@ -118,6 +123,11 @@ def update(tx: Tx, server_id: str, **values: Any) -> None:
         )
     params = {f"new_{name}": value for name, value in values.items()}
     tx.execute(statement, {**params, "server_key": server_id, "now": tx.now})
+
+
+def leave_unseen(tx: Tx, server_id: str) -> None:
+    """The server's ports have changed; its strand, which has to be woken, looks at them."""
+    tx.execute(_LEAVE_UNSEEN, {"server_key": server_id})
 
 
 def in_group(tx: Tx, group_id: str) -> Sequence[Row[Any]]:

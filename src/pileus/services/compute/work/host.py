@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import Row
@@ -14,6 +15,7 @@ from pileus.services.compute.state import Settings
 from pileus.services.compute.store import host as store
 
 AGAIN_SECONDS = 300.0
+_NO_TRAIT = re.compile("[^A-Z0-9_]")
 TRAITS_OF_FORMATS = {"qcow2": "COMPUTE_IMAGE_TYPE_QCOW2", "raw": "COMPUTE_IMAGE_TYPE_RAW"}
 
 
@@ -50,7 +52,7 @@ def provider_of(host: Row[Any], settings: Settings) -> Provider:
     """A host as a resource provider: what it has, how far it may be overcommitted, what it can do."""
     traits = set()
     for hypervisor in host.hypervisors:
-        traits.add(f"CUSTOM_HYPERVISOR_{hypervisor['type'].upper()}")
+        traits.add("CUSTOM_HYPERVISOR_" + _NO_TRAIT.sub("_", hypervisor["type"].upper()))
         traits.update(hypervisor["traits"])
         for disk_format in hypervisor["disk_formats"]:
             known = TRAITS_OF_FORMATS.get(disk_format)

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.work import Fault
 from pileus.lib.schedule import HostState, RequestSpec, ServerGroup
 from pileus.services.compute.domain import format_on_host
+from pileus.services.compute.model import groups
 from pileus.services.compute.needs import Candidate, Placement
-from pileus.services.compute.store import group as groups
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as servers
 
@@ -65,7 +65,7 @@ def _ids(hint: Any) -> frozenset[str]:
 
 
 def _group(tx: Tx, row: Row[Any]) -> ServerGroup | None:
-    group = groups.find(tx, row.group_id) if row.group_id is not None else None
+    group = rows.get(tx, groups, row.group_id) if row.group_id is not None else None
     if group is None:
         return None
     members: dict[str, int] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,9 +13,10 @@ from pileus.kernel.errors import ApiError
 from pileus.kernel.work import Fault
 from pileus.services.compute.needs import SERVICE, Item, Networks
 
-LABELS_KEPT_SECONDS = 5.0
+KEPT_SECONDS = 5.0
 NicInfo = dict[str, Any]
 """What compute knows of one NIC; kept in the server's row as JSON."""
+Ask = Callable[..., Awaitable[list[Item]]]
 
 
 class Ports:
@@ -24,8 +25,8 @@ class Ports:
     def __init__(self, networks: Networks, clock: Clock) -> None:
         self._networks = networks
         self._clock = clock
-        self._labels: dict[str, tuple[float, Item]] = {}
-        """Name and MTU of networks, for a few seconds."""
+        self._kept: dict[str, tuple[float, Item]] = {}
+        """Networks and security groups, for a few seconds."""
 
     async def ensure(self, row: Row[Any], wanted: list[Item] | None = None) -> list[NicInfo]:
         """Every NIC that was asked for, or those of `wanted`, has its port on the server's host. Raises Fault
@@ -38,15 +39,12 @@ class Ports:
             ports = await asyncio.gather(
                 *(self._ensure(row, number, nic) for number, nic in enumerate(wanted))
             )
-            networks = await self._networks_of({port["network_id"] for port in ports})
+            around = await self._around(ports)
         except ApiError as error:
             if error.status in (400, 403, 404, 409, 422):
                 raise Fault(f"The server could not get its ports: {error.message}") from error
             raise
-        return [
-            described(port, networks[port["network_id"]], nic)
-            for port, nic in zip(ports, wanted, strict=True)
-        ]
+        return [described(port, around, nic) for port, nic in zip(ports, wanted, strict=True)]
 
     async def _check_taken(self, row: Row[Any], wanted: list[Item]) -> None:
         """A port that the request names may have been given to another server since."""
@@ -90,19 +88,19 @@ class Ports:
         known = {nic["port_id"]: number for number, nic in enumerate(row.nics)}
         made = {nic["port_id"]: nic for nic in row.nics}
         ports.sort(key=lambda port: (known.get(port["id"], len(known)), port["id"]))
-        networks, floating = await asyncio.gather(
-            self._networks_of({port["network_id"] for port in ports}, fresh=True),
+        around, floating = await asyncio.gather(
+            self._around(ports, fresh=True),
             self._networks.floating_ips(SERVICE, port_id=[port["id"] for port in ports]),
         )
         return [
             described(
                 port,
-                networks[port["network_id"]],
+                around,
                 made.get(port["id"]) or named.get(port["id"]) or {},
                 [each for each in floating if each.get("port_id") == port["id"]],
             )
             for port in ports
-            if port["network_id"] in networks
+            if port["network_id"] in around
         ]
 
     async def all_active(self, row: Row[Any]) -> bool:
@@ -130,27 +128,38 @@ class Ports:
             if error.status != 404:
                 raise
 
-    async def _networks_of(self, ids: Iterable[str], *, fresh: bool = False) -> dict[str, Item]:
+    async def _around(self, ports: Iterable[Item], *, fresh: bool = False) -> dict[str, Item]:
+        """The networks and security groups of ports, by id."""
+        network_ids = {port["network_id"] for port in ports}
+        group_ids = {group_id for port in ports for group_id in port["security_groups"]}
+        networks, groups = await asyncio.gather(
+            self._of(self._networks.networks, network_ids, fresh=fresh),
+            self._of(self._networks.security_groups, group_ids, fresh=fresh),
+        )
+        return networks | groups
+
+    async def _of(self, ask: Ask, ids: Iterable[str], *, fresh: bool) -> dict[str, Item]:
         now = self._clock.monotonic()
         found = {}
         missing = []
-        for network_id in ids:
-            kept = self._labels.get(network_id)
-            if not fresh and kept is not None and now - kept[0] < LABELS_KEPT_SECONDS:
-                found[network_id] = kept[1]
+        for each in ids:
+            kept = self._kept.get(each)
+            if not fresh and kept is not None and now - kept[0] < KEPT_SECONDS:
+                found[each] = kept[1]
             else:
-                missing.append(network_id)
+                missing.append(each)
         if missing:
-            for network in await self._networks.networks(SERVICE, id=missing):
-                found[network["id"]] = network
-                self._labels[network["id"]] = (now, network)
-        if len(self._labels) > 1000:
-            self._labels.clear()
+            for item in await ask(SERVICE, id=missing):
+                found[item["id"]] = item
+                self._kept[item["id"]] = (now, item)
+        if len(self._kept) > 1000:
+            self._kept.clear()
         return found
 
 
-def described(port: Item, network: Item, asked: Item, floating: Iterable[Item] = ()) -> NicInfo:
-    """What compute keeps of a port."""
+def described(port: Item, around: Mapping[str, Item], asked: Item, floating: Iterable[Item] = ()) -> NicInfo:
+    """What compute keeps of a port, with the networks and security groups around it."""
+    network = around[port["network_id"]]
     kind = port.get("binding:vif_type", "sim")
     if kind in ("binding_failed", "unbound"):
         raise Fault(
@@ -169,12 +178,23 @@ def described(port: Item, network: Item, asked: Item, floating: Iterable[Item] =
             for each in port.get("fixed_ips", ())
         ],
         "floating_ips": [each["floating_ip_address"] for each in floating],
+        "security_groups": [around[each]["name"] for each in port["security_groups"] if each in around],
         "active": port.get("status") == "ACTIVE",
         "tag": asked.get("tag"),
     }
 
 
-def addresses_of(nics: Iterable[NicInfo]) -> dict[str, list[dict[str, Any]]]:
+def columns_of(nics: Sequence[NicInfo]) -> dict[str, Any]:
+    """What a server's row says of its networks when these are its NICs."""
+    groups = dict.fromkeys(name for nic in nics for name in nic["security_groups"])
+    return {
+        "nics": nics,
+        "addresses": _addresses_of(nics),
+        "security_groups": [{"name": name} for name in groups],
+    }
+
+
+def _addresses_of(nics: Iterable[NicInfo]) -> dict[str, list[dict[str, Any]]]:
     """As servers show them, by the network's name. Version and address come first: filters rely on it."""
     shown: dict[str, list[dict[str, Any]]] = {}
     for nic in nics:

@@ -22,7 +22,7 @@ from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as store
 from pileus.services.compute.work import placing
 from pileus.services.compute.work.guest import guest_of
-from pileus.services.compute.work.ports import NicInfo, Ports, addresses_of
+from pileus.services.compute.work.ports import NicInfo, Ports, columns_of
 
 LOOK_SECONDS = 0.5
 """How often something that should come about by itself is looked for, besides hints."""
@@ -129,6 +129,8 @@ class ServerProgram(Program):
         boot_id = host.boot_id()
 
         def write(tx: Tx) -> None:
+            if any(nic["port_id"] for nic in row.networks["nics"]):
+                store.leave_unseen(tx, row.id)  # a port of the user's may have floating IPs already
             store.update(
                 tx,
                 row.id,
@@ -139,8 +141,7 @@ class ServerProgram(Program):
                 launched_at=tx.now,
                 fault=None,
                 boot_id=boot_id,
-                nics=nics,
-                addresses=addresses_of(nics),
+                **columns_of(nics),
             )
             self._finish(tx, row, "create")
 
@@ -165,7 +166,8 @@ class ServerProgram(Program):
                 return strand.hop(self.reset)
         if row.vm_state not in (VmState.ACTIVE, VmState.STOPPED):
             return strand.nap()
-        if row.launched_at is not None and strand.now - row.launched_at < FRESH:
+        fresh = row.launched_at is not None and strand.now - row.launched_at < FRESH
+        if fresh and row.nics_plugged and not row.unseen:
             return strand.nap(min(FRESH_AGAIN_SECONDS, self.settings.sync_seconds))
         return await self._compare(strand, row)
 
@@ -193,19 +195,25 @@ class ServerProgram(Program):
         if row.power_state != seen:
             changes["power_state"] = seen
         nics = await self.ports.look(row)
+        seen_nics: dict[str, Any] = {"unseen": 0} if row.unseen else {}
         if nics != row.nics:
-            changes |= {"nics": nics, "addresses": addresses_of(nics)}
+            seen_nics |= columns_of(nics)
         if not row.nics_plugged or [nic["port_id"] for nic in nics] != [nic["port_id"] for nic in row.nics]:
             if power is not None:
                 await self._ensure(
                     row, nics, power if power is Power.RUNNING else Power.STOPPED, strand.epoch
                 )
-            changes["nics_plugged"] = True
-        if not changes:
+            seen_nics["nics_plugged"] = True
+        if not changes and not seen_nics:
             return strand.nap(self.settings.sync_seconds)
 
         def write(tx: Tx) -> None:
-            store.update(tx, row.id, **changes)
+            now = store.get(tx, row.id)
+            if (now.nics, now.unseen) == (row.nics, row.unseen):
+                changes.update(seen_nics)
+            # Otherwise they have changed meanwhile, and the strand is awake already.
+            if changes:
+                store.update(tx, row.id, **changes)
             if changes.get("vm_state") == VmState.STOPPED:
                 announce(self.state.events, tx, "power_off.end", store.shown(tx, row.id)._asdict())
 
@@ -350,7 +358,7 @@ class ServerProgram(Program):
             "fault": None,
         }
         if nics is not None and nics != row.nics:
-            values |= {"nics": nics, "addresses": addresses_of(nics)}
+            values |= columns_of(nics)
         return self._settled(row, action, values)
 
     def _settled(self, row: Row[Any], action: str, values: dict[str, Any]) -> Write:
@@ -410,7 +418,7 @@ def _place(row: Row[Any], choice: HostState) -> Write:
 
 
 def _set_nics(tx: Tx, server_id: str, nics: list[NicInfo]) -> None:
-    store.update(tx, server_id, task_state=Task.NETWORKING, nics=nics, addresses=addresses_of(nics))
+    store.update(tx, server_id, task_state=Task.NETWORKING, **columns_of(nics))
 
 
 def _capitalised(text: str) -> str:

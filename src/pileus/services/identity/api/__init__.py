@@ -1,21 +1,62 @@
 """The operations of identity, by noun."""
 
-from pileus.services.identity.api import auth, discovery, grant, membership, role_assignment, tag
+from pileus.services.identity.api import (
+    auth,
+    discovery,
+    ec2,
+    grant,
+    membership,
+    oauth1,
+    oauth2,
+    password,
+    role_assignment,
+    tag,
+    trust,
+)
+from pileus.services.identity.api.access_token import AccessToken
+from pileus.services.identity.api.application_credential import AccessRule, ApplicationCredential
 from pileus.services.identity.api.catalog import Endpoint, Region, ServiceRecord
+from pileus.services.identity.api.credential import Credential
 from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.federation import RESOURCES as FEDERATION_RESOURCES
+from pileus.services.identity.api.federation import ROUTES as FEDERATION_ROUTES
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.oauth1 import Consumer
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.api.role import Role, implied
+from pileus.services.identity.api.trust import Trust
 from pileus.services.identity.api.user import User
 
-RESOURCES = (Domain, Project, User, Group, Role, Region, ServiceRecord, Endpoint)
+RESOURCES = (
+    Domain,
+    Project,
+    User,
+    Group,
+    Role,
+    Region,
+    ServiceRecord,
+    Endpoint,
+    ApplicationCredential,
+    AccessRule,
+    Trust,
+    Credential,
+    Consumer,
+    AccessToken,
+    *FEDERATION_RESOURCES,
+)
 ROUTES = (
     discovery.routes,
     discovery.root_routes,
     auth.routes,
+    password.routes,
     membership.routes,
     implied,
     grant.routes,
     role_assignment.routes,
     tag.routes,
+    trust.routes,
+    ec2.routes,
+    oauth1.routes,
+    oauth2.routes,
+    *FEDERATION_ROUTES,
 )

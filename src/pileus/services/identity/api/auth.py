@@ -8,14 +8,15 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import NotFound, Unauthorized
+from pileus.kernel.errors import Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import JSON, Reply
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.project import Project
-from pileus.services.identity.authenticate import AuthRequest, authenticate
+from pileus.services.identity.authenticate import AuthRequest, authenticate, receipt
+from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.state import IdentityState, Meaning
-from pileus.services.identity.store import role, user
-from pileus.services.identity.tokens import seal
+from pileus.services.identity.store import project, role, user
+from pileus.services.identity.tokens import Claims, seal, seal_receipt
 
 routes = Routes()
 SUBJECT = "x-subject-token"
@@ -29,8 +30,36 @@ def _state(call: Call) -> IdentityState:
 @routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest)
 async def issue(call: Call, body: AuthRequest) -> Reply:
     """A token for who proves to be somebody, for the scope wanted."""
+    try:
+        return await issued(call, await authenticate(Attempt(_state(call), call), body.auth))
+    except receipt.MoreNeeded as more:
+        return await _receipt(call, more)
+
+
+async def _receipt(call: Call, more: receipt.MoreNeeded) -> Reply:
+    """401 with a receipt for what has been proven: with it and the methods that are missing, there is a token."""
+    state, time = _state(call), call.runtime.service.dialect.time
+    home = await call.runtime.db.read(project.get, more.user.domain_id)
+    assert home is not None
+    given = receipt.issue(state, more)
+    shown = {
+        "methods": list(more.methods),
+        "user": {
+            "id": more.user.id,
+            "name": more.user.name,
+            "domain": {"id": home.id, "name": home.name},
+        },
+        "expires_at": time(given.expires_at),
+        "issued_at": time(given.issued_at),
+    }
+    headers = {receipt.HEADER: seal_receipt(state.keys, given)}
+    return Reply.json({"receipt": shown, "required_auth_methods": more.rules}, 401, headers)
+
+
+async def issued(call: Call, claims: Claims) -> Reply:
+    """The answer with a new token; 401 where the claims mean nothing, for want of a role on the scope."""
     state = _state(call)
-    token = seal(state.keys, await authenticate(state, body.auth))
+    token = seal(state.keys, claims)
     reply = _shown(call, await state.meaning(token), token)
     reply.status = 201
     return reply
@@ -72,7 +101,7 @@ async def _subject(call: Call) -> tuple[str, Meaning]:
         raise NotFound("The request has no X-Subject-Token.")
     try:
         return token, await _state(call).meaning(token)
-    except Unauthorized as error:
+    except (Unauthorized, Forbidden) as error:
         raise NotFound("Could not find token: it is not valid, or no longer.") from error
 
 
@@ -102,7 +131,7 @@ async def show_catalog(call: Call) -> dict[str, Any]:
 def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
     """The projects that the bearer could have a token for."""
     show = Project.view(call)
-    rows = role.projects_of(tx, call.context.user_id or "")
+    rows = role.projects_of(tx, call.context.user_id or "", call.context.group_ids)
     return {"projects": [show(row) for row in rows], "links": _links(call, "projects")}
 
 
@@ -110,14 +139,14 @@ def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
 def auth_domains(call: Call, tx: Tx) -> dict[str, Any]:
     """The domains that the bearer could have a token for."""
     show = Domain.view(call)
-    rows = role.domains_of(tx, call.context.user_id or "")
+    rows = role.domains_of(tx, call.context.user_id or "", call.context.group_ids)
     return {"domains": [show(row) for row in rows], "links": _links(call, "domains")}
 
 
 @routes.add("GET", "/auth/system", policy="identity:get_auth_system")
 def auth_system(call: Call, tx: Tx) -> dict[str, Any]:
     """Whether the bearer could have a token for the system."""
-    found = role.effective(tx, call.context.user_id or "", "system", None)
+    found = role.effective(tx, call.context.user_id or "", "system", None, call.context.group_ids)
     return {"system": [{"all": True}] if found else [], "links": _links(call, "system")}
 
 

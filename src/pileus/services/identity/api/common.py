@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +12,7 @@ from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Forbidden
+from pileus.kernel.errors import BadRequest, Forbidden
 
 DEFAULT_DOMAIN = "default"
 IMMUTABLE = "immutable"
@@ -77,9 +78,19 @@ def same_domain(row: Row[Any], body: Any) -> None:
         raise Forbidden("Cannot change Domain ID: it stays what it was at creation.")
 
 
-def merged_options(row: Row[Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def merged_options(row: Row[Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Options with null taken as "no longer"."""
-    return {name: value for name, value in {**row.options, **wanted}.items() if value is not None}
+    there = {} if row is None else row.options
+    return {name: value for name, value in {**there, **wanted}.items() if value is not None}
+
+
+def read_time(name: str, text: str) -> datetime:
+    """A time as clients write it; UTC where it names no zone. 400 where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"Invalid time {text!r} for {name}: write it as 2026-01-31T12:00:00Z.") from error
 
 
 def check_mutable(row: Row[Any], values: Mapping[str, Any] | None = None) -> None:

@@ -22,7 +22,7 @@ from pileus.services.identity.api.common import changed
 from pileus.services.identity.api.group import group_target
 from pileus.services.identity.api.role import Role, role_target
 from pileus.services.identity.api.user import user_target
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.store import application_credential, project, role, user
 
 routes = Routes()
 
@@ -98,8 +98,11 @@ def _handlers(place: Place) -> None:
 
     def take(call: Call, tx: Tx) -> None:
         """Takes a role away."""
-        if not role.take(tx, place.admitted(call, tx, "revoke")):
+        grant = place.admitted(call, tx, "revoke")
+        if not role.take(tx, grant):
             raise NotFound(f"Could not find role assignment with role: {call.params['role_id']}.")
+        if (grant["actor_kind"], grant["target_kind"]) == ("user", "project"):
+            application_credential.forget(tx, grant["actor_id"], grant["target_id"])
         changed(call, tx)
 
     def listed(call: Call, tx: Tx) -> dict[str, Any]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from msgspec import UNSET
-from sqlalchemy import Row, bindparam
+from sqlalchemy import ColumnElement, Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort, update
-from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
-from pileus.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
+from pileus.kernel.errors import Conflict, NotFound
 from pileus.kernel.ids import new_hex
+from pileus.services.identity import account
 from pileus.services.identity.api.common import (
     BY_NAME,
     changed,
@@ -25,17 +25,48 @@ from pileus.services.identity.api.common import (
     listed_domain,
     merged_extra,
     merged_options,
+    read_time,
     same_domain,
     self_link,
 )
+from pileus.services.identity.api.federation.user import (
+    FEDERATED_FILTERS,
+    FederatedObject,
+    expiring_groups,
+    federated_filter,
+    gather_federated,
+    set_federated,
+    shown_federated,
+)
 from pileus.services.identity.api.group import Group
+from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.model import users
-from pileus.services.identity.passwords import hash_password, verify_password
-from pileus.services.identity.store import project, role, user
+from pileus.services.identity.passwords import hash_password
+from pileus.services.identity.store import application_credential, project, role, user
 
-Password = Annotated[str, msgspec.Meta(max_length=4096)]
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
+
+
+_COMPARISONS = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+
+
+def _expiry_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
+    """`lt:2026-01-31T12:00:00Z`; without an operator, exactly then."""
+    clause: ColumnElement[bool] = users.c.password_expires_at.is_not(None)
+    for value in values:
+        name, _, text = value.partition(":")
+        if name not in _COMPARISONS:
+            name, text = "eq", value
+        clause &= _COMPARISONS[name](users.c.password_expires_at, read_time("password_expires_at", text))
+    return clause
 
 
 class User(Resource, member="user", collection="users", table=users, extras="extra"):
@@ -47,9 +78,15 @@ class User(Resource, member="user", collection="users", table=users, extras="ext
     password: Password | None = field(create, update, hidden, column=None)
     password_expires_at: datetime | None = field(read_only)
     options: dict[str, Any] = field(create, update, default={})
+    federated: list[FederatedObject] | None = field(create, update, column=None, render=shown_federated)
     links: dict[str, Any] = field(render=self_link("users"))
 
     default_sort = BY_NAME
+    filters = {"password_expires_at": _expiry_filter, **dict.fromkeys(FEDERATED_FILTERS, federated_filter)}
+
+    @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        gather_federated(call, tx, rows)
 
     @classmethod
     def view(
@@ -88,12 +125,12 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
 @User.create(policy="identity:create_user", target=_new_target)
 async def create_user(call: Call, body: Any) -> Row[Any]:
     """Makes a user; the password is hashed before the transaction begins."""
-    digest = await _hashed(call, body)
+    digest = await _checked_hash(call, body)
     return await call.runtime.db.write(_insert_user, call, body, digest)
 
 
 def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
-    values = given(body, "password")
+    values = given(body, "password", "federated")
     values["domain_id"] = values.get("domain_id") or home_domain(call)
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
@@ -101,15 +138,18 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
     values.setdefault("default_project_id", None)
     values.update(
         id=new_hex(),
-        password_hash=digest,
-        password_changed_at=tx.now,
-        password_expires_at=None,
+        options=merged_options(None, values["options"]),
         created_at=tx.now,
     )
     try:
-        return user.insert(tx, values)
+        row = user.insert(tx, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    set_federated(tx, row.id, body.federated)
+    if digest is None:
+        return row
+    put_password(tx, call, row, digest, self_service=False)
+    return user.change(tx, row.id, {})
 
 
 def _twice(name: str) -> Conflict:
@@ -118,37 +158,44 @@ def _twice(name: str) -> Conflict:
     )
 
 
-async def _hashed(call: Call, body: Any) -> str | None:
+async def _checked_hash(call: Call, body: Any) -> str | None:
     password = body.password
+    if body.options is not UNSET:
+        account.check_options(body.options)
     if password in (UNSET, None):
         return None
-    shortest = call.runtime.state.settings.min_password_length
-    if len(password) < shortest:
-        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
+    account.check_strength(call.runtime.state.settings, password)
     return await hash_password(password)
 
 
 @User.update(policy="identity:update_user", method="PATCH")
 async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a user; a new password or disabling voids the user's tokens."""
-    digest = await _hashed(call, body)
+    digest = await _checked_hash(call, body)
     return await call.runtime.db.write(_change_user, call, row, body, digest)
 
 
 def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
     same_domain(row, body)
-    values = {**given(body, "extra", "domain_id", "password"), "extra": merged_extra(row, body)}
+    values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
-    if digest is not None:
-        values.update(password_hash=digest, password_changed_at=tx.now)
+    if values.get("enabled"):  # whoever enables a user lets it in again
+        values.update(failed_auth_count=0, failed_auth_at=None, last_active_at=tx.now)
     if digest is not None or values.get("enabled") is False:
         user.revoke(tx, user_id=row.id)
+    if values.get("enabled") is False:
+        application_credential.forget(tx, row.id)
     changed(call, tx)
+    set_federated(tx, row.id, body.federated)
     try:
-        return user.change(tx, row.id, values)
+        row = user.change(tx, row.id, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
+    if digest is None:
+        return row
+    put_password(tx, call, row, digest, self_service=False)
+    return user.change(tx, row.id, {})
 
 
 @User.delete(policy="identity:delete_user")
@@ -162,33 +209,9 @@ User.show(policy="identity:get_user")
 User.list(policy="identity:list_users", target=listed_domain)
 
 
-class _PasswordChange(msgspec.Struct):
-    original_password: str
-    password: Password
-
-
-class PasswordChange(msgspec.Struct):
-    """The body of `POST /v3/users/{id}/password`."""
-
-    user: _PasswordChange
-
-
-@User.member_route("POST", "/password", policy=ANYONE, status=204, body=PasswordChange)
-async def change_password(call: Call, row: Row[Any], body: PasswordChange) -> None:
-    """A user sets its own password. The old one is the proof, no token is needed. It voids the user's tokens."""
-    if not await verify_password(body.user.original_password, row.password_hash) or not row.enabled:
-        raise Unauthorized("The original password does not match.")
-    shortest = call.runtime.state.settings.min_password_length
-    if len(body.user.password) < shortest:
-        raise BadRequest(f"The password is too short: it needs at least {shortest} characters.")
-    if body.user.password == body.user.original_password:
-        raise BadRequest("The new password must differ from the old one.")
-    digest = await hash_password(body.user.password)
-    await call.runtime.db.write(_set_password, call, row, digest)
-
-
-def _set_password(tx: Tx, call: Call, row: Row[Any], digest: str) -> None:
-    user.change(tx, row.id, {"password_hash": digest, "password_changed_at": tx.now})
+@User.member_route("DELETE", "/tokens", policy="identity:revoke_tokens_for_user", status=204)
+def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
+    """Voids all of a user's tokens."""
     user.revoke(tx, user_id=row.id)
     changed(call, tx)
 
@@ -198,8 +221,12 @@ def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
     name = call.arg("name")
-    rows = [each for each in user.groups_of(tx, row.id) if name is None or each.name == name]
-    return {"groups": [show(each) for each in rows], "links": _links(call)}
+    found = [show(each) for each in user.groups_of(tx, row.id)]
+    found.extend(expiring_groups(call, tx, row.id, show, {each["id"] for each in found}))
+    return {
+        "groups": [each for each in found if name is None or each["name"] == name],
+        "links": _links(call),
+    }
 
 
 @User.member_route("GET", "/projects", policy="identity:list_user_projects")

@@ -9,6 +9,7 @@ from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.model import assignments, groups, projects, users
+from pileus.services.identity.store import credential
 
 _GET = select(projects).where(projects.c.id == bindparam("id"))
 _BY_NAME = select(projects).where(
@@ -88,6 +89,7 @@ def all_domains(tx: Tx) -> Sequence[Row[Any]]:
 def delete(tx: Tx, project_id: str) -> None:
     """The project and what was granted on it."""
     tx.execute(assignments.delete().where(assignments.c.target_id == project_id))
+    credential.forget(tx, project_id=project_id)
     tx.execute(users.update().where(users.c.default_project_id == project_id).values(default_project_id=None))
     tx.execute(projects.delete().where(projects.c.id == project_id))
 
@@ -98,6 +100,7 @@ def delete_domain(tx: Tx, domain_id: str) -> None:
         ids = tx.scalars(select(table.c.id).where(table.c.domain_id == domain_id))
         if ids:
             tx.execute(assignments.delete().where(assignments.c.actor_id.in_(ids)))
+            credential.forget(tx, user_ids=ids)
         tx.execute(table.delete().where(table.c.domain_id == domain_id))
     for row in reversed(subtree(tx, domain_id)):
         delete(tx, row.id)

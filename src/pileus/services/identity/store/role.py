@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, or_, select
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Timestamp, Tx
 from pileus.services.identity.domain import closure
+from pileus.services.identity.federation.model import expiring_memberships
 from pileus.services.identity.model import NO_DOMAIN, assignments, implied_roles, memberships, roles
 from pileus.services.identity.store import project as project_store
 
@@ -24,11 +25,21 @@ _ACTORS = or_(
     and_(assignments.c.actor_kind == "user", assignments.c.actor_id == bindparam("user_id")),
     and_(
         assignments.c.actor_kind == "group",
-        assignments.c.actor_id.in_(
-            select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
+        or_(
+            assignments.c.actor_id.in_(
+                select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
+            ),
+            assignments.c.actor_id.in_(
+                select(expiring_memberships.c.group_id).where(
+                    expiring_memberships.c.user_id == bindparam("user_id"),
+                    expiring_memberships.c.expires_at > bindparam("now", type_=Timestamp()),
+                )
+            ),
+            assignments.c.actor_id.in_(bindparam("group_ids", expanding=True)),
         ),
     ),
 )
+"""A user and its groups, and more groups (`group_ids`) that a token says it is in."""
 _ON_TARGET = select(assignments.c.role_id).where(
     _ACTORS,
     assignments.c.target_kind == bindparam("target_kind"),
@@ -119,14 +130,18 @@ def no_longer_imply(tx: Tx, prior: str, implied: str) -> bool:
 # Assignments
 
 
-def effective(tx: Tx, user_id: str, target_kind: str, target: Row[Any] | None) -> list[Row[Any]]:
-    """The roles a user has on a project, a domain, or with no target on the system: its own, its groups',
-    inherited ones from above, and all that these imply. Roles of a domain (not global) count only by what they imply."""
+def effective(
+    tx: Tx, user_id: str, target_kind: str, target: Row[Any] | None, group_ids: Sequence[str] = ()
+) -> list[Row[Any]]:
+    """The roles a user has on a project, a domain, or with no target on the system: its own, its groups' (and those of
+    `group_ids`, in which it is for a token's life), inherited ones from above, and all that these imply. Roles of a
+    domain (not global) count only by what they imply."""
     target_id = SYSTEM if target is None else target.id
-    found = set(tx.scalars(_ON_TARGET, user_id=user_id, target_kind=target_kind, target_id=target_id))
+    actors = {"user_id": user_id, "group_ids": list(group_ids), "now": tx.now}
+    found = set(tx.scalars(_ON_TARGET, **actors, target_kind=target_kind, target_id=target_id))
     if target is not None and target_kind == "project":
         above = [row.id for row in project_store.ancestors(tx, target)] or [target.domain_id]
-        found.update(tx.scalars(_FROM_ABOVE, user_id=user_id, above=above))
+        found.update(tx.scalars(_FROM_ABOVE, **actors, above=above))
     if not found:
         return []
     known = by_id(tx)
@@ -137,9 +152,9 @@ def effective(tx: Tx, user_id: str, target_kind: str, target: Row[Any] | None) -
     )
 
 
-def of_user(tx: Tx, user_id: str) -> Sequence[Row[Any]]:
-    """All assignments of a user and its groups."""
-    return tx.rows(_OF_USER, user_id=user_id)
+def of_user(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> Sequence[Row[Any]]:
+    """All assignments of a user and its groups, and of `group_ids`."""
+    return tx.rows(_OF_USER, user_id=user_id, group_ids=list(group_ids), now=tx.now)
 
 
 def every(tx: Tx) -> Sequence[Row[Any]]:
@@ -171,15 +186,14 @@ def take(tx: Tx, grant: Mapping[str, Any]) -> bool:
     )
 
 
-def projects_of(tx: Tx, user_id: str) -> list[Row[Any]]:
+def projects_of(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> list[Row[Any]]:
     """The enabled projects on which a user has any role."""
     rows = project_store.all_projects(tx)
-    reachable = _reachable(tx, user_id, rows)
+    reachable = _reachable(of_user(tx, user_id, group_ids), rows)
     return [row for row in rows if row.enabled and row.id in reachable]
 
 
-def _reachable(tx: Tx, user_id: str, rows: Sequence[Row[Any]]) -> set[str]:
-    mine = of_user(tx, user_id)
+def _reachable(mine: Sequence[Row[Any]], rows: Sequence[Row[Any]]) -> set[str]:
     direct = {each.target_id for each in mine if each.target_kind == "project" and not each.inherited}
     inherited = {each.target_id for each in mine if each.inherited}
     parents = {row.id: row.parent_id or row.domain_id for row in rows}
@@ -197,9 +211,8 @@ def _reachable(tx: Tx, user_id: str, rows: Sequence[Row[Any]]) -> set[str]:
     return found
 
 
-def domains_of(tx: Tx, user_id: str) -> list[Row[Any]]:
+def domains_of(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> list[Row[Any]]:
     """The enabled domains on which a user has any role."""
-    wanted = {
-        each.target_id for each in of_user(tx, user_id) if each.target_kind == "domain" and not each.inherited
-    }
+    mine = of_user(tx, user_id, group_ids)
+    wanted = {each.target_id for each in mine if each.target_kind == "domain" and not each.inherited}
     return [row for row in project_store.all_domains(tx) if row.enabled and row.id in wanted]

@@ -9,11 +9,26 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
-from pileus.services.identity.model import assignments, groups, memberships, revocations, users
+from pileus.services.identity.model import (
+    FEDERATED,
+    assignments,
+    groups,
+    memberships,
+    revocations,
+    users,
+)
+from pileus.services.identity.store import credential
 
 _GET = select(users).where(users.c.id == bindparam("id"))
-_BY_NAME = select(users).where(users.c.name == bindparam("name"), users.c.domain_id == bindparam("domain_id"))
+_BY_NAME = select(users).where(
+    users.c.name == bindparam("name"),
+    users.c.domain_id == bindparam("domain_id"),
+    users.c.origin != FEDERATED,
+)
 _GET_GROUP = select(groups).where(groups.c.id == bindparam("id"))
+_GROUP_BY_NAME = select(groups).where(
+    groups.c.name == bindparam("name"), groups.c.domain_id == bindparam("domain_id")
+)
 _GROUP_IDS = select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
 _GROUPS_OF = select(groups).where(groups.c.id.in_(_GROUP_IDS)).order_by(groups.c.name)
 _MEMBERS_OF = (
@@ -33,6 +48,7 @@ def get(tx: Tx, user_id: str | None) -> Row[Any] | None:
 
 
 def by_name(tx: Tx, name: str, domain_id: str) -> Row[Any] | None:
+    """Names of users of identity providers name nobody here."""
     return tx.row(_BY_NAME, name=name, domain_id=domain_id)
 
 
@@ -53,11 +69,16 @@ def change(tx: Tx, user_id: str, values: Mapping[str, Any]) -> Row[Any]:
 
 def delete(tx: Tx, user_id: str) -> None:
     tx.execute(assignments.delete().where(assignments.c.actor_id == user_id))
+    credential.forget(tx, user_ids=[user_id])
     tx.execute(users.delete().where(users.c.id == user_id))
 
 
 def get_group(tx: Tx, group_id: str) -> Row[Any] | None:
     return tx.row(_GET_GROUP, id=group_id)
+
+
+def group_by_name(tx: Tx, name: str, domain_id: str) -> Row[Any] | None:
+    return tx.row(_GROUP_BY_NAME, name=name, domain_id=domain_id)
 
 
 def insert_group(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:

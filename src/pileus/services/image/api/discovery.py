@@ -11,8 +11,6 @@ from pileus.kernel.http.reply import Reply
 
 routes, root_routes = Routes(), Routes(root=True)
 NEWEST_MINOR = 18
-ABSENT = frozenset({8, 14})
-"""Minor versions that were never, or are for stores of a kind that this cloud lacks."""
 
 
 def _versions(call: Call) -> dict[str, Any]:
@@ -25,7 +23,6 @@ def _versions(call: Call) -> dict[str, Any]:
                 "links": [{"rel": "self", "href": href}],
             }
             for minor in range(NEWEST_MINOR, -1, -1)
-            if minor not in ABSENT
         ]
     }
 

@@ -18,7 +18,7 @@ from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_uuid
-from pileus.services.image import store
+from pileus.services.image import cache_store, limits, store, task_store
 from pileus.services.image.domain import (
     MEMBER_STATES,
     VISIBILITIES,
@@ -37,20 +37,23 @@ _LIVE = images.c.status != Status.DELETED
 _OWN = images.c.project_id == bindparam("viewer")
 _VISIBLE = _LIVE & or_(_OWN, images.c.visibility.in_(("public", "community")), store.shared_with())
 _LISTED = {
-    state: _LIVE
+    (state, hidden): _LIVE
+    & images.c.hidden.is_(hidden)
     & or_(_OWN, images.c.visibility == "public", store.shared_with(None if state == "all" else state))
     for state in (*MEMBER_STATES, "all")
+    for hidden in (False, True)
 }
-_COMMUNITY = _LIVE & (images.c.visibility == "community")
+_COMMUNITY = {h: _LIVE & images.c.hidden.is_(h) & (images.c.visibility == "community") for h in (False, True)}
+_ALL = {hidden: _LIVE & images.c.hidden.is_(hidden) for hidden in (False, True)}
+"""What lists show; hidden images only where they are asked for."""
 
 
 def _size_bound(name: str) -> Any:
-    def clause(call: Call, values: list[str]) -> ColumnElement[bool]:
-        try:
-            bound = max(-(2**63), min(int(values[-1]), 2**63 - 1))
-        except ValueError as error:
-            raise BadRequest(f"{name} is a number of bytes, not {values[-1]!r}.") from error
-        return images.c.size_bytes >= bound if name == "size_min" else images.c.size_bytes <= bound
+    def clause(call: Call, values: list[str]) -> tuple[ColumnElement[bool], Mapping[str, Any]]:
+        text = values[-1]
+        if not (text.isascii() and text.isdigit()):
+            raise BadRequest(f"{name} is a number of bytes, not {text!r}.")
+        return _SIZES[name], {name: min(int(text[:20]), 2**63 - 1)}
 
     return clause
 
@@ -62,16 +65,49 @@ def _tag_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
     return found
 
 
-def _visibility_clause(call: Call, values: list[str]) -> ColumnElement[bool]:
+def _visibility_clause(call: Call, values: list[str]) -> tuple[ColumnElement[bool], Mapping[str, Any]] | None:
     if values[-1] not in (*VISIBILITIES, "all"):
         raise BadRequest(
             f"Invalid visibility value: {values[-1]}; it is one of {', '.join((*VISIBILITIES, 'all'))}."
         )
-    return images.c.id.is_not(None) if values[-1] == "all" else images.c.visibility == values[-1]
+    return None if values[-1] == "all" else (_WITH_VISIBILITY[values[-1]], {})
 
 
-def _ignored(call: Call, values: list[str]) -> ColumnElement[bool]:
-    return images.c.id.is_not(None)
+def _ignored(call: Call, values: list[str]) -> None:
+    return None
+
+
+_WITH_VISIBILITY = {each: images.c.visibility == each for each in VISIBILITIES}
+_SIZES = {
+    "size_min": images.c.size_bytes >= bindparam("size_min"),
+    "size_max": images.c.size_bytes <= bindparam("size_max"),
+}
+
+
+def _locations(call: Call, row: Row[Any]) -> Any:
+    if not _shows_locations(call, row):
+        return UNSET
+    return [
+        {"url": each["url"], "metadata": {**each["metadata"], "store": each["store"]}}
+        for each in row.locations
+    ]
+
+
+def _direct_url(call: Call, row: Row[Any]) -> Any:
+    return row.locations[0]["url"] if row.locations and _shows_locations(call, row) else UNSET
+
+
+def _shows_locations(call: Call, row: Row[Any]) -> bool:
+    return _settings(call).show_locations and call.allows("get_image_location", image_target(row))
+
+
+def _stores(call: Call, row: Row[Any]) -> Any:
+    locations = row.locations
+    if not locations:
+        return UNSET
+    if len(locations) == 1:
+        return locations[0]["store"]
+    return ",".join(call.runtime.state.shelves.names(locations))
 
 
 class Image(Resource, member="image", collection="images", table=images, extras="properties", kind="Image"):
@@ -80,7 +116,7 @@ class Image(Resource, member="image", collection="images", table=images, extras=
     status: str = field(filter, sort)
     visibility: Shown = field(create, default="shared")
     protected: bool = field(create, filter, default=False)
-    os_hidden: bool = field(create, filter, default=False, column="hidden")
+    os_hidden: bool = field(create, default=False, column="hidden")
     owner: Text255 | None = field(create, filter, column="project_id")
     container_format: ContainerFormat | None = field(create, filter, sort, default=None)
     disk_format: DiskFormat | None = field(create, filter, sort, default=None)
@@ -88,10 +124,13 @@ class Image(Resource, member="image", collection="images", table=images, extras=
     min_ram: NonNegativeInt = field(create, filter, sort, default=0, column="min_ram_mib")
     size: int | None = field(filter, sort, column="size_bytes")
     virtual_size: int | None = field(column="virtual_size_bytes")
-    checksum: str | None = field(filter, column="md5")
-    os_hash_algo: str | None = field(render=lambda call, row: None if row.sha512 is None else "sha512")
-    os_hash_value: str | None = field(filter, column="sha512")
+    checksum: str | None = field(filter)
+    os_hash_algo: str | None = field(filter)
+    os_hash_value: str | None = field(filter)
     tags: list[Tag] = field(create, default=[])
+    stores: str = field(render=_stores)
+    locations: list[dict[str, Any]] = field(render=_locations)
+    direct_url: str = field(render=_direct_url)
     created_at: datetime = field(filter, sort)
     updated_at: datetime = field(filter, sort)
     self: str = field(render=lambda call, row: f"/v2/images/{row.id}")
@@ -103,6 +142,7 @@ class Image(Resource, member="image", collection="images", table=images, extras=
         "size_max": _size_bound("size_max"),
         "tag": _tag_clause,
         "visibility": _visibility_clause,
+        "os_hidden": _ignored,
         "member_status": _ignored,
         "changes-since": _ignored,
     }
@@ -116,17 +156,28 @@ class Image(Resource, member="image", collection="images", table=images, extras=
     @classmethod
     def listed(cls, call: Call) -> Visibility:
         state = call.arg("member_status", "accepted") or ""
-        if state not in _LISTED:
-            raise BadRequest(f"Invalid member_status {state!r}; it is one of {', '.join(_LISTED)}.")
+        if state not in (*MEMBER_STATES, "all"):
+            raise BadRequest(
+                f"Invalid member_status {state!r}; it is one of {', '.join(MEMBER_STATES)}, all."
+            )
+        hidden = (call.arg("os_hidden") or "false").lower()
+        if hidden not in ("true", "false"):
+            raise BadRequest(f"Invalid value {hidden!r} for the 'os_hidden' filter: it is true or false.")
         if call.arg("visibility") == "community":
-            return _COMMUNITY, {}
+            return _COMMUNITY[hidden == "true"], {}
         if call.context.is_admin and "member_status" not in call.query:
-            return _LIVE, {}
-        return _LISTED[state], {"viewer": call.context.project_id}
+            return _ALL[hidden == "true"], {}
+        return _LISTED[state, hidden == "true"], {"viewer": call.context.project_id}
 
     @classmethod
     def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool]:
         return store.having(name, values[-1])
+
+    @classmethod
+    def refuse_read_only(cls, names: Sequence[str]) -> None:
+        for name in names:
+            what = "reserved" if name in RESERVED else "read-only"
+            raise Forbidden(f"Attribute '{name}' is {what}.")
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
@@ -138,14 +189,13 @@ class Image(Resource, member="image", collection="images", table=images, extras=
 
 
 def image_target(row: Row[Any], member_id: str | None = None) -> dict[str, Any]:
-    """What policy sees of an image."""
-    return {
-        "project_id": row.project_id,
-        "owner": row.project_id,
-        "visibility": row.visibility,
-        "member_id": member_id,
-        "image_id": row.id,
-    }
+    """What policy sees of an image; what there is none of is absent, or nobody's image would be everybody's."""
+    target = {"visibility": row.visibility, "image_id": row.id}
+    if row.project_id is not None:
+        target |= {"project_id": row.project_id, "owner": row.project_id}
+    if member_id is not None:
+        target["member_id"] = member_id
+    return target
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
@@ -153,9 +203,10 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
     return {"project_id": call.context.project_id if not call.context.is_admin else owner, "owner": owner}
 
 
-@Image.create(policy="add_image", target=_new_target)
+@Image.create(policy="add_image", target=_new_target, prepare=limits.look_up)
 def create_image(call: Call, tx: Tx, body: Any) -> Reply:
     """Makes a record; its data comes by `PUT …/file`."""
+    limits.require(call, tx, call.context.project_id, image_count_total=1)
     check_visibility(call, body.visibility, {"project_id": call.context.project_id})
     check_properties(body.extra, _settings(call).max_properties)
     check_tags(body.tags, _settings(call).max_tags)
@@ -173,6 +224,9 @@ def create_image(call: Call, tx: Tx, body: Any) -> Reply:
         "min_ram_mib": body.min_ram,
         "tags": sorted(set(body.tags)),
         "properties": body.extra,
+        "locations": [],
+        "copies": 0,
+        "staged_bytes": 0,
         "created_at": tx.now,
         "updated_at": tx.now,
     }
@@ -182,7 +236,12 @@ def create_image(call: Call, tx: Tx, body: Any) -> Reply:
         raise Conflict(f"Image ID {values['id']} already exists!") from error
     call.runtime.work.begin(tx, ImageProgram, row.id, request_id=call.request_id)
     emit(call, tx, "create", row)
-    return Reply.json(Image.view(call)(row), 201, {"location": f"{call.base_url}/images/{row.id}"})
+    headers = {
+        "location": f"{call.base_url}/images/{row.id}",
+        "openstack-image-import-methods": ",".join(_settings(call).import_methods),
+        "openstack-image-store-ids": ",".join(call.runtime.state.shelves.by_name),
+    }
+    return Reply.json(Image.view(call)(row), 201, headers)
 
 
 def _settings(call: Call) -> Any:
@@ -210,8 +269,13 @@ def check_visibility(call: Call, visibility: str, target: Mapping[str, Any]) -> 
         call.enforce("communitize_image", target)
 
 
-def check_properties(properties: Mapping[str, Any], most: int) -> None:
+def check_properties(
+    properties: Mapping[str, Any], most: int, known: Mapping[str, Any] | None = None
+) -> None:
+    """Those that are not `known` already."""
     for name, value in properties.items():
+        if known is not None and name in known and known[name] == value:
+            continue
         if name in RESERVED or name.startswith("os_glance"):
             raise Forbidden(f"Attribute '{name}' is reserved.")
         if not isinstance(value, str):
@@ -266,6 +330,11 @@ def delete_image(call: Call, tx: Tx, row: Row[Any]) -> None:
     if row.protected:
         raise Forbidden(f"Image {row.id} is protected and cannot be deleted.")
     emit(call, tx, "delete", store.change(tx, row.id, {"status": Status.DELETED}))
+    for task_id in task_store.unended(tx, row.id):
+        call.runtime.work.destroy(tx, task_id, request_id=call.request_id)
+    for entry in cache_store.of_image(tx, row.id):
+        cache_store.delete(tx, entry.id)
+        call.runtime.work.destroy(tx, entry.id, request_id=call.request_id)
     call.runtime.work.destroy(tx, row.id, request_id=call.request_id)
 
 

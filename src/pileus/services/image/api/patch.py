@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,15 @@ from pileus.services.image.api.image import (
     check_visibility,
     emit,
     image_target,
+)
+from pileus.services.image.api.location import (
+    Located,
+    NewLocation,
+    added,
+    locate,
+    removed,
+    replaced,
+    require_visible,
 )
 from pileus.services.image.domain import CONTAINER_FORMATS, DISK_FORMATS, VISIBILITIES, Status
 
@@ -45,6 +55,8 @@ class Change:
     verb: str
     name: str
     value: Any
+    place: str = ""
+    """Of a location: the last part of the path."""
 
 
 @Image.update(policy="modify_image", method="PATCH", raw=True)
@@ -56,7 +68,13 @@ async def patch_image(call: Call, row: Row[Any]) -> Row[Any]:
             f"An image is changed with a body of media type {MEDIA_TYPES[0]}, not {media or 'none'}."
         )
     changes = read_patch(await call.body())
-    return await call.runtime.db.write(_apply, call, row.id, changes)
+    located: dict[int, tuple[NewLocation, Located]] = {}
+    for number, change in enumerate(changes):
+        if change.name == "locations" and change.verb == "add":
+            require_visible(call, row, "add")
+            new = _converted(change.value, NewLocation)
+            located[number] = new, await locate(call, new.url, new.metadata)
+    return await call.runtime.db.write(_apply, call, row.id, changes, located)
 
 
 def read_patch(raw: bytes) -> list[Change]:
@@ -81,21 +99,30 @@ def _read_operation(operation: dict[str, Any]) -> Change:
     if "value" not in operation and verb != "remove":
         raise BadRequest(f"Operation '{verb}' requires a member named 'value'.")
     names = [part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/")]
-    if len(names) != 1:
+    if len(names) != (2 if names[0] == "locations" and verb != "replace" else 1):
         raise BadRequest(f"Invalid JSON pointer for this resource: '{path}'.")
     if "\0" in names[0] or "\0" in str(operation.get("value")):
         raise BadRequest("Neither names nor values may have NUL characters.")
-    return Change(verb, names[0], operation.get("value"))
+    return Change(verb, names[0], operation.get("value"), names[-1])
 
 
-def _apply(tx: Tx, call: Call, image_id: str, changes: list[Change]) -> Row[Any]:
+def _apply(
+    tx: Tx,
+    call: Call,
+    image_id: str,
+    changes: list[Change],
+    located: Mapping[int, tuple[NewLocation, Located]],
+) -> Row[Any]:
     row = store.existing(tx, image_id)
     values: dict[str, Any] = {}
     properties = dict(row.properties)
-    for change in changes:
+    for number, change in enumerate(changes):
+        if change.name == "locations":
+            values |= _locations_changed(call, row, values, change, located.get(number))
+            continue
         if change.name in READ_ONLY:
             raise Forbidden(f"Attribute '{change.name}' is read-only.")
-        if change.name in RESERVED:
+        if change.name in RESERVED or change.name.startswith("os_glance"):
             raise Forbidden(f"Attribute '{change.name}' is reserved.")
         if change.name in COLUMNS:
             values[COLUMNS[change.name]] = _checked(call, row, change)
@@ -109,14 +136,40 @@ def _apply(tx: Tx, call: Call, image_id: str, changes: list[Change]) -> Row[Any]
             del properties[change.name]
     settings = call.runtime.state.settings
     if properties != row.properties:
-        check_properties(properties, settings.max_properties)
+        check_properties(properties, settings.max_properties, row.properties)
         values["properties"] = properties
     if "tags" in values:
         values["tags"] = sorted(set(values["tags"]))
         check_tags(values["tags"], settings.max_tags)
+    if "locations" in values:
+        shelves = call.runtime.state.shelves
+        values["copies"] = sum(map(shelves.owned, values["locations"]))
+        call.runtime.work.wake(tx, image_id)  # its strand takes away what no location names
     changed = store.change(tx, image_id, values)
     emit(call, tx, "update", changed)
     return changed
+
+
+def _locations_changed(
+    call: Call,
+    row: Row[Any],
+    values: Mapping[str, Any],
+    change: Change,
+    located: tuple[NewLocation, Located] | None,
+) -> dict[str, Any]:
+    require_visible(call, row, change.verb)
+    if located is not None:
+        return added(call, row, values, change.place, *located)
+    if change.verb == "replace":
+        return {"locations": replaced(call, row, _converted(change.value, list[NewLocation]))}
+    return {"locations": removed(call, row, values.get("locations", row.locations), change.place)}
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid location: {error}") from error
 
 
 def _checked(call: Call, row: Row[Any], change: Change) -> Any:

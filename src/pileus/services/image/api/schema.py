@@ -10,7 +10,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.services.image.api.image import READ_ONLY, Image
-from pileus.services.image.domain import MEMBER_STATES
+from pileus.services.image.domain import MEMBER_STATES, TaskStatus
 
 routes = Routes()
 
@@ -62,7 +62,25 @@ def _collection(plural: str, item: dict[str, Any]) -> dict[str, Any]:
     return {"name": plural, "properties": {plural: array, **names}, "links": links}
 
 
+TASK = {
+    "name": "task",
+    "properties": {
+        **{
+            name: {"type": "string", "readOnly": True}
+            for name in ("id", "owner", "message", "self", "schema")
+        },
+        **{name: {"type": "string", "readOnly": True} for name in ("image_id", "request_id", "user_id")},
+        **{name: {"type": "string"} for name in ("created_at", "updated_at", "expires_at")},
+        "type": {"type": "string", "enum": ["import", "api_image_import", "location_import"]},
+        "status": {"type": "string", "enum": [each.value for each in TaskStatus]},
+        "input": {"type": ["null", "object"]},
+        "result": {"type": ["null", "object"]},
+    },
+}
+
 SCHEMAS = {
+    "task": TASK,
+    "tasks": _collection("tasks", TASK),
     "image": image_schema(),
     "images": _collection("images", image_schema()),
     "member": MEMBER,

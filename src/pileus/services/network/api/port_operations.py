@@ -105,7 +105,7 @@ def update_port(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     if not values and body.fixed_ips is UNSET:
         return row
     rows.change(tx, ports, row.id, **values)
-    if body.fixed_ips is not UNSET or mac != row.mac_address:
+    if any(each is not UNSET for each in (body.fixed_ips, body.security_groups)) or mac != row.mac_address:
         store.leave_untold(tx, row.id)
     for strand_id in (row.id, *woken):
         call.runtime.work.wake(tx, strand_id, request_id=call.request_id)

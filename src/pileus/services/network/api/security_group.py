@@ -221,7 +221,7 @@ async def list_groups(call: Call) -> dict[str, Any]:
     project_id = call.context.project_id
     if project_id and await call.runtime.db.read(store.default_group, project_id) is None:
         await call.runtime.db.write(lambda tx: ensure_default_group(call, tx, project_id))
-    return await call.runtime.db.read(lambda tx: listing(call, tx, SecurityGroup))
+    return await call.runtime.db.scan(lambda tx: listing(call, tx, SecurityGroup))
 
 
 declare_tags(SecurityGroup)

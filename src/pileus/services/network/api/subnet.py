@@ -14,10 +14,11 @@ from pileus.kernel.api.dispatch import owner_project
 from pileus.kernel.api.fields import Text255, Uuid, create, field, filter, hidden, read_only, sort, update
 from pileus.kernel.api.resource import Visibility
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Conflict
+from pileus.kernel.errors import BadRequest, Conflict
 from pileus.lib.address import default_gateway, eui64_address, first_overlap
 from pileus.services.network.api.network import Network, check_mtu
 from pileus.services.network.api.standard import enforce_attributes, given
+from pileus.services.network.api.subnet_pool import pool_of, take
 from pileus.services.network.api.tags import Tagged, declare_tags, tag_filters
 from pileus.services.network.domain import subnet as domain
 from pileus.services.network.domain.allocation import ROUTER_OWNERS
@@ -91,7 +92,8 @@ class Subnet(Tagged, member="subnet", collection="subnets", table=subnets):
     host_routes: list[Route] | None = field(create, update, default=[])
     service_types: list[Text255] = field(create, update, default=[])
     dns_publish_fixed_ip: bool = field(create, update, filter, sort, default=False)
-    subnetpool_id: None = field(create, default=None, column=None, render=lambda call, row: None)
+    subnetpool_id: Uuid | None = field(create, filter, sort, default=None)
+    use_default_subnetpool: bool = field(create, hidden, default=False, column=None)
     prefixlen: int = field(create, hidden, column=None)
     external: bool = field(read_only, wire="router:external", render=lambda call, row: row.network_external)
 
@@ -134,14 +136,18 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a subnet on a network."""
     enforce_attributes(call, "create_subnet", body, Subnet.target_of_new(call, tx, body))
     network = call.gathered[body.network_id]
-    if body.cidr is UNSET:
-        raise domain.invalid("a subnet needs a cidr; there are no subnet pools here to take one from.")
-    if body.prefixlen is not UNSET:
-        raise domain.invalid("prefixlen goes with a subnet pool; the cidr says it all.")
-    cidr = domain.canonical_cidr(body.cidr, body.ip_version)
+    project_id = owner_project(call, body)
+    pool = pool_of(call, tx, body)
+    others = store.subnets_of(tx, network.id)
+    pool_id = None if pool is None else pool.id
+    if any(each.subnetpool_id != pool_id for each in others if each.ip_version == body.ip_version):
+        raise BadRequest(
+            "Subnets hosted on the same network must be allocated from the same subnet pool.",
+            kind="NetworkSubnetPoolAffinityError",
+        )
+    cidr = _cidr_of(body) if pool is None else take(tx, pool, body, project_id)
     domain.check_modes(cidr, body.ip_version, body.enable_dhcp, body.ipv6_ra_mode, body.ipv6_address_mode)
     check_mtu(network.mtu, [body.ip_version])
-    others = store.subnets_of(tx, network.id)
     if (other := first_overlap(cidr, [each.cidr for each in others])) is not None:
         raise domain.invalid(
             f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet: "
@@ -156,12 +162,13 @@ def create_subnet(call: Call, tx: Tx, body: Any) -> Row[Any]:
         tx,
         subnets,
         {
-            "project_id": owner_project(call, body),
+            "project_id": project_id,
             **given(
                 body, "name", "description", "network_id", "ip_version", "enable_dhcp", "ipv6_address_mode"
             ),
             **given(body, "ipv6_ra_mode", "service_types", "dns_publish_fixed_ip"),
             "cidr": cidr,
+            "subnetpool_id": pool_id,
             "gateway_ip": gateway,
             "allocation_pools": [[pool.start, pool.end] for pool in pools],
             "dns_nameservers": domain.checked_nameservers(body.dns_nameservers or []),
@@ -237,6 +244,14 @@ def delete_subnet(call: Call, tx: Tx, row: Row[Any]) -> None:
 Subnet.show(policy="get_subnet")
 Subnet.list(policy="get_subnet")
 declare_tags(Subnet)
+
+
+def _cidr_of(body: Any) -> str:
+    if body.cidr is UNSET:
+        raise BadRequest("A subnet needs a cidr, or a subnet pool to take one from.", kind="BadSubnetRequest")
+    if body.prefixlen is not UNSET:
+        raise domain.invalid("prefixlen goes with a subnet pool; the cidr says it all.")
+    return domain.canonical_cidr(body.cidr, body.ip_version)
 
 
 def _routes(wanted: list[Route] | None, version: int) -> list[dict[str, str]]:

@@ -150,7 +150,7 @@ def remove(tx: Tx, port: Row[Any]) -> set[str]:
 
 
 def leave_untold(tx: Tx, port_id: str) -> None:
-    """The port's addresses have changed; its strand, which has to be woken, tells its server."""
+    """What servers show of the port has changed; its strand, which has to be woken, tells its server."""
     tx.execute(_LEAVE_UNTOLD, {"key": port_id})
 
 

@@ -35,7 +35,7 @@ class EngineProgram(Program):
     @label()
     async def steady(self, strand: Strand) -> Step:
         inventory = await self.state.engine.inventory()
-        found = await self.db.read(reconcile.compare, self.work, inventory)
+        found = await self.db.scan(reconcile.compare, self.work, inventory)
         await self._remove(found)
         return strand.nap(HEARTBEAT_SECONDS, lambda tx: self._report(tx, found))
 

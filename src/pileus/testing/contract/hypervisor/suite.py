@@ -159,10 +159,10 @@ class HypervisorContract:
         guest = await rig.new_guest(driver)
         await driver.ensure(guest, Power.RUNNING, 1)
         await rig.until_console(driver, guest.id, rig.ready_text)
+        boot = await rig.boot_of(guest.id)
         await driver.reset(guest.id, 1)
-        state = await driver.observe(guest.id)
-        assert state is not None
-        assert state.power is Power.RUNNING
+        assert await driver.observe(guest.id) == GuestState(id=guest.id, power=Power.RUNNING)
+        assert await rig.boot_of(guest.id) != boot
         await rig.until_console(driver, guest.id, rig.ready_text, times=2)
 
     @story

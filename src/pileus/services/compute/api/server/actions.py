@@ -23,6 +23,7 @@ from pileus.services.compute.needs import SERVICE
 from pileus.services.compute.store import action as actions
 from pileus.services.compute.store import server as store
 from pileus.services.compute.versions import V
+from pileus.services.compute.work.ports import Ports, columns_of
 
 Nothing = dict[str, Any] | None | str
 
@@ -210,7 +211,6 @@ async def _change_groups(call: Call, row: Row[Any], name: str, *, add: bool) -> 
         raise BadRequest(f"Instance {row.id} has no ports; a security group would have no effect.")
     if not add and not any(group_id in port["security_groups"] for port in ports):
         raise NotFound(f"Security group {name} is not associated with instance {row.id}.")
-    held: set[str] = set()
     for port in ports:
         before = port["security_groups"]
         after = [each for each in before if each != group_id] + ([group_id] if add else [])
@@ -221,13 +221,9 @@ async def _change_groups(call: Call, row: Row[Any], name: str, *, add: bool) -> 
                 raise BadRequest(
                     f"Port {port['id']} can't take the security group: {error.message}"
                 ) from error
-        held.update(after)
-    names = [{"name": each["name"]} for each in groups if each["id"] in held]
-    await call.runtime.db.write(_regroup, row.id, names)
-
-
-def _regroup(tx: Tx, server_id: str, names: list[dict[str, str]]) -> None:
-    store.update(tx, server_id, security_groups=names)
+    whole = await call.runtime.db.read(store.get, row.id)
+    nics = await Ports(networks, call.runtime.clock).look(whole)
+    await call.runtime.db.write(lambda tx: store.update(tx, row.id, **columns_of(nics)))
 
 
 class Password(Body):

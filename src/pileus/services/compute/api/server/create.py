@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import ApiError, BadRequest, Forbidden, OverQuota
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_uuid
@@ -27,9 +27,9 @@ from pileus.services.compute.api.server.resource import Server
 from pileus.services.compute.api.types import truth
 from pileus.services.compute.events import announce
 from pileus.services.compute.links import member_links
+from pileus.services.compute.model import groups
 from pileus.services.compute.quotas import QUOTAS
 from pileus.services.compute.store import action as actions
-from pileus.services.compute.store import group as groups
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import keypair as keypairs
 from pileus.services.compute.store import server as store
@@ -301,7 +301,7 @@ def _flavor(call: Call, tx: Tx, flavor_id: str) -> Row[Any]:
 
 def _check_group_and_place(tx: Tx, call: Call, values: dict[str, Any]) -> None:
     if values["group_id"] is not None:
-        group = groups.find(tx, values["group_id"])
+        group = rows.get(tx, groups, values["group_id"])
         if group is None or (group.project_id != call.project_id and not call.context.is_admin):
             raise BadRequest(f"Instance group {values['group_id']} could not be found.")
         limit = QUOTAS.limits(tx, call.project_id)["server_group_members"]

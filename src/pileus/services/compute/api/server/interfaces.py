@@ -24,7 +24,7 @@ from pileus.services.compute.needs import SERVICE
 from pileus.services.compute.store import action as actions
 from pileus.services.compute.store import server as store
 from pileus.services.compute.versions import V
-from pileus.services.compute.work.ports import Ports, addresses_of
+from pileus.services.compute.work.ports import Ports, columns_of
 
 _decode = msgspec.json.Decoder().decode
 INTERFACES = "os_compute_api:os-attach-interfaces"
@@ -186,7 +186,7 @@ def _attached(tx: Tx, call: Call, server_id: str, made: list[dict[str, Any]]) ->
     row = store.get(tx, server_id)
     known = {nic["port_id"] for nic in row.nics}
     nics = [*row.nics, *(nic for nic in made if nic["port_id"] not in known)]
-    store.update(tx, row.id, nics=nics, addresses=addresses_of(nics), nics_plugged=False)
+    store.update(tx, row.id, **columns_of(nics), nics_plugged=False)
     actions.begin(tx, row.id, "attach_interface", call.context, row.project_id, call.request_id)
     call.runtime.work.wake(tx, row.id)
     return store.get(tx, server_id)
@@ -211,7 +211,7 @@ def _detached(tx: Tx, call: Call, server_id: str, port_id: str) -> bool:
     given = any(nic["port_id"] == port_id for nic in row.networks["nics"])
     wanted = [nic for nic in row.networks["nics"] if nic["port_id"] != port_id]
     networks = {**row.networks, "nics": wanted}
-    store.update(tx, row.id, nics=nics, addresses=addresses_of(nics), networks=networks, nics_plugged=False)
+    store.update(tx, row.id, **columns_of(nics), networks=networks, nics_plugged=False)
     actions.begin(tx, row.id, "detach_interface", call.context, row.project_id, call.request_id)
     call.runtime.work.wake(tx, row.id)
     return given
@@ -277,4 +277,4 @@ async def _set_fixed_ips(
 
 
 def _readdress(tx: Tx, server_id: str, nics: list[dict[str, Any]]) -> None:
-    store.update(tx, server_id, nics=nics, addresses=addresses_of(nics))
+    store.update(tx, server_id, **columns_of(nics))

@@ -1,0 +1,1 @@
+"""Users of other identity providers: what is trusted, what their assertions mean here, who they are here."""

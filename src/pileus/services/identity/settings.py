@@ -1,0 +1,68 @@
+"""What operators can set of identity. Names, units and defaults of groups are upstream's (`keystone.conf`)."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from pileus.services.identity.federation.oidc import OidcSettings
+
+
+class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules for passwords and accounts. None and 0 switch a rule off."""
+
+    disable_user_account_days_inactive: int | None = None
+    """Who has not come for so many days comes no more, until an administrator enables the user again."""
+    lockout_failure_attempts: int | None = None
+    """Failures in a row after which an account is locked."""
+    lockout_duration: int | None = 1800
+    """Seconds that it stays so; None: until an administrator enables the user."""
+    password_expires_days: int | None = None
+    """Days that a new password is good for."""
+    unique_last_password_count: int = 0
+    """How many of a user's last passwords it can't choose again."""
+    minimum_password_age: int = 0
+    """Days that a password must be used before its user can change it."""
+    password_regex: str | None = None
+    """What a password must match."""
+    password_regex_description: str | None = None
+    """The same in words, for users."""
+    change_password_upon_first_use: bool = False
+    """A password that an administrator set is good for nothing but to be changed."""
+
+    def __post_init__(self) -> None:
+        for name in ("disable_user_account_days_inactive", "lockout_failure_attempts", "lockout_duration"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or left out")
+        if self.password_regex is not None:
+            try:
+                re.compile(self.password_regex)
+            except re.error as error:
+                raise ValueError(f"password_regex is no regular expression: {error}") from error
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    token_lifetime_seconds: int = 3600
+    keys_kept: int = 3
+    """Fernet keys: one staged, one that signs, the rest only open."""
+    min_password_length: int = 1
+    application_credential_user_limit: int = -1
+    """Most application credentials of a user; -1 for no limit."""
+    totp_included_previous_windows: int = 1
+    """How many passcodes before the present one are taken; each is good for 30 seconds."""
+    receipt_lifetime_seconds: int = 300
+    """How long somebody has who needs several methods of authentication, one after the other."""
+    oauth_request_token_duration: int = 28_800
+    """Seconds that a request token of OAuth 1.0a waits for its user; 0 for ever."""
+    oauth_access_token_duration: int = 86_400
+    """Seconds that an access token is good for; 0 for ever."""
+    max_redelegation_count: int = 3
+    """How many times a trust can be handed on."""
+    oidc: dict[str, OidcSettings] = {}
+    """Identity providers that speak OpenID Connect, by their id here."""
+    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
+    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
+    on the user's own machine."""
+    security_compliance: SecurityCompliance = SecurityCompliance()
