@@ -80,6 +80,14 @@ def tokens(cloud: Cloud, bare: float) -> list[Row]:
     return [Row("token validation, CPU per request", spent, "ms", 0.2, baseline=bare)]
 
 
+def projects(cloud: Cloud, bare: float) -> list[Row]:
+    for number in range(1000):
+        body = {"project": {"name": f"bench-{number}", "description": "one of a thousand"}}
+        cloud.request("POST", "/identity/v3/projects", body, expect=201)
+    spent = cpu_ms(cloud.process, cloud.port, "/identity/v3/projects?limit=1000", cloud.headers(), 100)
+    return [Row("GET /projects with 1,000, CPU", spent, "ms", 15)]
+
+
 # Servers
 
 

@@ -22,6 +22,7 @@ import schemathesis
 import schemathesis.openapi
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
 from pileus.app.bindings import SERVICES
@@ -51,6 +52,9 @@ def shortened(value: Any) -> Any:
     return [shortened(each) for each in value] if isinstance(value, list) else value
 
 
+DOCUMENTS = {service.type: document(service) for service in SERVICES}
+DESCRIBED = {"identity"}
+"""Services whose good answers are held to the document, too."""
 SCHEMAS = {service.type: schemathesis.openapi.from_dict(shortened(document(service))) for service in SERVICES}
 DIALECTS = {service.type: service.dialect for service in SERVICES}
 OPERATIONS = sorted(
@@ -274,6 +278,18 @@ def path_of(case: Any, cloud: RunningCloud, draw: Callable[..., Any]) -> str:
     return path
 
 
+def check_described(kind: str, operation: Any, status: int, answer: bytes, asked: str) -> None:
+    """That a good answer is one that the service's document has, in status and in shape."""
+    described = DOCUMENTS[kind]["paths"][operation.path][operation.method.lower()]["responses"]
+    assert str(status) in described, f"{status}, not {', '.join(described)}, from {asked[:2000]}"
+    content = described[str(status)].get("content", {}).get("application/json")
+    if content is None:
+        return
+    schema = {**content["schema"], "components": DOCUMENTS[kind]["components"]}
+    for problem in Draft202012Validator(schema).iter_errors(json.loads(answer)):
+        raise AssertionError(f"{asked[:2000]}: {problem.json_path}: {problem.message}")
+
+
 def is_json(kind: str, answer: bytes) -> bool:
     return kind.startswith("application/json") and answer[:1] in b"{["
 
@@ -314,6 +330,8 @@ def test_never_a_500(cloud: RunningCloud, kind: str, operation: Any) -> None:
         )
         asked = f"{operation.method.upper()} {path}?{query} {content!r}"
         assert status < 500 or status == 501, f"{status} from {asked[:2000]}: {answer[:1000]!r}"
+        if status < 300 and kind in DESCRIBED:
+            check_described(kind, operation, status, answer, asked)
         if status >= 400 and operation.method.upper() != "HEAD":
             assert is_json(said.get("content-type", ""), answer), f"{asked}: {said} {answer[:200]!r}"
             expected = set(DIALECTS[kind].envelope(ApiError("x", status=status), "req-x"))

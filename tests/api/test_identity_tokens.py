@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pileus.kernel.db import Tx
+from pileus.kernel.api.auth import Revision, TokenCache
+from pileus.kernel.db import Tx, open_database
+from pileus.kernel.errors import Unauthorized
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import role
 from pileus.services.identity.tokens import Claims, Federated, seal, unseal
 from pileus.testing.identity import ADMIN_PROJECT, V3, authenticated, make, serving_identity, token_for
@@ -75,3 +79,28 @@ async def test_what_a_token_is_not_exchanged_for(cloud: ServiceUnderTest) -> Non
     assert (await authenticated(cloud, {"domain": {"id": "default"}}, token={"id": token})).status == 403
     assert (await authenticated(cloud, {"system": {"all": True}}, token={"id": token})).status == 201
     assert (await authenticated(cloud, "unscoped", token={"id": "none of ours"})).status == 404
+
+
+async def test_a_revocation_bites_in_every_process(cloud: ServiceUnderTest, tmp_path: Path) -> None:
+    here = cloud.runtime
+    db = open_database(here.db.url, here.clock)
+    try:
+        revision = Revision(db.signal("tokens"))
+        keys = KeyFolder(tmp_path / "keys")
+        there = IdentityState(db, keys, here.clock, revision, here.state.settings, here.state.credential_keys)
+        other_process = TokenCache(there.context, revision, here.clock)
+        token = (await token_for(cloud, **ADMIN_PROJECT)).headers["x-subject-token"]
+        for _ in range(2):
+            assert (await other_process(token)).project_name == "admin"
+        revoked = await cloud.delete(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
+        assert revoked.status == 204
+        async with asyncio.timeout(2 if db.dialect == "postgresql" else 0.2):
+            while True:
+                try:
+                    await other_process(token)
+                except Unauthorized:
+                    break
+                assert db.dialect == "postgresql"  # on SQLite there is no moment between
+                await asyncio.sleep(0.001)
+    finally:
+        await db.close()

@@ -46,7 +46,7 @@ class LocalCloud:
         self.state = state
         self.clock = clock or SystemClock()
         self.node = node_name(settings)
-        self.revision = Revision()
+        self.revision: Revision
         self.work = Work()
         self.application: Application
         self.db: Database
@@ -71,6 +71,7 @@ class LocalCloud:
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
         self.db = open_database(url, self.clock)
         self._undo.push_async_callback(self.db.close)
+        self.revision = Revision(self.db.signal("tokens"))
         first_hash = self._first_password()
         await lay.prepare(self.db)
         await self._bootstrap_identity(first_hash)

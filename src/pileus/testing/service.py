@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pileus.kernel.api.application import Application
+from pileus.kernel.api.auth import Revision
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock, SystemClock
@@ -128,6 +129,7 @@ async def serving(
             authenticate=_no_tokens,
             work=work,
             events=Events(db, clock),
+            revision=Revision(db.signal("tokens")),
             needs=needs,
             state=state,
             settings=settings or {},

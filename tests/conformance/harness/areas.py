@@ -53,6 +53,7 @@ AREAS = {
     area.name: area
     for area in (
         Area("identity", r"^tempest\.api\.identity\."),
+        Area("keystone", r"^keystone_tempest_plugin\."),
         # Some tests want two stores to write to; others wait in vain where there are two, as they name none.
         Area("image", r"^tempest\.api\.image\.(?!.*\.MultiStoresImagesTest\.)", settings=IMAGE),
         Area(

@@ -7,21 +7,39 @@ from collections.abc import Awaitable, Callable
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
+from pileus.kernel.db import Signal, Tx
 
 Authenticate = Callable[[str], Awaitable[Context]]
 """The Context of a token; raises Unauthorized."""
 
 
 class Revision:
-    """Counts what changes the meaning of tokens: revocations, role changes, disabled users. Bumped after the commit."""
+    """Counts what changes the meaning of tokens: revocations, role changes, disabled users.
 
-    __slots__ = ("number",)
+    With a signal, what one process changes is counted by all that share its database.
+    """
 
-    def __init__(self) -> None:
-        self.number = 0
+    __slots__ = ("_own", "_signal")
+
+    def __init__(self, signal: Signal | None = None) -> None:
+        self._signal = signal
+        self._own = 0
+
+    @property
+    def number(self) -> int:
+        """Another one from the commit of such a change on."""
+        return self._own if self._signal is None else self._own + self._signal.number
+
+    def move(self, tx: Tx) -> None:
+        """With the commit of this transaction, all that is remembered of tokens is forgotten."""
+        if self._signal is None:
+            tx.after_commit(self.bump)
+        else:
+            self._signal.move(tx)
 
     def bump(self) -> None:
-        self.number += 1
+        """Forgets in this process alone."""
+        self._own += 1
 
 
 class TokenCache:
@@ -36,15 +54,15 @@ class TokenCache:
         self._contexts: OrderedDict[str, Context] = OrderedDict()
 
     async def __call__(self, token: str) -> Context:
-        if self._seen != self._revision.number:
+        number = self._revision.number
+        if self._seen != number:
             self._contexts.clear()
-            self._seen = self._revision.number
+            self._seen = number
         context = self._contexts.get(token)
         if context is not None and (context.expires_at is None or context.expires_at > self._clock.now()):
             return context
-        before = self._revision.number
         context = await self._validate(token)
-        if before == self._revision.number:
+        if number == self._revision.number:
             self._contexts[token] = context
             if len(self._contexts) > self._size:
                 self._contexts.popitem(last=False)

@@ -90,7 +90,7 @@ class Dialect:
     """Names to add beside a collection, such as the link to the next page."""
     page_limit: int = 1000
     """Most items on a page, whatever the client asks for."""
-    default_page: int | None = None
+    default_page: int | Callable[[Call], int | None] | None = None
     """Items on a page where the client does not say; None: as many as may be."""
     marker_status: int = 400
     over_quota_status: int = 403

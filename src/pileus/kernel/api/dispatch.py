@@ -193,7 +193,8 @@ def _load_parents(call: Call, tx: Tx, operation: Operation, resource: type[Resou
 
 
 def _forbid_before_missing(call: Call, operation: Operation, target: Mapping[str, Any]) -> None:
-    if call.runtime.service.dialect.policy_before_existence and not operation.policy.startswith("@"):
+    policy_first = call.runtime.service.dialect.policy_before_existence and not operation.existence_first
+    if policy_first and not operation.policy.startswith("@"):
         call.enforce(operation.policy, target)
 
 

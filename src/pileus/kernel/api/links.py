@@ -50,9 +50,10 @@ def next_and_previous(call: Call, page: Page) -> dict[str, Any]:
 
 
 def self_next_previous(call: Call, page: Page) -> dict[str, Any]:
-    """`links: {self, next, previous}` beside every collection: Keystone."""
+    """`links: {self, next, previous}` beside every collection, and `truncated` where it was cut unasked: Keystone."""
     following = page_url(call, marker=key_of(page, -1)) if page.more and page.rows and page.limit else None
-    return {"links": {"self": page_url(call), "next": following, "previous": None}}
+    cut = {"truncated": True} if page.more and page.limit is None else {}
+    return {"links": {"self": page_url(call), "next": following, "previous": None}, **cut}
 
 
 def first_and_next(call: Call, page: Page) -> dict[str, Any]:

@@ -6,22 +6,22 @@ first does. The statement for each shape of request is built once and kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_
 from sqlalchemy.sql import Select
 
-from pileus.kernel.api.call import read_bool
-from pileus.kernel.api.fields import Field, Use
-from pileus.kernel.api.resource import Resource, is_time
+from pileus.kernel.api.filters import COMPARATORS, compare, filters_by_name, operand
+from pileus.kernel.api.resource import Resource
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import ApiError, BadRequest
 
 if TYPE_CHECKING:
     from pileus.kernel.api.call import Call
+    from pileus.kernel.api.dialect import Dialect
 
 SortKeys = tuple[tuple[str, str], ...]
 CONTROL = frozenset(
@@ -102,9 +102,7 @@ def page_of(
             query.params[f"marker_{n}"] = _null_stand_in(resource, column) if value is None else value
     if resource.parent_column is not None:
         query.params["parent_key"] = call.parent.id if call.parent is not None else None
-    query.params["page_size"] = (
-        (limit if limit is not None else dialect.default_page or dialect.page_limit) + 1 + skip
-    )
+    query.params["page_size"] = (limit if limit is not None else _unasked(call, dialect)) + 1 + skip
     shape = (resource, clause, tuple(query.clauses), tuple(query.kept), sort, bool(marker))
     statement = None if query.extra else _statements.get(shape)
     if statement is None:
@@ -115,6 +113,14 @@ def page_of(
     size = query.params["page_size"] - 1
     page, more_rows = rows[skip:size], len(rows) > size
     return Page(resource, page[::-1] if reverse else page, limit, more_rows, marker, reverse)
+
+
+def _unasked(call: Call, dialect: Dialect) -> int:
+    """How many items a page has where the client does not say."""
+    size = dialect.default_page
+    if callable(size):
+        size = size(call)
+    return size or dialect.page_limit
 
 
 def _statement(
@@ -142,34 +148,6 @@ def _statement(
     )
 
 
-def compare(column: ColumnElement[Any], operator: str, bind: str) -> ColumnElement[bool]:
-    """`column operator :bind` for the operators that dialects know."""
-    value: Any = bindparam(bind, expanding=operator in ("in", "not_in"), type_=column.type)
-    clause: ColumnElement[bool]
-    match operator:
-        case "eq":
-            clause = column == value
-        case "ne":
-            clause = column != value
-        case "in":
-            clause = column.in_(value)
-        case "not_in":
-            clause = column.not_in(value)
-        case "gt":
-            clause = column > value
-        case "gte":
-            clause = column >= value
-        case "lt":
-            clause = column < value
-        case "lte":
-            clause = column <= value
-        case "contains" | "startswith" | "endswith":
-            clause = column.like(bindparam(bind), escape="\\")
-        case _:
-            raise ValueError(f"no operator {operator}")
-    return clause
-
-
 def _filters(call: Call, resource: type[Resource]) -> Query:
     dialect = call.runtime.service.dialect
     by_name = filters_by_name(resource, call)
@@ -195,54 +173,17 @@ def _filters(call: Call, resource: type[Resource]) -> Query:
             if resource.rejects_unknown_filters(call):
                 raise BadRequest(f"{name!r} is no filter of {resource.collection}.", kind="InvalidInput")
             continue
-        predicates = [(suffix, values[-1])] if suffix and name not in by_name else dialect.predicates(values)
+        if suffix and name not in by_name:
+            if suffix not in COMPARATORS:
+                continue
+            predicates = [(COMPARATORS[suffix], values[-1])]
+        else:
+            predicates = dialect.predicates(values)
         for operator, value in predicates:
             bind = f"filter_{len(query.clauses)}"
             query.clauses.append((found.column or found.name, operator, bind))
-            query.params[bind] = _operand(found, operator, value)
+            query.params[bind] = operand(found, operator, value)
     return query
-
-
-def filters_by_name(resource: type[Resource], call: Call) -> Mapping[str, Field]:
-    return {
-        each.wire: each
-        for each in resource.fields.values()
-        if Use.filter in each.use and each.column is not None and each.alive(call.version)
-    }
-
-
-def _operand(each: Field, operator: str, value: Any) -> Any:
-    """The text of a query as a value of the field's type."""
-    if operator in ("in", "not_in"):
-        return [_operand(each, "eq", one) for one in value]
-    if operator in ("contains", "startswith", "endswith"):
-        escaped = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        return {"contains": f"%{escaped}%", "startswith": f"{escaped}%", "endswith": f"%{escaped}"}[operator]
-    if is_time(each.type):
-        return read_time(each.wire, value)
-    kinds = (each.type, *get_args(each.type))
-    if bool in kinds:
-        return read_bool(each.wire, value)
-    if int in kinds and str not in kinds:
-        try:
-            number = int(value)
-        except ValueError as error:
-            raise BadRequest(
-                f"Invalid value {value!r} for {each.wire}: it must be a whole number."
-            ) from error
-        return max(-(2**63), min(number, 2**63 - 1))
-    return value
-
-
-def read_time(name: str, value: str) -> datetime:
-    """An ISO 8601 time; without a zone it is UTC."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise BadRequest(
-            f"Invalid value {value!r} for {name}: it must be a time as 2026-01-31T12:00:00Z."
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _limit(call: Call, most: int) -> int | None:

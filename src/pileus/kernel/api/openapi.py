@@ -178,18 +178,26 @@ class _Document:
         return described
 
     def _answer(self, operation: Operation) -> Schema | None:
-        resource, wrapped = operation.resource, self._service.dialect.wrapped
+        if operation.answers is not None:
+            return self._shows(operation.answers)
+        resource = operation.resource
         if resource is None or operation.kind in (Kind.DELETE, Kind.ACTION, Kind.ROUTE):
             return None
+        if operation.kind.has_row and operation.path != resource.member_path():
+            return None
+        return self._shows([resource] if operation.kind is Kind.LIST else resource)
+
+    def _shows(self, shown: type[Resource] | list[type[Resource]]) -> Schema:
+        resource = shown[0] if isinstance(shown, list) else shown
         one = {"$ref": _REF.format(name=resource.__name__)}
-        if operation.kind is Kind.LIST:
+        if isinstance(shown, list):
             items: Schema = {"type": "array", "items": one}
             return {
                 "type": "object",
                 "properties": {resource.collection: items},
                 "required": [resource.collection],
             }
-        return _wrapped(resource.member, one) if wrapped else one
+        return _wrapped(resource.member, one) if self._service.dialect.wrapped else one
 
     def _shown(self) -> dict[str, Schema]:
         return {each.__name__: self._resource(each) for each in self._service.resources}

@@ -74,6 +74,10 @@ class Operation:
     until: Version | None = None
     view: str = "full"
     writes: bool = False
+    answers: type[Resource] | list[type[Resource]] | None = None
+    """What the answer shows, where that is not the operation's own resource: one, or in a list, all of a kind."""
+    existence_first: bool = False
+    """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
     raw: bool = False
     """The handler reads the body itself, as a stream."""
     prepare: Callable[[Any], Awaitable[None]] | None = None

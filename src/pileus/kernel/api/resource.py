@@ -296,7 +296,8 @@ class Resource:
         return declare
 
     @classmethod
-    def _member_path(cls, suffix: str = "") -> str:
+    def member_path(cls, suffix: str = "") -> str:
+        """Where one is, and what lies below it."""
         return f"{cls.path}/{{{cls.id_param}}}{suffix}"
 
     @classmethod
@@ -310,7 +311,7 @@ class Resource:
         **more: Any,
     ) -> Callable[[Handler], Handler]:
         """`POST` on the collection, or with `by_id` a `PUT` on a member that is not there yet."""
-        method, path = ("PUT", cls._member_path()) if by_id else ("POST", cls.path)
+        method, path = ("PUT", cls.member_path()) if by_id else ("POST", cls.path)
         return cls._add(Kind.CREATE, method, path, policy=policy, status=status, quota=quota, **more)
 
     @classmethod
@@ -318,12 +319,12 @@ class Resource:
         cls, *, policy: str, status: int = 200, method: str = "PUT", **more: Any
     ) -> Callable[[Handler], Handler]:
         """`PUT` (or `PATCH`) on the member."""
-        return cls._add(Kind.UPDATE, method, cls._member_path(), policy=policy, status=status, **more)
+        return cls._add(Kind.UPDATE, method, cls.member_path(), policy=policy, status=status, **more)
 
     @classmethod
     def delete(cls, *, policy: str, status: int = 204, **more: Any) -> Callable[[Handler], Handler]:
         """`DELETE` on the member."""
-        return cls._add(Kind.DELETE, "DELETE", cls._member_path(), policy=policy, status=status, **more)
+        return cls._add(Kind.DELETE, "DELETE", cls.member_path(), policy=policy, status=status, **more)
 
     @classmethod
     def action(
@@ -340,7 +341,7 @@ class Resource:
         return cls._add(
             Kind.ACTION,
             "POST",
-            cls._member_path(suffix),
+            cls.member_path(suffix),
             policy=policy,
             status=status,
             body=body,
@@ -355,13 +356,13 @@ class Resource:
         """Anything else below the member: `(call, tx, row)`, and the body where it has a type."""
         kind = Kind.SHOW if method == "GET" else Kind.DELETE if body is None else Kind.UPDATE
         return cls._add(
-            kind, method, cls._member_path(suffix), policy=policy, status=status, body=body, **more
+            kind, method, cls.member_path(suffix), policy=policy, status=status, body=body, **more
         )
 
     @classmethod
     def show(cls, *, policy: str, **more: Any) -> Callable[[Handler], Handler]:
         """`GET` on the member; called for its effect, it shows the row as declared."""
-        return cls._add_default(_show_row, Kind.SHOW, cls._member_path(), policy, more)
+        return cls._add_default(_show_row, Kind.SHOW, cls.member_path(), policy, more)
 
     @classmethod
     def list(

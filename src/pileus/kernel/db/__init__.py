@@ -3,6 +3,7 @@
 from pileus.kernel.db.engine import Database, open_database
 from pileus.kernel.db.errors import DatabaseGone, Duplicate, InUse
 from pileus.kernel.db.schema import metadata
+from pileus.kernel.db.signal import Signal
 from pileus.kernel.db.tx import Tx
 from pileus.kernel.db.types import Json, RawJson, Timestamp
 
@@ -13,6 +14,7 @@ __all__ = [
     "InUse",
     "Json",
     "RawJson",
+    "Signal",
     "Timestamp",
     "Tx",
     "metadata",

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.db.job import Job, Unsettled
+from pileus.kernel.db.signal import Signal
 from pileus.kernel.db.tx import Tx
 
 P = ParamSpec("P")
@@ -23,6 +24,7 @@ class Backend(Protocol):
     def run_script(self, script: str) -> None:
         """Several statements at once, outside the queue; for laying the schema."""
 
+    def signal(self, name: str) -> Signal: ...
     def close(self) -> None: ...
 
 
@@ -75,6 +77,10 @@ class Database:
     def run_script(self, script: str) -> None:
         """Blocking; before anything else runs."""
         self._backend.run_script(script)
+
+    def signal(self, name: str) -> Signal:
+        """The signal of this name, which all processes on this database share."""
+        return self._backend.signal(name)
 
     async def close(self) -> None:
         """Finishes what was asked for, then lets go; what comes later fails with DatabaseGone."""

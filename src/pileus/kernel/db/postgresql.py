@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from pileus.kernel.clock import Clock
 from pileus.kernel.db.errors import RETRYABLE, DatabaseGone, sqlstate
 from pileus.kernel.db.job import Job, settle
+from pileus.kernel.db.signal import PostgresqlSignal
 from pileus.kernel.db.tx import Tx
 
 THREADS = 6
@@ -65,6 +66,7 @@ class PostgresqlBackend:
     """Every thread holds one connection, and makes a new one when the server has dropped it."""
 
     def __init__(self, url: str, clock: Clock) -> None:
+        self._url = url
         self._clock = clock
         self._engine = create_engine(
             url.replace("postgresql://", "postgresql+psycopg://", 1),
@@ -74,6 +76,7 @@ class PostgresqlBackend:
         self._jobs: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
         self._scans: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
         self._closed = False
+        self._signals: list[PostgresqlSignal] = []
         self._crowd = _Crowd()
         self._closing = threading.Lock()
         self._threads = [
@@ -104,6 +107,10 @@ class PostgresqlBackend:
             conn.exec_driver_sql(script)
             conn.exec_driver_sql("COMMIT")
 
+    def signal(self, name: str) -> PostgresqlSignal:
+        self._signals.append(PostgresqlSignal(self._url, name))
+        return self._signals[-1]
+
     def close(self) -> None:
         with self._closing:
             if self._closed:
@@ -111,6 +118,8 @@ class PostgresqlBackend:
             self._closed = True
             for jobs in [self._jobs] * THREADS + [self._scans] * SCANNERS:
                 jobs.put(None)
+        for signal in self._signals:
+            signal.close()
         for thread in self._threads:
             thread.join()
         self._engine.dispose()

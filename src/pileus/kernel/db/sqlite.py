@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from pileus.kernel.clock import Clock
 from pileus.kernel.db.errors import DatabaseGone
 from pileus.kernel.db.job import Job, settle
+from pileus.kernel.db.signal import SqliteSignal
 from pileus.kernel.db.tx import Tx
 
 GROUP_LIMIT = 256
@@ -29,11 +30,13 @@ class SqliteBackend:
     """`path` is a file; its WAL and shared memory lie beside it."""
 
     def __init__(self, path: str, clock: Clock) -> None:
+        self._path = path
         self._clock = clock
         self._engine = _engine(path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._scans: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._signals: list[SqliteSignal] = []
         self._closing = threading.Lock()
         with self._engine.connect() as conn:
             conn.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -71,12 +74,18 @@ class SqliteBackend:
         with self._engine.connect() as conn:
             _driver_of(conn).executescript("BEGIN IMMEDIATE;\n" + script + "\nCOMMIT;")
 
+    def signal(self, name: str) -> SqliteSignal:
+        self._signals.append(SqliteSignal(self._path, name))
+        return self._signals[-1]
+
     def close(self) -> None:
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             self._here.close()
+            for signal in self._signals:
+                signal.close()
             self._writes.put(_STOP)
             self._scans.put(_STOP)
         for thread in self._threads:

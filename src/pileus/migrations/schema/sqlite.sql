@@ -1,3 +1,9 @@
+CREATE TABLE signals (
+	name VARCHAR(32) NOT NULL,
+	number BIGINT NOT NULL,
+	CONSTRAINT pk_signals PRIMARY KEY (name)
+);
+
 CREATE TABLE idempotent_answers (
 	"key" VARCHAR(255) NOT NULL,
 	caller VARCHAR(64) NOT NULL,
@@ -113,6 +119,22 @@ CREATE TABLE identity_revocations (
 	issued_before BIGINT NOT NULL,
 	revoked_at BIGINT NOT NULL,
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
+);
+
+CREATE TABLE identity_endpoint_groups (
+	id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	description TEXT,
+	filters TEXT NOT NULL,
+	CONSTRAINT pk_identity_endpoint_groups PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_policies (
+	id VARCHAR(64) NOT NULL,
+	type VARCHAR(255) NOT NULL,
+	blob TEXT NOT NULL,
+	extra TEXT NOT NULL,
+	CONSTRAINT pk_identity_policies PRIMARY KEY (id)
 );
 
 CREATE TABLE identity_credentials (
@@ -640,6 +662,49 @@ CREATE TABLE identity_endpoints (
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
 
+CREATE TABLE identity_project_endpoint_groups (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_group_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoint_groups PRIMARY KEY (project_id, endpoint_group_id),
+	CONSTRAINT fk_identity_project_endpoint_groups_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoint_groups_endpoint_group_id FOREIGN KEY(endpoint_group_id) REFERENCES identity_endpoint_groups (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoint_groups_endpoint_group_id ON identity_project_endpoint_groups (endpoint_group_id);
+
+CREATE TABLE identity_policy_associations (
+	endpoint_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_id VARCHAR(255) NOT NULL,
+	policy_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_policy_associations PRIMARY KEY (endpoint_id, service_id, region_id),
+	CONSTRAINT fk_identity_policy_associations_policy_id FOREIGN KEY(policy_id) REFERENCES identity_policies (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_policy_associations_policy_id ON identity_policy_associations (policy_id);
+
+CREATE TABLE identity_registered_limits (
+	id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	default_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_registered_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_registered_limits_service_id_region_key_resource_name UNIQUE (service_id, region_key, resource_name),
+	CONSTRAINT fk_identity_registered_limits_service_id FOREIGN KEY(service_id) REFERENCES identity_services (id)
+);
+
+CREATE TABLE identity_domain_options (
+	domain_id VARCHAR(64) NOT NULL,
+	group_name VARCHAR(64) NOT NULL,
+	option_name VARCHAR(64) NOT NULL,
+	value TEXT,
+	sensitive BOOLEAN NOT NULL,
+	CONSTRAINT pk_identity_domain_options PRIMARY KEY (domain_id, group_name, option_name),
+	CONSTRAINT fk_identity_domain_options_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
 CREATE TABLE identity_providers (
 	id VARCHAR(64) NOT NULL,
 	domain_id VARCHAR(64) NOT NULL,
@@ -861,6 +926,36 @@ CREATE TABLE identity_memberships (
 );
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
+
+CREATE TABLE identity_project_endpoints (
+	project_id VARCHAR(64) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_project_endpoints PRIMARY KEY (project_id, endpoint_id),
+	CONSTRAINT fk_identity_project_endpoints_project_id FOREIGN KEY(project_id) REFERENCES identity_projects (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_project_endpoints_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES identity_endpoints (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_project_endpoints_endpoint_id ON identity_project_endpoints (endpoint_id);
+
+CREATE TABLE identity_limits (
+	id VARCHAR(64) NOT NULL,
+	registered_limit_id VARCHAR(64) NOT NULL,
+	project_id VARCHAR(64),
+	domain_id VARCHAR(64),
+	owner_id VARCHAR(64) NOT NULL,
+	service_id VARCHAR(64) NOT NULL,
+	region_key VARCHAR(255) NOT NULL,
+	resource_name VARCHAR(255) NOT NULL,
+	resource_limit INTEGER NOT NULL,
+	description TEXT,
+	CONSTRAINT pk_identity_limits PRIMARY KEY (id),
+	CONSTRAINT uq_identity_limits_registered_limit_id_owner_id UNIQUE (registered_limit_id, owner_id),
+	CONSTRAINT fk_identity_limits_registered_limit_id FOREIGN KEY(registered_limit_id) REFERENCES identity_registered_limits (id)
+);
+
+CREATE INDEX ix_identity_limits_domain_id ON identity_limits (domain_id);
+
+CREATE INDEX ix_identity_limits_project_id ON identity_limits (project_id);
 
 CREATE TABLE identity_application_credentials (
 	id VARCHAR(64) NOT NULL,

@@ -32,7 +32,7 @@ def _grants(role: str) -> str:
 
 
 _LIST_GRANTS = f"{READER} or {_grants('reader')}"
-_CHECK_GRANT = f"{ADMIN} or ((role:reader and system_scope:all) or {_grants('reader')}) and {_ROLE_DOMAIN}"
+_CHECK_GRANT = f"{READER} or {_grants('reader')} and {_ROLE_DOMAIN}"
 _CHANGE_GRANT = f"{ADMIN} or {_grants('admin')} and {_ROLE_DOMAIN} or {_grants('manager')} and rule:domain_managed_target_role"
 _IN_PROJECT = "domain_id:%(target.project.domain_id)s and not None:%(target.project.domain_id)s"
 _PROJECT_READER = f"{READER} or (role:reader and {_IN_PROJECT}) or project_id:%(target.project.id)s"
@@ -43,6 +43,10 @@ _USER_MANAGER = f"{ADMIN} or (role:manager and token.domain.id:%(target.user.dom
 _IN_TARGET_DOMAIN = f"{READER} or (role:reader and domain_id:%(target.domain_id)s)"
 _IN_REAL_TARGET_DOMAIN = (
     f"{READER} or (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)"
+)
+_LIMIT_READER = (
+    f"{READER} or domain_id:%(target.limit.domain.id)s or domain_id:%(target.limit.project.domain_id)s"
+    " or (project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)"
 )
 
 
@@ -167,6 +171,57 @@ RULES: tuple[Rule, ...] = (
     *_rules(CLOUD, create_region=ADMIN, update_region=ADMIN, delete_region=ADMIN),
     *_crud("service", "services", READER, ADMIN),
     *_crud("endpoint", "endpoints", READER, ADMIN),
+    *_crud("endpoint_group", "endpoint_groups", READER, ADMIN),
+    *_rules(
+        CLOUD,
+        list_projects_associated_with_endpoint_group=READER,
+        list_endpoints_associated_with_endpoint_group=READER,
+        get_endpoint_group_in_project=READER,
+        list_endpoint_groups_for_project=READER,
+        add_endpoint_group_to_project=ADMIN,
+        remove_endpoint_group_from_project=ADMIN,
+        list_projects_for_endpoint=READER,
+        list_endpoints_for_project=READER,
+        check_endpoint_in_project=READER,
+        add_endpoint_to_project=ADMIN,
+        remove_endpoint_from_project=ADMIN,
+    ),
+    *_crud("policy", "policies", READER, ADMIN),
+    *_rules(CLOUD, get_policy_for_endpoint=READER, list_endpoints_for_policy=READER),
+    *_rules(
+        CLOUD,
+        **{
+            f"{verb}_policy_association_for_{place}": check
+            for place in ("endpoint", "service", "region_and_service")
+            for verb, check in (("create", ADMIN), ("check", READER), ("delete", ADMIN))
+        },
+    ),
+    *_rules(
+        ALL,
+        get_registered_limit="",
+        list_registered_limits="",
+        get_limit_model="",
+        list_limits="",
+        get_limit=_LIMIT_READER,
+        get_security_compliance_domain_config="",
+    ),
+    *_rules(
+        CLOUD,
+        **{
+            f"{verb}_{noun}": ADMIN
+            for verb, nouns in (
+                ("create", ("registered_limits", "limits")),
+                ("update", ("registered_limit", "limit")),
+                ("delete", ("registered_limit", "limit")),
+            )
+            for noun in nouns
+        },
+        get_domain_config=READER,
+        get_domain_config_default=READER,
+        create_domain_config=ADMIN,
+        update_domain_config=ADMIN,
+        delete_domain_config=ADMIN,
+    ),
     *_crud("identity_provider", "identity_providers", READER, ADMIN),
     *_crud("protocol", "protocols", READER, ADMIN),
     *_crud("mapping", "mappings", READER, ADMIN),

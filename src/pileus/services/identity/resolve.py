@@ -15,7 +15,7 @@ from pileus.services.identity.delegation import find as find_delegation
 from pileus.services.identity.federation import shadow
 from pileus.services.identity.federation import store as federation
 from pileus.services.identity.federation.model import identity_providers
-from pileus.services.identity.store import catalog, project, role, user
+from pileus.services.identity.store import catalog, endpoint_filter, project, role, user
 from pileus.services.identity.tokens import Claims, Federated
 
 __all__ = ["Standing", "body", "context", "is_delegated", "refuse", "roles_of_user", "standing"]
@@ -79,7 +79,8 @@ def standing(tx: Tx, claims: Claims) -> Standing:
             audit_chain_id=claims.audit_ids[-1],
         ):
             raise refuse("the token has been revoked")
-    entries = [] if claims.scope == "unscoped" else catalog.rows(tx)
+    project_id = claims.scope_id if claims.scope == "project" else None
+    entries = [] if claims.scope == "unscoped" else endpoint_filter.catalog_for(tx, project_id)
     ends = shadow.first_end(tx, person.id)
     if delegation is not None and delegation.user is not None:
         person = delegation.user

@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from pileus.services.identity.federation.oidc import OidcSettings
+from pileus.services.identity.limits import ModelName
 
 
 class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +67,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
     on the user's own machine."""
     security_compliance: SecurityCompliance = SecurityCompliance()
+    unified_limit_model: ModelName = "flat"
+    """How limits of projects and domains must agree: `flat`, not at all; `strict_two_level`, none is more than what
+    its project lies in has, and projects lie at most two deep."""
+    prohibited_implied_role: tuple[str, ...] = ("admin",)
+    """Names of roles that no role may imply."""
+    max_project_tree_depth: int = 5
+    """How many levels of projects may lie below a domain."""
+    list_limit: int | None = None
+    """Most entries of a list for who names no `limit`; a list that was cut says `truncated`. None: all there are."""

@@ -76,9 +76,10 @@ class IdentityState:
 
     async def meaning(self, token: str) -> Meaning:
         """What the token means now; Unauthorized where it means nothing."""
-        if self._seen != self.revision.number:
+        number = self.revision.number
+        if self._seen != number:
             self._meanings.clear()
-            self._seen = self.revision.number
+            self._seen = number
         found = self._meanings.get(token)
         if found is not None:
             now = self.clock.now()
@@ -91,7 +92,6 @@ class IdentityState:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():
             raise resolve.refuse("the token has expired")
-        before = self.revision.number
         standing = await self.db.read(resolve.standing, claims)
         found = Meaning(
             claims,
@@ -101,7 +101,7 @@ class IdentityState:
             encode_json(resolve.body(standing, with_catalog=False)),
             standing.good_until,
         )
-        if before == self.revision.number:
+        if number == self.revision.number:
             self._meanings[token] = found
             if len(self._meanings) > self._size:
                 self._meanings.popitem(last=False)

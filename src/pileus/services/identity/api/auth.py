@@ -92,7 +92,7 @@ async def revoke(call: Call) -> None:
 def _revoke(tx: Tx, call: Call, meaning: Meaning) -> None:
     user.revoke(tx, audit_id=meaning.claims.audit_ids[0])
     user.forget_revocations(tx, tx.now - 2 * _state(call).lifetime)
-    tx.after_commit(call.runtime.revision.bump)
+    call.runtime.revision.move(tx)
 
 
 async def _subject(call: Call) -> tuple[str, Meaning]:
@@ -120,9 +120,9 @@ def _shown(call: Call, meaning: Meaning, token: str) -> Reply:
 @routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog")
 async def show_catalog(call: Call) -> dict[str, Any]:
     """The catalog for the token's scope."""
-    from pileus.services.identity.store import catalog
+    from pileus.services.identity.store import catalog, endpoint_filter
 
-    entries = await call.runtime.db.read(catalog.rows)
+    entries = await call.runtime.db.read(endpoint_filter.catalog_for, call.context.project_id)
     found = catalog.substituted(entries, call.context.project_id)
     return {"catalog": found, "links": {"self": f"{call.base_url}/auth/catalog"}}
 

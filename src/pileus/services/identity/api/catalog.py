@@ -17,7 +17,7 @@ from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import changed, described, given, merged_extra, self_link
 from pileus.services.identity.model import endpoints, regions, services
-from pileus.services.identity.store import catalog
+from pileus.services.identity.store import catalog, policy
 
 BY_ID = (("id", "asc"),)
 Interface = Literal["public", "internal", "admin"]
@@ -81,6 +81,7 @@ def delete_region(call: Call, tx: Tx, row: Row[Any]) -> None:
         raise Forbidden(
             f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
         )
+    policy.forget(tx, region_id=row.id)
     catalog.delete(tx, regions, row.id)
     changed(call, tx)
 
@@ -120,6 +121,7 @@ def update_service(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 def delete_service(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes a service with its endpoints off the list."""
     changed(call, tx)
+    policy.forget(tx, service_id=row.id)
     catalog.delete(tx, services, row.id)
 
 
@@ -178,6 +180,7 @@ def update_endpoint(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 def delete_endpoint(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes an address off the list."""
     changed(call, tx)
+    policy.forget(tx, endpoint_id=row.id)
     catalog.delete(tx, endpoints, row.id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import create, field, filter, hidden, read_only, sort, update
@@ -15,7 +15,9 @@ from pileus.kernel.errors import Conflict, Forbidden
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
+    Options,
     ProjectName,
+    Tags,
     changed,
     check_mutable,
     given,
@@ -23,11 +25,13 @@ from pileus.services.identity.api.common import (
     merged_extra,
     merged_options,
     self_link,
+    stripped,
 )
 from pileus.services.identity.model import projects
 from pileus.services.identity.store import project, user
 
 _IS_DOMAIN = projects.c.is_domain.is_(True)
+_LISTED = _IS_DOMAIN & (projects.c.id == bindparam("listed_domain_id"))
 
 
 class Domain(Resource, member="domain", collection="domains", table=projects, extras="extra"):
@@ -35,8 +39,8 @@ class Domain(Resource, member="domain", collection="domains", table=projects, ex
     name: ProjectName = field(create, update, filter, sort, required=True)
     description: str = field(create, update, default="")
     enabled: bool = field(create, update, filter, default=True)
-    tags: list[str] = field(create, default=[])
-    options: dict[str, Any] = field(create, update, default={})
+    tags: Tags = field(create, update, default=[])
+    options: Options = field(create, update, default={})
     explicit_domain_id: str | None = field(create, hidden, column=None)
     links: dict[str, Any] = field(render=self_link("domains"))
 
@@ -45,6 +49,12 @@ class Domain(Resource, member="domain", collection="domains", table=projects, ex
     @classmethod
     def visible(cls, call: Call) -> Visibility:
         return _IS_DOMAIN, {}
+
+    @classmethod
+    def listed(cls, call: Call) -> Visibility:
+        if call.context.domain_id is None:
+            return cls.visible(call)
+        return _LISTED, {"listed_domain_id": call.context.domain_id}
 
     @classmethod
     def target(cls, row: Row[Any]) -> Mapping[str, Any]:
@@ -56,7 +66,7 @@ def create_domain(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a domain."""
     wanted = getattr(body, "explicit_domain_id", None)
     domain_id = wanted if isinstance(wanted, str) else new_hex()
-    return insert_domain(tx, domain_id, given(body, "explicit_domain_id"))
+    return insert_domain(tx, domain_id, stripped(given(body, "explicit_domain_id")))
 
 
 def insert_domain(tx: Tx, domain_id: str, values: Mapping[str, Any]) -> Row[Any]:
@@ -79,10 +89,10 @@ def _twice(name: str) -> Conflict:
     )
 
 
-@Domain.update(policy="identity:update_domain", method="PATCH")
+@Domain.update(policy="identity:update_domain", method="PATCH", existence_first=True)
 def update_domain(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a domain; disabling one voids the tokens of its users."""
-    return change_domain(call, tx, row, {**given(body, "extra"), "extra": merged_extra(row, body)})
+    return change_domain(call, tx, row, {**stripped(given(body, "extra")), "extra": merged_extra(row, body)})
 
 
 def change_domain(call: Call, tx: Tx, row: Row[Any], values: Mapping[str, Any]) -> Row[Any]:

@@ -16,7 +16,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import NotFound
+from pileus.kernel.errors import Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.common import changed
 from pileus.services.identity.api.group import group_target
@@ -60,6 +60,12 @@ class Place:
             raise NotFound(f"Could not find {self.target}: {target_id}.")
         if given is None and role_id is not None:
             raise NotFound(f"Could not find role: {role_id}.")
+        if verb == "create" and given is not None and self.target == "project" and target is not None:
+            _check_domains(given, target)
+        if verb == "create" and given is not None and given.domain_key and self.target == "system":
+            raise Forbidden(
+                f"Role {given.name} is of a single domain; on the system only global roles count."
+            )
         grant = {
             "actor_kind": self.actor,
             "actor_id": actor_id,
@@ -82,6 +88,14 @@ class Place:
         if given is not None:
             seen.update(role_target(given))
         return seen
+
+
+def _check_domains(given: Row[Any], target: Row[Any]) -> None:
+    if given.domain_key and given.domain_key != target.domain_id:
+        raise Forbidden(
+            f"Project {target.id} must be in the same domain as the role {given.id} being assigned: that is a role of "
+            f"domain {given.domain_key} alone."
+        )
 
 
 def _handlers(place: Place) -> None:
@@ -112,12 +126,12 @@ def _handlers(place: Place) -> None:
         links = {"self": call.root_url + call.path, "previous": None, "next": None}
         return {"roles": [show(row) for row in rows], "links": links}
 
+    routes.add("GET", place.list_path + place.suffix, policy=AUTHENTICATED, answers=[Role])(listed)
     declared: list[tuple[str, str, int, Callable[..., Any]]] = [
         ("PUT", place.path, 204, give),
         ("GET", place.path, 204, check),
         ("HEAD", place.path, 204, check),
         ("DELETE", place.path, 204, take),
-        ("GET", place.list_path + place.suffix, 200, listed),
     ]
     for method, path, status, handler in declared:
         routes.add(method, path, policy=AUTHENTICATED, status=status)(handler)

@@ -21,8 +21,10 @@ from pileus.services.identity.api.common import (
     home_domain,
     listed_domain,
     merged_extra,
+    named_domain,
     same_domain,
     self_link,
+    stripped,
 )
 from pileus.services.identity.model import groups
 from pileus.services.identity.store import project, user
@@ -56,13 +58,13 @@ def group_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.group.domain_id": body.domain_id or home_domain(call)}
+    return named_domain("group", body)
 
 
 @Group.create(policy="identity:create_group", target=_new_target)
 def create_group(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a group."""
-    values = described(given(body))
+    values = described(stripped(given(body)))
     values["domain_id"] = values.get("domain_id") or home_domain(call)
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
@@ -84,14 +86,14 @@ def _twice(name: str) -> Conflict:
 def update_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a group."""
     same_domain(row, body)
-    values = {**described(given(body, "extra", "domain_id")), "extra": merged_extra(row, body)}
+    values = {**described(stripped(given(body, "extra", "domain_id"))), "extra": merged_extra(row, body)}
     try:
         return user.change_group(tx, row.id, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
 
 
-@Group.delete(policy="identity:delete_group")
+@Group.delete(policy="identity:delete_group", existence_first=True)
 def delete_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a group; its users lose what they had through it."""
     changed(call, tx)

@@ -12,7 +12,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.identity.api.common import changed
+from pileus.services.identity.api.common import changed, collection, in_own_domain, selected
 from pileus.services.identity.api.group import group_target
 from pileus.services.identity.api.user import User, user_target
 from pileus.services.identity.store import user
@@ -62,7 +62,7 @@ def remove(call: Call, tx: Tx) -> None:
     changed(call, tx)
 
 
-@routes.add("GET", "/groups/{group_id}/users", policy=AUTHENTICATED)
+@routes.add("GET", "/groups/{group_id}/users", policy=AUTHENTICATED, answers=[User])
 def members(call: Call, tx: Tx) -> dict[str, Any]:
     """The users in a group."""
     group = user.get_group(tx, call.params["group_id"])
@@ -70,7 +70,5 @@ def members(call: Call, tx: Tx) -> dict[str, Any]:
     if group is None:
         raise NotFound(f"Could not find group: {call.params['group_id']}.")
     show = User.view(call)
-    name = call.arg("name")
-    rows = [row for row in user.members(tx, group.id) if name is None or row.name == name]
-    links = {"self": call.root_url + call.path, "previous": None, "next": None}
-    return {"users": [show(row) for row in rows], "links": links}
+    rows = selected(call, User, in_own_domain(call, user.members(tx, group.id)))
+    return collection(call, "users", [show(row) for row in rows])

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from msgspec import UNSET
-from sqlalchemy import ColumnElement, Row, Text, bindparam, type_coerce
+from msgspec.json import encode
+from sqlalchemy import ColumnElement, Row, Text, and_, bindparam, func, not_, or_, type_coerce
 
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.fields import create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
-from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
+    Options,
     ProjectName,
+    Tags,
     changed,
     check_mutable,
+    check_tags,
     described,
     given,
     home_domain,
+    is_asked,
     listed_domain,
     merged_extra,
     merged_options,
     same_domain,
     self_link,
+    stripped,
 )
 from pileus.services.identity.api.domain import change_domain, erase_domain, insert_domain
+from pileus.services.identity.api.hierarchy import check_switch, family, place
 from pileus.services.identity.model import projects
-from pileus.services.identity.store import project, user
+from pileus.services.identity.store import limit, project, user
+
+Show: TypeAlias = Callable[[Row[Any]], dict[str, Any]]
 
 _IS_PROJECT = projects.c.is_domain.is_(False)
 _LISTED = _IS_PROJECT & (projects.c.domain_id == bindparam("listed_domain_id"))
@@ -40,10 +49,21 @@ def _is_domain_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
     return projects.c.is_domain.is_(read_bool("is_domain", values[-1]))
 
 
-def _tag_filter(call: Call, values: list[str]) -> ColumnElement[bool]:
-    clause: ColumnElement[bool] = projects.c.id.is_not(None)
-    for tag in values[-1].split(","):
-        clause &= type_coerce(projects.c.tags, Text).contains(f'"{tag}"', autoescape=True)
+def _has(tag: str) -> ColumnElement[bool]:
+    # Both databases find a text by its exact letters this way; LIKE ignores their case in SQLite.
+    text = type_coerce(projects.c.tags, Text)
+    return text != func.replace(text, encode(tag).decode(), "")
+
+
+def _tag_filter(
+    join: Callable[..., ColumnElement[bool]], *, wanted: bool
+) -> Callable[[Call, list[str]], ColumnElement[bool]]:
+    """All or any of the tags, or the opposite of that (API working group's guideline on tags)."""
+
+    def clause(call: Call, values: list[str]) -> ColumnElement[bool]:
+        found = join(*(_has(tag) for tag in values[-1].split(",")))
+        return found if wanted else not_(found)
+
     return clause
 
 
@@ -59,13 +79,19 @@ class Project(Resource, member="project", collection="projects", table=projects,
     parent_id: str | None = field(create, update, filter)
     description: str | None = field(create, update, default="")
     enabled: bool = field(create, update, filter, default=True)
-    is_domain: bool = field(create, default=False)
-    tags: list[str] = field(create, update, default=[])
-    options: dict[str, Any] = field(create, update, default={})
+    is_domain: bool = field(create, update, default=False)
+    tags: Tags = field(create, update, default=[])
+    options: Options = field(create, update, default={})
     links: dict[str, Any] = field(render=self_link("projects"))
 
     default_sort = BY_NAME
-    filters = {"is_domain": _is_domain_filter, "tags": _tag_filter}
+    filters = {
+        "is_domain": _is_domain_filter,
+        "tags": _tag_filter(and_, wanted=True),
+        "tags-any": _tag_filter(or_, wanted=True),
+        "not-tags": _tag_filter(and_, wanted=False),
+        "not-tags-any": _tag_filter(or_, wanted=False),
+    }
 
     @classmethod
     def listed(cls, call: Call) -> Visibility:
@@ -91,30 +117,18 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
 @Project.create(policy="identity:create_project", target=_new_target)
 def create_project(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a project below its parent, which is its domain where none is named."""
-    values = described(given(body))
+    values = described(stripped(given(body)))
+    check_tags(values["tags"])
     if values["is_domain"]:
         if values.get("parent_id") or values.get("domain_id"):
             raise BadRequest("A project that is a domain lies in no domain and has no parent.")
         return insert_domain(tx, new_hex(), values)
-    parent_id = values.get("parent_id")
-    parent = project.get(tx, parent_id) if parent_id else None
-    if parent_id and parent is None:
-        raise NotFound(f"Could not find project: {parent_id}.")
-    domain_id = values.get("domain_id") or (_domain_of(parent) if parent is not None else home_domain(call))
-    domain = project.get(tx, domain_id)
-    if domain is None or not domain.is_domain:
-        raise NotFound(f"Could not find domain: {domain_id}.")
-    if parent is not None and _domain_of(parent) != domain_id:
-        raise BadRequest("The parent lies in another domain; a project lies in its parent's.")
-    values.update(id=new_hex(), domain_id=domain_id, parent_id=parent_id or domain_id)
+    domain_id, parent_id = place(call, tx, values.get("domain_id"), values.get("parent_id"))
+    values.update(id=new_hex(), domain_id=domain_id, parent_id=parent_id)
     try:
         return project.insert(tx, values)
     except Duplicate as error:
         raise _twice(values["name"]) from error
-
-
-def _domain_of(row: Row[Any]) -> str:
-    return str(row.id if row.is_domain else row.domain_id)
 
 
 def _twice(name: str) -> Conflict:
@@ -127,15 +141,19 @@ def _twice(name: str) -> Conflict:
 @Project.update(policy="identity:update_project", method="PATCH")
 def update_project(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a project; disabling one voids the tokens for it."""
-    values = {**described(given(body, "extra", "domain_id", "is_domain")), "extra": merged_extra(row, body)}
+    values = {**described(stripped(given(body, "domain_id", "extra"))), "extra": merged_extra(row, body)}
+    check_tags(values.get("tags", []))
+    if values.pop("is_domain", row.is_domain) != row.is_domain:
+        raise BadRequest("Update of `is_domain` is not allowed.")
+    if values.pop("parent_id", row.parent_id) != row.parent_id:
+        raise Forbidden("Update of `parent_id` is not allowed.")
     if row.is_domain:
         return change_domain(call, tx, row, values)
     same_domain(row, body)
-    if values.pop("parent_id", row.parent_id) != row.parent_id:
-        raise Forbidden("Update of `parent_id` is not allowed.")
     check_mutable(row, values)
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
+    check_switch(tx, row, values.get("enabled", row.enabled))
     if values.get("enabled") is False and row.enabled:
         user.revoke(tx, project_id=row.id)
     changed(call, tx)
@@ -160,29 +178,18 @@ def delete_project(call: Call, tx: Tx, row: Row[Any]) -> None:
 
 @Project.show(policy="identity:get_project")
 def show_project(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    """One project, with its family where asked for."""
-    view = Project.view(call)
-    shown = view(row)
-    above, below = project.ancestors(tx, row), []
-    if "subtree_as_list" in call.query or "subtree_as_ids" in call.query:
-        below = project.subtree(tx, row.id)
-    if "parents_as_list" in call.query:
-        shown["parents"] = [{"project": view(each)} for each in above if not each.is_domain]
-    if "subtree_as_list" in call.query:
-        shown["subtree"] = [{"project": view(each)} for each in below]
-    if "parents_as_ids" in call.query:
-        shown["parents"] = _nested([each.id for each in above])
-    if "subtree_as_ids" in call.query:
-        shown["subtree"] = _tree(row.id, below)
-    return {"project": shown}
+    """One project, with its family where asked for, and its limits."""
+    show = Project.view(call)
+    if is_asked(call, "include_limits"):
+        show = _with_limits(call, tx, show)
+    return {"project": {**show(row), **family(call, tx, row, show)}}
 
 
-def _nested(ids: list[str]) -> dict[str, Any] | None:
-    return {ids[0]: _nested(ids[1:])} if ids else None
+def _with_limits(call: Call, tx: Tx, show: Show) -> Show:
+    from pileus.services.identity.api.limit import Limit
 
-
-def _tree(root: str, rows: list[Row[Any]]) -> dict[str, Any] | None:
-    return {row.id: _tree(row.id, rows) for row in rows if row.parent_id == root} or None
+    show_limit = Limit.view(call)
+    return lambda row: {**show(row), "limits": [show_limit(each) for each in limit.of_owner(tx, row.id)]}
 
 
 Project.list(policy="identity:list_projects", target=listed_domain)

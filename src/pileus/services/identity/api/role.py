@@ -18,6 +18,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import (
     BY_NAME,
+    Options,
     changed,
     check_mutable,
     given,
@@ -37,7 +38,7 @@ class Role(Resource, member="role", collection="roles", table=roles, extras="ext
     name: Name = field(create, update, filter, sort, required=True)
     domain_id: str | None = field(create, column=None, render=lambda call, row: row.domain_key or None)
     description: str | None = field(create, update, default=None)
-    options: dict[str, Any] = field(create, update, default={})
+    options: Options = field(create, update, default={})
     links: dict[str, Any] = field(render=self_link("roles"))
 
     default_sort = BY_NAME
@@ -175,8 +176,9 @@ def imply(call: Call, tx: Tx) -> dict[str, Any]:
     prior, other = call.params["prior_role_id"], call.params["implied_role_id"]
     if _found(tx, other).domain_key and not _found(tx, prior).domain_key:
         raise Forbidden(f"Invalid implied role: {other}: a global role may not imply a domain's.")
-    if _found(tx, other).name == "admin":
-        raise Forbidden(f"Invalid implied role: {other}: no role may imply admin.")
+    prohibited = call.runtime.state.settings.prohibited_implied_role
+    if _found(tx, other).name in prohibited:
+        raise Forbidden(f"Invalid implied role: no role may imply {', '.join(prohibited)}.")
     if implies_itself(prior, other, role.implications(tx)):
         raise BadRequest("A role can't imply itself, not even by way of others.")
     if not _is_implied(call, tx):

@@ -6,130 +6,133 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
-
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
-from pileus.services.identity.api.common import listed_domain
-from pileus.services.identity.domain import closure
-from pileus.services.identity.model import NO_DOMAIN
+from pileus.services.identity.api.common import collection, is_asked, listed_domain
+from pileus.services.identity.effective import Assignment, take_effect
 from pileus.services.identity.store import project, role, user
 
 routes = Routes()
+INHERITED_TO = "OS-INHERIT:inherited_to"
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    actor_kind: str
-    actor_id: str
-    target_kind: str
-    target_id: str
-    role_id: str
-    inherited: bool
-    prior_role_id: str | None = None
-    group_id: str | None = None
-    """The group through which a user has it."""
-    given_at: tuple[str, str] | None = None
-    """(kind, id) of where it was given, when it was inherited from there."""
+@dataclass(frozen=True)
+class Wanted:
+    """What the query asks for."""
+
+    user_id: str | None
+    group_id: str | None
+    role_id: str | None
+    project_id: str | None
+    domain_id: str | None
+    system: bool
+    inherited: bool | None
+    effective: bool
+    tree: bool
+    names: bool
+
+    @classmethod
+    def of(cls, call: Call) -> Wanted:
+        """400 for what could never be found, as upstream has it."""
+        inherited = call.arg(f"scope.{INHERITED_TO}")
+        wanted = cls(
+            user_id=call.arg("user.id") or None,
+            group_id=call.arg("group.id") or None,
+            role_id=call.arg("role.id") or None,
+            project_id=call.arg("scope.project.id") or None,
+            domain_id=call.arg("scope.domain.id") or None,
+            system=is_asked(call, "scope.system"),
+            inherited=None if not inherited else inherited == "projects",
+            effective=is_asked(call, "effective"),
+            tree=is_asked(call, "include_subtree"),
+            names=is_asked(call, "include_names"),
+        )
+        if wanted.effective and wanted.group_id:
+            raise BadRequest("Combining effective and group filter will always result in an empty list.")
+        if wanted.effective and wanted.domain_id and wanted.inherited:
+            raise BadRequest(
+                "Combining effective, domain and inherited filters will always result in an empty list."
+            )
+        if wanted.user_id and wanted.group_id:
+            raise BadRequest("Specify a user or group, not both.")
+        if sum(map(bool, (wanted.project_id, wanted.domain_id, wanted.system))) > 1:
+            raise BadRequest("Specify a system, a domain or a project, not more of them.")
+        if wanted.tree and not wanted.project_id:
+            raise BadRequest("scope.project.id must be specified if include_subtree is also specified.")
+        return wanted
 
 
 @routes.add("GET", "/role_assignments", policy=AUTHENTICATED)
 def list_assignments(call: Call, tx: Tx) -> dict[str, Any]:
     """Assignments, narrowed by user, group, role and scope; `effective` resolves groups, inheritance, implication."""
-    tree = _present(call, "include_subtree")
-    call.enforce(
-        "identity:list_role_assignments_for_tree" if tree else "identity:list_role_assignments",
-        _target(call, tx),
-    )
-    effective = _present(call, "effective")
-    if effective and call.arg("group.id"):
-        raise BadRequest("Combining effective and group filter will always result in an empty list.")
-    if tree and not call.arg("scope.project.id"):
-        raise BadRequest("scope.project.id must be specified if include_subtree is also specified.")
-    found: Iterator[Assignment] | list[Assignment] = [_plain(row) for row in role.every(tx)]
-    if effective:
-        found = _effective(tx, list(found))
-    wanted = _wanted_targets(call, tx, tree)
-    shown = [_shown(call, each) for each in found if _matches(call, each, wanted)]
-    if _present(call, "include_names"):
+    if is_asked(call, "include_subtree"):
+        call.enforce("identity:list_role_assignments_for_tree", _tree_target(call, tx))
+    else:
+        call.enforce("identity:list_role_assignments", listed_domain(call))
+    wanted = Wanted.of(call)
+    shown = [_shown(call, each) for each in _found(tx, wanted) if _is_own(call, tx, each)]
+    if wanted.names:
         _add_names(tx, shown)
-    links = {"self": call.root_url + call.path, "previous": None, "next": None}
-    return {"role_assignments": shown, "links": links}
+    return collection(call, "role_assignments", shown)
 
 
-def _present(call: Call, name: str) -> bool:
-    """Whether a flag is set; its mere presence counts, `=0` or `=false` unsets it."""
-    value = call.arg(name)
-    return value is not None and (value == "" or value.lower() not in ("0", "false"))
+def _tree_target(call: Call, tx: Tx) -> dict[str, Any]:
+    row = project.get(tx, call.arg("scope.project.id"))
+    return {} if row is None else {"target.domain_id": row.domain_id}
 
 
-def _target(call: Call, tx: Tx) -> dict[str, Any]:
-    target = dict(listed_domain(call))
-    scope_domain, scope_project = call.arg("scope.domain.id"), call.arg("scope.project.id")
-    if scope_project:
-        row = project.get(tx, scope_project)
-        target["target.domain_id"] = None if row is None else row.domain_id
-    elif scope_domain:
-        target["target.domain_id"] = scope_domain
-    return target
-
-
-def _plain(row: Row[Any]) -> Assignment:
-    return Assignment(
-        row.actor_kind, row.actor_id, row.target_kind, row.target_id, row.role_id, row.inherited
+def _found(tx: Tx, wanted: Wanted) -> Iterator[Assignment]:
+    projects = _projects(tx, wanted)
+    targets = projects or ({wanted.domain_id} if wanted.domain_id else None)
+    actors = {wanted.user_id or wanted.group_id or ""} - {""} or None
+    if wanted.effective:
+        if wanted.user_id:
+            actors = {wanted.user_id, *user.group_ids(tx, wanted.user_id)}
+        if projects:
+            above = [row.id for each in projects for row in project.ancestors_of(tx, each)]
+            targets = {*projects, *above}
+    rows = role.given(tx, actors, targets)
+    given = (
+        Assignment(row.actor_kind, row.actor_id, row.target_kind, row.target_id, row.role_id, row.inherited)
+        for row in rows
     )
+    for each in take_effect(tx, given, projects) if wanted.effective else given:
+        if _fits(wanted, projects, each):
+            yield each
 
 
-def _effective(tx: Tx, given: list[Assignment]) -> Iterator[Assignment]:
-    implications, known = role.implications(tx), role.by_id(tx)
-    for each in given:
-        people: list[tuple[str, str | None]] = [(each.actor_id, None)]
-        if each.actor_kind == "group":
-            people = [(row.id, each.actor_id) for row in user.members(tx, each.actor_id)]
-        targets: list[tuple[str, str, tuple[str, str] | None]] = [(each.target_kind, each.target_id, None)]
-        if each.inherited:
-            below = project.subtree(tx, each.target_id)
-            targets = [("project", row.id, (each.target_kind, each.target_id)) for row in below]
-        for user_id, group_id in people:
-            for kind, target_id, given_at in targets:
-                for role_id in closure([each.role_id], implications):
-                    if known[role_id].domain_key == NO_DOMAIN:
-                        prior = None if role_id == each.role_id else each.role_id
-                        yield Assignment(
-                            "user",
-                            user_id,
-                            kind,
-                            target_id,
-                            role_id,
-                            each.inherited,
-                            prior,
-                            group_id,
-                            given_at,
-                        )
-
-
-def _wanted_targets(call: Call, tx: Tx, tree: bool) -> set[str] | None:
-    project_id = call.arg("scope.project.id")
-    if not project_id:
+def _projects(tx: Tx, wanted: Wanted) -> set[str] | None:
+    if wanted.project_id is None:
         return None
-    return {project_id, *(row.id for row in project.subtree(tx, project_id))} if tree else {project_id}
+    below = project.subtree(tx, wanted.project_id) if wanted.tree else []
+    return {wanted.project_id, *(row.id for row in below)}
 
 
-def _matches(call: Call, each: Assignment, projects: set[str] | None) -> bool:
-    user_id, group_id, role_id = call.arg("user.id"), call.arg("group.id"), call.arg("role.id")
-    domain_id, inherited = call.arg("scope.domain.id"), call.arg("scope.OS-INHERIT:inherited_to")
+def _fits(wanted: Wanted, projects: set[str] | None, each: Assignment) -> bool:
+    actor, target = (each.actor_kind, each.actor_id), (each.target_kind, each.target_id)
     return (
-        (not user_id or (each.actor_kind, each.actor_id) == ("user", user_id))
-        and (not group_id or (each.actor_kind, each.actor_id) == ("group", group_id))
-        and (not role_id or each.role_id == role_id)
+        (wanted.user_id is None or actor == ("user", wanted.user_id))
+        and (wanted.group_id is None or actor == ("group", wanted.group_id))
+        and (wanted.role_id is None or each.role_id == wanted.role_id)
         and (projects is None or (each.target_kind == "project" and each.target_id in projects))
-        and (not domain_id or (each.target_kind, each.target_id) == ("domain", domain_id))
-        and (not _present(call, "scope.system") or each.target_kind == "system")
-        and (not inherited or each.inherited)
+        and (wanted.domain_id is None or target == ("domain", wanted.domain_id))
+        and (not wanted.system or each.target_kind == "system")
+        and (wanted.inherited is None or each.inherited is wanted.inherited)
     )
+
+
+def _is_own(call: Call, tx: Tx, each: Assignment) -> bool:
+    """To a token for a domain, the list shows nothing of other domains."""
+    domain_id = call.context.domain_id
+    if domain_id is None:
+        return True
+    if each.target_kind != "project":
+        return each.target_id == domain_id
+    row = project.get(tx, each.target_id)
+    return row is not None and row.domain_id == domain_id
 
 
 def _shown(call: Call, each: Assignment) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def _shown(call: Call, each: Assignment) -> dict[str, Any]:
     if each.target_kind == "system":
         scope = {"system": {"all": True}}
     if each.inherited:
-        scope["OS-INHERIT:inherited_to"] = "projects"
+        scope[INHERITED_TO] = "projects"
     actor, on = f"{each.actor_kind}s/{each.actor_id}", f"{each.target_kind}s/{each.target_id}"
     if each.given_at is not None:
         on = f"{each.given_at[0]}s/{each.given_at[1]}"
@@ -163,20 +166,22 @@ def _shown(call: Call, each: Assignment) -> dict[str, Any]:
 def _add_names(tx: Tx, shown: list[dict[str, Any]]) -> None:
     known = role.by_id(tx)
     domains = {row.id: row.name for row in project.all_domains(tx)}
-    projects = {row.id: row for row in project.all_projects(tx)}
+
+    def named(row: Any) -> dict[str, Any]:
+        if row is None:
+            return {}
+        return {"name": row.name, "domain": {"id": row.domain_id, "name": domains.get(row.domain_id)}}
+
     for entry in shown:
-        entry["role"]["name"] = known[entry["role"]["id"]].name
+        given = known[entry["role"]["id"]]
+        entry["role"]["name"] = given.name
+        if given.domain_key:
+            entry["role"]["domain"] = {"id": given.domain_key, "name": domains.get(given.domain_key)}
         for kind, find in (("user", user.get), ("group", user.get_group)):
-            row = find(tx, entry[kind]["id"]) if kind in entry else None
-            if row is not None:
-                entry[kind].update(
-                    name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]}
-                )
+            if kind in entry:
+                entry[kind].update(named(find(tx, entry[kind]["id"])))
         scope = entry["scope"]
-        if "project" in scope and scope["project"]["id"] in projects:
-            row = projects[scope["project"]["id"]]
-            scope["project"].update(
-                name=row.name, domain={"id": row.domain_id, "name": domains[row.domain_id]}
-            )
+        if "project" in scope:
+            scope["project"].update(named(project.get(tx, scope["project"]["id"])))
         if "domain" in scope:
             scope["domain"]["name"] = domains.get(scope["domain"]["id"])

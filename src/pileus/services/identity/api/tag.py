@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from sqlalchemy import Row
@@ -13,26 +13,31 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, NotFound
 from pileus.kernel.http.reply import Reply
+from pileus.services.identity.api.common import MOST_TAGS, Tags, check_mutable, check_tags
 from pileus.services.identity.api.project import project_target
 from pileus.services.identity.store import project
 
 routes = Routes()
 _ALL, _ONE = "/projects/{project_id}/tags", "/projects/{project_id}/tags/{value}"
-MOST_TAGS = 80
-Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^,/]*$")]
 
 
-class Tags(msgspec.Struct, forbid_unknown_fields=True):
+class TagsBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `PUT /v3/projects/{id}/tags`."""
 
-    tags: list[Tag]
+    tags: Tags
 
 
 def _admitted(call: Call, tx: Tx, rule: str) -> Row[Any]:
     row = project.get(tx, call.params["project_id"])
     call.enforce(f"identity:{rule}", project_target(row) if row is not None else {})
-    if row is None or row.is_domain:
+    if row is None:
         raise NotFound(f"Could not find project: {call.params['project_id']}.")
+    return row
+
+
+def _mutable(call: Call, tx: Tx, rule: str) -> Row[Any]:
+    row = _admitted(call, tx, rule)
+    check_mutable(row)
     return row
 
 
@@ -46,13 +51,12 @@ def list_tags(call: Call, tx: Tx) -> dict[str, Any]:
     return _shown(call, _admitted(call, tx, "list_project_tags").tags)
 
 
-@routes.add("PUT", _ALL, policy=AUTHENTICATED, body=Tags)
-def set_tags(call: Call, tx: Tx, body: Tags) -> dict[str, Any]:
+@routes.add("PUT", _ALL, policy=AUTHENTICATED, body=TagsBody)
+def set_tags(call: Call, tx: Tx, body: TagsBody) -> dict[str, Any]:
     """Sets all of a project's tags."""
-    row = _admitted(call, tx, "update_project_tags")
-    tags = sorted(set(body.tags))
-    if len(tags) > MOST_TAGS or len(tags) != len(body.tags):
-        raise BadRequest(f"A project has at most {MOST_TAGS} tags, each once.")
+    row = _mutable(call, tx, "update_project_tags")
+    check_tags(body.tags)
+    tags = sorted(body.tags)
     project.change(tx, row.id, {"tags": tags})
     return _shown(call, tags)
 
@@ -60,7 +64,7 @@ def set_tags(call: Call, tx: Tx, body: Tags) -> dict[str, Any]:
 @routes.add("DELETE", _ALL, policy=AUTHENTICATED, status=204)
 def clear_tags(call: Call, tx: Tx) -> None:
     """Takes all of a project's tags away."""
-    project.change(tx, _admitted(call, tx, "delete_project_tags").id, {"tags": []})
+    project.change(tx, _mutable(call, tx, "delete_project_tags").id, {"tags": []})
 
 
 @routes.add("GET", _ONE, policy=AUTHENTICATED, status=204)
@@ -75,7 +79,7 @@ def has_tag(call: Call, tx: Tx) -> Reply:
 @routes.add("PUT", _ONE, policy=AUTHENTICATED, status=201)
 def add_tag(call: Call, tx: Tx) -> None:
     """Gives a project a tag."""
-    row = _admitted(call, tx, "create_project_tag")
+    row = _mutable(call, tx, "create_project_tag")
     value = call.params["value"]
     if len(value) > 255 or "," in value:
         raise BadRequest("A tag has at most 255 characters, and neither a comma nor a slash.")
@@ -88,7 +92,7 @@ def add_tag(call: Call, tx: Tx) -> None:
 @routes.add("DELETE", _ONE, policy=AUTHENTICATED, status=204)
 def remove_tag(call: Call, tx: Tx) -> None:
     """Takes a tag from a project."""
-    row = _admitted(call, tx, "delete_project_tag")
+    row = _mutable(call, tx, "delete_project_tag")
     if call.params["value"] not in row.tags:
         raise NotFound(f"Could not find project tag: {call.params['value']}.")
     project.change(tx, row.id, {"tags": [tag for tag in row.tags if tag != call.params["value"]]})

@@ -20,13 +20,17 @@ from pileus.services.identity import account
 from pileus.services.identity.api.common import (
     BY_NAME,
     changed,
+    collection,
     given,
     home_domain,
+    in_own_domain,
     listed_domain,
     merged_extra,
     merged_options,
+    named_domain,
     read_time,
     same_domain,
+    selected,
     self_link,
 )
 from pileus.services.identity.api.federation.user import (
@@ -119,7 +123,7 @@ def user_target(row: Row[Any]) -> dict[str, Any]:
 
 
 def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
-    return {"target.user.domain_id": body.domain_id or home_domain(call)}
+    return named_domain("user", body)
 
 
 @User.create(policy="identity:create_user", target=_new_target)
@@ -216,25 +220,22 @@ def revoke_tokens(call: Call, tx: Tx, row: Row[Any]) -> None:
     changed(call, tx)
 
 
-@User.member_route("GET", "/groups", policy="identity:list_groups_for_user")
+@User.member_route("GET", "/groups", policy="identity:list_groups_for_user", answers=[Group])
 def list_groups(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The groups that a user is in."""
     show = Group.view(call)
-    name = call.arg("name")
-    found = [show(each) for each in user.groups_of(tx, row.id)]
-    found.extend(expiring_groups(call, tx, row.id, show, {each["id"] for each in found}))
-    return {
-        "groups": [each for each in found if name is None or each["name"] == name],
-        "links": _links(call),
-    }
+    found = list(user.groups_of(tx, row.id))
+    ends = {}
+    for group, end in expiring_groups(call, tx, row.id, {each.id for each in found}):
+        found.append(group)
+        ends[group.id] = {"membership_expires_at": end}
+    rows = selected(call, Group, in_own_domain(call, found))
+    return collection(call, "groups", [{**show(each), **ends.get(each.id, {})} for each in rows])
 
 
-@User.member_route("GET", "/projects", policy="identity:list_user_projects")
+@User.member_route("GET", "/projects", policy="identity:list_user_projects", answers=[Project])
 def list_projects(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The projects on which a user has a role."""
     show = Project.view(call)
-    return {"projects": [show(each) for each in role.projects_of(tx, row.id)], "links": _links(call)}
-
-
-def _links(call: Call) -> dict[str, Any]:
-    return {"self": call.root_url + call.path, "previous": None, "next": None}
+    rows = selected(call, Project, role.projects_of(tx, row.id))
+    return collection(call, "projects", [show(each) for each in rows])

@@ -51,6 +51,6 @@ async def accepted(attempt: Attempt, found: login.Source, proven: Evidence) -> P
 
 def _accept(tx: Tx, attempt: Attempt, found: login.Source, proven: Evidence) -> Proof:
     login.check_remote_id(found, proven.assertion, proven.remote_id_attribute)
-    person, federated = login.sign_in(tx, found, proven.assertion, attempt.state.revision.bump)
+    person, federated = login.sign_in(tx, found, proven.assertion, attempt.state.revision.move)
     claims = {} if federated is None else {"federated": federated}
     return Proof(user=person, methods=(found.protocol.id,), claims=claims)

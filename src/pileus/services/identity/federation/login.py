@@ -61,11 +61,11 @@ def check_remote_id(found: Source, assertion: Assertion, attribute: str | None) 
 
 
 def sign_in(
-    tx: Tx, found: Source, assertion: Assertion, changed: Callable[[], object]
+    tx: Tx, found: Source, assertion: Assertion, changed: Callable[[Tx], None]
 ) -> tuple[Row[Any], Federated | None]:
     """The user that the assertion means, and the federated claims of its token; None for a user of our own.
 
-    Raises Unauthorized where it means nobody. `changed` is called after the commit if tokens may mean something else.
+    Raises Unauthorized where it means nobody. `changed` is called if tokens may mean something else.
     """
     provider, protocol = found.provider, found.protocol
     rules = store.get(tx, mappings, protocol.mapping_id)
@@ -118,7 +118,7 @@ def _domain_id(tx: Tx, domain: DomainRef | None, default: str | None) -> str | N
 
 
 def _guest(
-    tx: Tx, found: Source, mapped: Mapped, version: str, changed: Callable[[], object]
+    tx: Tx, found: Source, mapped: Mapped, version: str, changed: Callable[[Tx], None]
 ) -> tuple[Row[Any], Federated]:
     provider, protocol = found.provider, found.protocol
     name = mapped.user.name or mapped.user.id
@@ -135,9 +135,9 @@ def _guest(
     ttl = timedelta(minutes=provider.authorization_ttl or 0)
     if shadow.set_memberships(tx, person.id, provider.id, group_ids, ttl):
         user.revoke(tx, user_id=person.id)
-        tx.after_commit(changed)
+        changed(tx)
     if _set_projects(tx, person, mapped, roles, provider.domain_id, version) and known is not None:
-        tx.after_commit(changed)
+        changed(tx)
     return person, Federated(provider.id, protocol.id, tuple(group_ids))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.model import assignments, groups, projects, users
-from pileus.services.identity.store import credential
+from pileus.services.identity.store import credential, limit
 
 _GET = select(projects).where(projects.c.id == bindparam("id"))
 _BY_NAME = select(projects).where(
@@ -70,8 +70,13 @@ def subtree(tx: Tx, project_id: str) -> list[Row[Any]]:
 
 def ancestors(tx: Tx, row: Row[Any]) -> list[Row[Any]]:
     """All above, nearest first; the last is the domain."""
+    return ancestors_of(tx, row.parent_id)
+
+
+def ancestors_of(tx: Tx, project_id: str | None) -> list[Row[Any]]:
+    """The same for what would lie below `project_id`: this one first."""
     found = []
-    parent = get(tx, row.parent_id) if row.parent_id else None
+    parent = get(tx, project_id) if project_id else None
     while parent is not None:
         found.append(parent)
         parent = get(tx, parent.parent_id) if parent.parent_id else None
@@ -89,6 +94,7 @@ def all_domains(tx: Tx) -> Sequence[Row[Any]]:
 def delete(tx: Tx, project_id: str) -> None:
     """The project and what was granted on it."""
     tx.execute(assignments.delete().where(assignments.c.target_id == project_id))
+    limit.forget_owner(tx, project_id)
     credential.forget(tx, project_id=project_id)
     tx.execute(users.update().where(users.c.default_project_id == project_id).values(default_project_id=None))
     tx.execute(projects.delete().where(projects.c.id == project_id))

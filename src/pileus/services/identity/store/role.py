@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, or_, select
@@ -14,6 +14,8 @@ from pileus.services.identity.model import NO_DOMAIN, assignments, implied_roles
 from pileus.services.identity.store import project as project_store
 
 SYSTEM = "system"
+MOST_NAMED = 1000
+"""Ids in one statement; databases have limits."""
 
 _GET = select(roles).where(roles.c.id == bindparam("id"))
 _BY_NAME = select(roles).where(
@@ -52,7 +54,6 @@ _FROM_ABOVE = select(assignments.c.role_id).where(
     assignments.c.inherited.is_(True),
 )
 _OF_USER = select(assignments).where(_ACTORS)
-_EVERY = select(assignments)
 _ONE = select(assignments).where(
     assignments.c.actor_kind == bindparam("actor_kind"),
     assignments.c.actor_id == bindparam("actor_id"),
@@ -157,8 +158,14 @@ def of_user(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> Sequence[Row
     return tx.rows(_OF_USER, user_id=user_id, group_ids=list(group_ids), now=tx.now)
 
 
-def every(tx: Tx) -> Sequence[Row[Any]]:
-    return tx.rows(_EVERY)
+def given(tx: Tx, actors: Collection[str] | None, targets: Collection[str] | None) -> Sequence[Row[Any]]:
+    """All assignments, or those of certain users and groups, on certain targets. Where these are very many, more are
+    found: who asks looks at each anyway."""
+    statement = select(assignments)
+    for column, ids in ((assignments.c.actor_id, actors), (assignments.c.target_id, targets)):
+        if ids is not None and len(ids) <= MOST_NAMED:
+            statement = statement.where(column.in_(sorted(ids)))
+    return tx.rows(statement)
 
 
 def is_granted(tx: Tx, grant: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Text, and_, cast, false, literal, not_, or_
 
 from pileus.kernel.api.call import Call, read_bool
-from pileus.kernel.api.listing import read_time
+from pileus.kernel.api.filters import read_time
 from pileus.kernel.api.versions import Version
 from pileus.kernel.errors import BadRequest
 from pileus.services.compute import domain

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dialect import iso_micro
 from pileus.kernel.api.fields import field
-from pileus.kernel.api.listing import read_time
+from pileus.kernel.api.filters import read_time
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -70,12 +70,10 @@ def set_federated(tx: Tx, user_id: str, wanted: Any) -> None:
                 ) from error
 
 
-def expiring_groups(
-    call: Call, tx: Tx, user_id: str, show: Callable[[Row[Any]], dict[str, Any]], known: set[str]
-) -> Iterator[dict[str, Any]]:
+def expiring_groups(call: Call, tx: Tx, user_id: str, known: set[str]) -> Iterator[tuple[Row[Any], str]]:
     """The groups beyond the `known` that a user is in by an identity provider's word, and until when."""
     time = call.runtime.service.dialect.time
     for membership in shadow.memberships_of(tx, user_id):
         group = user.get_group(tx, membership.group_id)
         if group is not None and group.id not in known:
-            yield {**show(group), "membership_expires_at": time(membership.expires_at)}
+            yield group, time(membership.expires_at)
