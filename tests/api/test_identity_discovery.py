@@ -16,6 +16,7 @@ UNRELATED = {
     "/",
     "/OS-FEDERATION/domains",
     "/OS-FEDERATION/projects",
+    "/OS-FEDERATION/saml2/acs",
     "/auth/OS-FEDERATION/oidc/callback",
 }
 """Addresses without a relation of upstream's: replaced by others, or our own."""

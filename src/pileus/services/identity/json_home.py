@@ -30,6 +30,8 @@ CORE: Mapping[str, str] = {
     "auth_projects": "/auth/projects",
     "auth_domains": "/auth/domains",
     "auth_system": "/auth/system",
+    "saml2": "/auth/OS-FEDERATION/saml2",
+    "ecp": "/auth/OS-FEDERATION/saml2/ecp",
     "websso": "/auth/OS-FEDERATION/websso/{protocol_id}",
     "identity_providers_websso": (
         "/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso"
@@ -132,6 +134,7 @@ EXTENSIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
             "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"
         ),
         "mappings": "/OS-FEDERATION/mappings",
+        "metadata": "/OS-FEDERATION/saml2/metadata",
         "mapping": "/OS-FEDERATION/mappings/{mapping_id}",
         "service_providers": "/OS-FEDERATION/service_providers",
         "service_provider": "/OS-FEDERATION/service_providers/{service_provider_id}",
@@ -156,6 +159,7 @@ EXTENSIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
         "user_access_token_role": "/users/{user_id}/OS-OAUTH1/access_tokens/{access_token_id}/roles/{role_id}",
     },
     ("OS-OAUTH2", "1.0"): {"token": "/OS-OAUTH2/token"},
+    ("OS-REVOKE", "1.0"): {"events": "/OS-REVOKE/events"},
     ("OS-TRUST", "1.0"): {
         "trusts": "/OS-TRUST/trusts",
         "trust": "/OS-TRUST/trusts/{trust_id}",
