@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -51,12 +51,12 @@ class Cloud:
     def __init__(self, port: int, state: Path) -> None:
         self.port = port
         self.process = Process(json.loads((state / "running.json").read_text())["pid"])
-        self._password = (state / "admin-password").read_text().strip()
+        self.password = (state / "admin-password").read_text().strip()
         self.token = ""
         self.project_id = ""
 
     def log_in(self) -> None:
-        user = {"name": "admin", "domain": {"id": "default"}, "password": self._password}
+        user = {"name": "admin", "domain": {"id": "default"}, "password": self.password}
         project = {"name": "admin", "domain": {"id": "default"}}
         identity = {"methods": ["password"], "password": {"user": user}}
         body = {"auth": {"identity": identity, "scope": {"project": project}}}
@@ -64,11 +64,18 @@ class Cloud:
         self.token = answer.headers["x-subject-token"]
         self.project_id = answer.json()["token"]["project"]["id"]
 
-    def request(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        expect: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
-        headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
+        sent = {"X-Auth-Token": self.token, "Content-Type": "application/json", **(headers or {})}
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            connection.request(method, path, None if body is None else json.dumps(body), sent)
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
             answer = Answer(response.status, names, response.read())
@@ -84,12 +91,13 @@ class Cloud:
 
 
 @contextmanager
-def raised() -> Iterator[tuple[Cloud, float]]:
+def raised(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Cloud, float]]:
     """A cloud just raised, with the seconds from nothing to its first token; gone without trace afterwards."""
     with tempfile.TemporaryDirectory(prefix="pileus-bench-") as folder:
         state, port = Path(folder) / "state", free_port()
         began = time.perf_counter()
-        _pileus("up", "--sim", "--state", str(state), "--listen", f"127.0.0.1:{port}")
+        where = ("--state", str(state), "--listen", f"127.0.0.1:{port}")
+        _pileus("up", "--sim", *where, settings=settings)
         try:
             cloud = Cloud(port, state)
             cloud.log_in()
@@ -98,10 +106,10 @@ def raised() -> Iterator[tuple[Cloud, float]]:
             _pileus("down", "--state", str(state))
 
 
-def _pileus(*arguments: str) -> None:
+def _pileus(*arguments: str, settings: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pileus", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, **(settings or {}), "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
