@@ -29,9 +29,11 @@ def finished(generator: subprocess.Popen[str]) -> dict[str, Any]:
     return result
 
 
-def cpu_ms(server: Process, port: int, path: str, headers: dict[str, str], requests: int) -> float:
+def cpu_ms(
+    server: Process, port: int, path: str, headers: dict[str, str], requests: int, **more: Any
+) -> float:
     """Milliseconds of the server's CPU for each of `requests`, after some to warm up."""
-    finished(load(port, path, headers, requests=max(20, requests // 10)))
+    finished(load(port, path, headers, requests=max(20, requests // 10), **more))
     before = server.cpu_seconds
-    result = finished(load(port, path, headers, requests=requests))
+    result = finished(load(port, path, headers, requests=requests, **more))
     return (server.cpu_seconds - before) / len(result["ms"]) * 1000

@@ -92,10 +92,24 @@ def settled(shown: Any) -> Any:
     """Without what moves by itself while a server comes up."""
     inner = next(iter(shown.values()), shown)
     if isinstance(inner, dict) and "flavor" in inner:
-        kept = ("id", "name", "metadata", "image", "flavor", "key_name", "security_groups", "tenant_id", "user_id")
+        kept = (
+            "id",
+            "name",
+            "metadata",
+            "image",
+            "flavor",
+            "key_name",
+            "security_groups",
+            "tenant_id",
+            "user_id",
+        )
         return {name: value for name, value in inner.items() if name in kept}
     if isinstance(inner, dict) and "binding:host_id" in inner:
-        return {name: value for name, value in inner.items() if name not in ("updated_at", "revision_number", "status")}
+        return {
+            name: value
+            for name, value in inner.items()
+            if name not in ("updated_at", "revision_number", "status")
+        }
     return shown
 
 
@@ -143,7 +157,9 @@ def test_a_stranger_sees_and_moves_nothing(world: World, kind: str, operation: A
             # What they said themselves may come back to them.
             said = set(WORDS.findall(path + content.decode("utf-8", "replace")))
             seen = set(WORDS.findall(answer.decode("utf-8", "replace"))) & world.secrets - said
-            assert not seen, f"{stranger.name} sees {seen}: {operation.method.upper()} {path}: {answer[:1000]!r}"
+            assert not seen, (
+                f"{stranger.name} sees {seen}: {operation.method.upper()} {path}: {answer[:1000]!r}"
+            )
 
     ask()
     assert world.look() == world.before

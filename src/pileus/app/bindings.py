@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,6 +31,7 @@ from pileus.services.identity import bootstrap as identity_bootstrap
 from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
+from pileus.services.identity.tokens import FernetTokens, TokenForm
 from pileus.services.image import service as image
 from pileus.services.image import work as image_work
 from pileus.services.image.metadef import catalogue as metadef_catalogue
@@ -39,10 +41,20 @@ from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
 from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
+from pileus.services.object_store import service as object_store
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement import service as placement
 from pileus.services.placement.state import PlacementState
 
-SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute)
+SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute, object_store)
+
+
+def _token_form(settings: Settings, state: Path, keys: KeyFolder) -> TokenForm:
+    if settings.identity.token_provider == "fernet":
+        return FernetTokens(keys)
+    from pileus.services.identity.jws import JwsKeys, JwsTokens
+
+    return JwsTokens(JwsKeys(state / "identity" / "jws-keys"))
 
 
 class Bindings:
@@ -72,7 +84,8 @@ class Bindings:
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         credential_keys = KeyFolder(state / "identity" / "credential-keys")
-        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys)
+        tokens = _token_form(settings, state, keys)
+        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys, tokens)
         authenticate = TokenCache(identity_state.context, revision, clock)
         self._runtimes = {
             service.type: Runtime(
@@ -88,7 +101,10 @@ class Bindings:
             )
             for service in SERVICES
         }
+        self._identity = identity_state
         self._runtimes["identity"].state = identity_state
+        self._objects = ObjectStoreState(*drivers.object_store(settings, state), clock, settings.object_store)
+        self._runtimes["object-store"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
@@ -109,9 +125,13 @@ class Bindings:
         return AsgiPeer(self.application, service.path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
-        """Hosts, networks and stores; what is started is let go of by `undo`."""
+        """Hosts, networks, stores and directories; what is started is let go of by `undo`."""
+        mirroring = asyncio.create_task(self._identity.directories.keep())
+        undo.callback(mirroring.cancel)
         await self._images.start()
         undo.push_async_callback(self._images.close)
+        await self._objects.start()
+        undo.push_async_callback(self._objects.close)
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)
