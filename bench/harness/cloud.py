@@ -51,12 +51,12 @@ class Cloud:
     def __init__(self, port: int, state: Path) -> None:
         self.port = port
         self.process = Process(json.loads((state / "running.json").read_text())["pid"])
-        self._password = (state / "admin-password").read_text().strip()
+        self.password = (state / "admin-password").read_text().strip()
         self.token = ""
         self.project_id = ""
 
     def log_in(self) -> None:
-        user = {"name": "admin", "domain": {"id": "default"}, "password": self._password}
+        user = {"name": "admin", "domain": {"id": "default"}, "password": self.password}
         project = {"name": "admin", "domain": {"id": "default"}}
         identity = {"methods": ["password"], "password": {"user": user}}
         body = {"auth": {"identity": identity, "scope": {"project": project}}}
@@ -64,11 +64,18 @@ class Cloud:
         self.token = answer.headers["x-subject-token"]
         self.project_id = answer.json()["token"]["project"]["id"]
 
-    def request(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        expect: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
-        headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
+        sent = {"X-Auth-Token": self.token, "Content-Type": "application/json", **(headers or {})}
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            connection.request(method, path, None if body is None else json.dumps(body), sent)
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
             answer = Answer(response.status, names, response.read())

@@ -23,6 +23,8 @@ class Load:
     port: int
     path: str
     headers: dict[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    body: str = ""
     connections: int = 4
     requests: int = 2000
     seconds: float | None = None
@@ -36,11 +38,12 @@ class Load:
 
     async def _connection(self, began: float) -> list[float]:
         lines = [
-            f"GET {self.path} HTTP/1.1",
+            f"{self.method} {self.path} HTTP/1.1",
             "Host: 127.0.0.1",
+            *([f"Content-Length: {len(self.body)}"] if self.body else []),
             *(f"{k}: {v}" for k, v in self.headers.items()),
         ]
-        request = "\r\n".join([*lines, "", ""]).encode()
+        request = "\r\n".join([*lines, "", self.body]).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=READ_BYTES)
         took: list[float] = []
         while self._goes_on(len(took), began):

@@ -41,11 +41,13 @@ def finished(generator: subprocess.Popen[str]) -> dict[str, Any]:
     return result
 
 
-def cpu_ms(server: Process, port: int, path: str, headers: dict[str, str], requests: int) -> float:
+def cpu_ms(
+    server: Process, port: int, path: str, headers: dict[str, str], requests: int, **more: Any
+) -> float:
     """Milliseconds of the server's CPU for each of `requests`, after some to warm up."""
-    finished(load(port, path, headers, requests=max(20, requests // 10)))
+    finished(load(port, path, headers, requests=max(20, requests // 10), **more))
     before = server.cpu_seconds
-    result = finished(load(port, path, headers, requests=requests))
+    result = finished(load(port, path, headers, requests=requests, **more))
     return (server.cpu_seconds - before) / len(result["ms"]) * 1000
 
 
@@ -77,7 +79,49 @@ def floor() -> float:
 def tokens(cloud: Cloud, bare: float) -> list[Row]:
     headers = cloud.headers(**{"X-Subject-Token": cloud.token})
     spent = cpu_ms(cloud.process, cloud.port, "/identity/v3/auth/tokens", headers, 5000)
-    return [Row("token validation, CPU per request", spent, "ms", 0.2, baseline=bare)]
+    rows = [Row("token validation, CPU per request", spent, "ms", 0.12, baseline=bare)]
+    scope = {"project": {"id": cloud.project_id}}
+    user = cloud.request(
+        "GET", "/identity/v3/auth/tokens", headers={"X-Subject-Token": cloud.token}, expect=200
+    )
+    user_id = user.json()["token"]["user"]["id"]
+    path = f"/identity/v3/users/{user_id}/application_credentials"
+    named = {"application_credential": {"name": "bench"}}
+    made = cloud.request("POST", path, named, expect=201).json()["application_credential"]
+    hashing = _hash_ms()
+    by_secret = {"id": made["id"], "secret": made["secret"]}
+    by_password = {"user": {"id": user_id, "password": cloud.password}}
+    for words, method, part, asked, count, target in (
+        ("a token by a token", "token", {"id": cloud.token}, scope, 2000, 0.8),
+        ("a token by a password", "password", by_password, scope, 60, hashing + 1.5),
+        (
+            "a token by an application credential",
+            "application_credential",
+            by_secret,
+            None,
+            60,
+            hashing + 1.5,
+        ),
+    ):
+        auth: dict[str, Any] = {"identity": {"methods": [method], method: part}}
+        if asked is not None:
+            auth["scope"] = asked
+        more = {"method": "POST", "body": json.dumps({"auth": auth}), "status": 201}
+        sent = {"Content-Type": "application/json"}
+        spent = cpu_ms(cloud.process, cloud.port, "/identity/v3/auth/tokens", sent, count, **more)
+        baseline = bare if method == "token" else hashing
+        rows.append(Row(f"{words}, CPU per request", spent, "ms", target, baseline=baseline))
+    return rows
+
+
+def _hash_ms() -> float:
+    """CPU milliseconds of one password's hash, which each login costs at least."""
+    from pileus.services.identity.passwords import hash_now
+
+    began = time.process_time()
+    for _ in range(20):
+        hash_now("password")
+    return (time.process_time() - began) / 20 * 1000
 
 
 def projects(cloud: Cloud, bare: float) -> list[Row]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from pileus.kernel.api.auth import Revision, TokenCache
 from pileus.kernel.db import Tx, open_database
 from pileus.kernel.errors import Unauthorized
+from pileus.services.identity.jws import JwsKeys, JwsTokens
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import role
-from pileus.services.identity.tokens import Claims, Federated, seal, unseal
+from pileus.services.identity.tokens import Claims, Federated, FernetTokens
 from pileus.testing.identity import ADMIN_PROJECT, V3, authenticated, make, serving_identity, token_for
+from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, ServiceUnderTest
 
 
@@ -31,7 +35,7 @@ def test_tokens_of_an_older_release_stay_good(tmp_path: Path) -> None:
     keys = KeyFolder(tmp_path / "keys")
     now = datetime(2026, 1, 1, tzinfo=UTC)
     old = keys.encrypt(msgspec.msgpack.encode(("u", ("password",), "project", "p", now, now, ("a",))))
-    claims = unseal(keys, old.decode())
+    claims = FernetTokens(keys).unseal(old.decode())
     assert claims is not None
     assert (claims.user_id, claims.scope_id, claims.trust_id) == ("u", "p", None)
 
@@ -64,7 +68,7 @@ async def test_groups_of_a_federated_token_give_their_roles(cloud: ServiceUnderT
         federated=Federated("acme", "openid", (group["id"],)),
     )
     state = cloud.runtime.state
-    token = seal(state.keys, claims)
+    token = state.tokens.seal(claims)
     shown = await cloud.get(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
     body = shown.json()["token"]
     assert [each["name"] for each in body["roles"]] == ["reader"]
@@ -104,3 +108,86 @@ async def test_a_revocation_bites_in_every_process(cloud: ServiceUnderTest, tmp_
                 await asyncio.sleep(0.001)
     finally:
         await db.close()
+
+
+CLAIMS = Claims(
+    user_id="u",
+    methods=("password", "token"),
+    scope="project",
+    scope_id="p",
+    issued_at=datetime(2026, 1, 1, 12, 0, 0, 250000, tzinfo=UTC),
+    expires_at=datetime(2026, 1, 1, 13, 0, 0, 250000, tzinfo=UTC),
+    audit_ids=("a", "b"),
+)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        CLAIMS,
+        structs.replace(CLAIMS, scope="domain", scope_id="d"),
+        structs.replace(CLAIMS, scope="system", scope_id=None),
+        structs.replace(
+            CLAIMS, scope="unscoped", scope_id=None, federated=Federated("idp", "openid", ("g",))
+        ),
+        structs.replace(CLAIMS, trust_id="t"),
+        structs.replace(CLAIMS, application_credential_id="c"),
+        structs.replace(CLAIMS, access_token_id="x"),
+    ],
+)
+def test_signed_tokens_say_what_they_were_told(tmp_path: Path, claims: Claims) -> None:
+    tokens = JwsTokens(JwsKeys(tmp_path))
+    assert tokens.unseal(tokens.seal(claims)) == claims
+
+
+def test_signed_tokens_are_believed_by_their_key_alone(tmp_path: Path) -> None:
+    mine, other = JwsTokens(JwsKeys(tmp_path / "a")), JwsTokens(JwsKeys(tmp_path / "b"))
+    token = mine.seal(CLAIMS)
+    head, body, signature = token.split(".")
+    unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    for forged in (
+        other.seal(CLAIMS),
+        f"{unsigned}.{body}.",
+        f"{head}.{body[:-4]}AAAA.{signature}",
+        "a.b.c",
+        "..",
+        "é..",
+    ):
+        assert mine.unseal(forged) is None
+    old_keys = list(mine.keys.public.iterdir())
+    mine.keys.rotate()
+    assert mine.unseal(token) == CLAIMS
+    assert mine.unseal(mine.seal(CLAIMS)) == CLAIMS
+    for path in old_keys:
+        path.unlink()
+    assert mine.unseal(token) is None
+    assert (mine.keys.private / "private.pem").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_cloud_with_signed_tokens(cloud: ServiceUnderTest, tmp_path: Path) -> None:
+    cloud.runtime.state.tokens = JwsTokens(JwsKeys(tmp_path / "jws"))
+    token = (await token_for(cloud, **ADMIN_PROJECT)).headers["x-subject-token"]
+    assert token.count(".") == 2
+    shown = await cloud.get(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
+    assert shown.json()["token"]["project"]["name"] == "admin"
+    assert (await cloud.get(f"{V3}/auth/projects", token=token)).status == 200
+    await cloud.delete(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
+    assert (await cloud.get(f"{V3}/auth/projects", token=token)).status == 401
+
+
+async def test_revocation_events(cloud: ServiceUnderTest) -> None:
+    events = f"{V3}/OS-REVOKE/events"
+    token = await token_for(cloud, **ADMIN_PROJECT)
+    await cloud.delete(
+        f"{V3}/auth/tokens", headers={"x-subject-token": token.headers["x-subject-token"]}, as_=ADMIN
+    )
+    bob = await make(cloud, "user", name="bob")
+    await cloud.patch(f"{V3}/users/{bob['id']}", {"user": {"enabled": False}}, as_=ADMIN)
+    first, second = (await cloud.get(events, as_=ADMIN)).json()["events"]
+    assert first["audit_id"] == token.json()["token"]["audit_ids"][0]
+    assert second["user_id"] == bob["id"]
+    assert "project_id" not in second
+    later = await cloud.get(events, query={"since": second["revoked_at"]}, as_=ADMIN)
+    assert later.json()["events"] == [second]
+    assert (await cloud.get(f"{events}?since=lately", as_=ADMIN)).status == 400
+    assert (await cloud.get(events, as_=persona("project", "member"))).status == 403

@@ -31,6 +31,7 @@ from pileus.services.identity import bootstrap as identity_bootstrap
 from pileus.services.identity import service as identity
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.state import IdentityState
+from pileus.services.identity.tokens import FernetTokens, TokenForm
 from pileus.services.image import service as image
 from pileus.services.image import work as image_work
 from pileus.services.image.metadef import catalogue as metadef_catalogue
@@ -44,6 +45,14 @@ from pileus.services.placement import service as placement
 from pileus.services.placement.state import PlacementState
 
 SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute)
+
+
+def _token_form(settings: Settings, state: Path, keys: KeyFolder) -> TokenForm:
+    if settings.identity.token_provider == "fernet":
+        return FernetTokens(keys)
+    from pileus.services.identity.jws import JwsKeys, JwsTokens
+
+    return JwsTokens(JwsKeys(state / "identity" / "jws-keys"))
 
 
 class Bindings:
@@ -73,7 +82,8 @@ class Bindings:
         self.events = Events(db, clock)
         keys = KeyFolder(state / "identity" / "fernet-keys", settings.identity.keys_kept)
         credential_keys = KeyFolder(state / "identity" / "credential-keys")
-        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys)
+        tokens = _token_form(settings, state, keys)
+        identity_state = IdentityState(db, keys, clock, revision, settings.identity, credential_keys, tokens)
         authenticate = TokenCache(identity_state.context, revision, clock)
         self._runtimes = {
             service.type: Runtime(

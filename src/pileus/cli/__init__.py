@@ -15,6 +15,7 @@ COMMANDS = {
     "status": ("pileus.cli.life", "status"),
     "doctor": ("pileus.cli.doctor", "doctor"),
     "image": ("pileus.cli.image", "image"),
+    "keys": ("pileus.cli.keys", "keys"),
     "version": ("pileus.cli.life", "version"),
 }
 """Where each command is; imported when it is used, so that none pays for another."""

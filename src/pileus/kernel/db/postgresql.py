@@ -72,6 +72,7 @@ class PostgresqlBackend:
             url.replace("postgresql://", "postgresql+psycopg://", 1),
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
+            hide_parameters=True,  # values may be secrets, and errors are logged
         )
         self._jobs: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()
         self._scans: queue.SimpleQueue[tuple[Job, str] | None] = queue.SimpleQueue()

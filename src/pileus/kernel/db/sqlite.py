@@ -159,6 +159,7 @@ def _engine(path: str) -> Engine:
         f"sqlite:///{path}",
         isolation_level="AUTOCOMMIT",
         poolclass=NullPool,
+        hide_parameters=True,  # values may be secrets, and errors are logged
         connect_args={"check_same_thread": False, "timeout": 30.0, "cached_statements": 512},
     )
 

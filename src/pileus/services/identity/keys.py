@@ -59,9 +59,14 @@ class KeyFolder:
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
     def _write(self, number: int) -> None:
-        temporary = self.folder / f".{number}.new"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.folder / str(number))
+        write_private(self.folder / str(number), Fernet.generate_key())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file that is there whole or not at all, for the owner's eyes alone."""
+    temporary = path.with_name(f".{path.name}.new")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)

@@ -165,6 +165,7 @@ RULES: tuple[Rule, ...] = (
         get_trust=f"{READER} or {_TRUSTOR} or {_TRUSTEE}",
         delete_trust=f"{ADMIN} or {_TRUSTOR}",
     ),
+    *_rules(CLOUD, list_revoke_events="rule:service_or_admin"),
     *_rules(CLOUD, create_domain=ADMIN, update_domain=ADMIN, delete_domain=ADMIN),
     *_rules(CLOUD, create_role=ADMIN, update_role=ADMIN, delete_role=ADMIN),
     *_crud("domain_role", "domain_roles", READER, ADMIN),

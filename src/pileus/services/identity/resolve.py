@@ -38,7 +38,7 @@ class Standing:
     delegation: Delegation | None
 
 
-def standing(tx: Tx, claims: Claims) -> Standing:
+def standing(tx: Tx, claims: Claims, book: role.RoleBook | None = None) -> Standing:
     """Looks everything up; Unauthorized where user, scope or domains are disabled or gone, or no role is left.
 
     Forbidden where a trust is good, but not for this user or no longer for these roles.
@@ -56,7 +56,10 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         target = project.get(tx, claims.scope_id)
         if target is None or not target.enabled or target.is_domain is not (claims.scope == "domain"):
             raise refuse(f"{claims.scope} {claims.scope_id} is gone or disabled")
-        target_domain = target if target.is_domain else project.get(tx, target.domain_id)
+        if target.is_domain or target.domain_id != home.id:
+            target_domain = target if target.is_domain else project.get(tx, target.domain_id)
+        else:
+            target_domain = home
         if target_domain is None or not target_domain.enabled:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
     delegation = find_delegation(tx, claims, target)
@@ -64,7 +67,7 @@ def standing(tx: Tx, claims: Claims) -> Standing:
         roles = (
             delegation.roles
             if delegation is not None
-            else roles_of_user(tx, person.id, claims.scope, target, claims.federated)
+            else roles_of_user(tx, person.id, claims.scope, target, claims.federated, book)
         )
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
@@ -111,10 +114,16 @@ def _check_provider(tx: Tx, federated: Federated | None) -> None:
 
 
 def roles_of_user(
-    tx: Tx, user_id: str, kind: str, target: Row[Any] | None, federated: Federated | None
+    tx: Tx,
+    user_id: str,
+    kind: str,
+    target: Row[Any] | None,
+    federated: Federated | None,
+    book: role.RoleBook | None = None,
 ) -> list[Row[Any]]:
     """The effective roles, those of the groups included that a user is in by federation for as long as a token lives."""
-    return role.effective(tx, user_id, kind, target, federated.group_ids if federated is not None else ())
+    group_ids = federated.group_ids if federated is not None else ()
+    return role.effective(tx, user_id, kind, target, group_ids, book)
 
 
 def is_delegated(claims: Claims) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -48,6 +49,8 @@ class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_lifetime_seconds: int = 3600
+    token_provider: Literal["fernet", "jws"] = "fernet"
+    """Tokens that only this cloud can read, or signed ones that anybody can."""
     keys_kept: int = 3
     """Fernet keys: one staged, one that signs, the rest only open."""
     min_password_length: int = 1

@@ -6,11 +6,14 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
 
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
-from pileus.kernel.db import Database
+from pileus.kernel.db import Database, Tx
 from pileus.kernel.errors import Forbidden, Unauthorized
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
@@ -21,7 +24,8 @@ from pileus.services.identity.provider.issuing import Signer
 from pileus.services.identity.saml.issuing import SamlSigner
 from pileus.services.identity.saml.trust import Issuer
 from pileus.services.identity.settings import Settings
-from pileus.services.identity.tokens import Claims, unseal
+from pileus.services.identity.store import role
+from pileus.services.identity.tokens import Claims, FernetTokens, TokenForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Meaning:
     """A token that was found good: as others see it, and as the API shows it."""
 
     claims: Claims
+    user: Row[Any]
     context: Context
     domain_id: str
     full: bytes
@@ -48,10 +53,12 @@ class IdentityState:
         revision: Revision,
         settings: Settings,
         credential_keys: KeyFolder,
+        tokens: TokenForm | None = None,
         cache_size: int = 20_000,
     ) -> None:
         self.db = db
         self.keys = keys
+        self.tokens: TokenForm = tokens or FernetTokens(keys)
         self.clock = clock
         self.revision = revision
         self.settings = settings
@@ -67,6 +74,7 @@ class IdentityState:
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
+        self._book: tuple[int, role.RoleBook] | None = None
         self._failures: set[asyncio.Future[None]] = set()
 
     @property
@@ -83,12 +91,12 @@ class IdentityState:
         if self._failures:
             await asyncio.gather(*self._failures, return_exceptions=True)
 
-    async def meaning(self, token: str) -> Meaning:
-        """What the token means now; Unauthorized where it means nothing."""
+    async def meaning(self, token: str, claims: Claims | None = None) -> Meaning:
+        """What the token means now; Unauthorized where it means nothing. `claims` of one that was sealed just now."""
         number = self.revision.number
         if self._seen != number:
             self._meanings.clear()
-            self._seen = number
+            self._seen, self._book = number, None
         found = self._meanings.get(token)
         if found is not None:
             now = self.clock.now()
@@ -96,14 +104,15 @@ class IdentityState:
                 raise resolve.refuse("the token has expired")
             if found.good_until > now:
                 return found
-        claims = unseal(self.keys, token)
+        claims = claims or self.tokens.unseal(token)
         if claims is None:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():
             raise resolve.refuse("the token has expired")
-        standing = await self.db.read(resolve.standing, claims)
+        standing = await self.db.read(self._standing, claims, number)
         found = Meaning(
             claims,
+            standing.user,
             resolve.context(standing),
             standing.user_domain.id,
             encode_json(resolve.body(standing)),
@@ -115,6 +124,13 @@ class IdentityState:
             if len(self._meanings) > self._size:
                 self._meanings.popitem(last=False)
         return found
+
+    def _standing(self, tx: Tx, claims: Claims, number: int) -> resolve.Standing:
+        """With the roles as they were read at this revision."""
+        book = self._book
+        if book is None or book[0] != number:
+            book = self._book = number, role.book(tx)
+        return resolve.standing(tx, claims, book[1])
 
     async def context(self, token: str) -> Context:
         """For the kernel: who a token's bearer is."""

@@ -1,11 +1,11 @@
-"""Tokens: what one says, sealed with Fernet. Nothing is stored; all else is looked up when it is used."""
+"""Tokens: what one says, sealed. Nothing is stored; all else is looked up when it is used."""
 
 from __future__ import annotations
 
 import base64
 import os
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -57,14 +57,26 @@ def new_audit_id() -> str:
     return base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
 
 
-def seal(keys: KeyFolder, claims: Claims) -> str:
-    """The token: some 250 characters, safe in a header."""
-    return keys.encrypt(_encoder.encode(claims)).rstrip(b"=").decode()
+class TokenForm(Protocol):
+    """How claims become a token that is safe in a header, and the other way."""
+
+    def seal(self, claims: Claims) -> str: ...
+
+    def unseal(self, token: str) -> Claims | None:
+        """The claims, or None where no key of ours sealed this."""
 
 
-def unseal(keys: KeyFolder, token: str) -> Claims | None:
-    """The claims, or None where no key of ours sealed this."""
-    return _opened(keys, token, _decoder)
+class FernetTokens:
+    """Tokens of some 250 characters that only the holders of the keys can read."""
+
+    def __init__(self, keys: KeyFolder) -> None:
+        self.keys = keys
+
+    def seal(self, claims: Claims) -> str:
+        return self.keys.encrypt(_encoder.encode(claims)).rstrip(b"=").decode()
+
+    def unseal(self, token: str) -> Claims | None:
+        return _opened(self.keys, token, _decoder)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="receipt"):

@@ -14,6 +14,7 @@ from pileus.services.identity.api import (
     password,
     policy,
     registered_limit,
+    revocation,
     role_assignment,
     tag,
     trust,
@@ -77,6 +78,7 @@ ROUTES = (
     ec2.routes,
     oauth1.routes,
     oauth2.routes,
+    revocation.routes,
     *FEDERATION_ROUTES,
     *PROVIDER_ROUTES,
 )

@@ -16,7 +16,7 @@ from pileus.services.identity.authenticate import AuthRequest, authenticate, rec
 from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.state import IdentityState, Meaning
 from pileus.services.identity.store import project, role, user
-from pileus.services.identity.tokens import Claims, seal, seal_receipt
+from pileus.services.identity.tokens import Claims, seal_receipt
 
 routes = Routes()
 SUBJECT = "x-subject-token"
@@ -59,8 +59,8 @@ async def _receipt(call: Call, more: receipt.MoreNeeded) -> Reply:
 async def issued(call: Call, claims: Claims) -> Reply:
     """The answer with a new token; 401 where the claims mean nothing, for want of a role on the scope."""
     state = _state(call)
-    token = seal(state.keys, claims)
-    reply = _shown(call, await state.meaning(token), token)
+    token = state.tokens.seal(claims)
+    reply = _shown(call, await state.meaning(token, claims), token)
     reply.status = 201
     return reply
 

@@ -7,7 +7,6 @@ import msgspec
 from pileus.kernel.errors import Forbidden, NotFound, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate.method import Attempt, Proof
-from pileus.services.identity.store import user
 
 
 class TokenPart(msgspec.Struct):
@@ -20,19 +19,17 @@ class TokenMethod:
 
     async def prove(self, attempt: Attempt, part: TokenPart) -> Proof:
         try:
-            claims = (await attempt.state.meaning(part.id)).claims
+            meaning = await attempt.state.meaning(part.id)
         except (Unauthorized, Forbidden) as error:  # upstream's status for a token that is none
             raise NotFound("Could not find token: it is not valid, or no longer.") from error
+        claims = meaning.claims
         if resolve.is_delegated(claims):
             raise Forbidden(
                 "A token got by a trust, an application credential, OAuth or an EC2 credential can't be "
                 "exchanged for another; ask for a new one with what you got it by."
             )
-        row = await attempt.state.db.read(user.get, claims.user_id)
-        if row is None:
-            raise resolve.refuse("the user is gone")
         return Proof(
-            user=row,
+            user=meaning.user,
             methods=tuple(dict.fromkeys((*claims.methods, self.name))),
             expires_at=claims.expires_at,
             audit_chain_id=claims.audit_ids[-1],

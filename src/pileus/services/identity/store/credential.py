@@ -58,7 +58,3 @@ def forget(tx: Tx, *, user_ids: Sequence[str] = (), project_id: str | None = Non
         tx.execute(credentials.delete().where(credentials.c.user_id.in_(user_ids)))
     if project_id is not None:
         tx.execute(credentials.delete().where(credentials.c.project_id == project_id))
-
-
-def every(tx: Tx) -> Sequence[Row[Any]]:
-    return tx.rows(select(credentials))

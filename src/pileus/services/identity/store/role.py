@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, or_, select
 
 from pileus.kernel.db import Timestamp, Tx
 from pileus.services.identity.domain import closure
@@ -23,36 +24,39 @@ _BY_NAME = select(roles).where(
 )
 _ALL = select(roles)
 _IMPLIED = select(implied_roles)
-_ACTORS = or_(
-    and_(assignments.c.actor_kind == "user", assignments.c.actor_id == bindparam("user_id")),
-    and_(
-        assignments.c.actor_kind == "group",
-        or_(
-            assignments.c.actor_id.in_(
-                select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
-            ),
-            assignments.c.actor_id.in_(
-                select(expiring_memberships.c.group_id).where(
-                    expiring_memberships.c.user_id == bindparam("user_id"),
-                    expiring_memberships.c.expires_at > bindparam("now", type_=Timestamp()),
-                )
-            ),
-            assignments.c.actor_id.in_(bindparam("group_ids", expanding=True)),
-        ),
-    ),
-)
-"""A user and its groups, and more groups (`group_ids`) that a token says it is in."""
-_ON_TARGET = select(assignments.c.role_id).where(
-    _ACTORS,
-    assignments.c.target_kind == bindparam("target_kind"),
-    assignments.c.target_id == bindparam("target_id"),
-    assignments.c.inherited.is_(False),
-)
-_FROM_ABOVE = select(assignments.c.role_id).where(
-    _ACTORS,
-    assignments.c.target_id.in_(bindparam("above", expanding=True)),
-    assignments.c.inherited.is_(True),
-)
+
+
+def _actors(*, more: bool) -> ColumnElement[bool]:
+    """A user and its groups; with `more`, groups (`group_ids`) that a token says it is in."""
+    member = select(memberships.c.group_id).where(memberships.c.user_id == bindparam("user_id"))
+    guest = select(expiring_memberships.c.group_id).where(
+        expiring_memberships.c.user_id == bindparam("user_id"),
+        expiring_memberships.c.expires_at > bindparam("now", type_=Timestamp()),
+    )
+    groups = [assignments.c.actor_id.in_(member), assignments.c.actor_id.in_(guest)]
+    if more:
+        groups.append(assignments.c.actor_id.in_(bindparam("group_ids", expanding=True)))
+    return or_(
+        and_(assignments.c.actor_kind == "user", assignments.c.actor_id == bindparam("user_id")),
+        and_(assignments.c.actor_kind == "group", or_(*groups)),
+    )
+
+
+def _held(actors: ColumnElement[bool], above: ColumnElement[bool]) -> Select[Any]:
+    on_target = and_(
+        assignments.c.target_kind == bindparam("target_kind"),
+        assignments.c.target_id == bindparam("target_id"),
+        assignments.c.inherited.is_(False),
+    )
+    return select(assignments.c.role_id).where(
+        actors, or_(on_target, and_(above, assignments.c.inherited.is_(True)))
+    )
+
+
+_ACTORS = _actors(more=True)
+_HELD = _held(_ACTORS, assignments.c.target_id.in_(bindparam("above", expanding=True)))
+_HELD_IN_DOMAIN = _held(_actors(more=False), assignments.c.target_id == bindparam("above"))
+"""As nearly always: one domain above, no groups by the token alone. Lists in a statement cost as much as the rest of it."""
 _OF_USER = select(assignments).where(_ACTORS)
 _ONE = select(assignments).where(
     assignments.c.actor_kind == bindparam("actor_kind"),
@@ -128,27 +132,57 @@ def no_longer_imply(tx: Tx, prior: str, implied: str) -> bool:
     return tx.execute(gone).rowcount > 0
 
 
+@dataclass(frozen=True, slots=True)
+class RoleBook:
+    """All roles by id, and what each implies. Both change seldom, with `Revision.move`, and are read for every token."""
+
+    known: Mapping[str, Row[Any]]
+    implied: Mapping[str, Sequence[str]]
+
+
+def book(tx: Tx) -> RoleBook:
+    return RoleBook(by_id(tx), implications(tx))
+
+
 # Assignments
 
 
 def effective(
-    tx: Tx, user_id: str, target_kind: str, target: Row[Any] | None, group_ids: Sequence[str] = ()
+    tx: Tx,
+    user_id: str,
+    target_kind: str,
+    target: Row[Any] | None,
+    group_ids: Sequence[str] = (),
+    roles: RoleBook | None = None,
 ) -> list[Row[Any]]:
     """The roles a user has on a project, a domain, or with no target on the system: its own, its groups' (and those of
     `group_ids`, in which it is for a token's life), inherited ones from above, and all that these imply. Roles of a
     domain (not global) count only by what they imply."""
     target_id = SYSTEM if target is None else target.id
-    actors = {"user_id": user_id, "group_ids": list(group_ids), "now": tx.now}
-    found = set(tx.scalars(_ON_TARGET, **actors, target_kind=target_kind, target_id=target_id))
-    if target is not None and target_kind == "project":
-        above = [row.id for row in project_store.ancestors(tx, target)] or [target.domain_id]
-        found.update(tx.scalars(_FROM_ABOVE, **actors, above=above))
+    wanted: dict[str, Any] = {
+        "user_id": user_id,
+        "now": tx.now,
+        "target_kind": target_kind,
+        "target_id": target_id,
+    }
+    above = [] if target is None or target_kind != "project" else [target.domain_id]
+    if above and target is not None and target.parent_id not in (None, target.domain_id):
+        above = [row.id for row in project_store.ancestors(tx, target)]
+    if len(above) < 2 and not group_ids:
+        found = set(tx.scalars(_HELD_IN_DOMAIN, **wanted, above=above[0] if above else None))
+    else:
+        found = set(tx.scalars(_HELD, **wanted, above=above, group_ids=list(group_ids)))
     if not found:
         return []
-    known = by_id(tx)
-    wanted = closure(found, implications(tx))
+    if roles is None or not found <= roles.known.keys():
+        roles = book(tx)
+    known = roles.known
     return sorted(
-        (known[role_id] for role_id in wanted if known[role_id].domain_key == NO_DOMAIN),
+        (
+            known[role_id]
+            for role_id in closure(found, roles.implied)
+            if known[role_id].domain_key == NO_DOMAIN
+        ),
         key=lambda row: str(row.name),
     )
 

@@ -153,3 +153,9 @@ def is_revoked(tx: Tx, issued_at: datetime, **claims: str | None) -> bool:
 def forget_revocations(tx: Tx, before: datetime) -> None:
     """Drops those that no living token can match."""
     tx.execute(_FORGET, {"before": before})
+
+
+def revocations_since(tx: Tx, moment: datetime | None) -> Sequence[Row[Any]]:
+    """In the order in which they came."""
+    wanted = select(revocations).order_by(revocations.c.seq)
+    return tx.rows(wanted if moment is None else wanted.where(revocations.c.revoked_at >= moment))

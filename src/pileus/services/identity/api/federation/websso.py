@@ -19,7 +19,6 @@ from pileus.services.identity.federation import login, websso
 from pileus.services.identity.federation.evidence import evident, relying_party
 from pileus.services.identity.provider.own import NAME
 from pileus.services.identity.state import IdentityState
-from pileus.services.identity.tokens import seal
 
 routes = Routes()
 _PREFIX = "/auth/OS-FEDERATION"
@@ -123,7 +122,7 @@ async def finish(call: Call) -> Reply:
     attempt = Attempt(state, call)
     found = await state.db.read(login.source, begun.idp_id, begun.protocol_id)
     claims = await admit(attempt, await accepted(attempt, found, proven), Scope(unscoped={}))
-    token = seal(state.keys, claims)
+    token = state.tokens.seal(claims)
     await state.meaning(token)
     page = websso.handed_over(begun.origin, token).encode()
     return Reply(200, page, {**websso.headers(begun.origin), "set-cookie": _cookie(call, "")})
