@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.e2e.micro_guest import Key, Machine, eventually, instance_files, network, write_files
 
-from harness.guests import until_ssh
+from harness.guests import Taken, seconds_waited, until_ssh
 from pileus.drivers import netns
 
 
-def seconds_to_ssh(directory: Path, image: Path) -> float:
+def boot(directory: Path, image: Path) -> Taken:
     """From the making of its disk until its SSH answers. Uses and empties the directory."""
     directory = directory / "bare"
     directory.mkdir()
@@ -28,7 +28,8 @@ def seconds_to_ssh(directory: Path, image: Path) -> float:
                 machine.make_disk("1G")
                 machine.start()
                 address = eventually(lambda: net.address_of(machine.mac), 60, "a lease")
-                return _ssh_inside(net.name, address) - began
+                ssh = _ssh_inside(net.name, address) - began
+                return Taken(active=0.0, ssh=ssh, waited=seconds_waited(machine.pid))
             finally:
                 machine.close()
     finally:

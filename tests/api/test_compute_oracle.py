@@ -12,8 +12,10 @@ from tempest.lib.services.compute import (
     availability_zone_client,
     extensions_client,
     flavors_client,
+    floating_ips_client,
     hosts_client,
     hypervisor_client,
+    images_client,
     interfaces_client,
     keypairs_client,
     limits_client,
@@ -26,6 +28,7 @@ from tempest.lib.services.compute import (
     server_groups_client,
     servers_client,
     services_client,
+    tenant_networks_client,
     tenant_usages_client,
     versions_client,
 )
@@ -330,6 +333,77 @@ async def test_security_groups_of_old(compute: ComputeUnderTest) -> None:
         await groups.delete_security_group(made["id"])
         assert (await groups.list_security_groups())["security_groups"] == []
     await compute.ask("GET", "/os-security-groups", version="2.36", expect=404)
+
+
+async def test_images_of_old(compute: ComputeUnderTest) -> None:
+    with compute_version("2.35"):
+        images = asked(compute, images_client.ImagesClient, MEMBER)
+        other = compute.needs.images.add(
+            b"other", name="other", instance_uuid=compute.image_id, status="queued"
+        )
+        assert len((await images.list_images())["images"]) == 2
+        (shown,) = (await images.list_images(detail=True, name="other"))["images"]
+        assert (shown["status"], shown["progress"], shown["OS-EXT-IMG-SIZE:size"]) == ("SAVING", 25, 5)
+        assert shown["server"]["id"] == compute.image_id
+        await images.set_image_metadata(other, {"os_distro": "debian", "a~c": "d"})
+        assert "instance_uuid" not in compute.needs.images.images_by_id[other]
+        await images.update_image_metadata(other, {"os_distro": "micro"})
+        await images.set_image_metadata_item(other, "arch", {"arch": "x86_64"})
+        await images.delete_image_metadata_item(other, "a~c")
+        assert (await images.list_image_metadata(other))["metadata"] == {
+            "os_distro": "micro",
+            "arch": "x86_64",
+        }
+        assert (await images.show_image_metadata_item(other, "arch"))["meta"] == {"arch": "x86_64"}
+        await compute.ask("GET", f"/images/{other}/metadata/none", expect=404)
+        forged = {"metadata": {"visibility": "public"}}
+        await compute.ask("POST", f"/images/{other}/metadata", forged, expect=400)
+        await images.delete_image(other)
+        await compute.ask("GET", f"/images/{other}", expect=404)
+    await compute.ask("GET", "/images", version="2.36", expect=404)
+    await compute.ask("GET", f"/images/{compute.image_id}/metadata", version="2.39", expect=404)
+
+
+async def test_networks_of_old(compute: ComputeUnderTest) -> None:
+    with compute_version("2.35"):
+        networks = asked(compute, tenant_networks_client.TenantNetworksClient, MEMBER)
+        shown = {"id": compute.network_id, "label": "private", "cidr": None}
+        assert (await networks.list_tenant_networks())["networks"] == [shown]
+        assert (await networks.show_tenant_network(compute.network_id))["network"] == shown
+    (whole,) = (await compute.ask("GET", "/os-networks", expect=200))["networks"]
+    assert (whole["id"], whole["label"], whole["cidr"]) == (compute.network_id, "private", None)
+    path = f"/os-networks/{compute.network_id}"
+    assert (await compute.ask("GET", path, expect=200))["network"] == whole
+    await compute.ask("GET", "/os-networks/none", expect=404)
+    await compute.ask("GET", path, version="2.36", expect=404)
+
+
+async def test_floating_ips_of_old(compute: ComputeUnderTest) -> None:
+    external = {"router:external": "true", "shared": True}
+    compute.needs.networks.add_network("operators", "public", **external)
+    with compute_version("2.35"):
+        pools = await compute.ask("GET", "/os-floating-ip-pools", expect=200)
+        assert pools == {"floating_ip_pools": [{"name": "public"}]}
+        floating = asked(compute, floating_ips_client.FloatingIPsClient, MEMBER)
+        made = (await floating.create_floating_ip(pool="public"))["floating_ip"]
+        assert (made["pool"], made["instance_id"], made["fixed_ip"]) == ("public", None, None)
+        await compute.ask("POST", "/os-floating-ips", {"pool": "none"}, expect=404)
+        server = await compute.boot(networks=[{"uuid": compute.network_id}])
+        (entry,) = server["addresses"]["private"]
+        await floating.associate_floating_ip_to_server(made["ip"], server["id"])
+        shown = (await floating.show_floating_ip(made["id"]))["floating_ip"]
+        assert (shown["instance_id"], shown["fixed_ip"]) == (server["id"], entry["addr"])
+        action = f"/servers/{server['id']}/action"
+        wrong = {"addFloatingIp": {"address": made["ip"], "fixed_address": "10.9.9.9"}}
+        await compute.ask("POST", action, wrong, expect=400)
+        await floating.disassociate_floating_ip_from_server(made["ip"], server["id"])
+        loose = {"removeFloatingIp": {"address": made["ip"]}}
+        await compute.ask("POST", action, loose, expect=409)
+        assert len((await floating.list_floating_ips())["floating_ips"]) == 1
+        await floating.delete_floating_ip(made["id"])
+        await compute.ask("POST", action, loose, expect=404)
+    await compute.ask("GET", "/os-floating-ips", version="2.36", expect=404)
+    await compute.ask("POST", action, loose, version="2.44", expect=400)
 
 
 async def test_versions_are_discovered(compute: ComputeUnderTest) -> None:

@@ -278,6 +278,12 @@ class Machine(Guest):
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        """Of QEMU, which `ip netns exec` has become."""
+        assert self._process is not None
+        return self._process.pid
+
     def qmp(self, command: str, **arguments: Any) -> Any:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self.directory / "qmp"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -98,6 +99,7 @@ class Bindings:
             )
             for service in SERVICES
         }
+        self._identity = identity_state
         self._runtimes["identity"].state = identity_state
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
@@ -119,7 +121,9 @@ class Bindings:
         return AsgiPeer(self.application, service.path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
-        """Hosts, networks and stores; what is started is let go of by `undo`."""
+        """Hosts, networks, stores and directories; what is started is let go of by `undo`."""
+        mirroring = asyncio.create_task(self._identity.directories.keep())
+        undo.callback(mirroring.cancel)
         await self._images.start()
         undo.push_async_callback(self._images.close)
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)

@@ -9,6 +9,9 @@ from pileus.services.identity import catalog_model, domain_config_model, limit_m
 from pileus.services.identity import delegation_model as delegation
 from pileus.services.identity import model as identity
 from pileus.services.identity.federation import model as federation
+from pileus.services.identity.ldap import model as ldap
+from pileus.services.identity.provider import model as provider
+from pileus.services.identity.saml import model as saml
 from pileus.services.image import model as image
 from pileus.services.image.metadef import model as image_metadef
 from pileus.services.network import model as network
@@ -21,11 +24,14 @@ TABLES_OF = (
     events,
     work,
     identity,
+    federation,
+    provider,
+    ldap,
+    saml,
     catalog_model,
     limit_model,
     domain_config_model,
     delegation,
-    federation,
     image,
     image_metadef,
     placement,

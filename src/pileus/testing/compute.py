@@ -35,13 +35,13 @@ MOMENT = 0.001
 @dataclass
 class FakeImages:
     clock: Clock
-    images: dict[str, Item] = field(default_factory=dict)
+    images_by_id: dict[str, Item] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, content: bytes = b"disk", **more: Any) -> str:
         image_id = new_uuid()
         self.contents[image_id] = content
-        self.images[image_id] = {
+        self.images_by_id[image_id] = {
             "id": image_id,
             "name": "micro",
             "status": "active",
@@ -50,6 +50,8 @@ class FakeImages:
             "size": len(content),
             "min_disk": 0,
             "min_ram": 0,
+            "created_at": "2030-01-01T00:00:00Z",
+            "updated_at": "2030-01-01T00:00:00Z",
             "os_hash_algo": "sha512",
             "os_hash_value": hashlib.sha512(content).hexdigest(),
             **more,
@@ -58,9 +60,26 @@ class FakeImages:
 
     async def get(self, context: Context, image_id: str) -> Item:
         await self.clock.sleep(MOMENT)
-        if image_id not in self.images:
+        if image_id not in self.images_by_id:
             raise NotFound(f"No image found with ID {image_id}")
-        return self.images[image_id]
+        return self.images_by_id[image_id]
+
+    async def images(self, context: Context, **query: Any) -> list[Item]:
+        await self.clock.sleep(MOMENT)
+        return [image for image in self.images_by_id.values() if query.get("name") in (None, image["name"])]
+
+    async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
+        image = await self.get(context, image_id)
+        for change in changes:
+            name = change["path"].removeprefix("/").replace("~1", "/").replace("~0", "~")
+            if change["op"] == "remove":
+                del image[name]
+            else:
+                image[name] = change["value"]
+        return image
+
+    async def delete(self, context: Context, image_id: str) -> None:
+        del self.images_by_id[(await self.get(context, image_id))["id"]]
 
     async def download(self, image_id: str) -> AsyncIterator[bytes]:
         await self.clock.sleep(MOMENT)
@@ -223,6 +242,28 @@ class FakeNetworks:
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]:
         await self.clock.sleep(MOMENT)
         return [each for each in self.floating if _matches(each, query)]
+
+    async def create_floating_ip(self, context: Context, values: Item) -> Item:
+        await self.clock.sleep(MOMENT)
+        made = {
+            "id": new_uuid(),
+            "tenant_id": values["project_id"],
+            "floating_network_id": values["floating_network_id"],
+            "floating_ip_address": f"203.0.113.{len(self.floating) + 1}",
+            "port_id": None,
+            "fixed_ip_address": None,
+        }
+        self.floating.append(made)
+        return made
+
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item:
+        (found,) = await self.floating_ips(context, id=floating_ip_id)
+        found.update({"fixed_ip_address": None, **values})
+        return found
+
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None:
+        (found,) = await self.floating_ips(context, id=floating_ip_id)
+        self.floating.remove(found)
 
     async def auto_network(self, context: Context) -> str:
         raise NotFound("There is no network to be had by itself.")

@@ -85,6 +85,16 @@ class Call:
     def header(self, name: str) -> str | None:
         return self.headers.get(name)
 
+    def cookie(self, name: str) -> str:
+        """A cookie's value; empty where there is none."""
+        from http.cookies import CookieError, SimpleCookie
+
+        try:
+            found = SimpleCookie(self.header("cookie") or "").get(name)
+        except CookieError:
+            return ""
+        return "" if found is None else found.value
+
     @property
     def query(self) -> Mapping[str, list[str]]:
         """The query's values by name, in order."""

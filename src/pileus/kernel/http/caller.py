@@ -41,10 +41,11 @@ class PeerReply:
         return self.status < 400
 
     def expect(self, *statuses: int) -> PeerReply:
-        """Itself, or an ApiError with the other service's status and words."""
+        """Itself, or an ApiError with the other service's status and words, and its kind where it tells one."""
         if self.status in statuses or (not statuses and self.ok):
             return self
-        raise ApiError(_message(self.body) or f"another service answered {self.status}", status=self.status)
+        message = _message(self.body) or f"another service answered {self.status}"
+        raise ApiError(message, kind=_kind(self.body), status=self.status)
 
 
 class Peer(Protocol):
@@ -161,7 +162,7 @@ class HttpPeer:
         content = None
         if body is not None:
             content = encode_json(body)
-            sent["content-type"] = "application/json"
+            sent.setdefault("content-type", "application/json")
         try:
             reply = await self._http().request(
                 method, self._base_url + path, params=query, content=content, headers=sent
@@ -246,3 +247,14 @@ def _message(body: bytes) -> str | None:
         elif isinstance(each, list):
             queue.extend(each)
     return None
+
+
+def _kind(body: bytes) -> str | None:
+    """What Neutron calls an error."""
+    try:
+        value = _decode(body)
+    except msgspec.DecodeError:
+        return None
+    told = value.get("NeutronError") if isinstance(value, dict) else None
+    kind = told.get("type") if isinstance(told, dict) else None
+    return kind if isinstance(kind, str) else None

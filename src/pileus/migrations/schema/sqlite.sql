@@ -121,6 +121,31 @@ CREATE TABLE identity_revocations (
 	CONSTRAINT pk_identity_revocations PRIMARY KEY (seq)
 );
 
+CREATE TABLE identity_mappings (
+	id VARCHAR(64) NOT NULL,
+	rules TEXT NOT NULL,
+	schema_version VARCHAR(5) NOT NULL,
+	CONSTRAINT pk_identity_mappings PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_service_providers (
+	id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	auth_url VARCHAR(256) NOT NULL,
+	sp_url VARCHAR(256) NOT NULL,
+	relay_state_prefix VARCHAR(256) NOT NULL,
+	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
+);
+
+CREATE TABLE identity_used_assertions (
+	id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_used_assertions PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_identity_used_assertions_expires_at ON identity_used_assertions (expires_at);
+
 CREATE TABLE identity_endpoint_groups (
 	id VARCHAR(64) NOT NULL,
 	name VARCHAR(255) NOT NULL,
@@ -171,23 +196,6 @@ CREATE TABLE identity_seen_proofs (
 );
 
 CREATE INDEX ix_identity_seen_proofs_seen_at ON identity_seen_proofs (seen_at);
-
-CREATE TABLE identity_mappings (
-	id VARCHAR(64) NOT NULL,
-	rules TEXT NOT NULL,
-	schema_version VARCHAR(5) NOT NULL,
-	CONSTRAINT pk_identity_mappings PRIMARY KEY (id)
-);
-
-CREATE TABLE identity_service_providers (
-	id VARCHAR(64) NOT NULL,
-	enabled BOOLEAN NOT NULL,
-	description TEXT,
-	auth_url VARCHAR(256) NOT NULL,
-	sp_url VARCHAR(256) NOT NULL,
-	relay_state_prefix VARCHAR(256) NOT NULL,
-	CONSTRAINT pk_identity_service_providers PRIMARY KEY (id)
-);
 
 CREATE TABLE image_images (
 	id VARCHAR(36) NOT NULL,
@@ -662,6 +670,30 @@ CREATE TABLE identity_endpoints (
 
 CREATE INDEX ix_identity_endpoints_service_id ON identity_endpoints (service_id);
 
+CREATE TABLE identity_providers (
+	id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	enabled BOOLEAN NOT NULL,
+	description TEXT,
+	authorization_ttl INTEGER,
+	CONSTRAINT pk_identity_providers PRIMARY KEY (id),
+	CONSTRAINT fk_identity_providers_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
+
+CREATE TABLE identity_directory_entries (
+	public_id VARCHAR(64) NOT NULL,
+	domain_id VARCHAR(64) NOT NULL,
+	kind VARCHAR(8) NOT NULL,
+	local_id VARCHAR(255) NOT NULL,
+	dn TEXT NOT NULL,
+	CONSTRAINT pk_identity_directory_entries PRIMARY KEY (public_id),
+	CONSTRAINT fk_identity_directory_entries_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_directory_entries_domain_id ON identity_directory_entries (domain_id);
+
 CREATE TABLE identity_project_endpoint_groups (
 	project_id VARCHAR(64) NOT NULL,
 	endpoint_group_id VARCHAR(64) NOT NULL,
@@ -704,18 +736,6 @@ CREATE TABLE identity_domain_options (
 	CONSTRAINT pk_identity_domain_options PRIMARY KEY (domain_id, group_name, option_name),
 	CONSTRAINT fk_identity_domain_options_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
 );
-
-CREATE TABLE identity_providers (
-	id VARCHAR(64) NOT NULL,
-	domain_id VARCHAR(64) NOT NULL,
-	enabled BOOLEAN NOT NULL,
-	description TEXT,
-	authorization_ttl INTEGER,
-	CONSTRAINT pk_identity_providers PRIMARY KEY (id),
-	CONSTRAINT fk_identity_providers_domain_id FOREIGN KEY(domain_id) REFERENCES identity_projects (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_identity_providers_domain_id ON identity_providers (domain_id);
 
 CREATE TABLE image_tags (
 	image_id VARCHAR(36) NOT NULL,
@@ -927,6 +947,49 @@ CREATE TABLE identity_memberships (
 
 CREATE INDEX ix_identity_memberships_user_id ON identity_memberships (user_id);
 
+CREATE TABLE identity_provider_remote_ids (
+	remote_id VARCHAR(255) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_identity_provider_remote_ids PRIMARY KEY (remote_id),
+	CONSTRAINT fk_identity_provider_remote_ids_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_provider_remote_ids_idp_id ON identity_provider_remote_ids (idp_id);
+
+CREATE TABLE identity_protocols (
+	idp_id VARCHAR(64) NOT NULL,
+	id VARCHAR(64) NOT NULL,
+	mapping_id VARCHAR(64) NOT NULL,
+	remote_id_attribute VARCHAR(64),
+	CONSTRAINT pk_identity_protocols PRIMARY KEY (idp_id, id),
+	CONSTRAINT fk_identity_protocols_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_expiring_memberships (
+	user_id VARCHAR(64) NOT NULL,
+	group_id VARCHAR(64) NOT NULL,
+	idp_id VARCHAR(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_expiring_memberships PRIMARY KEY (user_id, group_id, idp_id),
+	CONSTRAINT fk_identity_expiring_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
+	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
+);
+
+CREATE TABLE identity_oidc_grants (
+	id VARCHAR(64) NOT NULL,
+	user_code VARCHAR(16),
+	client_id VARCHAR(255) NOT NULL,
+	user_id VARCHAR(64),
+	request TEXT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_identity_oidc_grants PRIMARY KEY (id),
+	CONSTRAINT uq_identity_oidc_grants_user_code UNIQUE (user_code),
+	CONSTRAINT fk_identity_oidc_grants_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_identity_oidc_grants_expires_at ON identity_oidc_grants (expires_at);
+
 CREATE TABLE identity_project_endpoints (
 	project_id VARCHAR(64) NOT NULL,
 	endpoint_id VARCHAR(64) NOT NULL,
@@ -1055,35 +1118,6 @@ CREATE INDEX ix_identity_oauth_access_tokens_authorizing_user_id ON identity_oau
 CREATE INDEX ix_identity_oauth_access_tokens_consumer_id ON identity_oauth_access_tokens (consumer_id);
 
 CREATE INDEX ix_identity_oauth_access_tokens_project_id ON identity_oauth_access_tokens (project_id);
-
-CREATE TABLE identity_provider_remote_ids (
-	remote_id VARCHAR(255) NOT NULL,
-	idp_id VARCHAR(64) NOT NULL,
-	CONSTRAINT pk_identity_provider_remote_ids PRIMARY KEY (remote_id),
-	CONSTRAINT fk_identity_provider_remote_ids_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_identity_provider_remote_ids_idp_id ON identity_provider_remote_ids (idp_id);
-
-CREATE TABLE identity_protocols (
-	idp_id VARCHAR(64) NOT NULL,
-	id VARCHAR(64) NOT NULL,
-	mapping_id VARCHAR(64) NOT NULL,
-	remote_id_attribute VARCHAR(64),
-	CONSTRAINT pk_identity_protocols PRIMARY KEY (idp_id, id),
-	CONSTRAINT fk_identity_protocols_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
-);
-
-CREATE TABLE identity_expiring_memberships (
-	user_id VARCHAR(64) NOT NULL,
-	group_id VARCHAR(64) NOT NULL,
-	idp_id VARCHAR(64) NOT NULL,
-	expires_at BIGINT NOT NULL,
-	CONSTRAINT pk_identity_expiring_memberships PRIMARY KEY (user_id, group_id, idp_id),
-	CONSTRAINT fk_identity_expiring_memberships_user_id FOREIGN KEY(user_id) REFERENCES identity_users (id) ON DELETE CASCADE,
-	CONSTRAINT fk_identity_expiring_memberships_group_id FOREIGN KEY(group_id) REFERENCES identity_groups (id) ON DELETE CASCADE,
-	CONSTRAINT fk_identity_expiring_memberships_idp_id FOREIGN KEY(idp_id) REFERENCES identity_providers (id) ON DELETE CASCADE
-);
 
 CREATE TABLE network_ports (
 	id VARCHAR(36) NOT NULL,

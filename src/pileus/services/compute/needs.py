@@ -21,6 +21,12 @@ class Images(Protocol):
     async def get(self, context: Context, image_id: str) -> Item:
         """The image; NotFound where the caller can't see it."""
 
+    async def images(self, context: Context, **query: Any) -> list[Item]: ...
+    async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
+        """Changes it by a JSON patch; gives it as it is then."""
+
+    async def delete(self, context: Context, image_id: str) -> None: ...
+
     def download(self, image_id: str) -> AsyncIterator[bytes]:
         """Its bytes, for a host's cache."""
 
@@ -44,6 +50,9 @@ class Networks(Protocol):
     async def create_security_group_rule(self, context: Context, values: Item) -> Item: ...
     async def delete_security_group_rule(self, context: Context, rule_id: str) -> None: ...
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]: ...
+    async def create_floating_ip(self, context: Context, values: Item) -> Item: ...
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item: ...
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None: ...
     async def auto_network(self, context: Context) -> str:
         """The id of the network that the project gets by itself; made where there is none."""
 
@@ -123,6 +132,9 @@ def bind(image: Peer, network: Peer, placement: Peer) -> Bound:
     return Bound(ImagePeer(image), NetworkPeer(network), PlacementPeer(placement))
 
 
+_JSON_PATCH = {"content-type": "application/openstack-images-v2.1-json-patch"}
+
+
 class ImagePeer:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -131,6 +143,21 @@ class ImagePeer:
         reply = await self._peer.request("GET", f"/images/{image_id}", context=context)
         image: Item = reply.expect(200).json()
         return image
+
+    async def images(self, context: Context, **query: Any) -> list[Item]:
+        reply = await self._peer.request("GET", "/images", context=context, query=query)
+        images: list[Item] = reply.expect(200).json()["images"]
+        return images
+
+    async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
+        reply = await self._peer.request(
+            "PATCH", f"/images/{image_id}", context=context, body=changes, headers=_JSON_PATCH
+        )
+        image: Item = reply.expect(200).json()
+        return image
+
+    async def delete(self, context: Context, image_id: str) -> None:
+        (await self._peer.request("DELETE", f"/images/{image_id}", context=context)).expect(204)
 
     def download(self, image_id: str) -> AsyncIterator[bytes]:
         return self._peer.download(f"/images/{image_id}/file", context=SERVICE)
@@ -160,6 +187,15 @@ class NetworkPeer:
 
     async def floating_ips(self, context: Context, **query: Any) -> list[Item]:
         return await self._list("floatingips", context, query)
+
+    async def create_floating_ip(self, context: Context, values: Item) -> Item:
+        return await self._write("POST", "/floatingips", "floatingip", context, values, 201)
+
+    async def update_floating_ip(self, context: Context, floating_ip_id: str, values: Item) -> Item:
+        return await self._write("PUT", f"/floatingips/{floating_ip_id}", "floatingip", context, values, 200)
+
+    async def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None:
+        (await self._peer.request("DELETE", f"/floatingips/{floating_ip_id}", context=context)).expect(204)
 
     async def create_security_group(self, context: Context, values: Item) -> Item:
         return await self._write("POST", "/security-groups", "security_group", context, values, 201)

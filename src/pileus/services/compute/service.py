@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pileus.kernel.api.service import Service
-from pileus.services.compute.api import discovery, extras, host, hypervisor, quota, security_group, usage
+from pileus.services.compute.api import (
+    discovery,
+    extras,
+    floating_ip,
+    host,
+    hypervisor,
+    image,
+    network,
+    quota,
+    security_group,
+    usage,
+)
 from pileus.services.compute.api import service as services
 from pileus.services.compute.api.aggregate import Aggregate
 from pileus.services.compute.api.flavor import Flavor
@@ -37,6 +48,9 @@ service = Service(
         services.routes,
         extras.routes,
         security_group.routes,
+        image.routes,
+        network.routes,
+        floating_ip.routes,
     ],
     rules=RULES,
     versions=V,

@@ -9,7 +9,10 @@ import msgspec
 
 from pileus.kernel.db import Tx
 from pileus.kernel.ids import new_hex
+from pileus.services.identity.federation import store as federation
+from pileus.services.identity.federation.model import identity_providers, mappings
 from pileus.services.identity.model import NO_DOMAIN, endpoints, regions, services
+from pileus.services.identity.provider.own import NAME as OWN_PROVIDER
 from pileus.services.identity.store import catalog, project, role, user
 
 DEFAULT_DOMAIN = "default"
@@ -87,6 +90,18 @@ def lay(tx: Tx, password_hash: str) -> None:
             "target_id": target_id,
         }
         role.give(tx, {**grant, "role_id": ids["admin"], "inherited": False})
+    lay_provider(tx)
+
+
+def lay_provider(tx: Tx) -> None:
+    """Trusts this cloud's own OpenID Connect provider: its users come in as themselves."""
+    rules = [{"remote": [{"type": "sub"}], "local": [{"user": {"id": "{0}", "type": "local"}}]}]
+    federation.insert(tx, mappings, {"id": OWN_PROVIDER, "rules": rules, "schema_version": "1.0"})
+    about = {"description": "The users of this cloud, by browser or device code.", "authorization_ttl": None}
+    row = {"id": OWN_PROVIDER, "domain_id": DEFAULT_DOMAIN, "enabled": True, **about}
+    federation.insert(tx, identity_providers, row)
+    names = {"idp_id": OWN_PROVIDER, "id": "openid", "mapping_id": OWN_PROVIDER}
+    federation.insert_protocol(tx, {**names, "remote_id_attribute": None})
 
 
 def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:

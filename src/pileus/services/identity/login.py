@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
 from pileus.services.identity import account, resolve
+from pileus.services.identity.model import LDAP
 from pileus.services.identity.passwords import verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
@@ -31,7 +32,7 @@ async def check_password(
     """
 
     async def is_its(row: Row[Any] | None) -> bool:
-        return await verify_password(password, None if row is None else row.password_hash)
+        return await _is_password(state, row, password)
 
     row = await check_account(state, find, is_its)
     if account.is_expired(row, state.clock.now()) and not expired_will_do:
@@ -65,6 +66,14 @@ async def check_account(state: IdentityState, find: Find, prove: Prove) -> Row[A
     if row.failed_auth_count:
         await state.db.write(store.forget_failures, row.id)
     return row
+
+
+async def _is_password(state: IdentityState, row: Row[Any] | None, password: str) -> bool:
+    """Takes the time of a hash also where a directory is asked, or nobody is."""
+    good = await verify_password(password, None if row is None else row.password_hash)
+    if row is not None and row.origin == LDAP:
+        return await state.directories.is_password(row, password)
+    return good
 
 
 async def _count_failure(state: IdentityState, row: Row[Any]) -> None:

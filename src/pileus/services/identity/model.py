@@ -58,8 +58,8 @@ Index(
     postgresql_where=users.c.origin != FEDERATED,
 )
 """Where a user comes from. Two users of identity providers may have one name: they are told apart by what their
-provider calls them."""
-"""password_self_service: the user chose the password itself, so that the minimum age holds for it."""
+provider calls them. password_self_service: the user chose the password itself, so that the minimum age holds for it."""
+
 
 old_passwords = Table(
     "identity_old_passwords",

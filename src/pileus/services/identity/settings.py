@@ -9,6 +9,8 @@ import msgspec
 
 from pileus.services.identity.federation.oidc import OidcSettings
 from pileus.services.identity.limits import ModelName
+from pileus.services.identity.provider.issuing import ProviderSettings
+from pileus.services.identity.saml.trust import SamlSettings
 
 
 class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +66,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that an access token is good for; 0 for ever."""
     max_redelegation_count: int = 3
     """How many times a trust can be handed on."""
-    oidc: dict[str, OidcSettings] = {}
-    """Identity providers that speak OpenID Connect, by their id here."""
-    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
-    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
-    on the user's own machine."""
     security_compliance: SecurityCompliance = SecurityCompliance()
     unified_limit_model: ModelName = "flat"
     """How limits of projects and domains must agree: `flat`, not at all; `strict_two_level`, none is more than what
@@ -79,3 +76,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many levels of projects may lie below a domain."""
     list_limit: int | None = None
     """Most entries of a list for who names no `limit`; a list that was cut says `truncated`. None: all there are."""
+    directory_sync_seconds: float = 60.0
+    """How often the users and groups of domains with an LDAP directory are read."""
+    oidc: dict[str, OidcSettings] = {}
+    """Identity providers that speak OpenID Connect, by their id here."""
+    saml: dict[str, SamlSettings] = {}
+    """Identity providers that speak SAML 2.0, by their id here."""
+    provider: ProviderSettings = ProviderSettings()
+    trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
+    """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens
+    on the user's own machine."""

@@ -19,6 +19,10 @@ from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.ldap.directories import Directories
+from pileus.services.identity.provider.issuing import Signer
+from pileus.services.identity.saml.issuing import SamlSigner
+from pileus.services.identity.saml.trust import Issuer
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.store import role
 from pileus.services.identity.tokens import Claims, FernetTokens, TokenForm
@@ -62,6 +66,11 @@ class IdentityState:
         """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}
         """By identity provider."""
+        self.directories = Directories(db, revision, settings.directory_sync_seconds)
+        self.saml = {name: Issuer(each) for name, each in settings.saml.items()}
+        """By identity provider."""
+        self.signer = Signer(keys.folder.parent, clock)
+        self.saml_signer = SamlSigner(keys.folder.parent, clock)
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()

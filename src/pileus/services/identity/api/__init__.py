@@ -32,6 +32,7 @@ from pileus.services.identity.api.limit import Limit
 from pileus.services.identity.api.oauth1 import Consumer
 from pileus.services.identity.api.policy import Policy
 from pileus.services.identity.api.project import Project
+from pileus.services.identity.api.provider import ROUTES as PROVIDER_ROUTES
 from pileus.services.identity.api.registered_limit import RegisteredLimit
 from pileus.services.identity.api.role import Role, implied
 from pileus.services.identity.api.trust import Trust
@@ -79,4 +80,5 @@ ROUTES = (
     oauth2.routes,
     revocation.routes,
     *FEDERATION_ROUTES,
+    *PROVIDER_ROUTES,
 )

@@ -111,6 +111,7 @@ def create_config(call: Call, tx: Tx, body: ConfigBody) -> Reply:
     existed = domain_id in domain_config.configured(tx)
     domain_config.remove(tx, domain_id)
     domain_config.put(tx, domain_id, config)
+    tx.after_commit(call.runtime.state.directories.wake)
     return Reply.json({"config": domain_config.options(tx, domain_id)}, 200 if existed else 201)
 
 
@@ -142,6 +143,7 @@ def update_config(call: Call, tx: Tx, body: ConfigBody) -> dict[str, Any]:
     if group is not None:
         _narrowed(domain_config.working_options(tx, domain_id), domain_id, group, option)
     domain_config.put(tx, domain_id, config)
+    tx.after_commit(call.runtime.state.directories.wake)
     return {"config": domain_config.options(tx, domain_id)}
 
 
@@ -155,6 +157,7 @@ def delete_config(call: Call, tx: Tx) -> None:
     if group is not None:
         _narrowed(domain_config.working_options(tx, domain_id), domain_id, group, option)
     domain_config.remove(tx, domain_id, group, option)
+    tx.after_commit(call.runtime.state.directories.wake)
 
 
 @routes.add("GET", "/domains/config/default", policy="identity:get_domain_config_default")

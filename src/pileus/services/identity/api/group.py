@@ -26,6 +26,7 @@ from pileus.services.identity.api.common import (
     self_link,
     stripped,
 )
+from pileus.services.identity.ldap.directories import check_writable
 from pileus.services.identity.model import groups
 from pileus.services.identity.store import project, user
 
@@ -69,6 +70,7 @@ def create_group(call: Call, tx: Tx, body: Any) -> Row[Any]:
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {values['domain_id']}.")
+    check_writable(tx, domain.id)
     values["id"] = new_hex()
     try:
         return user.insert_group(tx, values)
@@ -86,6 +88,7 @@ def _twice(name: str) -> Conflict:
 def update_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a group."""
     same_domain(row, body)
+    check_writable(tx, row.domain_id, row.id)
     values = {**described(stripped(given(body, "extra", "domain_id"))), "extra": merged_extra(row, body)}
     try:
         return user.change_group(tx, row.id, values)
@@ -96,6 +99,7 @@ def update_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 @Group.delete(policy="identity:delete_group", existence_first=True)
 def delete_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a group; its users lose what they had through it."""
+    check_writable(tx, row.domain_id, row.id)
     changed(call, tx)
     user.delete_group(tx, row.id)
 

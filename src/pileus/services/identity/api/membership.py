@@ -15,6 +15,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.common import changed, collection, in_own_domain, selected
 from pileus.services.identity.api.group import group_target
 from pileus.services.identity.api.user import User, user_target
+from pileus.services.identity.ldap.directories import check_writable
 from pileus.services.identity.store import user
 
 routes = Routes()
@@ -39,6 +40,7 @@ def _admitted(call: Call, tx: Tx, rule: str) -> tuple[Row[Any], Row[Any]]:
 def add(call: Call, tx: Tx) -> None:
     """Puts a user into a group."""
     group, person = _admitted(call, tx, "identity:add_user_to_group")
+    check_writable(tx, group.domain_id, group.id)
     user.add_member(tx, group.id, person.id)
     changed(call, tx)
 
@@ -57,6 +59,7 @@ def check(call: Call, tx: Tx) -> Reply:
 def remove(call: Call, tx: Tx) -> None:
     """Takes a user out of a group."""
     group, person = _admitted(call, tx, "identity:remove_user_from_group")
+    check_writable(tx, group.domain_id, group.id)
     if not user.remove_member(tx, group.id, person.id):
         raise NotFound(f"User {person.id} is not found in group {group.id}.")
     changed(call, tx)

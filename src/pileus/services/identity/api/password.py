@@ -11,10 +11,11 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, Unauthorized
+from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.identity import account
 from pileus.services.identity.api.common import changed
 from pileus.services.identity.login import check_password
+from pileus.services.identity.model import LDAP
 from pileus.services.identity.passwords import hash_password, verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
@@ -47,6 +48,8 @@ async def change_password(call: Call, body: PasswordChange) -> None:
         )
     except Unauthorized as error:
         raise Unauthorized("The original password does not match.") from error
+    if row.origin == LDAP:
+        raise Forbidden("The password is in a directory (LDAP): change it there.")
     if row.options.get("lock_password"):
         raise BadRequest("This password is locked: ask an administrator to set another.")
     account.check_age(settings.security_compliance, row, state.clock.now())

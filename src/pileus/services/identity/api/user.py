@@ -45,6 +45,7 @@ from pileus.services.identity.api.federation.user import (
 from pileus.services.identity.api.group import Group
 from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
+from pileus.services.identity.ldap.directories import check_writable
 from pileus.services.identity.model import users
 from pileus.services.identity.passwords import hash_password
 from pileus.services.identity.store import application_credential, project, role, user
@@ -139,6 +140,7 @@ def _insert_user(tx: Tx, call: Call, body: Any, digest: str | None) -> Row[Any]:
     domain = project.get(tx, values["domain_id"])
     if domain is None or not domain.is_domain:
         raise NotFound(f"Could not find domain: {values['domain_id']}.")
+    check_writable(tx, domain.id)
     values.setdefault("default_project_id", None)
     values.update(
         id=new_hex(),
@@ -181,6 +183,7 @@ async def update_user(call: Call, row: Row[Any], body: Any) -> Row[Any]:
 
 def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | None) -> Row[Any]:
     same_domain(row, body)
+    check_writable(tx, row.domain_id, row.id)
     values = {**given(body, "extra", "domain_id", "password", "federated"), "extra": merged_extra(row, body)}
     if "options" in values:
         values["options"] = merged_options(row, values["options"])
@@ -205,6 +208,7 @@ def _change_user(tx: Tx, call: Call, row: Row[Any], body: Any, digest: str | Non
 @User.delete(policy="identity:delete_user")
 def delete_user(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a user with its assignments."""
+    check_writable(tx, row.domain_id, row.id)
     changed(call, tx)
     user.delete(tx, row.id)
 

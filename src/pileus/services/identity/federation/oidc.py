@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,6 +65,22 @@ class Discovery(msgspec.Struct, frozen=True):
     userinfo_endpoint: str | None = None
 
 
+class RelyingParty(Protocol):
+    """What a login needs of an identity provider."""
+
+    settings: OidcSettings
+
+    async def discovery(self) -> Discovery:
+        """Its endpoints."""
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """What is known of the subject of a token that somebody came with. Unauthorized where it is not good, Unavailable
+        where the provider does not answer."""
+
+    async def by_code(self, code: str, redirect_uri: str, verifier: str, nonce: str) -> dict[str, Any]:
+        """What is known of who has just logged in with a browser (OpenID Connect Core 3.1.3)."""
+
+
 @dataclass(slots=True)
 class _Kept:
     discovery: Discovery | None = None
@@ -74,7 +90,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class Provider:
-    """One identity provider, with what has been read of it."""
+    """An identity provider somewhere else, with what has been read of it. See RelyingParty."""
 
     settings: OidcSettings
     clock: Clock
@@ -85,8 +101,6 @@ class Provider:
     """An unknown key makes us look again, but no oftener: strangers choose what key a token names."""
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """What is known of the token's subject. Unauthorized where the token is not good, Unavailable where the provider
-        does not answer."""
         if token.count(".") == 2:
             claims = await self._verified(token)
             is_id_token = "scope" not in claims and "nonce" in claims
@@ -96,16 +110,22 @@ class Provider:
             claims = {**claims, **await self._userinfo(token, claims.get("sub"))}
         return {**claims, "iss": self.settings.issuer}
 
-    async def verified_id_token(self, token: str, nonce: str) -> dict[str, Any]:
-        """The claims of an ID token that was asked for with this nonce."""
-        claims = await self._verified(token, for_client=True)
+    async def by_code(self, code: str, redirect_uri: str, verifier: str, nonce: str) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        tokens = await self._exchanged(form)
+        id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
+        if not isinstance(id_token, str):
+            raise resolve.refuse("the identity provider gave no ID token")
+        claims = await self._verified(id_token, for_client=True)
         if claims.get("nonce") != nonce:
             raise resolve.refuse("the ID token is an answer to something else")
-        return claims
-
-    async def userinfo(self, access_token: str, subject: Any) -> dict[str, Any]:
-        """What the provider says of the subject beyond its ID token."""
-        return await self._userinfo(access_token, subject)
+        more = await self._userinfo(access_token, claims["sub"]) if isinstance(access_token, str) else {}
+        return {**more, **claims}
 
     async def _verified(self, token: str, *, for_client: bool = False) -> dict[str, Any]:
         from joserfc import jwt
@@ -160,7 +180,6 @@ class Provider:
         return found
 
     async def discovery(self) -> Discovery:
-        """Read once; a provider does not move its endpoints without being restarted here."""
         if self._kept.discovery is None:
             document = await self._json("GET", self.settings.issuer.rstrip("/") + WELL_KNOWN)
             try:
@@ -187,8 +206,7 @@ class Provider:
             self._kept.fetched_at = self.clock.now().timestamp()
         return self._kept.keys
 
-    async def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """What the token endpoint gives for a grant."""
+    async def _exchanged(self, form: Mapping[str, str]) -> dict[str, Any]:
         settings = self.settings
         endpoint = (await self.discovery()).token_endpoint
         if endpoint is None:

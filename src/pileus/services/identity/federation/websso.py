@@ -14,14 +14,12 @@ import html
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from pileus.services.identity import resolve
-from pileus.services.identity.federation.evidence import Evidence
-from pileus.services.identity.federation.oidc import Provider, assertion
+from pileus.services.identity.federation.oidc import RelyingParty
 from pileus.services.identity.keys import KeyFolder
 
 COOKIE = "pileus-websso"
@@ -58,7 +56,7 @@ def random_text() -> str:
 
 
 async def begin(
-    provider: Provider,
+    provider: RelyingParty,
     keys: KeyFolder,
     now: datetime,
     *,
@@ -109,24 +107,6 @@ def resume(keys: KeyFolder, now: datetime, state: str, cookie: str) -> Begun:
     return begun
 
 
-async def finish(provider: Provider, begun: Begun, code: str, redirect_uri: str) -> Evidence:
-    """Who the provider says it is."""
-    form = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": redirect_uri,
-        "code_verifier": begun.verifier,
-    }
-    tokens = await provider.exchange(form)
-    id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
-    if not isinstance(id_token, str):
-        raise resolve.refuse("the identity provider gave no ID token")
-    claims: Mapping[str, Any] = await provider.verified_id_token(id_token, begun.nonce)
-    if isinstance(access_token, str):
-        claims = {**await provider.userinfo(access_token, claims["sub"]), **claims}
-    return Evidence(assertion(claims), "iss")
-
-
 _SUBMIT = "document.forms[0].submit()"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -141,7 +121,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def headers(form_action: str = "'none'") -> dict[str, str]:
+def headers(form_action: str = "'self'") -> dict[str, str]:
     """Of a page that holds a secret, or asks for one."""
     digest = base64.b64encode(hashlib.sha256(_SUBMIT.encode()).digest()).decode()
     policy = (

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import ApiError, BadRequest
 
-_BASE = frozenset(
+BASE = frozenset(
     [
         "id",
         "name",
@@ -46,9 +46,7 @@ KEPT = ("disk_format", "container_format", "size", "min_disk", "min_ram", "virtu
 async def bootable_image(call: Call, image_id: str) -> dict[str, Any]:
     """What the server keeps of its image, kernel and ramdisk included; 400 where it can't be started from."""
     image = await _get(call, image_id)
-    properties = {
-        name: value for name, value in image.items() if name not in _BASE and isinstance(value, str)
-    }
+    properties = {name: value for name, value in image.items() if name not in BASE and isinstance(value, str)}
     kept: dict[str, Any] = {**_kept(image), "name": image.get("name"), "properties": properties}
     parts = [name for name in ("kernel_id", "ramdisk_id") if properties.get(name)]
     for name, part in zip(

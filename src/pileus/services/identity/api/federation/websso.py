@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlencode
 
 from pileus.kernel.api.call import Call
@@ -17,7 +16,8 @@ from pileus.services.identity.authenticate.mapped import accepted
 from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.authenticate.scope import Scope
 from pileus.services.identity.federation import login, websso
-from pileus.services.identity.federation.oidc import Provider
+from pileus.services.identity.federation.evidence import evident, relying_party
+from pileus.services.identity.provider.own import NAME
 from pileus.services.identity.state import IdentityState
 
 routes = Routes()
@@ -49,6 +49,8 @@ async def begin(call: Call) -> Reply:
     """Sends the browser to the identity provider that speaks the protocol, or asks which of them."""
     origin, protocol_id = _origin(call), call.params["protocol_id"]
     named = [name for name, each in _state(call).oidc.items() if protocol_id in each.settings.protocols]
+    if protocol_id == "openid" and _state(call).settings.provider.enabled:
+        named.append(NAME)
     found = await call.runtime.db.read(_known, named, protocol_id)
     if not found:
         raise NotFound(f"There is no identity provider with the protocol {protocol_id} and a browser login.")
@@ -82,20 +84,10 @@ async def begin_with(call: Call) -> Reply:
     return await _sent_away(call, call.params["idp_id"], call.params["protocol_id"], origin)
 
 
-def _provider(call: Call, idp_id: str, protocol_id: str) -> Provider:
-    provider = _state(call).oidc.get(idp_id)
-    if provider is None or protocol_id not in provider.settings.protocols:
-        raise Unauthorized(
-            f"The identity provider {idp_id} has no browser login by {protocol_id}: there is no setting "
-            f"identity.oidc.{idp_id} for it."
-        )
-    return provider
-
-
 async def _sent_away(call: Call, idp_id: str, protocol_id: str, origin: str) -> Reply:
     state = _state(call)
     url, cookie = await websso.begin(
-        _provider(call, idp_id, protocol_id),
+        relying_party(state, call, idp_id, protocol_id),
         state.keys,
         state.clock.now(),
         idp_id=idp_id,
@@ -119,12 +111,14 @@ def _cookie(call: Call, value: str) -> str:
 async def finish(call: Call) -> Reply:
     """The browser is back from the identity provider: hands a token to the dashboard it came from."""
     state = _state(call)
-    begun = websso.resume(state.keys, state.clock.now(), call.arg("state", "") or "", _sent_cookie(call))
+    begun = websso.resume(
+        state.keys, state.clock.now(), call.arg("state", "") or "", call.cookie(websso.COOKIE)
+    )
     code = call.arg("code")
     if not code:
         raise resolve.refuse(f"the identity provider said no: {call.arg('error')}")
-    provider = _provider(call, begun.idp_id, begun.protocol_id)
-    proven = await websso.finish(provider, begun, code, call.base_url + _CALLBACK)
+    provider = relying_party(state, call, begun.idp_id, begun.protocol_id)
+    proven = evident(await provider.by_code(code, call.base_url + _CALLBACK, begun.verifier, begun.nonce))
     attempt = Attempt(state, call)
     found = await state.db.read(login.source, begun.idp_id, begun.protocol_id)
     claims = await admit(attempt, await accepted(attempt, found, proven), Scope(unscoped={}))
@@ -132,12 +126,3 @@ async def finish(call: Call) -> Reply:
     await state.meaning(token)
     page = websso.handed_over(begun.origin, token).encode()
     return Reply(200, page, {**websso.headers(begun.origin), "set-cookie": _cookie(call, "")})
-
-
-def _sent_cookie(call: Call) -> str:
-    try:
-        jar = SimpleCookie(call.header("cookie") or "")
-    except CookieError:
-        return ""
-    found = jar.get(websso.COOKIE)
-    return found.value if found is not None else ""

@@ -1,0 +1,107 @@
+"""Codes for tokens, and what a token shows of its user."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+from urllib.parse import unquote_plus
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.db import Tx
+from pileus.kernel.errors import Unauthorized
+from pileus.kernel.http.reply import Reply
+from pileus.services.identity.api.provider.common import (
+    PREFIX,
+    client_form,
+    issuer,
+    oauth_error,
+    settings_of,
+    state_of,
+)
+from pileus.services.identity.api.provider.discovery import DEVICE_GRANT
+from pileus.services.identity.provider.grant import Request
+from pileus.services.identity.provider.issuing import LIFE_SECONDS, knows_client, subject
+from pileus.services.identity.provider.own import redeem
+
+routes = Routes(root=True)
+_GRANTS = {"authorization_code": "code", DEVICE_GRANT: "device_code"}
+
+
+def client_of(call: Call, fields: dict[str, str]) -> str | None:
+    """The client that asks, by Basic authentication or by the form; None where it is not who it says."""
+    header = call.header("authorization") or ""
+    client_id, secret = fields.get("client_id", ""), fields.get("client_secret")
+    if header.lower().startswith("basic "):
+        try:
+            name, _, password = base64.b64decode(header[6:], validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        client_id, secret = unquote_plus(name), unquote_plus(password)
+    return client_id if knows_client(settings_of(call), client_id, secret) else None
+
+
+@routes.add("POST", f"{PREFIX}/token", policy=ANYONE, raw=True)
+async def token(call: Call) -> Reply:
+    """Exchanges a code for an ID token and an access token."""
+    fields = await client_form(call)
+    if isinstance(fields, Reply):
+        return fields
+    client_id = client_of(call, fields)
+    if client_id is None:
+        return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)
+    kind = fields.get("grant_type", "")
+    if kind not in _GRANTS:
+        return oauth_error("unsupported_grant_type", f"the grant types are {', '.join(_GRANTS)}")
+    taken = await state_of(call).db.write(_redeem, client_id, kind, fields)
+    if isinstance(taken, str):
+        return oauth_error(taken, "the code is not good (any more), or is another client's")
+    tokens = await asyncio.to_thread(issue, call, client_id, *taken)
+    return Reply.json(tokens, 200, {"cache-control": "no-store"})
+
+
+def _redeem(
+    tx: Tx, client_id: str, kind: str, fields: dict[str, str]
+) -> tuple[dict[str, Any], Request] | str:
+    return redeem(
+        tx,
+        client_id,
+        fields.get(_GRANTS[kind], ""),
+        device=kind == DEVICE_GRANT,
+        redirect_uri=fields.get("redirect_uri"),
+        verifier=fields.get("code_verifier", ""),
+    )
+
+
+def issue(call: Call, client_id: str, claims: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The tokens; takes a millisecond of signing."""
+    signer, name = state_of(call).signer, issuer(call)
+    nonce = {} if request.nonce is None else {"nonce": request.nonce}
+    access = {"sub": claims["sub"], "client_id": client_id, "scope": request.scope}
+    return {
+        "access_token": signer.sign(name, client_id, access, "at+jwt"),
+        "id_token": signer.sign(name, client_id, {**claims, **nonce}),
+        "token_type": "Bearer",
+        "expires_in": LIFE_SECONDS,
+        "scope": request.scope,
+    }
+
+
+@routes.add("GET", f"{PREFIX}/userinfo", policy=ANYONE)
+@routes.add("POST", f"{PREFIX}/userinfo", policy=ANYONE, raw=True)
+async def userinfo(call: Call) -> dict[str, Any]:
+    """What an access token shows of its user."""
+    state = state_of(call)
+    scheme, _, sent = (call.header("authorization") or "").partition(" ")
+    claims = (
+        await asyncio.to_thread(state.signer.opened, sent.strip()) if scheme.lower() == "bearer" else None
+    )
+    if claims is None or claims["typ"] != "at+jwt":
+        raise Unauthorized("The access token is none of ours, or has expired.")
+    shown = await state.db.read(subject, str(claims["sub"]), str(claims.get("scope", "")))
+    if shown is None:
+        raise Unauthorized("The user of the access token is gone or disabled.")
+    return shown

@@ -1,0 +1,1 @@
+"""Domains whose users and groups are in an LDAP directory, which is only read."""
