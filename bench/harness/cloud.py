@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -91,12 +91,13 @@ class Cloud:
 
 
 @contextmanager
-def raised() -> Iterator[tuple[Cloud, float]]:
+def raised(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Cloud, float]]:
     """A cloud just raised, with the seconds from nothing to its first token; gone without trace afterwards."""
     with tempfile.TemporaryDirectory(prefix="pileus-bench-") as folder:
         state, port = Path(folder) / "state", free_port()
         began = time.perf_counter()
-        _pileus("up", "--sim", "--state", str(state), "--listen", f"127.0.0.1:{port}")
+        where = ("--state", str(state), "--listen", f"127.0.0.1:{port}")
+        _pileus("up", "--sim", *where, settings=settings)
         try:
             cloud = Cloud(port, state)
             cloud.log_in()
@@ -105,10 +106,10 @@ def raised() -> Iterator[tuple[Cloud, float]]:
             _pileus("down", "--state", str(state))
 
 
-def _pileus(*arguments: str) -> None:
+def _pileus(*arguments: str, settings: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pileus", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, **(settings or {}), "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,

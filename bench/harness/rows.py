@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,39 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.cloud import ROOT, Cloud, Process, free_port
+from harness.images import OCTETS, image
+from harness.measure import cpu_ms, finished, load
 from harness.table import Row
 
 HARNESS = Path(__file__).parent
-GIB = 1 << 30
-CHUNK = 4 << 20
 BOOT_SECONDS = 120.0
 REST_SECONDS = 6
-
-
-def load(port: int, path: str, headers: dict[str, str], **more: Any) -> subprocess.Popen[str]:
-    """A load generator at work; see load.py."""
-    order = json.dumps({"port": port, "path": path, "headers": headers, **more})
-    return subprocess.Popen(
-        [sys.executable, str(HARNESS / "load.py"), order], stdout=subprocess.PIPE, text=True
-    )
-
-
-def finished(generator: subprocess.Popen[str]) -> dict[str, Any]:
-    said, _ = generator.communicate()
-    if generator.returncode:
-        raise SystemExit("a load generator failed")
-    result: dict[str, Any] = json.loads(said)
-    return result
-
-
-def cpu_ms(
-    server: Process, port: int, path: str, headers: dict[str, str], requests: int, **more: Any
-) -> float:
-    """Milliseconds of the server's CPU for each of `requests`, after some to warm up."""
-    finished(load(port, path, headers, requests=max(20, requests // 10), **more))
-    before = server.cpu_seconds
-    result = finished(load(port, path, headers, requests=requests, **more))
-    return (server.cpu_seconds - before) / len(result["ms"]) * 1000
 
 
 @contextmanager
@@ -184,7 +157,7 @@ def _server_maker(cloud: Cloud) -> Any:
     cloud.request("PUT", f"/networking/v2.0/quotas/{cloud.project_id}", quota, expect=200)
     flavor = {"flavor": {"name": "bench", "ram": 1, "vcpus": 1, "disk": 0}}
     flavor_id = cloud.request("POST", "/compute/v2.1/flavors", flavor, expect=200).json()["flavor"]["id"]
-    image_id = _image(cloud)
+    image_id = image(cloud)
     upload = HTTPConnection("127.0.0.1", cloud.port, timeout=60)
     upload.request("PUT", f"/image/v2/images/{image_id}/file", b"\0" * 65536, cloud.headers(**OCTETS))
     assert upload.getresponse().status == 204
@@ -242,70 +215,3 @@ def _labels_run(cloud: Cloud) -> float:
     text = cloud.request("GET", "/metrics", expect=200).body.decode()
     lines = [line for line in text.splitlines() if line.startswith("pileus_label_seconds_count")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-# Images
-
-OCTETS = {"Content-Type": "application/octet-stream"}
-
-
-def _image(cloud: Cloud) -> str:
-    body = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
-    return str(cloud.request("POST", "/image/v2/images", body, expect=201).json()["id"])
-
-
-def images(cloud: Cloud, bare: float) -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="pileus-bench-image-", dir="/var/tmp") as folder:
-        source, copy = Path(folder) / "source", Path(folder) / "copy"
-        _random_file(source)
-        copied = _timed_copy(source, copy)
-        image_id = _image(cloud)
-        path = f"/image/v2/images/{image_id}/file"
-        up = _timed_upload(cloud, path, source)
-        down = _timed_download(cloud, path)
-        cloud.request("DELETE", f"/image/v2/images/{image_id}", expect=204)
-    mib = GIB >> 20
-    return [
-        Row("image upload of 1 GiB, of the rate of dd with fsync", copied / up * 100, "%", 50, True),
-        Row("image download of 1 GiB, of the rate of dd with fsync", copied / down * 100, "%", 50, True),
-        Row("image upload", mib / up, "MiB/s", more_is_better=True, baseline=mib / copied),
-        Row("image download", mib / down, "MiB/s", more_is_better=True, baseline=mib / copied),
-    ]
-
-
-def _random_file(path: Path) -> None:
-    block = os.urandom(CHUNK)
-    with path.open("wb") as file:
-        for _ in range(GIB // CHUNK):
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _timed_copy(source: Path, copy: Path) -> float:
-    began = time.perf_counter()
-    command = ["dd", f"if={source}", f"of={copy}", "bs=4M", "conv=fsync", "status=none"]
-    subprocess.run(command, check=True)
-    return time.perf_counter() - began
-
-
-def _timed_upload(cloud: Cloud, path: str, source: Path) -> float:
-    connection = HTTPConnection("127.0.0.1", cloud.port, timeout=300, blocksize=1 << 20)
-    began = time.perf_counter()
-    with source.open("rb") as file:
-        connection.request("PUT", path, file, cloud.headers(**OCTETS, **{"Content-Length": str(GIB)}))
-        status = connection.getresponse().status
-    assert status == 204, status
-    return time.perf_counter() - began
-
-
-def _timed_download(cloud: Cloud, path: str) -> float:
-    connection = HTTPConnection("127.0.0.1", cloud.port, timeout=300)
-    began, size = time.perf_counter(), 0
-    connection.request("GET", path, headers=cloud.headers())
-    response = connection.getresponse()
-    buffer = bytearray(1 << 20)
-    while read := response.readinto(buffer):
-        size += read
-    assert size == GIB, size
-    return time.perf_counter() - began

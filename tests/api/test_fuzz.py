@@ -337,7 +337,10 @@ def test_never_a_500(cloud: RunningCloud, kind: str, operation: Any) -> None:
             check_described(kind, operation, status, answer, asked)
         if operation.label in PAGES and said.get("content-type", "").startswith("text/html"):
             return
-        if status >= 400 and operation.method.upper() != "HEAD":
+        page = DIALECTS[kind].page
+        if status >= 400 and page is not None:
+            assert said["content-type"] == page(ApiError("x", status=status))[0]
+        elif status >= 400 and operation.method.upper() != "HEAD":
             assert is_json(said.get("content-type", ""), answer), f"{asked}: {said} {answer[:200]!r}"
             expected = set(DIALECTS[kind].envelope(ApiError("x", status=status), "req-x"))
             expected = OTHER_WORDS.get(operation.label, expected)

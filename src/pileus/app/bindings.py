@@ -41,10 +41,12 @@ from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
 from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
+from pileus.services.object_store import service as object_store
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement import service as placement
 from pileus.services.placement.state import PlacementState
 
-SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute)
+SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute, object_store)
 
 
 def _token_form(settings: Settings, state: Path, keys: KeyFolder) -> TokenForm:
@@ -101,6 +103,8 @@ class Bindings:
         }
         self._identity = identity_state
         self._runtimes["identity"].state = identity_state
+        self._objects = ObjectStoreState(*drivers.object_store(settings, state), clock, settings.object_store)
+        self._runtimes["object-store"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
@@ -126,6 +130,8 @@ class Bindings:
         undo.callback(mirroring.cancel)
         await self._images.start()
         undo.push_async_callback(self._images.close)
+        await self._objects.start()
+        undo.push_async_callback(self._objects.close)
         engine = drivers.network_engine(self.settings, self.state, self.node, metadata=self._metadata)
         capabilities = await engine.start()
         undo.push_async_callback(engine.close)

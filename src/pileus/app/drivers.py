@@ -27,6 +27,8 @@ from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, StoreSettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
+from pileus.services.object_store.driver import ObjectDevice
+from pileus.services.object_store.listings import Listings
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -73,6 +75,15 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     """This host's own on the external subnets, their first ones, with prefix length."""
     subnets = [ipaddress.ip_network(each) for each in settings.network.external_cidrs]
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
+
+
+def object_store(settings: Settings, state: Path) -> tuple[ObjectDevice, Listings]:
+    """One device in the state directory, in the simulator too."""
+    from pileus.drivers.object.engine import ObjectEngine
+    from pileus.drivers.object.listing.store import SqliteListings
+
+    folder = state / "object-store"
+    return ObjectEngine.on_host(folder / "device-1"), SqliteListings(folder / "listings")
 
 
 HYPERVISORS: Mapping[str, str] = {

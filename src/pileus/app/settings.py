@@ -9,6 +9,7 @@ from pileus.services.compute.state import Settings as ComputeSettings
 from pileus.services.identity.settings import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.state import Settings as NetworkSettings
+from pileus.services.object_store.state import Settings as ObjectStoreSettings
 from pileus.services.placement.state import Settings as PlacementSettings
 
 
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     placement: PlacementSettings = PlacementSettings()
     network: NetworkSettings = NetworkSettings()
     compute: ComputeSettings = ComputeSettings()
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -70,6 +70,7 @@ AREAS = {
         ),
         Area("compute", r"^tempest\.api\.compute\."),
         Area("network", r"^tempest\.api\.network\."),
+        Area("object-storage", r"^tempest\.api\.object_storage\."),
         Area("smoke", r"^tempest\.api\.(identity|image|compute|network)\.", smoke=True, settings=IMAGE),
         Area("scenario", r"^tempest\.scenario\.", real=True),
         Area("interop-compute", r"^tempest\.", listed="required-os_powered_compute.alive.txt"),

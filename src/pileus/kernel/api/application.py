@@ -168,12 +168,17 @@ class Application:
         headers = dict(error.headers)
         if error.status == 401:
             headers.update(dialect.challenge)
+        if dialect.page is not None:
+            headers["content-type"], body = dialect.page(error)
+            return Reply(error.status, body, headers)
         return Reply.json(dialect.envelope(error, request_id.get()), error.status, headers)
 
     def _stamp(self, scope: Scope, call: Call | None, reply: Reply, said: str) -> None:
         dialect, runtime = self._dialect(scope, call)
         for name in dialect.request_id_headers:
             reply.headers[name] = said
+        if dialect.stamps is not None:
+            reply.headers.update(dialect.stamps(said))
         if runtime is not None and runtime.service.versions is not None:
             versions = runtime.service.versions
             version = call.version if call is not None and call.version is not None else versions.lowest()

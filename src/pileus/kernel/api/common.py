@@ -8,7 +8,7 @@ from typing import Any
 from pileus import __version__
 from pileus.kernel import metrics
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.dialect import Dialect
+from pileus.kernel.api.dialect import Dialect, transaction_id
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes, Service
 from pileus.kernel.db import Tx
@@ -43,7 +43,7 @@ async def index(call: Call) -> dict[str, Any]:
 @routes.add("GET", "/healthcheck", policy=ANYONE)
 def health(call: Call, tx: Tx) -> Reply:
     """200 where the database answers."""
-    return Reply(200, b"OK", {"content-type": "text/plain"})
+    return Reply(200, b"OK", {"content-type": "text/plain", **transaction_id(call.request_id)})
 
 
 @routes.add("GET", "/metrics", policy=ANYONE)

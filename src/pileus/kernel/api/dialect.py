@@ -5,6 +5,7 @@ A dialect is one frozen value. Differences between OpenStack's services live in 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,6 +44,12 @@ def equal(values: list[str]) -> list[Predicate]:
 def any_of(values: list[str]) -> list[Predicate]:
     """Any of the values given: Neutron."""
     return [("in", values)] if len(values) > 1 else [("eq", values[0])]
+
+
+def transaction_id(request_id: str) -> dict[str, str]:
+    """Swift's name for a request, which its clients and monitors look for: `X-Trans-Id`, 21 digits and the time."""
+    digits = "".join(each for each in request_id if each in "0123456789abcdef")
+    return {"x-trans-id": f"tx{digits[-21:]:0>21}-{int(time.time()):010x}"}
 
 
 def _no_links(call: Call, page: Page) -> dict[str, Any]:
@@ -91,5 +98,9 @@ class Dialect:
     read_only_field: Callable[[str, str], str] | None = None
     """`(name, method)` in words, for an attribute that is there but not for this method; None: as an unknown one."""
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
+    page: Callable[[ApiError], tuple[str, bytes]] | None = None
+    """Media type and body of an error, where it is not the envelope as JSON."""
+    stamps: Callable[[str], Mapping[str, str]] | None = None
+    """More headers of every answer, from the request id."""
     challenge: Mapping[str, str] = field(default_factory=dict)
     """Headers of every 401."""

@@ -57,8 +57,8 @@ def self_next_previous(call: Call, page: Page) -> dict[str, Any]:
 
 
 def first_and_next(call: Call, page: Page) -> dict[str, Any]:
-    """`first`, `next` and `schema` as paths below the host: Glance."""
-    root = call.root_url
+    """`first` and `next` as paths below the service's own, as `/v2/images`: Glance."""
+    root = call.root_url + call.runtime.service.root
     links = {"first": page_url(call, marker=None).removeprefix(root)}
     if page.more and page.rows:
         links["next"] = page_url(call, marker=key_of(page, -1)).removeprefix(root)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select
 from sqlalchemy.sql import Select
 
 from pileus.kernel.api.filters import COMPARATORS, compare, filters_by_name, operand
@@ -131,7 +131,9 @@ def _statement(
     after_marker: bool,
 ) -> Select[Any]:
     columns = resource.table.c
-    statement = resource.select()
+    sorts_ids = resource.wide and sort[0][0] != resource.default_sort[0][0]
+    key = columns[resource.default_sort[-1][0]]
+    statement = select(key) if sorts_ids else resource.select()
     if clause is not None:
         statement = statement.where(clause)
     if resource.parent_column is not None:
@@ -143,9 +145,9 @@ def _statement(
     keys = [(_sortable(resource, column), way, f"marker_{n}") for n, (column, way) in enumerate(sort)]
     if after_marker:
         statement = statement.where(_after(keys))
-    return statement.order_by(*(key.desc() if way == "desc" else key.asc() for key, way, _ in keys)).limit(
-        bindparam("page_size")
-    )
+    order = [each.desc() if way == "desc" else each.asc() for each, way, _ in keys]
+    page = statement.order_by(*order).limit(bindparam("page_size"))
+    return resource.select().where(key.in_(page)).order_by(*order) if sorts_ids else page
 
 
 def _filters(call: Call, resource: type[Resource]) -> Query:

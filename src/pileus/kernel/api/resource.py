@@ -71,6 +71,9 @@ class Resource:
     operations: ClassVar[list[Operation]]
     filters: ClassVar[Mapping[str, FilterFunction]] = {}
     """Query parameters that are no plain comparison with a column."""
+    wide: ClassVar[bool] = False
+    """Whether rows are so long that lists by other than the default order sort ids alone, and read rows afterwards.
+    What narrows them must then look at the resource's own table only."""
     default_sort: ClassVar[tuple[tuple[str, str], ...]] = (("created_at", "desc"), ("id", "desc"))
     """(column, asc or desc), most telling first; ends in something unique."""
 

@@ -25,10 +25,12 @@ Handler = Callable[..., Any]
 class Routes:
     """Operations that belong to no resource: statistics, discovery, odd corners."""
 
-    def __init__(self, *, root: bool = False) -> None:
+    def __init__(self, *, root: bool = False, base: str | None = None) -> None:
         self.operations: list[Operation] = []
         self.root = root
         """Whether paths start at the service's root (`/compute`), not at its versioned path."""
+        self.base = base
+        """Where paths start, if at neither: Swift's `/info` stands beside `/v1`."""
 
     def add(
         self, method: str, path: str, *, policy: str, status: int = 200, body: Any = None, **more: Any
@@ -86,7 +88,8 @@ class Service:
                 yield self.path + operation.path, operation
         for routes in self.routes:
             for operation in routes.operations:
-                yield (self.root if routes.root else self.path) + operation.path, operation
+                base = self.root if routes.root else self.path
+                yield (base if routes.base is None else routes.base) + operation.path, operation
 
 
 @dataclass(kw_only=True, eq=False)

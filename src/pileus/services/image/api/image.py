@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, bindparam, or_
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.fields import NonNegativeInt, Text255, Uuid, create, field, filter, sort
+from pileus.kernel.api.fields import Field, NonNegativeInt, Text255, Uuid, create, field, filter, sort
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
@@ -98,7 +98,7 @@ def _direct_url(call: Call, row: Row[Any]) -> Any:
 
 
 def _shows_locations(call: Call, row: Row[Any]) -> bool:
-    return _settings(call).show_locations and call.allows("get_image_location", image_target(row))
+    return call.allows("get_image_location", image_target(row))
 
 
 def _stores(call: Call, row: Row[Any]) -> Any:
@@ -111,6 +111,8 @@ def _stores(call: Call, row: Row[Any]) -> Any:
 
 
 class Image(Resource, member="image", collection="images", table=images, extras="properties", kind="Image"):
+    wide = True
+
     id: Uuid = field(create, filter, sort)
     name: Text255 | None = field(create, filter, sort, default=None)
     status: str = field(filter, sort)
@@ -172,6 +174,13 @@ class Image(Resource, member="image", collection="images", table=images, extras=
     @classmethod
     def other_filter(cls, call: Call, name: str, values: Sequence[str]) -> ColumnElement[bool]:
         return store.having(name, values[-1])
+
+    @classmethod
+    def shown(cls, call: Call, view: str) -> Iterable[Field]:
+        fields = super().shown(call, view)
+        if _settings(call).show_locations:
+            return fields
+        return [each for each in fields if each.name not in ("locations", "direct_url")]
 
     @classmethod
     def refuse_read_only(cls, names: Sequence[str]) -> None:

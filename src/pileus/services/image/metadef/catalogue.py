@@ -10,6 +10,9 @@ from pileus.kernel.db import Tx
 from pileus.services.image.metadef import store
 from pileus.services.image.metadef.shapes import NewNamespace, kept
 
+OWNER = "admin"
+"""No project's id: nobody has the standard definitions."""
+
 
 def lay(tx: Tx) -> None:
     """Makes them at the first start; later an administrator may have removed them for a reason."""
@@ -17,7 +20,7 @@ def lay(tx: Tx) -> None:
         return
     text = importlib.resources.files(__package__).joinpath("catalogue.json").read_bytes()
     for each in msgspec.json.decode(text, type=list[NewNamespace]):
-        put(tx, each)
+        put(tx, each, OWNER)
 
 
 def put(tx: Tx, new: NewNamespace, project_id: str | None = None) -> str:

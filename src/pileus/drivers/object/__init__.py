@@ -1,0 +1,1 @@
+"""Objects on disks: small ones packed in volumes, large ones as files."""

@@ -1,0 +1,300 @@
+"""The volumes of one group of partitions: one writes, a thread commits what has gathered with one sync."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+import structlog
+
+from pileus.drivers.object.files import Files
+from pileus.drivers.object.index import Index, Place
+from pileus.drivers.object.record import Kind, Record, Torn, encode
+from pileus.drivers.object.volume import VOLUME, Entry, Volume
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import DeviceError, DeviceFull
+
+log = structlog.get_logger("pileus.object_store")
+BATCH_BYTES = 4 * 1024 * 1024
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+WASTE = 0.5
+"""Volumes of which more than this part is of no use any more are cleared."""
+COPIES = 64
+"""Records copied with one sync."""
+
+
+class _Waiting(NamedTuple):
+    record: Record
+    replaces: Place | None
+    """For a copy: what it stands in for; it counts only if that is still the newest."""
+    done: asyncio.Future[None]
+
+
+class Group:
+    def __init__(self, files: Files, folder: str, volume_bytes: int) -> None:
+        self.index = Index()
+        self._files = files
+        self._folder = folder
+        self._volume_bytes = volume_bytes
+        self._volumes: dict[int, Volume] = {}
+        self._active: Volume | None = None
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sealing: set[asyncio.Task[None]] = set()
+        self.told: Callable[[Record], None] = lambda record: None
+        """Hears of each record that became the newest."""
+        self.position = (0, 0)
+        """Volume and offset up to which `told` has heard of everything."""
+        self.failed = False
+        """Since the start something could not be written: it may be found at the next start all the same."""
+
+    def load(self) -> None:
+        """Builds the index anew from what is on the disk. Blocks."""
+        numbers = sorted(
+            int(name.removesuffix(VOLUME))
+            for name in self._files.names_in(self._folder)
+            if name.endswith(VOLUME)
+        )
+        for number in numbers:
+            volume = self._volumes[number] = Volume.open(self._files, self._folder, number)
+            for entry in volume.entries():
+                self._learn(entry)
+        for number in numbers:
+            volume = self._volumes[number]
+            if volume.sealed:
+                continue
+            if volume.resume() and number == numbers[-1]:
+                self._active = volume
+            else:
+                volume.seal()
+        if numbers:
+            self.position = (numbers[-1], self._volumes[numbers[-1]].end)
+
+    def since(self, number: int, offset: int) -> Iterator[Record]:
+        """The records from there on, as they were written. Blocks."""
+        for volume in list(self._volumes.values()):
+            if volume.number >= number:
+                for entry in list(volume.entries()):
+                    if (volume.number, entry.place.offset) >= (number, offset):
+                        yield self._read(volume, entry.place)
+
+    def _learn(self, entry: Entry) -> None:
+        known = self.index.get(entry.key)
+        if known is None or self._volumes[known.volume].header(known).order <= entry.order:
+            self._set(entry.key, entry.place)
+
+    def _set(self, key: bytes, place: Place) -> None:
+        known = self.index.get(key)
+        if known is not None and known.volume in self._volumes:
+            self._volumes[known.volume].live_bytes -= known.length
+        self.index.set(key, place)
+        self._volumes[place.volume].live_bytes += Place.unpack(place.pack()).length
+
+    def find_cached(self, key: bytes) -> Record | Callable[[], Record] | None:
+        """The newest record, None, or a function that blocks until the disk has it. Raises DeviceError."""
+        place = self.index.get(key)
+        if place is None:
+            return None
+        volume = self._volumes[place.volume]
+        try:
+            found = volume.read_cached(place)
+        except Torn:
+            raise self._broken(place) from None
+        if found is not None:
+            return found
+        return lambda: self._read(volume, place)
+
+    def _read(self, volume: Volume, place: Place) -> Record:
+        try:
+            return volume.read(place)
+        except Torn:
+            raise self._broken(place) from None
+        except OSError as error:
+            raise DeviceError(f"the disk can't be read: {error}") from error
+
+    def _broken(self, place: Place) -> DeviceError:
+        log.error("a record is broken", folder=self._folder, volume=place.volume, offset=place.offset)
+        return DeviceError(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
+
+    def append(self, record: Record, replaces: Place | None = None) -> asyncio.Future[None]:
+        """Done when the record is durable and the newest; fails with DeviceError."""
+        self._loop = self._loop or asyncio.get_running_loop()
+        done: asyncio.Future[None] = self._loop.create_future()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._commit_forever, name="object volumes", daemon=True)
+            self._thread.start()
+        self._queue.put(_Waiting(record, replaces, done))
+        return done
+
+    async def close(self) -> None:
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+        await asyncio.gather(*self._sealing)
+
+    def _commit_forever(self) -> None:
+        assert self._loop is not None
+        while (batch := self._gather())[0] is not None:
+            waiting = [each for each in batch if each is not None]
+            try:
+                places = self._commit(waiting)
+                self._loop.call_soon_threadsafe(self._committed, waiting, places)
+            except OSError as error:
+                failure: DeviceError = DeviceError(f"the disk can't be written: {error}")
+                if error.errno in NO_SPACE:
+                    failure = DeviceFull("the disk is full")
+                self.failed = True
+                log.error("objects can't be written", folder=self._folder, error=str(error))
+                self._loop.call_soon_threadsafe(_fail, waiting, failure)
+            except BaseException as error:
+                self._loop.call_soon_threadsafe(_fail, waiting, error)
+                raise
+            if batch[-1] is None:
+                return
+
+    def _gather(self) -> list[_Waiting | None]:
+        """All that waits, at least one; None at the end where it is time to go."""
+        batch = [self._queue.get()]
+        size = 0
+        try:
+            while batch[-1] is not None and size < BATCH_BYTES:
+                size += len(batch[-1].record.body)
+                batch.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return batch
+
+    def _commit(self, waiting: list[_Waiting]) -> list[Place]:
+        places: list[Place] = []
+        volume = self._writable(0)
+        parts: list[bytes] = []
+        size = 0
+        for each in waiting:
+            data = encode(each.record, volume.number)
+            if parts and volume.end + size + len(data) > self._volume_bytes:
+                self._write(volume, parts, size)
+                parts, size = [], 0
+            if not parts:
+                fresh = self._writable(len(data))
+                if fresh is not volume:
+                    volume, data = fresh, encode(each.record, fresh.number)
+            places.append(Place(volume.number, volume.end + size, len(data)))
+            parts.append(data)
+            size += len(data)
+        self._write(volume, parts, size)
+        return places
+
+    def _writable(self, length: int) -> Volume:
+        """The volume with room for `length` bytes more."""
+        volume = self._active
+        if volume is not None and volume.end + length > self._volume_bytes and volume.end:
+            self._retire(volume)
+            volume = None
+        if volume is None:
+            number = max(self._volumes, default=0) + 1
+            volume = Volume.create(self._files, self._folder, number)
+            self._volumes[number] = volume
+            self._active = volume
+        return volume
+
+    def _write(self, volume: Volume, parts: list[bytes], size: int) -> None:
+        volume.extend(size)
+        try:
+            volume.append(b"".join(parts))
+        except OSError:
+            # Nobody knows what the disk has of it, and a second sync might lie: never write here again.
+            self._retire(volume)
+            raise
+
+    def _retire(self, volume: Volume) -> None:
+        self._active = None
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._seal_later, volume)
+
+    def _seal_later(self, volume: Volume) -> None:
+        task = asyncio.ensure_future(asyncio.to_thread(_seal, volume))
+        self._sealing.add(task)
+        task.add_done_callback(self._sealing.discard)
+
+    def _committed(self, waiting: list[_Waiting], places: list[Place]) -> None:
+        for each, place in zip(waiting, places, strict=True):
+            key = each.record.key
+            if each.replaces is None or self.index.get(key) == each.replaces:
+                self._set(key, place)
+                if each.replaces is None:
+                    self.told(each.record)
+            self.position = (place.volume, place.offset + place.length)
+            if not each.done.done():
+                each.done.set_result(None)
+
+    async def tidy(self, forget_before: Timestamp) -> int:
+        """Copies what is alive out of wasted volumes, then frees them; returns bytes freed."""
+        freed = 0
+        for number in sorted(self._volumes):
+            volume = self._volumes[number]
+            if not volume.sealed:
+                continue
+            entries = await asyncio.to_thread(_listed, volume)
+            alive = [entry for entry in entries if self._is_newest(entry)]
+            # A deletion may be forgotten only where no older volume can still hold what it deleted.
+            may_forget = number == min(self._volumes)
+            kept = [
+                entry
+                for entry in alive
+                if not (may_forget and entry.kind is Kind.DELETED and entry.order[0] < forget_before)
+            ]
+            if sum(entry.place.length for entry in kept) > volume.end * (1 - WASTE):
+                continue
+            try:
+                await self._copy(volume, kept)
+            except DeviceError as error:
+                log.error("a volume can't be cleared", folder=self._folder, volume=number, error=str(error))
+                continue
+            for entry in alive:
+                if self._is_newest(entry):
+                    self.index.drop(entry.key)
+            del self._volumes[number]
+            await asyncio.to_thread(volume.remove)
+            freed += volume.end
+        return freed
+
+    async def _copy(self, volume: Volume, entries: list[Entry]) -> None:
+        """All durable elsewhere when this returns, except what was replaced meanwhile."""
+        for start in range(0, len(entries), COPIES):
+            copies = []
+            for entry in entries[start : start + COPIES]:
+                record = await asyncio.to_thread(self._read, volume, entry.place)
+                if self._is_newest(entry):
+                    copies.append(self.append(record, replaces=self.index.get(entry.key)))
+            await asyncio.gather(*copies)
+
+    def _is_newest(self, entry: Entry) -> bool:
+        place = self.index.get(entry.key)
+        return place is not None and place[:2] == entry.place[:2]
+
+
+def _listed(volume: Volume) -> list[Entry]:
+    return list(volume.entries())
+
+
+def _seal(volume: Volume) -> None:
+    try:
+        volume.seal()
+    except OSError as error:
+        # The next start reads the volume itself.
+        log.warning(
+            "a full volume's list can't be written", volume=volume.number, error=os.strerror(error.errno or 0)
+        )
+
+
+def _fail(waiting: list[_Waiting], error: BaseException) -> None:
+    for each in waiting:
+        if not each.done.done():
+            each.done.set_exception(error)

@@ -1,0 +1,1 @@
+"""Accounts and containers as SQLite files."""

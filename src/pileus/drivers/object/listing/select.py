@@ -1,0 +1,156 @@
+"""Parts of a sorted list. Without a delimiter SQLite itself builds the answer; with one, a walk skips what is folded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pileus.services.object_store.listings import Ask
+
+_LAST = "\U0010ffff"
+CHUNK = 500
+
+
+class Table(NamedTuple):
+    """A list of names and what each form says of one."""
+
+    name: str
+    json: str
+    """An SQL expression for one item."""
+    columns: str
+    """What `rows` yields."""
+
+
+_MOMENT = "strftime('%Y-%m-%dT%H:%M:%S', {0} / 100000, 'unixepoch') || printf('.%05d0', {0} % 100000)"
+OBJECTS = Table(
+    "object",
+    "json_object('name', name, 'hash', etag, 'bytes', size, 'content_type', content_type, 'last_modified', "
+    + _MOMENT.format("changed")
+    + ")",
+    "name, etag, size, content_type, changed",
+)
+CONTAINERS = Table(
+    "container",
+    "json_object('name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', "
+    + _MOMENT.format("changed")
+    + ")",
+    "name, objects, bytes_used, changed",
+)
+
+
+class Folded(NamedTuple):
+    """Names that go on after a delimiter, as one."""
+
+    name: str
+
+
+Row = tuple[object, ...]
+
+
+def after(prefix: str) -> str:
+    """The least name that is greater than all that begin with `prefix`; empty where there is none."""
+    stripped = prefix.rstrip(_LAST)
+    if not stripped:
+        return ""
+    code = ord(stripped[-1]) + 1
+    return stripped[:-1] + chr(0xE000 if code == 0xD800 else code)
+
+
+def effective(ask: Ask) -> Ask:
+    """`path` in terms of prefix and delimiter."""
+    if ask.path is None:
+        return ask
+    below = ask.path.rstrip("/") + "/" if ask.path else ""
+    return ask._replace(prefix=below, delimiter="/")
+
+
+def _bounds(ask: Ask) -> tuple[str, list[str]]:
+    low, high = (ask.end_marker, ask.marker) if ask.reverse else (ask.marker, ask.end_marker)
+    conditions, values = [], []
+    if low:
+        conditions.append("name > ?")
+        values.append(low)
+    if high:
+        conditions.append("name < ?")
+        values.append(high)
+    if ask.prefix:
+        conditions.append("name >= ?")
+        values.append(ask.prefix)
+        if end := after(ask.prefix):
+            conditions.append("name < ?")
+            values.append(end)
+    return " AND ".join(conditions) or "1", values
+
+
+def _part(
+    table: Table, ask: Ask, columns: str, limit: int, extra: str = "", more: tuple[str, ...] = ()
+) -> tuple[str, list[object]]:
+    where, values = _bounds(ask)
+    order = "DESC" if ask.reverse else "ASC"
+    sql = f"SELECT {columns} FROM {table.name} WHERE {where}{extra} ORDER BY name {order} LIMIT ?"
+    return sql, [*values, *more, limit]
+
+
+def whole_json(connection: sqlite3.Connection, table: Table, ask: Ask) -> bytes:
+    sql, values = _part(table, ask, "*", ask.limit)
+    (found,) = connection.execute(f"SELECT group_concat({table.json}, ', ') FROM ({sql})", values).fetchone()
+    return b"[" + (found or "").encode() + b"]"
+
+
+def whole_plain(connection: sqlite3.Connection, table: Table, ask: Ask) -> bytes:
+    sql, values = _part(table, ask, "name", ask.limit)
+    (found,) = connection.execute(f"SELECT group_concat(name, char(10)) FROM ({sql})", values).fetchone()
+    return (found + "\n").encode() if found else b""
+
+
+def rows(connection: sqlite3.Connection, table: Table, ask: Ask) -> Iterator[Row | Folded]:
+    """At most `ask.limit`, in order; folded names among them where there is a delimiter."""
+    wanted = effective(ask)
+    left = ask.limit
+    if not wanted.delimiter:
+        yield from connection.execute(*_part(table, wanted, table.columns, left))
+        return
+    start = len(wanted.prefix)
+    extra = ""
+    more: tuple[str, ...] = ()
+    while left > 0:
+        sql, values = _part(table, wanted, table.columns, min(CHUNK, left + 1), extra, more)
+        found = connection.execute(sql, values).fetchall()
+        for row in found:
+            name: str = row[0]
+            at = name.find(wanted.delimiter, start)
+            end = at + len(wanted.delimiter)
+            last = name
+            extra, more = (" AND name < ?" if ask.reverse else " AND name > ?"), (last,)
+            if ask.path is not None:
+                if name == wanted.prefix:
+                    continue
+                if at >= 0 and len(name) > end:
+                    extra, more = _beyond(name[:end], reverse=ask.reverse)
+                    break
+                yield row
+            elif at >= 0:
+                folder = name[:end]
+                extra, more = _beyond(folder, reverse=ask.reverse)
+                if folder == ask.marker or (ask.marker.startswith(folder) and not ask.reverse):
+                    break  # the page before ended with it
+                yield Folded(folder)
+                left -= 1
+                break
+            else:
+                yield row
+            left -= 1
+            if left <= 0:
+                return
+        else:
+            if len(found) < min(CHUNK, left + 1) or not found:
+                return
+
+
+def _beyond(folder: str, *, reverse: bool) -> tuple[str, tuple[str, ...]]:
+    """A condition for what comes after all names in a folder."""
+    if reverse:
+        return " AND name < ?", (folder,)
+    end = after(folder)
+    return (" AND name >= ?", (end,)) if end else (" AND 0", ())

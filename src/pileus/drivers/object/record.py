@@ -1,0 +1,146 @@
+"""One version of one object as it stands in a volume. doc/decisions/0018-object-volumes.md has the picture."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from enum import IntEnum
+from typing import NamedTuple
+
+from pileus.lib.timestamp import Timestamp
+
+MAGIC = b"PVR1"
+ALIGN = 16
+_HEADER = struct.Struct("<4sIBxHIIIQQQQQ16s")
+HEADER_BYTES = _HEADER.size
+_CHECKED_FROM = 8
+"""Magic and checksum are not part of what the checksum covers."""
+
+
+class Kind(IntEnum):
+    WHOLE = 1
+    """Metadata and body."""
+    FILE = 2
+    """Metadata; the body is a file of its own."""
+    DELETED = 3
+
+
+class Record(NamedTuple):
+    kind: Kind
+    key: bytes
+    path: str
+    timestamp: Timestamp
+    changed: Timestamp
+    size_bytes: int
+    """Of the object, wherever its body is."""
+    metadata: bytes
+    body: bytes
+
+    @property
+    def order(self) -> tuple[Timestamp, Timestamp]:
+        """The greater of two versions is the object."""
+        return self.timestamp, self.changed
+
+
+class Torn(Exception):
+    """Here is no whole record."""
+
+
+def padded(length: int) -> int:
+    return -(-length // ALIGN) * ALIGN
+
+
+def encode(record: Record, volume: int) -> bytes:
+    """Aligned bytes. `volume` goes into the checksum, so that a record is valid in its own volume only."""
+    path = record.path.encode()
+    header = _HEADER.pack(
+        MAGIC,
+        0,
+        record.kind,
+        len(path),
+        len(record.metadata),
+        len(record.body),
+        volume,
+        record.timestamp.units,
+        record.timestamp.offset,
+        record.changed.units,
+        record.changed.offset,
+        record.size_bytes,
+        record.key,
+    )
+    length = HEADER_BYTES + len(path) + len(record.metadata) + len(record.body)
+    rest = b"".join(
+        (header[_CHECKED_FROM:], path, record.metadata, record.body, bytes(padded(length) - length))
+    )
+    return MAGIC + zlib.crc32(rest).to_bytes(4, "little") + rest
+
+
+class Header(NamedTuple):
+    """The fixed part, which says how long the rest is."""
+
+    checksum: int
+    kind: int
+    path_bytes: int
+    metadata_bytes: int
+    body_bytes: int
+    volume: int
+    timestamp: Timestamp
+    changed: Timestamp
+    size_bytes: int
+    key: bytes
+
+    @property
+    def length(self) -> int:
+        """Of the whole record with its padding."""
+        return padded(HEADER_BYTES + self.path_bytes + self.metadata_bytes + self.body_bytes)
+
+    @property
+    def order(self) -> tuple[Timestamp, Timestamp]:
+        return self.timestamp, self.changed
+
+
+def decode_header(data: bytes | memoryview, at: int = 0) -> Header:
+    """Raises Torn where there is none. Nothing is checked but the magic."""
+    if len(data) - at < HEADER_BYTES:
+        raise Torn
+    magic, checksum, kind, path, metadata, body, volume, units, offset, units_2, offset_2, size, key = (
+        _HEADER.unpack_from(data, at)
+    )
+    if magic != MAGIC:
+        raise Torn
+    return Header(
+        checksum,
+        kind,
+        path,
+        metadata,
+        body,
+        volume,
+        Timestamp(units, offset),
+        Timestamp(units_2, offset_2),
+        size,
+        key,
+    )
+
+
+def decode(data: bytes, volume: int, at: int = 0) -> tuple[Record, int]:
+    """The whole record at `at`, and its length. Raises Torn where bytes are missing or wrong."""
+    header = decode_header(data, at)
+    length = header.length
+    if len(data) - at < length or header.volume != volume:
+        raise Torn
+    if zlib.crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != header.checksum:
+        raise Torn
+    start = at + HEADER_BYTES
+    middle = start + header.path_bytes
+    end = middle + header.metadata_bytes
+    record = Record(
+        Kind(header.kind),
+        header.key,
+        data[start:middle].decode(),
+        header.timestamp,
+        header.changed,
+        header.size_bytes,
+        data[middle:end],
+        data[end : end + header.body_bytes],
+    )
+    return record, length

@@ -1,0 +1,17 @@
+"""Object store: Swift's v1 API. README.md says what is here and what is not."""
+
+from pileus.kernel.api.service import Service
+from pileus.services.object_store.api import ROUTES
+from pileus.services.object_store.dialect import SWIFT
+
+service = Service(
+    type="object-store",
+    name="swift",
+    root="/v1",
+    path="/v1",
+    catalog_path="/v1/AUTH_$(project_id)s",
+    dialect=SWIFT,
+    routes=ROUTES,
+)
+
+__all__ = ["service"]

@@ -1,0 +1,91 @@
+"""Who may do what: owners of accounts, resellers' administrators, and those whom a container's lists name."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.dispatch import authenticate
+from pileus.kernel.context import Context
+from pileus.kernel.errors import Forbidden, Unauthorized
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.state import ObjectStoreState
+
+Way = Literal["read", "write", "list"]
+
+
+async def identify(call: Call) -> Context | None:
+    """Who asks; None for nobody in particular, also where the token is no good: a public object needs none."""
+    try:
+        await authenticate(call)
+    except Unauthorized:
+        return None
+    return call.context
+
+
+def owns(context: Context | None, name: Name, state: ObjectStoreState) -> bool:
+    """Whether all of the account is the caller's."""
+    if context is None:
+        return False
+    roles = {role.lower() for role in context.roles}
+    if state.settings.reseller_admin_role.lower() in roles:
+        return True
+    return (
+        context.project_id is not None
+        and context.project_id == name.project_id
+        and not roles.isdisjoint(role.lower() for role in state.settings.operator_roles)
+    )
+
+
+def refuse(context: Context | None) -> Unauthorized | Forbidden:
+    if context is None:
+        return Unauthorized("This server could not verify that you are authorized to access it.")
+    return Forbidden("Access was denied to this resource.")
+
+
+async def require(call: Call, name: Name, way: Way) -> Context | None:
+    """401 or 403 where the caller may not; an account is its owner's alone. Returns the owner's context, else None."""
+    state: ObjectStoreState = call.runtime.state
+    context = await identify(call)
+    if owns(context, name, state):
+        return context
+    if name.container:
+        info = await state.container(name.account, name.container)
+        acl = (
+            ""
+            if info is None
+            else info.metadata.get(f"x-container-{'write' if way == 'write' else 'read'}", "")
+        )
+        if acl and granted(acl, context, call.header("referer"), way):
+            return None
+    raise refuse(context)
+
+
+def granted(acl: str, context: Context | None, referrer: str | None, way: Way) -> bool:
+    """Whether an access list (Object Storage API, "Container ACLs") lets somebody in."""
+    entries = [entry for entry in acl.split(",") if entry]
+    if context is not None:
+        projects = {"*", context.project_id, context.project_name} - {None}
+        users = {"*", context.user_id, context.user_name} - {None}
+        roles = {role.lower() for role in context.roles}
+        for entry in entries:
+            project, colon, user = entry.partition(":")
+            if entry.startswith("."):
+                continue
+            if (colon and project in projects and user in users) or (not colon and entry.lower() in roles):
+                return True
+    if way == "write" or not _referred([e[3:] for e in entries if e.startswith(".r:")], referrer):
+        return False
+    return way == "read" or ".rlistings" in entries
+
+
+def _referred(hosts: list[str], referrer: str | None) -> bool:
+    """Whether the last of the hosts that fit lets in."""
+    allowed = False
+    host = (urlsplit(referrer).hostname if referrer and "//" in referrer else None) or "unknown"
+    for entry in hosts:
+        wanted = entry.removeprefix("-")
+        if wanted == "*" or wanted == host or (wanted.startswith(".") and host.endswith(wanted)):
+            allowed = not entry.startswith("-")
+    return allowed

@@ -1,0 +1,140 @@
+"""Containers."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import Conflict, NotFound
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store import access, metadata
+from pileus.services.object_store.api import listing
+from pileus.services.object_store.api.info import POLICY
+from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
+from pileus.services.object_store.name import Name, parse
+from pileus.services.object_store.state import ObjectStoreState
+
+routes = Routes()
+ALSO = (
+    "container-read",
+    "container-write",
+    "container-sync-to",
+    "container-sync-key",
+    "versions-location",
+    "history-location",
+)
+"""Headers beside `X-Container-Meta-*`, without `x-`, that a container keeps."""
+PRIVATE = ("x-container-read", "x-container-write", "x-container-sync-to", "x-container-sync-key")
+"""Shown to the account's owner only."""
+
+
+def gone() -> NotFound:
+    return NotFound("The resource could not be found.")
+
+
+def _described(info: ContainerInfo, *, owner: bool) -> dict[str, str]:
+    shown = {name: value for name, value in info.metadata.items() if owner or name not in PRIVATE}
+    return {
+        **shown,
+        "x-container-object-count": str(info.objects),
+        "x-container-bytes-used": str(info.bytes_used),
+        "x-timestamp": info.created.normal,
+        "last-modified": formatdate(info.created.whole_seconds, usegmt=True),
+        "x-storage-policy": POLICY,
+        "accept-ranges": "bytes",
+    }
+
+
+@routes.add("HEAD", "/{account}/{container}", policy=ANYONE)
+async def head_container(call: Call) -> Reply:
+    """A container's metadata and counts."""
+    name = parse(call.path)
+    owner = await access.require(call, name, "read")
+    state: ObjectStoreState = call.runtime.state
+    info = await state.listings.container(name.account, name.container)
+    if info is None:
+        raise gone()
+    headers = _described(info, owner=owner is not None)
+    return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
+
+
+@routes.add("GET", "/{account}/{container}", policy=ANYONE)
+async def list_objects(call: Call) -> Reply:
+    """A container's objects."""
+    name = parse(call.path)
+    owner = await access.require(call, name, "list")
+    shape, asked = listing.form(call), listing.ask(call)
+    state: ObjectStoreState = call.runtime.state
+    info = await state.listings.container(name.account, name.container)
+    body = await state.listings.list_objects(name.account, name.container, asked, shape)
+    if info is None or body is None:
+        raise gone()
+    return listing.answer(body, shape, _described(info, owner=owner is not None))
+
+
+def _clean(call: Call) -> dict[str, str]:
+    headers = dict(call.headers)
+    for acl in ("x-container-read", "x-container-write"):
+        if headers.get(acl):
+            headers[acl] = metadata.clean_acl(acl, headers[acl])
+    return headers
+
+
+async def _set(call: Call, name: Name, *, make: bool) -> bool:
+    state: ObjectStoreState = call.runtime.state
+    headers = _clean(call)
+
+    def change(old: Metadata) -> Metadata:
+        return metadata.changed(old, headers, "container", ALSO)
+
+    made = await state.listings.set_container(name.account, name.container, state.now(), change, make=make)
+    state.forget(name.account, name.container)
+    return made
+
+
+@routes.add("PUT", "/{account}/{container}", policy=ANYONE)
+async def create_container(call: Call) -> Reply:
+    """Makes a container; of one that is there, the metadata are set."""
+    name = parse(call.path)
+    await _require_owner(call, name)
+    made = await _set(call, name, make=True)
+    return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+@routes.add("POST", "/{account}/{container}", policy=ANYONE)
+async def update_container(call: Call) -> Reply:
+    """Sets and removes a container's metadata."""
+    name = parse(call.path)
+    await _require_owner(call, name)
+    try:
+        await _set(call, name, make=False)
+    except NoSuchContainer:
+        raise gone() from None
+    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+@routes.add("DELETE", "/{account}/{container}", policy=ANYONE)
+async def delete_container(call: Call) -> Reply:
+    """Deletes an empty container."""
+    name = parse(call.path)
+    await _require_owner(call, name)
+    state: ObjectStoreState = call.runtime.state
+    try:
+        await state.listings.delete_container(name.account, name.container)
+    except NoSuchContainer:
+        raise gone() from None
+    except NotEmpty:
+        raise Conflict("There was a conflict when trying to complete your request.") from None
+    finally:
+        state.forget(name.account, name.container)
+    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+async def _require_owner(call: Call, name: Name) -> None:
+    """Access lists open what is in a container, not the container."""
+    state: ObjectStoreState = call.runtime.state
+    context = await access.identify(call)
+    if not access.owns(context, name, state):
+        raise access.refuse(context)

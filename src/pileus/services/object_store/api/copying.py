@@ -1,0 +1,94 @@
+"""Objects, copied inside the store."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from urllib.parse import quote, unquote
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import BadRequest, PreconditionFailed
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store import access, versions
+from pileus.services.object_store.api.container import gone
+from pileus.services.object_store.api.read import OBJECT, open_object
+from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
+from pileus.services.object_store.content import Content
+from pileus.services.object_store.listings import ContainerInfo
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name, parse, parse_reference
+from pileus.services.object_store.state import ObjectStoreState
+
+routes = Routes()
+
+
+def _account(call: Call, header: str, own: str) -> str:
+    named = unquote(call.header(header) or own)
+    if not named or "/" in named or "\0" in named:
+        raise PreconditionFailed("Account name must not contain slashes")
+    return named
+
+
+async def copy_into(call: Call, target: Name, info: ContainerInfo) -> Reply:
+    """A PUT with `X-Copy-From`: the source's bytes under the path's name."""
+    if (call.header("content-length") or "0") != "0":
+        raise BadRequest("Copy requests require a zero byte body")
+    account = _account(call, "x-copy-from-account", target.account)
+    source = Name(account, *parse_reference(unquote(call.header("x-copy-from") or ""), "X-Copy-From"))
+    return await _copy(call, source, target, info)
+
+
+@routes.add("COPY", OBJECT, policy=ANYONE)
+async def copy_object(call: Call) -> Reply:
+    """Copies the path's object to where `Destination` says."""
+    source = parse(call.path)
+    destination = call.header("destination")
+    if destination is None:
+        raise PreconditionFailed("Destination header required")
+    account = _account(call, "destination-account", source.account)
+    target = Name(account, *parse_reference(unquote(destination), "Destination"))
+    return await _copy(call, source, target, await allow(call, target))
+
+
+async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> Reply:
+    state: ObjectStoreState = call.runtime.state
+    await access.require(call, source, "read")
+    as_manifest = call.arg("multipart-manifest") == "get"
+    found = await open_object(state, source, raw=as_manifest)
+    if found is None:
+        raise gone()
+    await check_quota(state, target, info, found.size_bytes)
+    await versions.keep(state, target, info.metadata)
+    now = state.now()
+    kept = _kept(call, found, kept_headers(call, now), as_manifest=as_manifest)
+    stored = await store(state, target, now, kept, found.read(0, found.size_bytes), found.size_bytes)
+    return created(
+        stored.etag,
+        now,
+        x_copied_from=quote(f"{source.container}/{source.object}"),
+        x_copied_from_account=quote(source.account),
+        x_copied_from_last_modified=formatdate(found.changed.whole_seconds, usegmt=True),
+        **{
+            name.replace("-", "_"): value
+            for name, value in kept.headers.items()
+            if name.startswith("x-object-meta-")
+        },
+    )
+
+
+def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: bool) -> ObjectMetadata:
+    """The source's metadata with the request's over them; only those with `X-Fresh-Metadata`."""
+    fresh = (call.header("x-fresh-metadata") or "").lower() in ("1", "t", "true", "yes", "on", "y")
+    old = {} if fresh else dict(found.kept.headers)
+    if not as_manifest:
+        old.pop("x-object-manifest", None)
+    large = found.kept.large_etag if as_manifest else None
+    said = call.header("content-type") if call.method == "PUT" or fresh else None
+    return ObjectMetadata(
+        content_type=said or found.kept.content_type,
+        etag="",
+        headers={**old, **given},
+        large_etag=large,
+        large_bytes=found.kept.large_bytes if large else 0,
+    )

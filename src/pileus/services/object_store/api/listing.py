@@ -1,0 +1,79 @@
+"""Parts of lists, as the query asks for them."""
+
+from __future__ import annotations
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.errors import NotAcceptable, PreconditionFailed
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store.listings import Ask, Form
+
+LIMIT = 10_000
+MEDIA_TYPES: dict[Form, str] = {
+    "plain": "text/plain; charset=utf-8",
+    "json": "application/json; charset=utf-8",
+    "xml": "application/xml; charset=utf-8",
+}
+_NAMED: dict[str, Form] = {"plain": "plain", "json": "json", "xml": "xml"}
+_FORMS: dict[str, Form] = {
+    "text/plain": "plain",
+    "application/json": "json",
+    "application/xml": "xml",
+    "text/xml": "xml",
+    "text/*": "plain",
+    "application/*": "json",
+    "*/*": "plain",
+}
+
+
+def form(call: Call) -> Form:
+    """From `format`, else from `Accept`. 406 where the client takes none."""
+    named = (call.arg("format") or "").lower()
+    if named in _NAMED:
+        return _NAMED[named]
+    accepted = call.header("accept")
+    if not accepted or named:
+        return "plain"
+    weighed: list[tuple[float, int, str]] = []
+    for place, entry in enumerate(accepted.split(",")):
+        kind, *parameters = (each.strip().lower() for each in entry.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        weighed.append((-weight, place, kind))
+    for weight, _, kind in sorted(weighed):
+        if kind in _FORMS and weight < 0:
+            return _FORMS[kind]
+    raise NotAcceptable(f"Lists come as {', '.join(_FORMS)}.")
+
+
+def ask(call: Call) -> Ask:
+    """412 where the limit is none, or above what is allowed."""
+    limit = call.arg("limit")
+    if limit and not (limit.isascii() and limit.isdigit() and int(limit[:9]) <= LIMIT):
+        if limit.isascii() and limit.isdigit():
+            raise PreconditionFailed(f"Maximum limit is {LIMIT}")
+        limit = None
+    values = {name: call.arg(name) or "" for name in ("marker", "end_marker", "prefix", "delimiter")}
+    for name, value in (*values.items(), ("path", call.arg("path") or "")):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PreconditionFailed(f"Parameter {name!r} is not valid UTF-8") from None
+    return Ask(
+        limit=int(limit) if limit else LIMIT,
+        path=call.arg("path"),
+        reverse=(call.arg("reverse") or "").lower() in ("1", "t", "true", "yes", "on", "y"),
+        **values,
+    )
+
+
+def answer(body: bytes, shape: Form, headers: dict[str, str]) -> Reply:
+    """An empty plain list has no content."""
+    headers["content-type"] = MEDIA_TYPES[shape]
+    if shape == "plain" and not body:
+        return Reply(204, headers=headers)
+    return Reply(200, body, headers)

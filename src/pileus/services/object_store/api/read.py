@@ -1,0 +1,226 @@
+"""Objects, read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from email.utils import formatdate
+from urllib.parse import quote
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable, Unavailable
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store import access, conditions, content, temp_url
+from pileus.services.object_store.api.container import gone
+from pileus.services.object_store.content import Content
+from pileus.services.object_store.driver import DeviceError
+from pileus.services.object_store.large import dlo, segments, slo
+from pileus.services.object_store.name import Name, parse
+from pileus.services.object_store.state import ObjectStoreState
+
+routes = Routes()
+OBJECT = "/{account}/{container}/{object:path}"
+
+
+async def open_object(
+    state: ObjectStoreState, name: Name, *, raw: bool = False, depth: int = 0
+) -> Content | None:
+    """What reading the object gives; `raw`: a large object's manifest instead. None where there is none."""
+    try:
+        version = await state.find(name)
+    except DeviceError as error:
+        raise Unavailable(str(error)) from error
+    if version is None:
+        return None
+    own = content.plain(state, name, version)
+    kept = own.kept
+    manifest = kept.headers.get("x-object-manifest")
+    if raw or (manifest is None and kept.large_etag is None):
+        return own
+    if depth > segments.MAX_DEPTH:
+        raise DeviceError("manifests name each other too deeply")
+
+    async def open_segment(segment: Name) -> Content | None:
+        return await open_object(state, segment, depth=depth + 1)
+
+    if kept.large_etag is not None:
+        body = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
+        parts, etag = slo.segments(name.account, body), kept.large_etag
+    else:
+        parts, etag = await dlo.segments(state, name.account, manifest or "")
+    return Content(
+        kept,
+        own.changed,
+        sum(part.length for part in parts),
+        etag,
+        lambda offset, length: segments.read(parts, open_segment, offset, length),
+        is_large=True,
+    )
+
+
+def described(found: Content) -> dict[str, str]:
+    """The headers of an object, as HEAD and GET give them."""
+    headers = {
+        **found.kept.headers,
+        "content-type": found.content_type or found.kept.content_type,
+        "etag": f'"{found.etag}"' if found.is_large else found.etag,
+        "last-modified": formatdate(found.changed.whole_seconds, usegmt=True),
+        "x-timestamp": found.changed.normal,
+        "accept-ranges": "bytes",
+    }
+    if found.kept.large_etag is not None:
+        headers["x-static-large-object"] = "True"
+    return headers
+
+
+async def _find(call: Call) -> tuple[Name, Content]:
+    name = parse(call.path)
+    state: ObjectStoreState = call.runtime.state
+    if temp_url.is_signed(call):
+        await temp_url.require(call, name)
+    else:
+        await access.require(call, name, "read")
+    raw = call.arg("multipart-manifest") == "get"
+    found = await open_object(state, name, raw=raw)
+    if found is None:
+        raise gone()
+    if raw and found.kept.large_etag is not None:
+        found = found._replace(content_type="application/json; charset=utf-8")
+        if call.arg("format") == "raw":
+            body = slo.as_given(b"".join([chunk async for chunk in found.read(0, found.size_bytes)]))
+            found = found._replace(
+                size_bytes=len(body), read=lambda offset, length: _once(body[offset:][:length])
+            )
+    return name, found
+
+
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
+
+
+def _headers(call: Call, name: Name, found: Content) -> dict[str, str]:
+    headers = described(found)
+    if temp_url.is_signed(call):
+        hidden = [
+            each
+            for each in headers
+            if each.startswith("x-object-meta-") and not each.startswith("x-object-meta-public-")
+        ]
+        for each in hidden:
+            del headers[each]
+        if call.method == "GET":
+            headers["content-disposition"] = _disposition(call, name, headers.get("content-disposition"))
+        headers["expires"] = formatdate(_expires(call), usegmt=True)
+    return headers
+
+
+def _expires(call: Call) -> float:
+    text = call.arg("temp_url_expires") or "0"
+    return float(text) if text.isdigit() else call.runtime.clock.now().timestamp()
+
+
+def _disposition(call: Call, name: Name, own: str | None) -> str:
+    """What a browser does with a download: save it under its own name, unless the URL says otherwise."""
+    filename = call.arg("filename")
+    if "inline" in call.query:
+        return f'inline; filename="{_quoted(filename)}"' if filename else "inline"
+    if not filename and own:
+        return own
+    shown = filename or name.object.rstrip("/").rpartition("/")[2]
+    return f"attachment; filename=\"{_quoted(shown)}\"; filename*=UTF-8''{quote(shown, safe='')}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', "%22").replace("\r", "").replace("\n", "")
+
+
+def _unchanged(call: Call, found: Content, headers: dict[str, str]) -> bool:
+    when = datetime.fromtimestamp(found.changed.whole_seconds, UTC)
+    try:
+        return conditions.not_modified(call.headers, found.etag, when)
+    except PreconditionFailed as error:
+        error.headers.update({name: headers[name] for name in ("etag", "last-modified", "x-timestamp")})
+        raise
+
+
+@routes.add("HEAD", OBJECT, policy=ANYONE)
+async def head_object(call: Call) -> Reply:
+    """An object's metadata."""
+    name, found = await _find(call)
+    headers = _headers(call, name, found)
+    if _unchanged(call, found, headers):
+        return Reply(304, headers=headers)
+    headers["content-length"] = str(found.size_bytes)
+    return Reply(200, headers=headers)
+
+
+@routes.add("GET", OBJECT, policy=ANYONE)
+async def get_object(call: Call) -> Reply:
+    """An object, or the parts of it that `Range` asks for."""
+    name, found = await _find(call)
+    headers = _headers(call, name, found)
+    if _unchanged(call, found, headers):
+        return Reply(304, headers=headers)
+    size = found.size_bytes
+    wanted = call.header("range") if _range_holds(call, found) else None
+    try:
+        parts = conditions.ranges(wanted, size)
+    except RangeNotSatisfiable as error:
+        error.headers["accept-ranges"] = "bytes"
+        raise
+    if parts is None:
+        return _reply(200, headers, found, 0, size)
+    if len(parts) == 1:
+        offset, length = parts[0]
+        headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+        return _reply(206, headers, found, offset, length)
+    return _several(headers, found, parts)
+
+
+def _range_holds(call: Call, found: Content) -> bool:
+    """`If-Range`: the parts are wanted of this version only."""
+    header = call.header("if-range")
+    if header is None:
+        return True
+    return header.strip().strip('"') in (found.etag, formatdate(found.changed.whole_seconds, usegmt=True))
+
+
+def _reply(status: int, headers: dict[str, str], found: Content, offset: int, length: int) -> Reply:
+    headers["content-length"] = str(length)
+    if length == 0:
+        return Reply(status, headers=headers)
+    return Reply(status, headers=headers, stream=_stream(found, offset, length))
+
+
+async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    async for chunk in found.read(offset, length):
+        yield chunk
+
+
+def _several(headers: dict[str, str], found: Content, parts: list[tuple[int, int]]) -> Reply:
+    """Parts behind each other, each with a head of its own (RFC 9110, section 14.6)."""
+    boundary = secrets.token_hex(16)
+    kind, size = headers["content-type"], found.size_bytes
+    heads = [
+        (
+            f"--{boundary}\r\nContent-Type: {kind}\r\n"
+            f"Content-Range: bytes {offset}-{offset + length - 1}/{size}\r\n\r\n"
+        ).encode("latin-1", "replace")
+        for offset, length in parts
+    ]
+    end = f"--{boundary}--".encode()
+    headers["content-type"] = f"multipart/byteranges;boundary={boundary}"
+    headers["content-length"] = str(sum(map(len, heads)) + sum(length + 2 for _, length in parts) + len(end))
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        for head, (offset, length) in zip(heads, parts, strict=True):
+            yield head
+            async for chunk in found.read(offset, length):
+                yield chunk
+            yield b"\r\n"
+        yield end
+
+    return Reply(206, headers=headers, stream=stream())

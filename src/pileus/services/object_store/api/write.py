@@ -1,0 +1,270 @@
+"""Objects, written."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from typing import Any
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
+from pileus.kernel.http.reply import Reply, encode_json
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import access, metadata, temp_url, versions
+from pileus.services.object_store.api.container import gone
+from pileus.services.object_store.api.read import OBJECT, open_object
+from pileus.services.object_store.driver import DeviceError, Missing, Superseded
+from pileus.services.object_store.large import dlo, slo
+from pileus.services.object_store.listings import ContainerInfo
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name, parse
+from pileus.services.object_store.receive import announced, receive
+from pileus.services.object_store.state import ObjectStoreState
+
+routes = Routes()
+
+
+async def allow(call: Call, name: Name) -> ContainerInfo:
+    """The container that is written to; 401, 403, 404."""
+    state: ObjectStoreState = call.runtime.state
+    if temp_url.is_signed(call):
+        await temp_url.require(call, name)
+        if "x-object-manifest" in call.headers:
+            raise BadRequest("X-Object-Manifest is not allowed with a temporary URL.")
+    else:
+        await access.require(call, name, "write")
+    info = await state.container(name.account, name.container)
+    if info is None:
+        raise gone()
+    return info
+
+
+async def check_quota(state: ObjectStoreState, name: Name, info: ContainerInfo, size: int | None) -> None:
+    """413 where the object would take the container or the account beyond what it may have."""
+    bytes_limit = info.metadata.get("x-container-meta-quota-bytes")
+    count_limit = info.metadata.get("x-container-meta-quota-count")
+    if bytes_limit or count_limit:
+        now = await state.listings.container(name.account, name.container) or info
+        if bytes_limit and bytes_limit.isdigit() and now.bytes_used + (size or 0) > int(bytes_limit):
+            raise TooLarge("Upload exceeds quota.")
+        if count_limit and count_limit.isdigit() and now.objects + 1 > int(count_limit):
+            raise TooLarge("Upload exceeds quota.")
+    account = await state.account_metadata(name.account)
+    bytes_limit = account.get("x-account-meta-quota-bytes") or account.get("x-account-quota-bytes")
+    count_limit = account.get("x-account-quota-count")
+    if bytes_limit or count_limit:
+        used = await state.listings.account(name.account)
+        if used is None:
+            return
+        if bytes_limit and bytes_limit.isdigit() and used.bytes_used + (size or 0) > int(bytes_limit):
+            raise TooLarge("Upload exceeds quota.")
+        if count_limit and count_limit.isdigit() and used.objects + 1 > int(count_limit):
+            raise TooLarge("Upload exceeds quota.")
+
+
+def content_type(call: Call, name: Name) -> str:
+    """As the client says, else as the name does."""
+    said = call.header("content-type")
+    if said and call.header("x-detect-content-type") is None:
+        return said
+    return mimetypes.guess_type(name.object)[0] or "application/octet-stream"
+
+
+def kept_headers(call: Call, now: Timestamp) -> dict[str, str]:
+    """Headers that stay with the object; `X-Delete-After` becomes `X-Delete-At`. 400 where they can't be."""
+    headers = dict(call.headers)
+    if (after := headers.get("x-delete-after")) is not None:
+        if not (after.isascii() and after.isdigit() and len(after) < 12):
+            raise BadRequest("Non-integer X-Delete-After")
+        headers["x-delete-at"] = str(int(now.seconds) + int(after))
+    if at := headers.get("x-delete-at"):
+        if not (at.isascii() and at.isdigit() and len(at) < 12):
+            raise BadRequest("Non-integer X-Delete-At")
+        if int(at) <= now.seconds:
+            raise BadRequest("X-Delete-At in past")
+    if headers.get("x-object-manifest"):
+        dlo.check(headers["x-object-manifest"])
+    return metadata.object_headers(headers)
+
+
+@routes.add("PUT", OBJECT, policy=ANYONE, raw=True)
+async def put_object(call: Call) -> Reply:
+    """Stores an object, or the manifest of a large one."""
+    from pileus.services.object_store.api.copying import copy_into
+
+    name = parse(call.path)
+    info = await allow(call, name)
+    state: ObjectStoreState = call.runtime.state
+    if "x-copy-from" in call.headers:
+        return await copy_into(call, name, info)
+    if call.arg("multipart-manifest") == "put":
+        return await _put_manifest(call, name, info)
+    length = announced(call, state)
+    await _if_none(call, state, name)
+    await check_quota(state, name, info, length)
+    await versions.keep(state, name, info.metadata)
+    now = state.now()
+    kept = ObjectMetadata(content_type=content_type(call, name), etag="", headers=kept_headers(call, now))
+    wanted = (call.header("etag") or "").strip('"').lower()
+    stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    return created(stored.etag, now)
+
+
+async def store(
+    state: ObjectStoreState,
+    name: Name,
+    now: Timestamp,
+    kept: ObjectMetadata,
+    body: AsyncIterator[bytes],
+    length: int | None,
+    wanted: str = "",
+) -> ObjectMetadata:
+    try:
+        return await receive(state, name, now, kept, body, length, wanted)
+    except Superseded as newer:
+        raise Conflict(f"There is a version of {newer.newest.normal} already.") from newer
+
+
+def created(etag: str, now: Timestamp, **more: str) -> Reply:
+    headers = {
+        "etag": etag,
+        "last-modified": formatdate(now.whole_seconds, usegmt=True),
+        "content-type": "text/html; charset=UTF-8",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
+    return Reply(201, headers=headers)
+
+
+async def _if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
+    header = call.header("if-none-match")
+    if header is None:
+        return
+    if header.strip() != "*":
+        raise BadRequest("Value: only * is supported for If-None-Match of a PUT")
+    if await state.find(name) is not None:
+        raise PreconditionFailed("There is an object of that name.")
+
+
+async def _put_manifest(call: Call, name: Name, info: ContainerInfo) -> Reply:
+    state: ObjectStoreState = call.runtime.state
+    await _if_none(call, state, name)
+    manifest = await slo.build(state, name.account, await call.body(slo.MAX_MANIFEST_BYTES))
+    wanted = (call.header("etag") or "").strip('"').lower()
+    if wanted and wanted != manifest.etag:
+        from pileus.services.object_store.receive import Unprocessable
+
+        raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {wanted}.")
+    await check_quota(state, name, info, manifest.size_bytes)
+    await versions.keep(state, name, info.metadata)
+    now = state.now()
+    kept = ObjectMetadata(
+        content_type=content_type(call, name),
+        etag="",
+        headers=kept_headers(call, now),
+        large_etag=manifest.etag,
+        large_bytes=manifest.size_bytes,
+    )
+    body = manifest.encode()
+    await store(state, name, now, kept, _once(body), len(body))
+    return created(f'"{manifest.etag}"', now)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@routes.add("POST", OBJECT, policy=ANYONE)
+async def update_object(call: Call) -> Reply:
+    """Replaces an object's metadata, all of them."""
+    name = parse(call.path)
+    await allow(call, name)
+    state: ObjectStoreState = call.runtime.state
+    now = state.now()
+    given = kept_headers(call, now)
+    said = call.header("content-type")
+
+    def change(old: bytes) -> bytes:
+        was = metadata.decode(old)
+        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
+        return metadata.encode(
+            ObjectMetadata(
+                content_type=said or was.content_type,
+                etag=was.etag,
+                headers={**stays, **given},
+                large_etag=was.large_etag,
+                large_bytes=was.large_bytes,
+            )
+        )
+
+    try:
+        if await state.find(name) is None:
+            raise Missing
+        await state.device.update(state.key(name), now, change)
+    except Missing:
+        raise gone() from None
+    except Superseded as newer:
+        raise Conflict("There is a newer version already.") from newer
+    except DeviceError as error:
+        raise Unavailable(str(error)) from error
+    return Reply(202, headers={"content-type": "text/html; charset=UTF-8"})
+
+
+@routes.add("DELETE", OBJECT, policy=ANYONE)
+async def delete_object(call: Call) -> Reply:
+    """Deletes an object; with `multipart-manifest=delete` a large one's segments too."""
+    name = parse(call.path)
+    info = await allow(call, name)
+    state: ObjectStoreState = call.runtime.state
+    if call.arg("multipart-manifest") == "delete":
+        return await _delete_large(call, state, name)
+    if versions.HISTORY in info.metadata and await state.find(name) is not None:
+        await versions.mark_deleted(state, name, info.metadata)
+    elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
+        await remove(state, old)
+        return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
+    if not await remove(state, name):
+        raise gone()
+    return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
+
+
+async def remove(state: ObjectStoreState, name: Name) -> bool:
+    """Whether there was such an object."""
+    was_there = await state.find(name) is not None
+    try:
+        await state.device.delete(state.key(name), name.path, state.now())
+    except Superseded as newer:
+        raise Conflict("There is a newer version already.") from newer
+    except DeviceError as error:
+        raise Unavailable(str(error)) from error
+    return was_there
+
+
+async def _delete_large(call: Call, state: ObjectStoreState, name: Name) -> Reply:
+    """The answer is that of a bulk deletion: a count, and what went wrong."""
+    found = await open_object(state, name, raw=True)
+    if found is None:
+        raise gone()
+    if found.kept.large_etag is None:
+        raise BadRequest("Not an SLO manifest")
+    body = b"".join([chunk async for chunk in found.read(0, found.size_bytes)])
+    deleted = missing = 0
+    for segment in [*slo.segments(name.account, body)]:
+        if await remove(state, segment.name):
+            deleted += 1
+        else:
+            missing += 1
+    await remove(state, name)
+    outcome: dict[str, Any] = {
+        "Number Deleted": deleted + 1,
+        "Number Not Found": missing,
+        "Response Body": "",
+        "Response Status": "200 OK",
+        "Errors": [],
+    }
+    if "json" in (call.header("accept") or ""):
+        return Reply(200, encode_json(outcome), {"content-type": "application/json"})
+    lines = [f"{key}: {value}" for key, value in outcome.items() if key != "Errors"]
+    return Reply(200, ("\n".join(lines) + "\nErrors:\n").encode(), {"content-type": "text/plain"})

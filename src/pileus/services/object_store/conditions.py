@@ -1,0 +1,71 @@
+"""Conditional requests and ranges (RFC 9110, sections 13 and 14), as Swift reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
+
+MAX_RANGES = 50
+"""More in one request are an attack: the whole object is given instead."""
+_RANGE = re.compile(r"^(\d*)-(\d*)$")
+
+
+def _tags(header: str) -> set[str]:
+    return {each.strip().strip('"') for each in header.split(",") if each.strip()}
+
+
+def not_modified(headers: Mapping[str, str], etag: str, changed: datetime) -> bool:
+    """True where a 304 is the answer; 412 where a condition fails. For GET and HEAD of what exists."""
+    if (match := headers.get("if-match")) is not None and not (_tags(match) & {etag, "*"}):
+        raise PreconditionFailed("A precondition for this request was not met.")
+    if (none := headers.get("if-none-match")) is not None:
+        if _tags(none) & {etag, "*"}:
+            return True
+    elif (since := _date(headers.get("if-modified-since"))) is not None and changed <= since:
+        return True
+    unmodified = _date(headers.get("if-unmodified-since"))
+    if unmodified is not None and changed > unmodified:
+        raise PreconditionFailed("A precondition for this request was not met.")
+    return False
+
+
+def _date(header: str | None) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def ranges(header: str | None, size: int) -> list[tuple[int, int]] | None:
+    """(offset, length) of each part that is wanted and there; None for all. 416 where no part is there."""
+    if header is None or not header.strip().lower().startswith("bytes="):
+        return None
+    found: list[tuple[int, int]] = []
+    specs = [each.strip() for each in header.strip()[6:].split(",")]
+    if len(specs) > MAX_RANGES:
+        return None
+    for spec in specs:
+        matched = _RANGE.match(spec)
+        if matched is None or matched.groups() == ("", "") or len(spec) > 40:
+            return None
+        first, last = matched.groups()
+        if first == "":
+            start = max(0, size - int(last))
+            end = size if int(last) else 0
+        else:
+            start = int(first)
+            end = min(int(last) + 1, size) if last else size
+            if last and int(last) < start:
+                return None
+        if start < end:
+            found.append((start, end - start))
+    if not found:
+        raise RangeNotSatisfiable(
+            "The Range requested is not available.", headers={"content-range": f"bytes */{size}"}
+        )
+    return found

@@ -1,0 +1,39 @@
+"""What a GET of an object gives: its own bytes, or those of the segments that it lists."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import metadata
+from pileus.services.object_store.driver import Version
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.state import ObjectStoreState
+
+
+class Content(NamedTuple):
+    kept: ObjectMetadata
+    changed: Timestamp
+    size_bytes: int
+    etag: str
+    read: Callable[[int, int], AsyncIterator[bytes]]
+    """From an offset so many bytes."""
+    is_large: bool = False
+    """Whether it is put together of segments; its etag is then quoted."""
+    content_type: str | None = None
+    """Where it is not the object's own."""
+
+
+def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
+    """The bytes that are stored, whatever they mean."""
+    kept = metadata.decode(version.metadata)
+    key = state.key(name)
+    return Content(
+        kept,
+        version.changed,
+        version.size_bytes,
+        kept.etag,
+        lambda offset, length: state.device.read(key, version, offset, length),
+    )

@@ -1,0 +1,1 @@
+"""Large objects: many that are read as one."""

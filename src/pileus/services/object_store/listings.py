@@ -1,0 +1,110 @@
+"""What accounts and containers need of a disk: who they are, and sorted lists of what is in them.
+
+Objects are not entered one by one: whoever keeps them tells of every change once it is durable, and the lists follow.
+What had been told before a list or a count is asked for is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from pileus.lib.timestamp import Timestamp
+
+Form = Literal["json", "xml", "plain"]
+Metadata = Mapping[str, str]
+"""Header names in lower case to values."""
+
+
+class NoSuchContainer(Exception):
+    """There is none of that name."""
+
+
+class NotEmpty(Exception):
+    """It holds objects, so it stays."""
+
+
+class Ask(NamedTuple):
+    """Which part of a list (Object Storage API, "Show account details", "Show container details")."""
+
+    limit: int = 10_000
+    marker: str = ""
+    """Names after it."""
+    end_marker: str = ""
+    """Names before it."""
+    prefix: str = ""
+    delimiter: str = ""
+    """Names that go on after it are one entry, up to it."""
+    path: str | None = None
+    """Names right below this pseudo-folder, and no entries for those further down."""
+    reverse: bool = False
+
+
+class ObjectEntry(NamedTuple):
+    """A container's row; `etag` None deletes it."""
+
+    name: str
+    changed: Timestamp
+    size_bytes: int
+    etag: str | None
+    content_type: str
+
+
+class AccountInfo(NamedTuple):
+    created: Timestamp
+    metadata: Metadata
+    containers: int
+    objects: int
+    bytes_used: int
+
+
+class ContainerInfo(NamedTuple):
+    created: Timestamp
+    metadata: Metadata
+    objects: int
+    bytes_used: int
+
+
+class Listings(Protocol):
+    """An account exists once it has metadata or a container."""
+
+    async def start(self) -> str:
+        """The mark of the last `settle`; empty where there was none."""
+
+    async def close(self) -> None: ...
+
+    async def account(self, account: str) -> AccountInfo | None: ...
+
+    async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
+        """Makes the account where there is none. Durable."""
+
+    async def delete_account(self, account: str) -> bool:
+        """With all lists; False where there was none. Containers must be gone: raises NotEmpty."""
+
+    async def container(self, account: str, container: str) -> ContainerInfo | None: ...
+
+    async def set_container(
+        self,
+        account: str,
+        container: str,
+        now: Timestamp,
+        change: Callable[[Metadata], Metadata],
+        *,
+        make: bool,
+    ) -> bool:
+        """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made."""
+
+    async def delete_container(self, account: str, container: str) -> None:
+        """Raises NoSuchContainer, NotEmpty. Durable."""
+
+    def note(self, account: str, container: str, entry: ObjectEntry) -> None:
+        """An object changed. Of a container that is not there it is forgotten."""
+
+    async def list_containers(self, account: str, ask: Ask, form: Form) -> bytes | None:
+        """None where there is no such account."""
+
+    async def list_objects(self, account: str, container: str, ask: Ask, form: Form) -> bytes | None:
+        """None where there is no such container."""
+
+    async def settle(self, mark: str) -> None:
+        """All that was told is durable when this returns, and so is the mark that says how far that was."""

@@ -1,0 +1,139 @@
+"""What the object store holds in memory: its disk, its lists, what it knows of containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from pileus.kernel.clock import Clock
+from pileus.lib.ring.ring import NameHash
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import metadata
+from pileus.services.object_store.driver import ObjectDevice, Version
+from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.name import Name
+
+log = structlog.get_logger("pileus.object_store")
+SETTLE_SECONDS = 30.0
+RECLAIM_SECONDS = 7 * 24 * 3600.0
+"""For so long a deletion is remembered."""
+REMEMBERED = 4096
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    operator_roles: tuple[str, ...] = ("admin", "member", "swiftoperator")
+    """Roles that make a user the owner of the project's account."""
+    reseller_admin_role: str = "ResellerAdmin"
+    """The role that may do anything in any account."""
+    hash_prefix: str = ""
+    """Goes into the hash of every name; must never change once there are objects."""
+    hash_suffix: str = ""
+    """As `hash_prefix`."""
+    max_file_size_gib: int = 5
+    """Largest object in one piece."""
+
+
+class ObjectStoreState:
+    def __init__(self, device: ObjectDevice, listings: Listings, clock: Clock, settings: Settings) -> None:
+        self.device = device
+        self.listings = listings
+        self.settings = settings
+        self._clock = clock
+        self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
+        self._last = 0
+        self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
+        self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._settled = ""
+        self._settling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._settled = await self.listings.start()
+        await self.device.start(self._heard, self._settled)
+        self._settling = asyncio.create_task(self._settle_forever())
+
+    async def close(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+        await self.device.close()
+        await self._settle()
+        await self.listings.close()
+
+    async def _settle_forever(self) -> None:
+        while True:
+            await self._clock.sleep(SETTLE_SECONDS)
+            try:
+                await self._settle()
+                forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
+                await self.device.tidy(forget)
+            except Exception:
+                log.exception("lists can't be made durable; tried again")
+
+    async def _settle(self) -> None:
+        mark = self.device.mark()
+        if mark != self._settled:
+            await self.listings.settle(mark)
+            self._settled = mark
+
+    def _heard(self, version: Version) -> None:
+        account, container, name = version.path.split("/", 2)
+        if version.deleted:
+            self.listings.note(account, container, ObjectEntry(name, version.timestamp, 0, None, ""))
+            return
+        kept = metadata.decode(version.metadata)
+        size = version.size_bytes if kept.large_etag is None else kept.large_bytes
+        entry = ObjectEntry(name, version.changed, size, kept.etag, kept.content_type)
+        self.listings.note(account, container, entry)
+
+    def now(self) -> Timestamp:
+        """Later than any before."""
+        self._last = max(Timestamp.at(self._clock.now().timestamp()).units, self._last + 1)
+        return Timestamp(self._last)
+
+    def key(self, name: Name) -> bytes:
+        return self._hash(name.path)
+
+    async def find(self, name: Name) -> Version | None:
+        """The object, unless it is deleted or its time has come."""
+        version = await self.device.find(self.key(name))
+        if version is None or version.deleted:
+            return None
+        delete_at = metadata.decode(version.metadata).headers.get("x-delete-at")
+        if delete_at is not None and int(delete_at) <= self._clock.now().timestamp():
+            return None
+        return version
+
+    async def container(self, account: str, container: str) -> ContainerInfo | None:
+        """Remembered: its counts may be old."""
+        at = (account, container)
+        if at in self._containers:
+            self._containers.move_to_end(at)
+            return self._containers[at]
+        found = await self.listings.container(account, container)
+        if found is not None:
+            self._containers[at] = found
+            if len(self._containers) > REMEMBERED:
+                self._containers.popitem(last=False)
+        return found
+
+    def forget(self, account: str, container: str) -> None:
+        """After its metadata changed, or it went."""
+        self._containers.pop((account, container), None)
+
+    async def account_metadata(self, account: str) -> Mapping[str, str]:
+        """Remembered, as `container`; none of an account that was never made."""
+        if account not in self._accounts:
+            info = await self.listings.account(account)
+            if info is None:
+                return {}
+            self._accounts[account] = info.metadata
+            if len(self._accounts) > REMEMBERED:
+                self._accounts.popitem(last=False)
+        return self._accounts[account]
+
+    def forget_account(self, account: str) -> None:
+        """After its metadata changed, or it went."""
+        self._accounts.pop(account, None)

@@ -1,0 +1,34 @@
+"""Every object device against the one contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.files import HostFiles
+from pileus.drivers.object.sim import MemoryFiles
+from pileus.testing.contract.object import ObjectDeviceContract
+from pileus.testing.contract.object.suite import Disk
+
+SMALL_VOLUMES = 1024 * 1024
+
+
+class TestOnDisk(ObjectDeviceContract):
+    @pytest.fixture
+    def disk(self, tmp_path: Path) -> Disk:
+        return lambda: ObjectEngine(HostFiles(tmp_path / "d"), volume_bytes=SMALL_VOLUMES)
+
+
+class TestInGroups(ObjectDeviceContract):
+    @pytest.fixture
+    def disk(self, tmp_path: Path) -> Disk:
+        return lambda: ObjectEngine(HostFiles(tmp_path / "d"), group_power=3, volume_bytes=SMALL_VOLUMES // 8)
+
+
+class TestInMemory(ObjectDeviceContract):
+    @pytest.fixture
+    def disk(self) -> Disk:
+        files = MemoryFiles()
+        return lambda: ObjectEngine(files, volume_bytes=SMALL_VOLUMES)
