@@ -69,6 +69,16 @@ async def test_a_success_forgets_failures_and_an_administrator_unlocks(under: Un
         assert (await token_for(cloud, "bob", "right")).status == 201
 
 
+async def test_many_guesses_at_once_are_all_counted(under: Under) -> None:
+    async with under(lockout_failure_attempts=3, lockout_duration=60) as cloud:
+        await make(cloud, "user", name="bob", password="right")
+        for _ in range(2):  # the second time, after a lock has run out
+            await asyncio.gather(*(token_for(cloud, "bob", "wrong") for _ in range(8)))
+            assert (await token_for(cloud, "bob", "right")).status == 401
+            later(cloud, seconds=61)
+        assert (await token_for(cloud, "bob", "right")).status == 201
+
+
 async def test_failures_of_a_change_of_password_lock_too(under: Under) -> None:
     async with under(lockout_failure_attempts=2) as cloud:
         user = await make(cloud, "user", name="bob", password="right")

@@ -94,7 +94,8 @@ def _use_application_credential(caller: Caller) -> None:
 
 def _use_ec2_key(caller: Caller) -> None:
     path = f"/users/{caller.user_id}/credentials/OS-EC2"
-    made = caller.ask("POST", path, {"tenant_id": caller.project_id}, 201).json()["credential"]
+    again = {"idempotency-key": "once"}
+    made = caller.ask("POST", path, {"tenant_id": caller.project_id}, 201, **again).json()["credential"]
     caller.secrets.add(made["secret"])
     caller.ask("GET", path, None, 200)
     parts = {"access": made["access"], "signature": "wrong", "params": {"SignatureVersion": "2"}}

@@ -97,7 +97,9 @@ def _check_media_type(kind: str | None) -> None:
 
 def _in_write(tx: Tx, call: Call, operation: Operation, body: Any) -> Reply:
     key = call.header(idempotency.HEADER)
-    if key is None:
+    if (
+        key is None or operation.secret or operation.policy is ANYONE
+    ):  # of nobody in particular, nobody's is kept
         return _in_transaction(tx, call, operation, body)
     reply = idempotency.recall(call, tx, key)
     if reply is None:

@@ -78,6 +78,8 @@ class Operation:
     """What the answer shows, where that is not the operation's own resource: one, or in a list, all of a kind."""
     existence_first: bool = False
     """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
+    secret: bool = False
+    """The answer shows a secret: it is kept nowhere, not even to be repeated for an idempotency key."""
     raw: bool = False
     """The handler reads the body itself, as a stream."""
     prepare: Callable[[Any], Awaitable[None]] | None = None

@@ -16,6 +16,7 @@ from pileus.services.identity.model import LDAP
 from pileus.services.identity.passwords import verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
+from pileus.services.identity.store import user
 
 Find = Callable[[Tx], Row[Any] | None]
 Prove = Callable[[Row[Any] | None], Awaitable[bool]]
@@ -81,9 +82,12 @@ async def _count_failure(state: IdentityState, row: Row[Any]) -> None:
 
 
 def _record(tx: Tx, state: IdentityState, row: Row[Any]) -> None:
-    most = state.settings.security_compliance.lockout_failure_attempts
-    if most is not None and row.failed_auth_count >= most:  # the lock has run out: counting starts anew
-        store.forget_failures(tx, row.id)
+    rules = state.settings.security_compliance
+    most, present = rules.lockout_failure_attempts, user.get(tx, row.id)
+    if present is None or most is None:
+        return
+    if present.failed_auth_count >= most and not account.is_locked(rules, present, tx.now):
+        store.forget_failures(tx, row.id)  # the lock has run out: counting starts anew
     store.record_failure(tx, row.id)
 
 

@@ -90,7 +90,7 @@ def _new_target(call: Call, body: Any) -> Mapping[str, Any]:
     return {"target.credential.user_id": body.user_id}
 
 
-@Credential.create(policy="identity:create_credential", target=_new_target)
+@Credential.create(policy="identity:create_credential", target=_new_target, secret=True)
 def create_credential(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Keeps a credential, sealed."""
     check_direct(call)
@@ -120,7 +120,7 @@ class CredentialUpdate(Body, wrapper="credential"):
     blob: str = field(required=True)
 
 
-@Credential.update(policy="identity:update_credential", method="PATCH", body=CredentialUpdate)
+@Credential.update(policy="identity:update_credential", method="PATCH", body=CredentialUpdate, secret=True)
 def update_credential(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes what is in it; whose it is and for what stays."""
     check_direct(call)

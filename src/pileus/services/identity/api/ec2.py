@@ -58,7 +58,7 @@ def _check_user(call: Call, tx: Tx) -> str:
     return call.params["user_id"]
 
 
-@routes.add("POST", _ALL, policy=AUTHENTICATED, status=201, body=NewKey)
+@routes.add("POST", _ALL, policy=AUTHENTICATED, status=201, body=NewKey, secret=True)
 def create_key(call: Call, tx: Tx, body: NewKey) -> dict[str, Any]:
     """Makes a pair of EC2 keys for a project."""
     call.enforce("identity:ec2_create_credential", {"target.credential.user_id": call.params["user_id"]})

@@ -47,7 +47,7 @@ class Consumer(
     default_sort = (("id", "asc"),)
 
 
-@Consumer.create(policy="identity:create_consumer")
+@Consumer.create(policy="identity:create_consumer", secret=True)
 def create_consumer(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     """Makes a consumer. This answer alone shows its secret."""
     secret = secrets.token_hex(16)

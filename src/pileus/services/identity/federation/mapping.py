@@ -284,10 +284,10 @@ def _matches(remote: Sequence[Remote], assertion: Assertion) -> Matches | None:
             if _hits(each.not_any_of, values, each.regex):
                 return None
         elif each.whitelist is not None:
-            found.append(_hits(each.whitelist, values, each.regex))
+            found.append(list(dict.fromkeys(_hits(each.whitelist, values, each.regex))))
         elif each.blacklist is not None:
             bad = _hits(each.blacklist, values, each.regex)
-            found.append([value for value in values if value not in bad])
+            found.append(list(dict.fromkeys(value for value in values if value not in bad)))
         else:
             found.append(values)
     return found

@@ -1,0 +1,98 @@
+"""A client of the object store that sends and takes bytes, and a store for it in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.listing.store import SqliteListings
+from pileus.kernel.api.application import scope_of
+from pileus.kernel.api.call import CONTEXT_KEY
+from pileus.kernel.clock import SystemClock
+from pileus.kernel.context import Context
+from pileus.services.object_store import service
+from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.testing.service import ServiceUnderTest, serving
+
+OWNER = Context(
+    user_id="u1", user_name="olga", project_id="p1", project_name="one", roles=frozenset({"member"})
+)
+OTHER = Context(
+    user_id="u2", user_name="oto", project_id="p2", project_name="two", roles=frozenset({"member"})
+)
+NOBODY = None
+ROOT = "/v1/AUTH_p1"
+
+
+class Answer:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+
+class Store:
+    """A client that sends bytes."""
+
+    def __init__(self, cloud: ServiceUnderTest) -> None:
+        self._app = cloud.application
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        as_: Context | None = OWNER,
+        chunks: list[bytes] | None = None,
+        **headers: str,
+    ) -> Answer:
+        path, _, query = path.partition("?")
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if chunks is not None:
+            sent["transfer-encoding"] = "chunked"
+        elif method in ("PUT", "POST"):
+            sent.setdefault("content-length", str(len(body)))
+        waiting = [body] if chunks is None else list(chunks)
+        start: dict[str, Any] = {}
+        got: list[bytes] = []
+
+        async def receive() -> dict[str, Any]:
+            if not waiting:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                got.append(message.get("body", b""))
+
+        scope = scope_of(
+            method, ROOT + path, [(n.encode(), v.encode("latin-1")) for n, v in sent.items()], query.encode()
+        )
+        if as_ is not None:
+            scope[CONTEXT_KEY] = as_
+        await self._app(scope, receive, send)
+        if not start:
+            return Answer(0, {}, b"")
+        return Answer(
+            start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
+        )
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Store]:
+    state = ObjectStoreState(
+        ObjectEngine.on_host(folder / "device"),
+        SqliteListings(folder / "listings"),
+        SystemClock(),
+        Settings(),
+    )
+    await state.start()
+    try:
+        async with serving(service, state=state) as cloud:
+            yield Store(cloud)
+    finally:
+        await state.close()
