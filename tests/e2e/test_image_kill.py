@@ -72,7 +72,7 @@ def kill_during_upload(cloud: Cloud, to: str, data: bytes, sent: int) -> None:
     if after.image.get_image(image_id).status == "queued":
         assert begun(cloud, after, image_id, to, data).getresponse().status == 204
     if to == "stage":
-        after.image.import_image(image_id, method="glance-direct")
+        after.image.import_image(after.image.get_image(image_id), method="glance-direct")
     until(lambda: after.image.get_image(image_id).status == "active", 20, "the image")
     assert after.image.get_image(image_id).hash_value == hashlib.sha512(data).hexdigest()
     assert files(cloud) == {image_id}
@@ -93,7 +93,7 @@ def kill_during_import(cloud: Cloud, data: bytes) -> None:
     admin = cloud.connect()
     image_id = made(admin)
     begun(cloud, admin, image_id, "stage", data).getresponse().read()
-    admin.image.import_image(image_id, method="glance-direct", all_stores=True)
+    admin.image.import_image(admin.image.get_image(image_id), method="glance-direct", all_stores=True)
     cloud.kill()
     cloud.up()
     after = cloud.connect()

@@ -15,12 +15,6 @@ $ openstack service set --description "Tells it well" clock
 $ openstack service show clock -f value -c description
 Tells it well
 $ openstack service list -f value -c Name
-*
-*
-*
-*
-*
-*
 $ openstack endpoint create --region coast clock public http://clock.example.com -f value -c id > endpoint
 ! openstack endpoint create --region nowhere clock public http://clock.example.com
 *
