@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from pileus.testing.cloud import free_port
 
 PACKAGE = "oidc-provider@8.8.1"
 SCRIPT = Path(__file__).with_name("oidc_provider.mjs")
+PROGRAMS = Path(sys.executable).parent
+"""Node.js is one of the environment's packages: Debian's would be four hundred."""
 
 
 def installed() -> Path:
@@ -26,7 +29,7 @@ def installed() -> Path:
     if not (folder / "node_modules" / "oidc-provider").exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
+        command = [str(PROGRAMS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
     return folder
 
@@ -36,7 +39,7 @@ def oidc_provider(redirect_uri: str = "") -> Iterator[str]:
     """Its issuer, for as long as the block lasts. It has the users alice (wonderland) and bob (builder), and the clients
     pileus (hush) and stranger (other)."""
     port = free_port()
-    command = ["node", str(SCRIPT), str(port), str(installed())]
+    command = [str(PROGRAMS / "node"), str(SCRIPT), str(port), str(installed())]
     environment = {**os.environ, "REDIRECT_URI": redirect_uri, "NODE_ENV": "test"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
     try:
