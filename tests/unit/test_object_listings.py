@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pileus.drivers.object.listing.database import CONTAINER_SCHEMA, Database
@@ -67,6 +67,7 @@ asks = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sets(letters, max_size=25), asks)
+@example(names={"/", "/a"}, ask=Ask(limit=1, path="", reverse=True))
 def test_any_part_of_any_list(names: set[str], ask: Ask) -> None:
     database = Database(Path(":memory:"), CONTAINER_SCHEMA)
     database.connection.executemany(

@@ -127,7 +127,7 @@ def rows(connection: sqlite3.Connection, table: Table, ask: Ask) -> Iterator[Row
                 if name == wanted.prefix:
                     continue
                 if at >= 0 and len(name) > end:
-                    extra, more = _beyond(name[:end], reverse=ask.reverse)
+                    extra, more = _beyond(name[:end], reverse=ask.reverse, but_itself=True)
                     break
                 yield row
             elif at >= 0:
@@ -148,9 +148,10 @@ def rows(connection: sqlite3.Connection, table: Table, ask: Ask) -> Iterator[Row
                 return
 
 
-def _beyond(folder: str, *, reverse: bool) -> tuple[str, tuple[str, ...]]:
-    """A condition for what comes after all names in a folder."""
+def _beyond(folder: str, *, reverse: bool, but_itself: bool = False) -> tuple[str, tuple[str, ...]]:
+    """A condition for what comes after all names in a folder. An object may have the folder's very name: the other way
+    round it comes last of them, and is skipped with them, `but_itself`."""
     if reverse:
-        return " AND name < ?", (folder,)
+        return f" AND name {'<=' if but_itself else '<'} ?", (folder,)
     end = after(folder)
     return (" AND name >= ?", (end,)) if end else (" AND 0", ())
