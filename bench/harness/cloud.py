@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
+# As a user has it: Python keeps what it has compiled.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Process:
@@ -109,7 +111,7 @@ def raised(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Cloud, f
 def _pileus(*arguments: str, settings: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pileus", *arguments],
-        env={**os.environ, **(settings or {}), "PYTHONPATH": str(ROOT / "src")},
+        env={**_ENVIRONMENT, **(settings or {}), "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
