@@ -61,7 +61,7 @@ class Guard:
             if network.version == each.version
         ):
             return
-        if not plain.is_global or plain.is_multicast or plain.is_reserved or plain.is_unspecified:
+        if _is_tunnel(address) or not plain.is_global or plain.is_multicast or plain.is_reserved:
             raise Forbidden(f"{address} is no public address")
         self._require_port(port)
 
@@ -83,18 +83,19 @@ def literal(host: str) -> IPAddress | None:
 
 
 def plainly(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 address stands for: mapped, 6to4, Teredo or NAT64; else the address itself."""
+    """The IPv4 address that an IPv6 address stands for: mapped or NAT64; else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
     if address in _NAT64 or address in _COMPATIBLE:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
+
+
+def _is_tunnel(address: IPAddress) -> bool:
+    """6to4 and Teredo: retired (RFC 7526), and wherever one comes out, it is not what the address says."""
+    return isinstance(address, ipaddress.IPv6Address) and bool(address.sixtofour or address.teredo)
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
