@@ -83,7 +83,12 @@ class PostgresqlSignal:
         tx.after_commit(self._moved)  # this process hears of it before whoever asked for it does
 
     def close(self) -> None:
+        import psycopg
+
         self._closed.set()
+        # The listener is woken by what it listens for, or else looks up by itself in a moment.
+        with contextlib.suppress(psycopg.Error), psycopg.connect(self._url, autocommit=True) as conn:
+            conn.execute("SELECT pg_notify(%s, '')", (self._channel,))
         self._thread.join()
 
     def _moved(self) -> None:
@@ -99,7 +104,7 @@ class PostgresqlSignal:
                 self._listening = True
                 try:
                     while not self._closed.is_set():
-                        for _ in conn.notifies(timeout=_PAUSE_SECONDS):
+                        for _ in conn.notifies(timeout=_PAUSE_SECONDS, stop_after=1):
                             self._heard += 1
                 finally:
                     self._listening = False
