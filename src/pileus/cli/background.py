@@ -79,7 +79,7 @@ def _serve_and_exit(serve: Callable[[Teller], None], teller: Teller) -> None:
         status = 1
         traceback.print_exc()
         if isinstance(error, click.ClickException):
-            teller.failed(click.ClickException(error.format_message()))
+            teller.failed(error)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

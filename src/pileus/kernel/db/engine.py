@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.db.job import Job, Unsettled
@@ -52,27 +52,26 @@ class Database:
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn` in a write transaction; raises what `fn` raises, having kept nothing."""
-        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
-        self._backend.submit_write(job)
-        self._unsettled.count += 1
-        result: T = await job.future
+        result: T = await self._asked(self._backend.submit_write, fn, args, kwargs)
         return result
 
     async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn` on a snapshot of what has been committed: a few rows by key, for on SQLite everybody waits for it."""
-        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
-        self._backend.submit_read(job)
-        self._unsettled.count += 1
-        result: T = await job.future
+        result: T = await self._asked(self._backend.submit_read, fn, args, kwargs)
         return result
 
     async def scan(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, for what may read many rows, or rows of no known number: it waits for its like, nobody for it."""
-        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
-        self._backend.submit_scan(job)
-        self._unsettled.count += 1
-        result: T = await job.future
+        result: T = await self._asked(self._backend.submit_scan, fn, args, kwargs)
         return result
+
+    def _asked(
+        self, submit: Callable[[Job], None], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> asyncio.Future[Any]:
+        job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
+        submit(job)
+        self._unsettled.count += 1
+        return job.future
 
     def run_script(self, script: str) -> None:
         """Blocking; before anything else runs."""
