@@ -14,6 +14,7 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import service
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.service import ServiceUnderTest, serving
 
@@ -87,6 +88,7 @@ async def running(folder: Path) -> AsyncIterator[Store]:
     state = ObjectStoreState(
         ObjectEngine.on_host(folder / "device"),
         SqliteListings(folder / "listings"),
+        Daemons(SystemClock()),
         SystemClock(),
         Settings(),
     )

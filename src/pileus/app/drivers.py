@@ -27,6 +27,7 @@ from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, StoreSettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.listings import Listings
 
@@ -77,13 +78,14 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
 
 
-def object_store(settings: Settings, state: Path) -> tuple[ObjectDevice, Listings]:
+def object_store(settings: Settings, state: Path, clock: Clock) -> tuple[ObjectDevice, Listings, Daemons]:
     """One device in the state directory, in the simulator too."""
     from pileus.drivers.object.engine import ObjectEngine
     from pileus.drivers.object.listing.store import SqliteListings
 
     folder = state / "object-store"
-    return ObjectEngine.on_host(folder / "device-1"), SqliteListings(folder / "listings")
+    daemons = Daemons(clock, folder / "walks")
+    return ObjectEngine.on_host(folder / "device-1"), SqliteListings(folder / "listings"), daemons
 
 
 HYPERVISORS: Mapping[str, str] = {

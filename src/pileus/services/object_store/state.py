@@ -13,6 +13,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice, Version
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
 from pileus.services.object_store.name import Name
@@ -38,9 +39,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectStoreState:
-    def __init__(self, device: ObjectDevice, listings: Listings, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, device: ObjectDevice, listings: Listings, daemons: Daemons, clock: Clock, settings: Settings
+    ) -> None:
         self.device = device
         self.listings = listings
+        self.daemons = daemons
         self.settings = settings
         self._clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
@@ -54,10 +58,12 @@ class ObjectStoreState:
         self._settled = await self.listings.start()
         await self.device.start(self._heard, self._settled)
         self._settling = asyncio.create_task(self._settle_forever())
+        self.daemons.start()
 
     async def close(self) -> None:
         if self._settling is not None:
             self._settling.cancel()
+        await self.daemons.close()
         await self.device.close()
         await self._settle()
         await self.listings.close()
