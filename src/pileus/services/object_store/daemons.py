@@ -69,7 +69,9 @@ class Progress(msgspec.Struct, kw_only=True):
 class Walk:
     """One walk over everything; a daemon gets it."""
 
-    def __init__(self, progress: Progress, name: str, per_second: float, clock: Clock, file: Path | None) -> None:
+    def __init__(
+        self, progress: Progress, name: str, per_second: float, clock: Clock, file: Path | None
+    ) -> None:
         self.since = progress.place
         self._progress = progress
         self._name = name
