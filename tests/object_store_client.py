@@ -14,6 +14,7 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import service
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.service import ServiceUnderTest, serving
@@ -90,6 +91,7 @@ async def running(
     state = ObjectStoreState(
         devices or {0: ObjectEngine.on_host(folder / "device")},
         SqliteListings(folder / "listings"),
+        Daemons(SystemClock()),
         SystemClock(),
         settings or Settings(),
     )

@@ -13,6 +13,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
 from pileus.services.object_store.name import Name
@@ -42,11 +43,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 class ObjectStoreState:
     def __init__(
-        self, devices: Mapping[int, ObjectDevice], listings: Listings, clock: Clock, settings: Settings
+        self,
+        devices: Mapping[int, ObjectDevice],
+        listings: Listings,
+        daemons: Daemons,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         """`devices` has one for each storage policy, by its index."""
         self.devices = devices
         self.listings = listings
+        self.daemons = daemons
         self.settings = settings
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
@@ -64,10 +71,12 @@ class ObjectStoreState:
         for index, device in self.devices.items():
             await device.start(self._heard, marks.get(str(index), ""))
         self._settling = asyncio.create_task(self._settle_forever())
+        self.daemons.start()
 
     async def close(self) -> None:
         if self._settling is not None:
             self._settling.cancel()
+        await self.daemons.close()
         for device in self.devices.values():
             await device.close()
         await self._settle()
