@@ -7,8 +7,8 @@ one of its own as long as it lasts: who reads slowly stops the sender by TCP's o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from pileus.services.object_store.driver import DeviceError
 
 CONNECT_SECONDS = 0.5
 CALL_SECONDS = 10.0
+SLOW_SECONDS = 600.0
 SILENCE_SECONDS = 3.0
 """A server that says nothing at all for so long, while it is asked, is taken for dead."""
 LOOK_SECONDS = 0.5
@@ -32,6 +33,14 @@ IDLE_STREAMS = 8
 """Connections kept for the next stream."""
 
 
+class _Waiting(NamedTuple):
+    future: asyncio.Future[Any]
+    deadline: float
+    decode: Callable[[bytes], Any]
+    asked: str
+    """Server and device, for messages."""
+
+
 class _Link(Connection):
     """One connection to a server."""
 
@@ -40,7 +49,7 @@ class _Link(Connection):
         self.open: asyncio.Future[None] = self.loop.create_future()
         self.reason = ""
         """Why it was lost."""
-        self._calls: dict[int, tuple[asyncio.Future[bytes], float]] = {}
+        self._calls: dict[int, _Waiting] = {}
         self._number = 0
         self._looking: asyncio.TimerHandle | None = None
         self._asked = 0.0
@@ -59,24 +68,30 @@ class _Link(Connection):
             self.open.set_exception(Unreachable(reason))
             self.open.exception()  # it may be that nobody waits any more
         calls, self._calls = self._calls, {}
-        for future, _ in calls.values():
-            if not future.done():
-                future.set_exception(Unreachable(reason))
+        for waiting in calls.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(Unreachable(f"{waiting.asked}: {reason}"))
         if self.stream is not None:
             self.stream.fail(Unreachable(reason))
 
-    def ask(self, kind: Kind, payload: bytes, seconds: float, request: int | None = None) -> asyncio.Future[bytes]:
-        """Sends a frame; the answer, or DeviceError after so many seconds."""
+    def ask(
+        self,
+        kind: Kind,
+        request: int,
+        payload: bytes,
+        seconds: float,
+        decode: Callable[[bytes], Any],
+        asked: str,
+    ) -> asyncio.Future[Any]:
+        """Sends a frame; the answer, decoded, or Unreachable after so many seconds."""
         now = self.loop.time()
-        if request is None:
-            request = self.next_number()
-        future: asyncio.Future[bytes] = self.loop.create_future()
+        future: asyncio.Future[Any] = self.loop.create_future()
         if self.is_lost:
-            future.set_exception(Unreachable(self.reason))
+            future.set_exception(Unreachable(f"{asked}: {self.reason}"))
             return future
         if not self._calls:
             self._asked = now
-        self._calls[request] = (future, now + seconds)
+        self._calls[request] = _Waiting(future, now + seconds, decode, asked)
         self.send(kind, request, payload)
         if self._looking is None:
             self._looking = self.loop.call_later(LOOK_SECONDS, self._look)
@@ -90,12 +105,12 @@ class _Link(Connection):
         """From time to time, while answers are waited for: is the server there, and does it take too long?"""
         self._looking = None
         now = self.loop.time()
-        for request, (future, deadline) in list(self._calls.items()):
-            if future.done():
+        for request, waiting in list(self._calls.items()):
+            if waiting.future.done():
                 del self._calls[request]
-            elif now > deadline:
+            elif now > waiting.deadline:
                 del self._calls[request]
-                future.set_exception(Unreachable("it took too long"))
+                waiting.future.set_exception(Unreachable(f"{waiting.asked}: it took too long"))
         if not self._calls:
             return
         silent = now - max(self.heard, self._asked)
@@ -111,13 +126,18 @@ class _Link(Connection):
         if stream is not None and stream.request == request:
             stream.frame(kind, payload)
             return
-        future, _ = self._calls.pop(request, (None, 0.0))
-        if future is None or future.done():
+        waiting = self._calls.pop(request, None)
+        if waiting is None or waiting.future.done():
             return  # nobody waits any more
         if kind == Kind.RESULT:
-            future.set_result(payload)
+            try:
+                waiting.future.set_result(waiting.decode(payload))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                waiting.future.set_exception(
+                    DeviceError(f"{waiting.asked}: the answer can't be read: {error}")
+                )
         elif kind == Kind.ERROR:
-            future.set_exception(decode_error(payload))
+            waiting.future.set_exception(decode_error(payload))
         else:
             raise ProtocolError(f"a frame of kind {kind}")
 
@@ -130,17 +150,14 @@ class Peer:
     """A server of the cluster. Connects when it is first asked, and again when the connection was lost."""
 
     def __init__(self, host: str, port: int, key: bytes, *, call_seconds: float = CALL_SECONDS) -> None:
-        self.host, self.port = host, port
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.call_seconds = call_seconds
+        self._host, self._port = host, port
         self._key = key
         self._link: _Link | None = None
         self._linking: asyncio.Task[_Link] | None = None
         self._idle: list[_Link] = []
         self._is_closed = False
-
-    @property
-    def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     async def close(self) -> None:
         self._is_closed = True
@@ -159,7 +176,7 @@ class Peer:
         link = _Link(self._key)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await loop.create_connection(lambda: link, self.host, self.port)
+                await loop.create_connection(lambda: link, self._host, self._port)
                 await link.open
         except TimeoutError:
             link.close()
@@ -187,25 +204,28 @@ class Peer:
         if not task.cancelled() and task.exception() is None:
             self._link = task.result()
 
-    async def call(self, target: str, verb: Verb, arguments: list[Any]) -> Any:
-        """Raises what the other side raised, or Unreachable."""
+    def call(self, target: str, verb: Verb, arguments: list[Any]) -> asyncio.Future[Any]:
+        """Has begun when it returns. The future fails with what the other side raised, or with Unreachable."""
+        link = self._link
+        if link is None or link.is_lost or link.is_clogged:
+            return asyncio.ensure_future(self._call_later(target, verb, arguments))
+        return self._ask(link, target, verb, _call(target, verb, arguments))
+
+    def _ask(self, link: _Link, target: str, verb: Verb, payload: bytes) -> asyncio.Future[Any]:
+        seconds = SLOW_SECONDS if verb.is_slow else self.call_seconds
+        asked = f"{self.address}/{target}"
+        return link.ask(Kind.CALL, link.next_number(), payload, seconds, verb.decode_result, asked)
+
+    async def _call_later(self, target: str, verb: Verb, arguments: list[Any]) -> Any:
         payload = _call(target, verb, arguments)
         link = self._link
         if link is None or link.is_lost:
             link = await self._calling()
-        if link.is_clogged:
-            await self._room(link)
-        try:
-            answer = await link.ask(Kind.CALL, payload, self.call_seconds)
-        except Unreachable as error:
-            raise Unreachable(f"{self.address}/{target}: {error}") from None
-        return verb.decode_result(answer)
-
-    async def _room(self, link: _Link) -> None:
         try:
             await link.drain(self.call_seconds)
         except TimeoutError:
             raise Unreachable(f"{self.address} takes nothing more") from None
+        return await self._ask(link, target, verb, payload)
 
     async def borrow(self) -> _Link:
         """A connection for one stream; `give_back` where it ended well, else close it."""
@@ -305,28 +325,28 @@ class StreamIn:
 
     def __init__(self, peer: Peer, target: str, verb: Verb, arguments: list[Any]) -> None:
         assert verb.finish is not None
-        self._peer, self._target, self._verb, self._finish = peer, target, verb, verb.finish
+        self._peer, self._finish = peer, verb.finish
         self._payload = _call(target, verb, arguments)
         self._link: _Link | None = None
-        self._answer: asyncio.Future[bytes]
+        self._asked = f"{peer.address}/{target}"
+        self._answer: asyncio.Future[Any]
         self._request = 0
 
     async def _begin(self) -> _Link:
         if self._link is None:
             self._link = await self._peer.borrow()
             self._request = self._link.next_number()
-            self._answer = self._link.ask(Kind.CALL, self._payload, float("inf"), self._request)
+            self._answer = self._link.ask(
+                Kind.CALL, self._request, self._payload, float("inf"), self._finish.decode_result, self._asked
+            )
         return self._link
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"{self._peer.address}/{self._target}: {error}")
 
     async def write(self, chunk: bytes) -> None:
         """Returns when more may come. Raises what the server said meanwhile."""
         link = await self._begin()
         if self._answer.done():
             await self._outcome(0)
-            raise self._unreachable(DeviceError("it answered before the end"))
+            raise DeviceError(f"{self._asked}: it answered before the end")
         link.send_data(self._request, chunk)
         if link.is_clogged:
             try:
@@ -337,9 +357,9 @@ class StreamIn:
     async def finish(self, *values: Any, **named: Any) -> Any:
         link = await self._begin()
         link.send(Kind.FINISH, self._request, encode(self._finish.bind(*values, **named)))
-        return self._finish.decode_result(await self._outcome(STREAM_SECONDS))
+        return await self._outcome(STREAM_SECONDS)
 
-    async def _outcome(self, seconds: float) -> bytes:
+    async def _outcome(self, seconds: float) -> Any:
         """The answer; the connection is free again, or gone."""
         link = self._link
         assert link is not None
@@ -347,9 +367,7 @@ class StreamIn:
             answer = await asyncio.wait_for(asyncio.shield(self._answer), seconds)
         except TimeoutError:
             link.fail("it took too long")
-            raise self._unreachable(TimeoutError("it took too long")) from None
-        except Unreachable as error:
-            raise self._unreachable(error) from None
+            raise Unreachable(f"{self._asked}: it took too long") from None
         except asyncio.CancelledError:
             link.fail("the writer left")
             raise

@@ -1,18 +1,18 @@
 """What can be asked over the wire, taken from the annotations of a Protocol class.
 
-`async def` with values in and out is a call, a function that returns `AsyncIterator[T]` a stream out, one that returns
-something with `write`, `finish` and `abort` a stream in. Values are what msgspec can encode; they are checked when they
-arrive.
+A function that is `async` or returns a future is a call, one that returns `AsyncIterator[T]` a stream out, one that
+returns something with `write`, `finish` and `abort` a stream in. Values are what msgspec can encode; they are checked
+when they arrive.
 """
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
-from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,6 +37,10 @@ class Verb(NamedTuple):
     of_bytes: bool = False
     """Whether a stream out is made of bytes."""
     finish: Verb | None = None
+    is_slow: bool = False
+    """A call that may take minutes."""
+    begins: bool = False
+    """A call that has begun when the function returns, as its future says."""
 
 
 class Call(msgspec.Struct, array_like=True):
@@ -48,46 +52,48 @@ class Call(msgspec.Struct, array_like=True):
 
 
 class Interface(dict[str, Verb]):
-    """The verbs of a Protocol class by name. Raises TypeError where one can't cross a wire."""
+    """The verbs of a Protocol class by name, but for those that are `local` to a process.
 
-    def __init__(self, protocol: type) -> None:
+    Raises TypeError where one can't cross a wire.
+    """
+
+    def __init__(self, protocol: type, *, local: Collection[str] = (), slow: Collection[str] = ()) -> None:
         super().__init__()
-        self.protocol = protocol
         for name, function in inspect.getmembers(protocol, inspect.isfunction):
-            if not name.startswith("_"):
-                self[name] = _verb(name, function)
-
-
-@cache
-def interface(protocol: type) -> Interface:
-    return Interface(protocol)
+            if not name.startswith("_") and name not in local:
+                self[name] = _verb(name, function)._replace(is_slow=name in slow)
 
 
 def _verb(name: str, function: Callable[..., Any]) -> Verb:
     hints = typing.get_type_hints(function)
     result = hints.get("return", Any)
-    signature = inspect.signature(function)
-    parameters = list(signature.parameters.values())[1:]
+    parameters = list(inspect.signature(function).parameters.values())[1:]
     types = [hints[each.name] for each in parameters]
+    origin = typing.get_origin(result)
+    begins = origin in (asyncio.Future, collections.abc.Awaitable)
+    if begins or origin is collections.abc.AsyncIterator:
+        (value,) = typing.get_args(result)
+    elif inspect.iscoroutinefunction(function):
+        value = result
+    elif all(hasattr(result, each) for each in ("write", "finish", "abort")):
+        finish = _verb("finish", result.finish)
+        verb = _made(name, Shape.IN, parameters, types, Any)
+        return verb._replace(finish=finish, decode_result=finish.decode_result)
+    else:
+        raise TypeError(f"{name} can't cross a wire: it is neither a call nor a stream")
+    if origin is collections.abc.AsyncIterator:
+        return _made(name, Shape.OUT, parameters, types, value)._replace(of_bytes=value is bytes)
+    return _made(name, Shape.CALL, parameters, types, value)._replace(begins=begins)
+
+
+def _made(name: str, shape: Shape, parameters: list[inspect.Parameter], types: list[Any], value: Any) -> Verb:
+    arguments: Any = tuple[tuple(types)] if types else tuple[()]  # type: ignore[misc]  # made at run time
     try:
-        arguments: Any = tuple[tuple(types)] if types else tuple[()]
         decode_arguments = msgspec.msgpack.Decoder(arguments).decode
-        if inspect.iscoroutinefunction(function):
-            return Verb(
-                name, Shape.CALL, _binder(parameters), decode_arguments, msgspec.msgpack.Decoder(result).decode
-            )
-        if typing.get_origin(result) is collections.abc.AsyncIterator:
-            (item,) = typing.get_args(result)
-            decode = msgspec.msgpack.Decoder(item).decode
-            return Verb(name, Shape.OUT, _binder(parameters), decode_arguments, decode, of_bytes=item is bytes)
+        decode_result = msgspec.msgpack.Decoder(value).decode
     except TypeError as error:
         raise TypeError(f"{name} can't cross a wire: {error}") from error
-    if all(hasattr(result, each) for each in ("write", "finish", "abort")):
-        finish = _verb("finish", result.finish)
-        return Verb(
-            name, Shape.IN, _binder(parameters), decode_arguments, finish.decode_result, finish=finish
-        )
-    raise TypeError(f"{name} can't cross a wire: it is neither a call nor a stream")
+    return Verb(name, shape, _binder(parameters), decode_arguments, decode_result)
 
 
 def _binder(parameters: list[inspect.Parameter]) -> Callable[..., list[Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from pileus.drivers.object.wire.connection import Connection, ProtocolError
 from pileus.drivers.object.wire.errors import Misunderstood, encode_error
 from pileus.drivers.object.wire.frame import MAX_FRAME, Kind
 from pileus.drivers.object.wire.handshake import Handshake
-from pileus.drivers.object.wire.interface import Call, Interface, Shape, Verb, encode, interface
+from pileus.drivers.object.wire.interface import Call, Interface, Shape, Verb, encode
 from pileus.services.object_store.driver import DeviceError
 
 log = structlog.get_logger("pileus.object_store")
@@ -53,9 +54,9 @@ class WireServer:
         """Answered since the start."""
         self._silent_until = 0.0
 
-    def serve(self, target: str, protocol: type, thing: Any) -> None:
-        """Whatever `protocol` declares may be asked of `thing` under the name `target`."""
-        self._served[target] = Served(interface(protocol), thing)
+    def serve(self, target: str, verbs: Interface, thing: Any) -> None:
+        """Those verbs may be asked of `thing` under the name `target`."""
+        self._served[target] = Served(verbs, thing)
 
     def withdraw(self, target: str) -> None:
         self._served.pop(target, None)
@@ -91,13 +92,13 @@ class WireServer:
             log.warning("a connection is refused", peer=peer, reason=reason)
             self._silent_until = now + REFUSED_SECONDS
 
-    def find(self, call: Call, shapes: tuple[Shape, ...]) -> tuple[Verb, Any]:
+    def find(self, call: Call) -> tuple[Verb, Any]:
         """Raises Misunderstood."""
         served = self._served.get(call.target)
         if served is None:
             raise Misunderstood(f"there is no device {call.target!r} on this server")
         verb = served.verbs.get(call.verb)
-        if verb is None or verb.shape not in shapes:
+        if verb is None:
             raise Misunderstood(f"{call.target} has no verb {call.verb!r}")
         return verb, served.thing
 
@@ -106,7 +107,7 @@ class _Peer(Connection):
     def __init__(self, server: WireServer, key: bytes) -> None:
         super().__init__(Handshake(key, server=True))
         self._server = server
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Future[Any]] = {}
         self._call_bytes = 0
         self._streams: dict[int, _StreamIn] = {}
         self._is_finishing = False
@@ -133,7 +134,7 @@ class _Peer(Connection):
         for stream in self._streams.values():
             stream.cut()
 
-    def finish(self) -> list[asyncio.Task[None]]:
+    def finish(self) -> list[asyncio.Future[Any]]:
         """Takes no more; what is under way."""
         self._is_finishing = True
         for stream in self._streams.values():
@@ -183,7 +184,7 @@ class _Peer(Connection):
             raise ProtocolError(f"request {request} is under way already")
         try:
             call = _decode_call(payload)
-            verb, thing = self._server.find(call, (Shape.CALL, Shape.OUT, Shape.IN))
+            verb, thing = self._server.find(call)
             arguments = verb.decode_arguments(call.arguments)
         except (msgspec.DecodeError, UnicodeDecodeError, Misunderstood) as error:
             self._refuse(request, error)
@@ -193,18 +194,52 @@ class _Peer(Connection):
             return
         method = getattr(thing, verb.name)
         if verb.shape is Shape.CALL:
-            work = self._answer(request, method, arguments, len(payload))
-        elif verb.shape is Shape.OUT:
-            work = self._stream_out(request, verb, method, arguments, len(payload))
+            self._ask(request, method, arguments, len(payload))
+            return
+        if verb.shape is Shape.OUT:
+            work = self._stream_out(request, verb, method, arguments)
         elif self._streams:
             raise ProtocolError("one stream in at a time")
         else:
             stream = self._streams[request] = _StreamIn(self, verb)
-            work = self._stream_in(request, stream, method, arguments, len(payload))
-        self._call_bytes += len(payload)
-        self._tasks[request] = self.loop.create_task(work)
+            work = self._stream_in(request, stream, method, arguments)
+        self._begin(request, self.loop.create_task(work), len(payload), self._done)
+
+    def _ask(self, request: int, method: Callable[..., Awaitable[Any]], arguments: Any, size: int) -> None:
+        try:
+            outcome = asyncio.ensure_future(method(*arguments))
+        except Exception as error:
+            self._failed(request, error)
+            return
+        self._begin(request, outcome, size, self._answer)
+
+    def _begin(
+        self,
+        request: int,
+        outcome: asyncio.Future[Any],
+        size: int,
+        then: Callable[[int, int, asyncio.Future[Any]], None],
+    ) -> None:
+        self._tasks[request] = outcome
+        self._call_bytes += size
+        if outcome.done():
+            then(request, size, outcome)
+            return
+        outcome.add_done_callback(partial(then, request, size))
         if len(self._tasks) >= CALLS or self._call_bytes >= CALL_BYTES:
             self.hold()
+
+    def _answer(self, request: int, size: int, outcome: asyncio.Future[Any]) -> None:
+        self._done(request, size, outcome)
+        try:
+            payload = encode(outcome.result())
+            if len(payload) > MAX_FRAME:
+                raise DeviceError(f"the answer has {len(payload)} bytes, at most {MAX_FRAME} fit into one")
+            self.send(Kind.RESULT, request, payload)
+        except asyncio.CancelledError:
+            self._failed(request, DeviceError("the server has given it up"))
+        except Exception as error:
+            self._failed(request, error)
 
     def _refuse(self, request: int, error: Exception) -> None:
         answer = encode_error(error if isinstance(error, DeviceError) else Misunderstood(str(error)))
@@ -215,30 +250,19 @@ class _Peer(Connection):
         answer = encode_error(error)
         if answer is None:
             log.error("a request failed", peer=_name(self.transport), exc_info=error)
-            answer = encode_error(DeviceError(f"the server failed: {type(error).__name__}; its log says more"))
+            answer = encode_error(
+                DeviceError(f"the server failed: {type(error).__name__}; its log says more")
+            )
             assert answer is not None
         self.send(Kind.ERROR, request, answer)
 
-    def _done(self, request: int, size: int) -> None:
+    def _done(self, request: int, size: int, outcome: asyncio.Future[Any]) -> None:
         self._server.calls += 1
         self._call_bytes -= size
         del self._tasks[request]
         self.balance()
 
-    async def _answer(self, request: int, method: Callable[..., Any], arguments: Any, size: int) -> None:
-        try:
-            payload = encode(await method(*arguments))
-            if len(payload) > MAX_FRAME:
-                raise DeviceError(f"the answer has {len(payload)} bytes, at most {MAX_FRAME} fit into one")
-            self.send(Kind.RESULT, request, payload)
-        except Exception as error:
-            self._failed(request, error)
-        finally:
-            self._done(request, size)
-
-    async def _stream_out(
-        self, request: int, verb: Verb, method: Callable[..., Any], arguments: Any, size: int
-    ) -> None:
+    async def _stream_out(self, request: int, verb: Verb, method: Callable[..., Any], arguments: Any) -> None:
         chunks: AsyncIterator[Any] | None = None
         try:
             chunks = method(*arguments)
@@ -259,10 +283,9 @@ class _Peer(Connection):
         finally:
             if inspect.isasyncgen(chunks):
                 await chunks.aclose()
-            self._done(request, size)
 
     async def _stream_in(
-        self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any, size: int
+        self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any
     ) -> None:
         writer = None
         try:
@@ -290,7 +313,6 @@ class _Peer(Connection):
                 with contextlib.suppress(DeviceError):
                     await writer.abort()
             del self._streams[request]
-            self._done(request, size)
 
 
 class _StreamIn:
