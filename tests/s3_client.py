@@ -20,6 +20,7 @@ from pileus.kernel.context import Context
 from pileus.kernel.http.server import Server
 from pileus.services.object_store import s3 as s3_service
 from pileus.services.object_store import service as swift_service
+from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.dialect import SWIFT
 from pileus.services.object_store.needs import AccessKey
 from pileus.services.object_store.state import ObjectStoreState, Settings
@@ -121,8 +122,9 @@ async def running(
 ) -> AsyncIterator[Rig]:
     clock = clock or SystemClock()
     state = ObjectStoreState(
-        ObjectEngine.on_host(folder / "device"),
+        {0: ObjectEngine.on_host(folder / "device")},
         SqliteListings(folder / "listings"),
+        Daemons(clock),
         clock,
         settings or Settings(),
     )

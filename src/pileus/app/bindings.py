@@ -114,7 +114,9 @@ class Bindings:
         }
         self._identity = identity_state
         self._runtimes["identity"].state = identity_state
-        self._objects = ObjectStoreState(*drivers.object_store(settings, state), clock, settings.object_store)
+        self._objects = ObjectStoreState(
+            *drivers.object_store(settings, state, clock), clock, settings.object_store
+        )
         self._runtimes["object-store"].state = self._runtimes["s3"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)

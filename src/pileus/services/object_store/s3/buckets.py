@@ -99,7 +99,10 @@ async def create_bucket(request: Request) -> Reply:
         return {**old, LOCATION: location} if location else old
 
     state = request.state
-    await state.listings.set_container(request.account, request.bucket, state.now(), change, make=True)
+    policy = state.policies.default.index
+    await state.listings.set_container(
+        request.account, request.bucket, state.now(), change, make=True, policy=policy
+    )
     state.forget(request.account, request.bucket)
     return Reply(200, headers={"location": f"/{request.bucket}"})
 
