@@ -12,10 +12,12 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import metadata
+from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice, Version
+from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 
 log = structlog.get_logger("pileus.object_store")
@@ -36,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    expirer_interval_seconds: float = 300.0
+    """How often objects are looked for whose time has come."""
+    expirer_tasks_per_second: float = 50.0
+    """Most that are deleted a second."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
@@ -57,10 +63,23 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
+        daemons.add(
+            Expirer(
+                device,
+                listings,
+                clock,
+                self.now,
+                self._hash,
+                every_seconds=settings.expirer_interval_seconds,
+                per_second=settings.expirer_tasks_per_second,
+            )
+        )
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
+        await expirer.prepare(self.listings, self.now())
         await self.device.start(self._heard, self._settled)
         self._settling = asyncio.create_task(self._settle_forever())
         self.daemons.start()
@@ -77,17 +96,18 @@ class ObjectStoreState:
         while True:
             await self._clock.sleep(SETTLE_SECONDS)
             try:
-                await self._settle()
+                await asyncio.shield(self._settle())  # its thread can't be stopped: `close` waits for it
                 forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
                 await self.device.tidy(forget)
             except Exception:
                 log.exception("lists can't be made durable; tried again")
 
     async def _settle(self) -> None:
-        mark = self.device.mark()
-        if mark != self._settled:
-            await self.listings.settle(mark)
-            self._settled = mark
+        async with self._settle_turn:
+            mark = self.device.mark()
+            if mark != self._settled:
+                await self.listings.settle(mark)
+                self._settled = mark
 
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
@@ -98,6 +118,8 @@ class ObjectStoreState:
         size = version.size_bytes if kept.large_etag is None else kept.large_bytes
         entry = ObjectEntry(name, version.changed, size, kept.etag, kept.content_type)
         self.listings.note(account, container, entry)
+        if (task := expirer.task(version, kept)) is not None:
+            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
 
     def now(self) -> Timestamp:
         """Later than any before."""
@@ -112,10 +134,10 @@ class ObjectStoreState:
         version = await self.device.find(self.key(name))
         if version is None or version.deleted:
             return None
-        delete_at = metadata.decode(version.metadata).headers.get("x-delete-at")
-        if delete_at is not None and int(delete_at) <= self._clock.now().timestamp():
-            return None
-        return version
+        return None if self.has_expired(metadata.decode(version.metadata)) else version
+
+    def has_expired(self, kept: ObjectMetadata) -> bool:
+        return expirer.has_expired(kept, self._clock.now().timestamp())
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""

@@ -188,6 +188,8 @@ async def update_object(call: Call) -> Reply:
 
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
+        if state.has_expired(was):
+            raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
         return metadata.encode(
             ObjectMetadata(
