@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import service
 from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.service import ServiceUnderTest, serving
@@ -87,13 +88,16 @@ class Store:
 
 @asynccontextmanager
 async def running(
-    folder: Path, settings: Settings | None = None, clock: Clock | None = None
+    folder: Path,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    devices: Mapping[int, ObjectDevice] | None = None,
 ) -> AsyncIterator[Store]:
     settings, clock = settings or Settings(), clock or SystemClock()
-    device = ObjectEngine.on_host(folder / "device")
+    devices = devices or {0: ObjectEngine.on_host(folder / "device")}
     listings = SqliteListings(folder / "listings")
     secrets = folder / "encryption-secrets"
-    disk = encrypted(device, listings, secrets, settings.encryption_secrets, on=settings.encryption)
+    disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
     state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
     await state.start()
     try:

@@ -38,7 +38,7 @@ async def expire(store: Store) -> dict[str, int]:
 
 
 async def kept(store: Store, name: str) -> Version | None:
-    version = await store.state.device.find(store.state.key(Name("AUTH_p1", "c", name)))
+    version = await store.state.devices[0].find(store.state.key(Name("AUTH_p1", "c", name)))
     return None if version is None or version.deleted else version
 
 
@@ -92,7 +92,7 @@ async def test_whose_time_was_changed_stays(store: Store, clock: FakeClock) -> N
 async def test_what_is_put_while_the_old_one_is_looked_at_stays(store: Store, clock: FakeClock) -> None:
     await store("PUT", "/c/o", b"old", x_delete_after=str(HOUR))
     await clock.advance(2 * HOUR)
-    device, find = store.state.device, store.state.device.find
+    device, find = store.state.devices[0], store.state.devices[0].find
 
     async def find_and_be_overtaken(key: bytes) -> Version | None:
         device.find = find  # type: ignore[method-assign]  # once only
@@ -117,7 +117,7 @@ async def test_once_expired_no_request_brings_it_back(store: Store, clock: FakeC
 
     state.find = seen_before  # type: ignore[method-assign]  # a request that began a moment ago
     assert (await store("POST", "/c/o", x_delete_after=str(HOUR))).status == 404
-    found = await state.device.find(state.key(name))
+    found = await state.devices[0].find(state.key(name))
     assert found is not None
     assert found.changed == version.changed
 

@@ -104,9 +104,9 @@ class Bindings:
         }
         self._identity = identity_state
         self._runtimes["identity"].state = identity_state
-        device, listings, daemons = drivers.object_store(settings, state, clock)
+        devices, listings, daemons = drivers.object_store(settings, state, clock)
         disk = encrypted(
-            device,
+            devices,
             listings,
             state / "object-store" / "encryption-secrets",
             settings.object_store.encryption_secrets,

@@ -162,13 +162,19 @@ def _make_secret(folder: Path) -> None:
 
 
 def encrypted(
-    device: ObjectDevice, listings: Listings, folder: Path, given: Mapping[str, str], *, on: bool
-) -> tuple[ObjectDevice, Listings]:
+    devices: Mapping[int, ObjectDevice],
+    listings: Listings,
+    folder: Path,
+    given: Mapping[str, str],
+    *,
+    on: bool,
+) -> tuple[Mapping[int, ObjectDevice], Listings]:
     """With `on`, what is written from now on is encrypted; what was before is read as it is, in either case."""
     master = keymaster(folder, given, make=on)
     if not master:
-        return device, listings
-    return EncryptedDevice(device, master, on=on), EncryptedListings(listings, master, on=on)
+        return devices, listings
+    sealed = {index: EncryptedDevice(device, master, on=on) for index, device in devices.items()}
+    return sealed, EncryptedListings(listings, master, on=on)
 
 
 class _Sealed(msgspec.Struct, array_like=True, frozen=True):
@@ -326,8 +332,9 @@ class EncryptedListings:
         change: Callable[[Metadata], Metadata],
         *,
         make: bool,
+        policy: int = 0,
     ) -> bool:
-        return await self._below.set_container(account, container, now, change, make=make)
+        return await self._below.set_container(account, container, now, change, make=make, policy=policy)
 
     async def delete_container(self, account: str, container: str) -> None:
         await self._below.delete_container(account, container)

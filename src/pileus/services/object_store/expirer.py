@@ -7,7 +7,7 @@ object is deleted where its own time has come, and once that is so no request ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Superseded, Version
 from pileus.services.object_store.listings import Ask, Listings, ObjectEntry
 from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name
 
 ACCOUNT, CONTAINER = ".expiring_objects", "queue"
 SKEW_SECONDS = 2.0
@@ -53,7 +54,7 @@ class Expirer:
 
     def __init__(
         self,
-        device: ObjectDevice,
+        device_of: Callable[[Name], Awaitable[ObjectDevice]],
         listings: Listings,
         clock: Clock,
         now: Callable[[], Timestamp],
@@ -62,7 +63,7 @@ class Expirer:
         every_seconds: float,
         per_second: float,
     ) -> None:
-        self._device = device
+        self._device_of = device_of
         self._listings = listings
         self._clock = clock
         self._now = now
@@ -91,11 +92,12 @@ class Expirer:
         """`deleted`, `changed` (nothing was to be done any more) or `failed`."""
         key = self._key(path)
         try:
-            version = await self._device.find(key)
+            device = await self._device_of(Name(*path.split("/", 2)))
+            version = await device.find(key)
             if version is None or version.deleted or not has_expired(metadata.decode(version.metadata), due):
                 return "changed"
             # Right after the version that was looked at: one that has come meanwhile is newer, and stays.
-            await self._device.delete(key, path, Timestamp(version.changed.units + 1))
+            await device.delete(key, path, Timestamp(version.changed.units + 1))
         except Superseded:
             return "changed"
         except DeviceError:

@@ -50,12 +50,20 @@ class ObjectEntry(NamedTuple):
     content_type: str
 
 
+class Usage(NamedTuple):
+    containers: int
+    objects: int
+    bytes_used: int
+
+
 class AccountInfo(NamedTuple):
     created: Timestamp
     metadata: Metadata
     containers: int
     objects: int
     bytes_used: int
+    policies: Mapping[int, Usage] = {}
+    """The same by the index of the containers' storage policies, of those that have any."""
 
 
 class ContainerInfo(NamedTuple):
@@ -63,6 +71,8 @@ class ContainerInfo(NamedTuple):
     metadata: Metadata
     objects: int
     bytes_used: int
+    policy: int = 0
+    """Index of its storage policy."""
 
 
 class Listings(Protocol):
@@ -91,8 +101,12 @@ class Listings(Protocol):
         change: Callable[[Metadata], Metadata],
         *,
         make: bool,
+        policy: int = 0,
     ) -> bool:
-        """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made."""
+        """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made.
+
+        `policy` is that of a container made now; one that is there keeps its own.
+        """
 
     async def delete_container(self, account: str, container: str) -> None:
         """Raises NoSuchContainer, NotEmpty. Durable."""
