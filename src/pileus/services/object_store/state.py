@@ -127,11 +127,13 @@ class ObjectStoreState:
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
         if version.deleted:
-            self.listings.note(account, container, ObjectEntry(name, version.timestamp, 0, None, ""))
+            self.listings.note(
+                account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
+            )
             return
         kept = metadata.decode(version.metadata)
         size = version.size_bytes if kept.large_etag is None else kept.large_bytes
-        entry = ObjectEntry(name, version.changed, size, kept.etag, kept.content_type)
+        entry = ObjectEntry(name, version.timestamp, version.changed, size, kept.etag, kept.content_type)
         self.listings.note(account, container, entry)
         if (task := expirer.task(version, kept)) is not None:
             self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
