@@ -38,7 +38,7 @@ def task(version: Version, kept: ObjectMetadata) -> ObjectEntry | None:
     delete_at = kept.headers.get("x-delete-at")
     if delete_at is None:
         return None
-    return ObjectEntry(f"{int(delete_at):011d}-{version.path}", version.changed, 0, "", "")
+    return ObjectEntry(f"{int(delete_at):011d}-{version.path}", version.changed, version.changed, 0, "", "")
 
 
 async def prepare(listings: Listings, now: Timestamp) -> None:
@@ -83,7 +83,8 @@ class Expirer:
                 outcome = await self._expire(place.partition("-")[2], due)
                 walk.count(**{outcome: 1})
                 if outcome != "failed":
-                    self._listings.note(ACCOUNT, CONTAINER, ObjectEntry(place, self._now(), 0, None, ""))
+                    now = self._now()
+                    self._listings.note(ACCOUNT, CONTAINER, ObjectEntry(place, now, now, 0, None, ""))
                 await walk.step(place)
             if len(page) < PAGE:
                 return
