@@ -263,6 +263,17 @@ class Peer:
             else:
                 link.fail("the reader left")
 
+    async def feed(self, target: str, verb: Verb, arguments: list[Any], chunks: AsyncIterator[bytes]) -> Any:
+        """A call with a stream as its last argument."""
+        stream = StreamIn(self, target, verb, arguments)
+        try:
+            async for chunk in chunks:
+                await stream.write(chunk)
+            return await stream.finish()
+        except BaseException:
+            await stream.abort()
+            raise
+
 
 class StreamOut:
     """What came of a stream and is not taken yet."""
@@ -324,8 +335,7 @@ class StreamIn:
     """A stream on its way to a server: `write`, then `finish` or `abort`."""
 
     def __init__(self, peer: Peer, target: str, verb: Verb, arguments: list[Any]) -> None:
-        assert verb.finish is not None
-        self._peer, self._finish = peer, verb.finish
+        self._peer, self._verb = peer, verb
         self._payload = _call(target, verb, arguments)
         self._link: _Link | None = None
         self._asked = f"{peer.address}/{target}"
@@ -337,7 +347,7 @@ class StreamIn:
             self._link = await self._peer.borrow()
             self._request = self._link.next_number()
             self._answer = self._link.ask(
-                Kind.CALL, self._request, self._payload, float("inf"), self._finish.decode_result, self._asked
+                Kind.CALL, self._request, self._payload, float("inf"), self._verb.decode_result, self._asked
             )
         return self._link
 
@@ -356,7 +366,9 @@ class StreamIn:
 
     async def finish(self, *values: Any, **named: Any) -> Any:
         link = await self._begin()
-        link.send(Kind.FINISH, self._request, encode(self._finish.bind(*values, **named)))
+        finish = self._verb.finish
+        arguments = encode(finish.bind(*values, **named)) if finish is not None else b""
+        link.send(Kind.FINISH, self._request, arguments)
         return await self._outcome(STREAM_SECONDS)
 
     async def _outcome(self, seconds: float) -> Any:
