@@ -205,10 +205,13 @@ class Peer:
             self._link = task.result()
 
     def call(self, target: str, verb: Verb, arguments: list[Any]) -> asyncio.Future[Any]:
-        """Has begun when it returns. The future fails with what the other side raised, or with Unreachable."""
+        """Has begun when it returns, and goes on where the future is cancelled.
+
+        The future fails with what the other side raised, or with Unreachable.
+        """
         link = self._link
         if link is None or link.is_lost or link.is_clogged:
-            return asyncio.ensure_future(self._call_later(target, verb, arguments))
+            return asyncio.shield(self._call_later(target, verb, arguments))
         return self._ask(link, target, verb, _call(target, verb, arguments))
 
     def _ask(self, link: _Link, target: str, verb: Verb, payload: bytes) -> asyncio.Future[Any]:
