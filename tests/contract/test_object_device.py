@@ -10,6 +10,7 @@ import pytest
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.files import HostFiles
 from pileus.drivers.object.sim import MemoryFiles
+from pileus.services.object_store.encryption import EncryptedDevice, Keymaster
 from pileus.testing.contract.object import MemberContract, ObjectDeviceContract
 from pileus.testing.contract.object.member import Members
 from pileus.testing.contract.object.suite import Disk
@@ -34,6 +35,13 @@ class TestInMemory(ObjectDeviceContract):
     def disk(self) -> Disk:
         files = MemoryFiles()
         return lambda: ObjectEngine(files, volume_bytes=SMALL_VOLUMES)
+
+
+class TestEncrypted(ObjectDeviceContract):
+    @pytest.fixture
+    def disk(self) -> Disk:
+        files, master = MemoryFiles(), Keymaster({"1": b"k" * 32})
+        return lambda: EncryptedDevice(ObjectEngine(files, volume_bytes=SMALL_VOLUMES), master)
 
 
 class TestMemberOnDisk(MemberContract):

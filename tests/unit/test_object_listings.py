@@ -24,7 +24,7 @@ letters = st.text(alphabet="ab/-é\U0010ffff", min_size=1, max_size=6)
 
 
 def entry(name: str, size: int = 3, etag: str | None = "e") -> ObjectEntry:
-    return ObjectEntry(name, NOW, size, etag, "text/plain")
+    return ObjectEntry(name, NOW, NOW, size, etag, "text/plain")
 
 
 def model(names: set[str], ask: Ask) -> list[str]:

@@ -44,7 +44,10 @@ class ObjectEntry(NamedTuple):
     """A container's row; `etag` None deletes it."""
 
     name: str
+    timestamp: Timestamp
+    """Of the data, or of the deletion."""
     changed: Timestamp
+    """Of the metadata: the same, or later. The greater of both, in this order, is what counts."""
     size_bytes: int
     etag: str | None
     content_type: str
