@@ -104,7 +104,8 @@ class Group:
             if volume.number >= number:
                 for entry in list(volume.entries()):
                     if (volume.number, entry.place.offset) >= (number, offset):
-                        yield self._read(volume, entry.place)
+                        with suppress(Broken):  # there is nothing to tell of it
+                            yield self._read(volume, entry.place)
 
     def _learn(self, entry: Entry) -> None:
         old, known = None, self.index.get(entry.key)
