@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
