@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import service
+from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.service import ServiceUnderTest, serving
 
@@ -83,12 +85,15 @@ class Store:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Store]:
+async def running(
+    folder: Path, settings: Settings | None = None, devices: Mapping[int, ObjectDevice] | None = None
+) -> AsyncIterator[Store]:
     state = ObjectStoreState(
-        ObjectEngine.on_host(folder / "device"),
+        devices or {0: ObjectEngine.on_host(folder / "device")},
         SqliteListings(folder / "listings"),
+        Daemons(SystemClock()),
         SystemClock(),
-        Settings(),
+        settings or Settings(),
     )
     await state.start()
     try:

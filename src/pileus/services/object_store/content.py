@@ -29,11 +29,10 @@ class Content(NamedTuple):
 def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
     """The bytes that are stored, whatever they mean."""
     kept = metadata.decode(version.metadata)
-    key = state.key(name)
     return Content(
         kept,
         version.changed,
         version.size_bytes,
         kept.etag,
-        lambda offset, length: state.device.read(key, version, offset, length),
+        lambda offset, length: state.read(name, version, offset, length),
     )

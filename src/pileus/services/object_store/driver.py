@@ -7,7 +7,7 @@ the later timestamp is the object, in whatever order they come; a deletion is a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from pileus.lib.timestamp import Timestamp
@@ -86,7 +86,7 @@ class ObjectDevice(Protocol):
     async def close(self) -> None:
         """What is under way is finished."""
 
-    async def find(self, key: bytes) -> Version | None:
+    def find(self, key: bytes) -> Awaitable[Version | None]:
         """The newest version, deletions included."""
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:

@@ -1,10 +1,10 @@
-"""What the object store holds in memory: its disk, its lists, what it knows of containers."""
+"""What the object store holds in memory: its devices, its lists, what it knows of containers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import structlog
@@ -13,9 +13,11 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
-from pileus.services.object_store.driver import ObjectDevice, Version
+from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.policies import Policies, StoragePolicy
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -35,13 +37,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    s3_domain: str = ""
+    """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
+    s3_region: str = ""
+    """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
+    policies: tuple[StoragePolicy, ...] = ()
+    """What containers can be promised; none: one policy, `Policy-0`."""
 
 
 class ObjectStoreState:
-    def __init__(self, device: ObjectDevice, listings: Listings, clock: Clock, settings: Settings) -> None:
-        self.device = device
+    def __init__(
+        self,
+        devices: Mapping[int, ObjectDevice],
+        listings: Listings,
+        daemons: Daemons,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        """`devices` has one for each storage policy, by its index."""
+        self.devices = devices
         self.listings = listings
+        self.daemons = daemons
         self.settings = settings
+        self.policies = Policies(settings.policies)
+        self._only = devices[0] if len(devices) == 1 else None
         self._clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
@@ -52,13 +71,18 @@ class ObjectStoreState:
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
-        await self.device.start(self._heard, self._settled)
+        marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
+        for index, device in self.devices.items():
+            await device.start(self._heard, marks.get(str(index), ""))
         self._settling = asyncio.create_task(self._settle_forever())
+        self.daemons.start()
 
     async def close(self) -> None:
         if self._settling is not None:
             self._settling.cancel()
-        await self.device.close()
+        await self.daemons.close()
+        for device in self.devices.values():
+            await device.close()
         await self._settle()
         await self.listings.close()
 
@@ -68,12 +92,13 @@ class ObjectStoreState:
             try:
                 await self._settle()
                 forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
-                await self.device.tidy(forget)
+                for device in self.devices.values():
+                    await device.tidy(forget)
             except Exception:
                 log.exception("lists can't be made durable; tried again")
 
     async def _settle(self) -> None:
-        mark = self.device.mark()
+        mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
         if mark != self._settled:
             await self.listings.settle(mark)
             self._settled = mark
@@ -81,11 +106,14 @@ class ObjectStoreState:
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
         if version.deleted:
-            self.listings.note(account, container, ObjectEntry(name, version.timestamp, 0, None, ""))
+            self.listings.note(
+                account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
+            )
             return
         kept = metadata.decode(version.metadata)
         size = version.size_bytes if kept.large_etag is None else kept.large_bytes
-        entry = ObjectEntry(name, version.changed, size, kept.etag, kept.content_type)
+        etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
+        entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
         self.listings.note(account, container, entry)
 
     def now(self) -> Timestamp:
@@ -96,15 +124,37 @@ class ObjectStoreState:
     def key(self, name: Name) -> bytes:
         return self._hash(name.path)
 
+    async def device_of(self, name: Name) -> ObjectDevice:
+        """What the container's storage policy keeps its objects on. Where there is no such container, the default's."""
+        if self._only is not None:
+            return self._only
+        container = await self.container(name.account, name.container)
+        index = self.policies.default.index if container is None else container.policy
+        if index not in self.devices:
+            raise DeviceError(f"no storage policy with the index {index} is configured any more")
+        return self.devices[index]
+
     async def find(self, name: Name) -> Version | None:
         """The object, unless it is deleted or its time has come."""
-        version = await self.device.find(self.key(name))
+        device = await self.device_of(name)
+        version = await device.find(self.key(name))
         if version is None or version.deleted:
             return None
         delete_at = metadata.decode(version.metadata).headers.get("x-delete-at")
         if delete_at is not None and int(delete_at) <= self._clock.now().timestamp():
             return None
         return version
+
+    def read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Bytes of a version that `find` gave, as `ObjectDevice.read`."""
+        if self._only is not None:
+            return self._only.read(self.key(name), version, offset, length)
+        return self._read(name, version, offset, length)
+
+    async def _read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
+        device = await self.device_of(name)
+        async for chunk in device.read(self.key(name), version, offset, length):
+            yield chunk
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""

@@ -29,6 +29,7 @@ _STATUSES = {
     "InvalidPart": 400,
     "InvalidPartNumber": 416,
     "InvalidPartOrder": 400,
+    "InvalidPolicyDocument": 400,
     "InvalidRange": 416,
     "InvalidRequest": 400,
     "InvalidStorageClass": 400,
