@@ -43,6 +43,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
+    encryption: bool = False
+    """Whether what is written is encrypted; what was written before is read as it is."""
+    encryption_secrets: dict[str, str] = {}
+    """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
+    the state folder, of which the first is made."""
 
 
 class ObjectStoreState:
