@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pileus.kernel.errors import BadRequest
 from pileus.services.object_store.s3 import checksum
 from pileus.services.object_store.s3.checksum import ALGORITHMS
+from pileus.services.object_store.s3.errors import S3Error
 
 CHECK = b"123456789"
 KNOWN = {"CRC32": "cbf43926", "CRC32C": "e3069283", "CRC64NVME": "ae8b14860a799888"}
@@ -54,14 +54,14 @@ def test_what_requests_say() -> None:
     told = checksum.wanted({"x-amz-checksum-crc32": value, "x-amz-sdk-checksum-algorithm": "CRC32"})
     assert told is not None
     assert told.check(base64.b64decode(value), {}).value == value
-    with pytest.raises(BadRequest) as wrong:
+    with pytest.raises(S3Error) as wrong:
         told.check(b"\0\0\0\0", {})
     assert wrong.value.kind == "BadDigest"
     trailing = checksum.wanted({"x-amz-trailer": "x-amz-checksum-crc32"})
     assert trailing is not None
     assert trailing.check(base64.b64decode(value), {"x-amz-checksum-crc32": value}).value == value
     for trailers in ({}, {"x-amz-checksum-crc32": "x"}, {"x-amz-checksum-crc32": "AAAAAA=="}):
-        with pytest.raises(BadRequest):
+        with pytest.raises(S3Error):
             trailing.check(base64.b64decode(value), trailers)
 
 
@@ -79,7 +79,7 @@ def test_what_requests_say() -> None:
     ],
 )
 def test_what_they_must_not_say(headers: dict[str, str]) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(S3Error):
         checksum.wanted(headers)
 
 
@@ -88,5 +88,5 @@ def test_types_of_uploads() -> None:
     assert checksum.upload_kind({}, ALGORITHMS["CRC64NVME"]) == "FULL_OBJECT"
     assert checksum.upload_kind({"x-amz-checksum-type": "FULL_OBJECT"}, ALGORITHMS["CRC32C"]) == "FULL_OBJECT"
     for name, kind in (("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("CRC32", "OTHER")):
-        with pytest.raises(BadRequest):
+        with pytest.raises(S3Error):
             checksum.upload_kind({"x-amz-checksum-type": kind}, ALGORITHMS[name])

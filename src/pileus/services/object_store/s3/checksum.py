@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
-from pileus.kernel.errors import BadRequest
+from pileus.services.object_store.s3.errors import S3Error
 
 Kind = Literal["FULL_OBJECT", "COMPOSITE"]
 HEADER = "x-amz-checksum-"
@@ -126,9 +126,9 @@ class Wanted(NamedTuple):
         if self.trailing:
             given = trailers.get(self.algorithm.header)
             if given is None:
-                raise BadRequest(
+                raise S3Error(
+                    "MalformedTrailerError",
                     f"The trailer {self.algorithm.header} that x-amz-trailer announces did not come.",
-                    kind="MalformedTrailerError",
                 )
             _require_well_formed(self.algorithm, given)
         value = encode(digest)
@@ -137,10 +137,8 @@ class Wanted(NamedTuple):
         return Checksum(self.algorithm, value)
 
 
-def mismatch(algorithm: Algorithm) -> BadRequest:
-    return BadRequest(
-        f"The {algorithm.name} you specified did not match the calculated checksum.", kind="BadDigest"
-    )
+def mismatch(algorithm: Algorithm) -> S3Error:
+    return S3Error("BadDigest", f"The {algorithm.name} you specified did not match the calculated checksum.")
 
 
 def wanted(headers: Mapping[str, str]) -> Wanted | None:
@@ -149,18 +147,18 @@ def wanted(headers: Mapping[str, str]) -> Wanted | None:
     trailer = (headers.get("x-amz-trailer") or "").strip().lower()
     trailing = [each for each in ALGORITHMS.values() if each.header == trailer]
     if trailer.startswith(HEADER) and not trailing:
-        raise BadRequest(f"There is no checksum {trailer}.", kind="InvalidRequest")
+        raise S3Error("InvalidRequest", f"There is no checksum {trailer}.")
     if len(named) + len(trailing) > 1:
-        raise BadRequest(
+        raise S3Error(
+            "InvalidRequest",
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-            kind="InvalidRequest",
         )
     asked = algorithm_named(headers)
     for algorithm in [*named, *trailing]:
         if asked is not None and asked is not algorithm:
-            raise BadRequest(
+            raise S3Error(
+                "InvalidRequest",
                 f"Value for x-amz-sdk-checksum-algorithm header is invalid: the body comes with {algorithm.name}.",
-                kind="InvalidRequest",
             )
         if trailing:
             return Wanted(algorithm, None, trailing=True)
@@ -175,10 +173,10 @@ def algorithm_named(headers: Mapping[str, str]) -> Algorithm | None:
     for header in ALGORITHM_HEADERS:
         if named := headers.get(header):
             if (found := ALGORITHMS.get(named.upper())) is None:
-                raise BadRequest(
+                raise S3Error(
+                    "InvalidRequest",
                     "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
                     f"[{', '.join(ALGORITHMS)}]",
-                    kind="InvalidRequest",
                 )
             return found
     return None
@@ -193,9 +191,9 @@ def upload_kind(headers: Mapping[str, str], algorithm: Algorithm) -> Kind:
     if algorithm.name != "CRC64NVME":
         possible["COMPOSITE"] = "COMPOSITE"
     if kind not in possible:
-        raise BadRequest(
+        raise S3Error(
+            "InvalidRequest",
             f"The {kind} checksum type cannot be used with the {algorithm.name} checksum algorithm.",
-            kind="InvalidRequest",
         )
     return possible[kind]
 
@@ -222,4 +220,4 @@ def _require_well_formed(algorithm: Algorithm, value: str) -> None:
     except (ValueError, binascii.Error):
         fits = False
     if not fits:
-        raise BadRequest(f"Value for {algorithm.header} header is invalid.", kind="InvalidRequest")
+        raise S3Error("InvalidRequest", f"Value for {algorithm.header} header is invalid.")
