@@ -5,16 +5,19 @@ from pileus.services.object_store.s3 import (
     access_control,
     bucket_policy,
     buckets,
+    configured,
+    cross_origin,
     integrity,
     objects,
     place,
+    site,
     tags,
 )
 from pileus.services.object_store.s3.dialect import S3
 from pileus.services.object_store.s3.entry import routes
 from pileus.services.object_store.s3.operations import operations
 
-OPERATIONS = (buckets, objects, access_control, bucket_policy, tags)
+OPERATIONS = (buckets, objects, access_control, bucket_policy, configured, cross_origin, site, tags)
 """The files that fill the table of operations."""
 HOOKED = (integrity,)
 """Those that only take part in others'."""
@@ -25,7 +28,7 @@ service = Service(
     root=place.PREFIX,
     path=place.PREFIX,
     dialect=S3,
-    routes=[routes],
+    routes=[routes, site.routes],
     claims=place.claims,
 )
 
