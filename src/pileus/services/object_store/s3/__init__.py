@@ -1,12 +1,22 @@
 """S3's API over the same accounts, containers and objects. README.md of the object store says what is here."""
 
 from pileus.kernel.api.service import Service
-from pileus.services.object_store.s3 import buckets, objects, place
+from pileus.services.object_store.s3 import (
+    bucket_versioning,
+    buckets,
+    copying,
+    deleting,
+    listing,
+    multipart,
+    objects,
+    place,
+    summary,
+)
 from pileus.services.object_store.s3.dialect import S3
 from pileus.services.object_store.s3.entry import routes
 from pileus.services.object_store.s3.operations import operations
 
-OPERATIONS = (buckets, objects)
+OPERATIONS = (bucket_versioning, buckets, copying, deleting, listing, multipart, objects, summary)
 """The files that fill the table of operations."""
 
 service = Service(

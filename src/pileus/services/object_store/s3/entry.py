@@ -11,7 +11,7 @@ from pileus.kernel.errors import ApiError, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.s3 import authorize
 from pileus.services.object_store.s3.errors import S3Error, translated
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.request import opened
 
 routes = Routes()
@@ -28,7 +28,8 @@ async def enter(call: Call) -> Reply:
             await authorize.require(request, operation.action)
         elif operation.level != "service":
             await request.find_bucket()
-            await authorize.require(request, operation.action)
+            if operation.action != DECIDED_LATER:
+                await authorize.require(request, operation.action)
         return await operation.handler(request)
     except Unauthorized as error:
         raise S3Error("AccessDenied", error.message) from error
