@@ -135,7 +135,7 @@ async def running(
             serving(s3_service, state=state, clock=clock, needs=Keys()) as s3,
         ):
             application = Application([swift.runtime, s3.runtime], SWIFT)
-            rig = Rig(application, Store(swift), state)
+            rig = Rig(application, Store(swift, state), state)
             if not listen:
                 yield rig
                 return

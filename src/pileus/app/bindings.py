@@ -43,6 +43,7 @@ from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
 from pileus.services.object_store import s3
 from pileus.services.object_store import service as object_store
+from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement import service as placement
@@ -114,9 +115,15 @@ class Bindings:
         }
         self._identity = identity_state
         self._runtimes["identity"].state = identity_state
-        self._objects = ObjectStoreState(
-            *drivers.object_store(settings, state, clock), clock, settings.object_store
+        devices, listings, daemons = drivers.object_store(settings, state, clock)
+        disk = encrypted(
+            devices,
+            listings,
+            state / "object-store" / "encryption-secrets",
+            settings.object_store.encryption_secrets,
+            on=settings.object_store.encryption,
         )
+        self._objects = ObjectStoreState(*disk, daemons, clock, settings.object_store)
         self._runtimes["object-store"].state = self._runtimes["s3"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)

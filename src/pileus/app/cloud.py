@@ -21,6 +21,7 @@ from pileus.kernel.api.auth import Revision
 from pileus.kernel.api.service import Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.db import Database, Tx, open_database
+from pileus.kernel.files import write_whole
 from pileus.kernel.http.server import Server, check_address
 from pileus.kernel.policy import parse_overrides
 from pileus.kernel.work import Engine, Work
@@ -121,7 +122,7 @@ class LocalCloud:
         if file.exists():
             return None
         password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
-        _write_private(file, password + "\n")
+        write_whole(file, f"{password}\n".encode())
         return asyncio.create_task(hash_password(password))
 
     async def _bootstrap_identity(self, first_hash: asyncio.Task[str] | None) -> None:
@@ -130,7 +131,7 @@ class LocalCloud:
         if await self.db.read(bootstrap.is_empty):
             await self.db.write(bootstrap.lay, await (first_hash or hash_password(password)))
         await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
-        _write_private(self.state / "clouds.yaml", clouds_yaml(self.settings, password))
+        write_whole(self.state / "clouds.yaml", clouds_yaml(self.settings, password).encode())
 
 
 def _publish(tx: Tx, region: str, entries: list[bootstrap.CatalogEntry]) -> None:
@@ -149,15 +150,6 @@ def catalog(services: tuple[Service, ...], base_url: str) -> list[bootstrap.Cata
 
 def _overrides(settings: Settings) -> Mapping[str, Mapping[str, object]]:
     return {kind: parse_overrides(Path(file).read_text()) for kind, file in settings.policy_files.items()}
-
-
-def _write_private(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def clouds_yaml(settings: Settings, password: str) -> str:

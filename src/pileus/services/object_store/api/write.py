@@ -206,6 +206,8 @@ async def update_object(call: Call) -> Reply:
 
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
+        if state.has_expired(was):
+            raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
         kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
         return metadata.encode(kept)
