@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from pileus.lib.timestamp import Timestamp
@@ -24,6 +24,8 @@ class Content(NamedTuple):
     """Whether it is put together of segments; its etag is then quoted."""
     content_type: str | None = None
     """Where it is not the object's own."""
+    manifest: Callable[[], Awaitable[bytes]] | None = None
+    """Of a static large object: what lists its segments."""
 
 
 def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:

@@ -41,7 +41,9 @@ class Configuration(Document):
 def _require_encryption(request: Request, algorithm: str) -> None:
     """What can't be kept is not promised."""
     if algorithm in ("aws:kms", "aws:kms:dsse"):
-        raise S3Error("NotImplemented", "There is no key management service here: AES256 is what can be asked for.")
+        raise S3Error(
+            "NotImplemented", "There is no key management service here: AES256 is what can be asked for."
+        )
     if algorithm != "AES256":
         raise S3Error("InvalidArgument", "The encryption method specified is not supported")
     if not request.state.settings.encryption:
@@ -86,7 +88,10 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
     wanted = upload.request.headers.get(HEADER)
     if wanted is not None:
         if customer_key.of_headers(upload.request.headers) is not None:
-            raise S3Error("InvalidArgument", "Server Side Encryption with a customer's key and with the store's exclude each other.")
+            raise S3Error(
+                "InvalidArgument",
+                "Server Side Encryption with a customer's key and with the store's exclude each other.",
+            )
         _require_encryption(upload.request, wanted)
     upload.system.pop(KEPT, None)
     if upload.request.state.settings.encryption and CUSTOMER_KEY not in upload.system:

@@ -61,7 +61,9 @@ def of_headers(headers: Mapping[str, str], prefix: str = HEADER) -> CustomerKey 
     if len(found) != KEY_BYTES:
         raise S3Error("InvalidArgument", "The secret key was invalid for the specified algorithm.")
     if base64.b64encode(md5(found, usedforsecurity=False).digest()).decode() != said:
-        raise S3Error("InvalidArgument", "The calculated MD5 hash of the key did not match the hash that was provided.")
+        raise S3Error(
+            "InvalidArgument", "The calculated MD5 hash of the key did not match the hash that was provided."
+        )
     return CustomerKey(found, said)
 
 

@@ -11,7 +11,7 @@ from pileus.kernel.errors import ApiError, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.s3 import authorize, cross_origin
 from pileus.services.object_store.s3.errors import S3Error, translated
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.request import opened
 
 routes = Routes()
@@ -31,7 +31,8 @@ async def enter(call: Call) -> Reply:
             await authorize.require(request, operation.action)
         elif operation.level != "service":
             await request.find_bucket()
-            await authorize.require(request, operation.action)
+            if operation.action != DECIDED_LATER:
+                await authorize.require(request, operation.action)
         reply = await operation.handler(request)
         reply.headers.update(cross_origin.headers(request))
         return reply

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from html import escape
-from typing import Literal
 from urllib.parse import quote
 
 from pileus.kernel.api.call import Call
@@ -76,9 +75,9 @@ async def delete_website(request: Request) -> Reply:
     return Reply(204)
 
 
-async def take(upload: hooks.Upload, what: Literal["object", "part"]) -> None:
+async def take(upload: hooks.Upload, what: hooks.What) -> None:
     """An object may say that its page is elsewhere."""
-    if (to := upload.request.headers.get(REDIRECT)) is not None and what == "object":
+    if (to := upload.request.headers.get(REDIRECT)) is not None and what != "part":
         if not to.startswith(("/", "http://", "https://")) or len(to) > 2048 or not to.isprintable():
             raise S3Error(
                 "InvalidRedirectLocation",
