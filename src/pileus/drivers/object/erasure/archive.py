@@ -61,23 +61,13 @@ def split_key(archive: bytes) -> tuple[bytes, int]:
     return archive[:-1], archive[-1]
 
 
-class CodedVersion(Version):
-    """A version as `find` gives it, that knows where its fragments are."""
-
-    record: Record
-
-
 def shown(kept: Version) -> Version:
-    """A record's version as the object's."""
+    """A record's version as the object's; `below` is the record."""
     if kept.deleted:
         return kept
     record = record_of(kept)
     body = kept.body if record.scheme is None else None
-    version = CodedVersion(
-        kept.path, kept.timestamp, kept.changed, record.size_bytes, record.metadata, False, body
-    )
-    version.record = record
-    return version
+    return kept._replace(size_bytes=record.size_bytes, metadata=record.metadata, body=body, below=record)
 
 
 def record_of(kept: Version) -> Record:

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from pyeclib.ec_iface import ECDriver
+from typing import Any, NamedTuple
 
 PREFERRED = ("isa_l_rs_cauchy", "liberasurecode_rs_vand")
 """Codes that any `data` fragments suffice for, the fastest first."""
@@ -69,7 +66,7 @@ class Code:
 
         self.scheme = scheme
         try:
-            self._driver: ECDriver = ECDriver(
+            self._driver: Any = ECDriver(
                 k=scheme.data, m=scheme.parity, ec_type=scheme.code, chksum_type="inline_crc32"
             )
         except ECDriverError as error:
@@ -105,10 +102,10 @@ class Code:
         from pyeclib.ec_iface import ECDriverError
 
         try:
-            said: dict[str, Any] = self._driver.get_metadata(fragment, formatted=True)
+            said: Any = self._driver.get_metadata(fragment, formatted=True)
         except ECDriverError:
             return False
-        return said["index"] == index and said["chksum_mismatch"] == 0
+        return bool(said["index"] == index and said["chksum_mismatch"] == 0)
 
     def decode(self, fragments: Mapping[int, bytes]) -> bytes:
         """The segment, from `data` of its fragments at least, each of them whole."""

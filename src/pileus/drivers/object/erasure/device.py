@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from pileus.drivers.object.cluster.member import Member, Stamp
-from pileus.drivers.object.erasure.archive import CodedVersion, Record, archive_key, record_of, shown
+from pileus.drivers.object.erasure.archive import Record, archive_key, record_of, shown
 from pileus.drivers.object.erasure.archive import encode as encode_record
 from pileus.drivers.object.erasure.code import Scheme, code_of
 from pileus.drivers.object.erasure.lane import in_time
@@ -77,13 +77,6 @@ class ErasureDevice:
         kept = await self.records.find(key)
         return None if kept is None else shown(kept)
 
-    async def record(self, key: bytes, version: Version) -> Record:
-        """Of a version that somebody remembered. Raises DeviceError where it is not the object any more."""
-        kept = await self.records.find(key)
-        if kept is None or kept.deleted or kept.timestamp != version.timestamp:
-            raise DeviceError(f"the data of {version.path} of {version.timestamp.internal} are gone")
-        return record_of(kept)
-
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         writer = self.writer(key, path)
         try:
@@ -99,8 +92,7 @@ class ErasureDevice:
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
             return _part(version.body[offset : offset + length])
-        record = version.record if isinstance(version, CodedVersion) else None
-        return ErasureReader(self, key, version, record, offset, length)
+        return ErasureReader(self, key, version.below, offset, length)
 
     async def update(self, key: bytes, timestamp: Timestamp, change: Callable[[bytes], bytes]) -> Version:
         def changed(old: bytes) -> bytes:
@@ -120,13 +112,17 @@ class ErasureDevice:
 
     async def _replace(self, key: bytes, timestamp: Timestamp, work: Awaitable[None]) -> None:
         """A change of the record; afterwards the archives of what was before go."""
-        before, outcome = await asyncio.gather(self.records.find(key), work, return_exceptions=True)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        if isinstance(before, Version) and not before.deleted and before.timestamp < timestamp:
+        before, _ = await asyncio.gather(self._before(key), work)
+        if before is not None and not before.deleted and before.timestamp < timestamp:
             old = record_of(before)
             if old.scheme is not None:
                 self.forget(key, old, before.timestamp)
+
+    async def _before(self, key: bytes) -> Version | None:
+        try:
+            return await self.records.find(key)
+        except DeviceError:
+            return None  # what it was, the reconstructor finds
 
     async def tidy(self, forget_before: Timestamp) -> int:
         while self._background:
@@ -139,15 +135,10 @@ class ErasureDevice:
         tasks = {asyncio.create_task(each) for each in work}
         pending = tasks
         try:
-            while pending:
-                _, pending = await asyncio.wait(
-                    pending,
-                    timeout=self._grace_seconds if enough() else None,
-                    return_when=asyncio.ALL_COMPLETED if enough() else asyncio.FIRST_COMPLETED,
-                )
-                if enough() and pending:
-                    _, pending = await asyncio.wait(pending, timeout=self._grace_seconds)
-                    break
+            while pending and not enough():
+                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=self._grace_seconds)
         except asyncio.CancelledError:
             for task in tasks:
                 task.cancel()

@@ -12,7 +12,7 @@ from pileus.drivers.object.cluster.member import Member
 from pileus.drivers.object.erasure.archive import Record, archive_key
 from pileus.drivers.object.erasure.code import Code, Scheme, code_of
 from pileus.drivers.object.erasure.lane import in_time
-from pileus.services.object_store.driver import DeviceError, Version
+from pileus.services.object_store.driver import DeviceError
 
 if TYPE_CHECKING:
     from pileus.drivers.object.erasure.device import ErasureDevice
@@ -43,7 +43,7 @@ class Archives:
         length = self.code.fragment_bytes(self.code.segment_length(number, self.size_bytes))
         got: dict[int, bytes] = {}
         failures: list[str] = []
-        under_way = {
+        under_way: dict[asyncio.Future[bytes], int] = {
             asyncio.ensure_future(stream.take(length)): index for index, stream in self._open.items()
         }
         try:
@@ -148,17 +148,10 @@ class _Stream:
 class ErasureReader:
     """Bytes of an object in chunks of up to a segment. As long as it lives nobody here drops what it reads."""
 
-    def __init__(
-        self,
-        device: ErasureDevice,
-        key: bytes,
-        version: Version,
-        record: Record | None,
-        offset: int,
-        length: int,
-    ) -> None:
-        self._release = weakref.finalize(self, device.hold(record.write)) if record is not None else None
-        self._chunks = _chunks(device, key, version, record, offset, length)
+    def __init__(self, device: ErasureDevice, key: bytes, record: Record, offset: int, length: int) -> None:
+        self._release = weakref.finalize(self, device.hold(record.write))
+        self._release.atexit = False
+        self._chunks = _chunks(device, key, record, offset, length)
 
     def __aiter__(self) -> ErasureReader:
         return self
@@ -167,21 +160,17 @@ class ErasureReader:
         try:
             return await anext(self._chunks)
         except BaseException:
-            if self._release is not None:
-                self._release()
+            self._release()
             raise
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-        if self._release is not None:
-            self._release()
+        self._release()
 
 
 async def _chunks(
-    device: ErasureDevice, key: bytes, version: Version, record: Record | None, offset: int, length: int
+    device: ErasureDevice, key: bytes, record: Record, offset: int, length: int
 ) -> AsyncGenerator[bytes, None]:
-    if record is None:
-        record = await device.record(key, version)
     assert record.scheme is not None
     segment = record.scheme.segment_bytes
     end = min(offset + length, record.size_bytes)
