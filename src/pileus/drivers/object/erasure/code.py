@@ -14,6 +14,9 @@ _WEAK_PARITY = 5
 """From so many on some losses can't be made good with that code (Swift, bug 1639691)."""
 
 
+_HEADER_BYTES = 80
+
+
 class Unusable(Exception):
     """This code can't be used here; the message says why."""
 
@@ -101,6 +104,9 @@ class Code:
         """Whether it is what was written as that index's."""
         from pyeclib.ec_iface import ECDriverError
 
+        # The library believes the header's length, whatever there is behind it.
+        if len(fragment) < _HEADER_BYTES or len(fragment) != _HEADER_BYTES + _length_of(fragment):
+            return False
         try:
             said: Any = self._driver.get_metadata(fragment, formatted=True)
         except ECDriverError:
@@ -116,3 +122,8 @@ class Code:
         """Fragments that are not there."""
         found: list[bytes] = self._driver.reconstruct(list(fragments.values()), indexes)
         return found
+
+
+def _length_of(fragment: bytes) -> int:
+    """Of its data, as its header says."""
+    return int.from_bytes(fragment[4:8], "little")

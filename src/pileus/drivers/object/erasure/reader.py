@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,17 @@ HANDOFFS = 6
 
 
 class Archives:
-    """The archives of one write of an object, read from the segment `first` to `last`."""
+    """The archives of one write of an object, read up to the segment `last`."""
 
-    def __init__(self, device: ErasureDevice, key: bytes, record: Record, first: int, last: int) -> None:
+    def __init__(
+        self,
+        device: ErasureDevice,
+        key: bytes,
+        record: Record,
+        last: int,
+        holders: Callable[[int], Sequence[Member]],
+    ) -> None:
+        """`holders`: by index who may have it, the likeliest first."""
         assert record.scheme is not None
         self.scheme: Scheme = record.scheme
         self.code: Code = code_of(record.scheme)
@@ -32,9 +41,9 @@ class Archives:
         self._device = device
         self._key = key
         self._write = record.write
-        self._first = first
+        self._holders = holders
         self._end = min((last + 1) * self.code.full_bytes, self.code.archive_bytes(self.size_bytes))
-        self._open: dict[int, _Stream] = {}
+        self._open: dict[int, Stream] = {}
         self._left = list(range(self.scheme.fragments))
         """Indexes that were not tried, data before parity."""
 
@@ -77,8 +86,8 @@ class Archives:
         index = self._left.pop(0)
         start = number * self.code.full_bytes
         key = archive_key(self._key, self._write, index)
-        holders = islice(self._device.places.holders(self._key, index), 1 + HANDOFFS)
-        self._open[index] = _Stream(list(holders), key, start, self._end, self._device.patience_seconds)
+        holders = self._holders(index)
+        self._open[index] = Stream(holders, key, start, self._end, self._device.patience_seconds)
         under_way[asyncio.ensure_future(self._open[index].take(length))] = index
 
     def _checked(self, index: int, task: asyncio.Future[bytes], failures: list[str]) -> bytes | None:
@@ -99,10 +108,10 @@ class Archives:
             await self._open.popitem()[1].close()
 
 
-class _Stream:
+class Stream:
     """One archive's bytes, from the first of its holders that has it."""
 
-    def __init__(self, holders: list[Member], key: bytes, offset: int, end: int, patience: float) -> None:
+    def __init__(self, holders: Sequence[Member], key: bytes, offset: int, end: int, patience: float) -> None:
         self._holders = holders
         self._key = key
         self._offset, self._end = offset, end
@@ -168,6 +177,10 @@ class ErasureReader:
         self._release()
 
 
+def _where(device: ErasureDevice, key: bytes, index: int) -> list[Member]:
+    return list(islice(device.places.holders(key, index), 1 + HANDOFFS))
+
+
 async def _chunks(
     device: ErasureDevice, key: bytes, record: Record, offset: int, length: int
 ) -> AsyncGenerator[bytes, None]:
@@ -177,7 +190,7 @@ async def _chunks(
     if end <= offset:
         return
     first, last = offset // segment, (end - 1) // segment
-    archives = Archives(device, key, record, first, last)
+    archives = Archives(device, key, record, last, partial(_where, device, key))
 
     async def decoded(number: int) -> bytes:
         return archives.code.decode(await archives.fragments(number))
