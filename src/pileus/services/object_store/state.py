@@ -12,10 +12,12 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import metadata
+from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
+from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
 
@@ -41,13 +43,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
-    policies: tuple[StoragePolicy, ...] = ()
-    """What containers can be promised; none: one policy, `Policy-0`."""
+    expirer_interval_seconds: float = 300.0
+    """How often objects are looked for whose time has come."""
+    expirer_tasks_per_second: float = 50.0
+    """Most that are deleted a second."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
+    policies: tuple[StoragePolicy, ...] = ()
+    """What containers can be promised; none: one policy, `Policy-0`."""
 
 
 class ObjectStoreState:
@@ -72,10 +78,23 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
+        daemons.add(
+            Expirer(
+                self.device_of,
+                listings,
+                clock,
+                self.now,
+                self._hash,
+                every_seconds=settings.expirer_interval_seconds,
+                per_second=settings.expirer_tasks_per_second,
+            )
+        )
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
+        await expirer.prepare(self.listings, self.now())
         marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
         for index, device in self.devices.items():
             await device.start(self._heard, marks.get(str(index), ""))
@@ -95,7 +114,7 @@ class ObjectStoreState:
         while True:
             await self._clock.sleep(SETTLE_SECONDS)
             try:
-                await self._settle()
+                await asyncio.shield(self._settle())  # its thread can't be stopped: `close` waits for it
                 forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
                 for device in self.devices.values():
                     await device.tidy(forget)
@@ -103,10 +122,11 @@ class ObjectStoreState:
                 log.exception("lists can't be made durable; tried again")
 
     async def _settle(self) -> None:
-        mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
-        if mark != self._settled:
-            await self.listings.settle(mark)
-            self._settled = mark
+        async with self._settle_turn:
+            mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
+            if mark != self._settled:
+                await self.listings.settle(mark)
+                self._settled = mark
 
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
@@ -120,6 +140,8 @@ class ObjectStoreState:
         etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
         entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
         self.listings.note(account, container, entry)
+        if (task := expirer.task(version, kept)) is not None:
+            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
 
     def now(self) -> Timestamp:
         """Later than any before."""
@@ -145,10 +167,10 @@ class ObjectStoreState:
         version = await device.find(self.key(name))
         if version is None or version.deleted:
             return None
-        delete_at = metadata.decode(version.metadata).headers.get("x-delete-at")
-        if delete_at is not None and int(delete_at) <= self._clock.now().timestamp():
-            return None
-        return version
+        return None if self.has_expired(metadata.decode(version.metadata)) else version
+
+    def has_expired(self, kept: ObjectMetadata) -> bool:
+        return expirer.has_expired(kept, self._clock.now().timestamp())
 
     def read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         """Bytes of a version that `find` gave, as `ObjectDevice.read`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -149,7 +148,7 @@ async def store(
 def created(etag: str, now: Timestamp, **more: str) -> Reply:
     headers = {
         "etag": etag,
-        "last-modified": formatdate(now.whole_seconds, usegmt=True),
+        "last-modified": now.http,
         "content-type": "text/html; charset=UTF-8",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
@@ -206,6 +205,8 @@ async def update_object(call: Call) -> Reply:
 
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
+        if state.has_expired(was):
+            raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
         kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
         return metadata.encode(kept)
