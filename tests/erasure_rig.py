@@ -90,7 +90,7 @@ class Rig:
             for number, disk in enumerate(self.disks)
         }
         self.records = ObjectEngine(self.records_disk, volume_bytes=SMALL_VOLUMES, suffix_power=16)
-        return ErasureDevice(self.records, Places(self.ring, self.members), self.scheme, **more)
+        return ErasureDevice(self.records, Places(self.ring, self.members, self.scheme), self.scheme, **more)
 
     def fill(self, number: int, *, full: bool = True) -> None:
         def fault(what: str) -> None:

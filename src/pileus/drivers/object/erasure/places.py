@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pileus.drivers.object.cluster.member import Member
+from pileus.drivers.object.erasure.code import Scheme, Unusable
 from pileus.lib.ring.ring import Ring
 
 
 class Places:
     """A ring with as many replicas as an object has fragments, and its members by device id."""
 
-    def __init__(self, ring: Ring, members: Mapping[int, Member]) -> None:
+    def __init__(self, ring: Ring, members: Mapping[int, Member], scheme: Scheme) -> None:
+        """Raises Unusable where the ring is not one for the scheme."""
+        if ring.replicas != scheme.fragments:
+            raise Unusable(
+                f"the ring has {ring.replicas:g} replicas; {scheme.data}+{scheme.parity} fragments need as many as they are"
+            )
         self.ring = ring
         self.members = members
 

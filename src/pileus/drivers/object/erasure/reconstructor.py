@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -57,9 +58,19 @@ class Reconstructor:
 
     async def walk(self, walk: Walk) -> None:
         first = int(walk.since) + 1 if walk.since else 0
-        for partition in range(first, self._places.ring.partitions):
-            await self._partition(partition, walk)
-            await walk.step(str(partition))
+        for partition in sorted(await self._used()):
+            if partition >= first:
+                await self._partition(partition, walk)
+                await walk.step(str(partition))
+
+    async def _used(self) -> set[int]:
+        """Partitions of which some member has fragments."""
+        used: set[int] = set()
+        for member in self._places.everybody():
+            with suppress(DeviceError):
+                work = member.summaries(self._places.ring.part_power)
+                used.update(await in_time(work, self._device.patience_seconds))
+        return used
 
     async def _partition(self, partition: int, walk: Walk) -> None:
         away: set[int] = set()
