@@ -67,7 +67,7 @@ async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
     """The claims of a token for who has been proven, in the scope wanted."""
     state = attempt.state
     await note_activity(state, proof.user)
-    found = await state.db.read(scope.find, proof, wanted)
+    found = await state.db.read(scope.find, proof, wanted, await state.book())
     now = state.clock.now()
     audit_ids = (new_audit_id(),) if proof.audit_chain_id is None else (new_audit_id(), proof.audit_chain_id)
     ends = (
@@ -95,7 +95,7 @@ async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
 
 async def _use_trust(state: IdentityState, claims: Claims, trust_id: str) -> None:
     """Only a token that means something takes a use of the trust away."""
-    await state.db.read(resolve.standing, claims)
+    await state.db.read(resolve.standing, claims, await state.book())
     if not await state.db.write(trust.consume, trust_id):
         raise Forbidden(f"No remaining uses for trust: {trust_id}.")
 
