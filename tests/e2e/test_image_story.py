@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,17 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def typed() -> set[str]:
+    """The commands that were run."""
+    return set()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: set[str]) -> Run:
     """`run("image list")` gives what is printed: JSON decoded where the command prints any."""
 
     def run(command: str, *more: str, status: int = 0) -> Any:
+        typed.add(command)
         words = command.split()
         shows = words[-1] in ("list", "show", "create", "info", "get") or more[:1] == ("--json",)
         arguments = [word for word in more if word != "--json"]
@@ -47,7 +55,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_every_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command(tmp_path: Path, run: Run, typed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with running_cloud(tmp_path / "cloud", settings={"PILEUS_IMAGE__STORES": STORES}) as cloud:
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.state / "clouds.yaml"))
         monkeypatch.setenv("OS_CLOUD", "pileus")
@@ -59,6 +67,7 @@ def test_every_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
         sharing(run)
         cache(run)
         definitions(run, tmp_path)
+    assert {entry.name.replace("_", " ") for entry in entry_points(group="openstack.image.v2")} == typed
 
 
 def records(run: Run, disk: Path, folder: Path) -> None:
