@@ -9,8 +9,8 @@
 
 `$` is a command that succeeds, `!` one that fails. What it must print follows, line by line, where `*` stands for
 anything; with nothing following, anything goes. `> name` keeps what was printed, for `{name}` later on, and `> one other`
-a line for each; a line `@ name text` writes a file, whose path `{name}` is then. The client runs inside this process: a process for each
-command would cost a second.
+a line for each; a line `@ name text` writes a file, whose path `{name}` is then. The client runs inside this process: a
+process for each command would cost a second.
 """
 
 from __future__ import annotations

@@ -131,7 +131,9 @@ def roles_of_user(
 
 def is_delegated(claims: Claims) -> bool:
     """Whether the token was got by what a user handed out, or by the access key of an EC2 credential."""
-    handed_out = claims.trust_id or claims.application_credential_id or claims.access_token_id
+    handed_out = (
+        claims.trust_id or claims.application_credential_id or claims.access_token_id or claims.thumbprint
+    )
     return bool(handed_out) or "ec2credential" in claims.methods
 
 
@@ -159,6 +161,7 @@ def context(found: Standing) -> Context:
         trust_id=claims.trust_id,
         application_credential_id=claims.application_credential_id,
         access_token_id=claims.access_token_id,
+        certificate_thumbprint=claims.thumbprint,
         is_delegated=is_delegated(claims),
         access_rules=found.delegation.access_rules if found.delegation is not None else None,
     )
@@ -207,6 +210,8 @@ def _body(found: Standing) -> dict[str, Any]:
         token["domain"] = {"id": found.target.id, "name": found.target.name}
     elif claims.scope == "system":
         token["system"] = {"all": True}
+    if claims.thumbprint is not None:
+        token["oauth2_credential"] = {"x5t#S256": claims.thumbprint}
     if found.delegation is not None:
         token.update(found.delegation.shown)
     if claims.scope != "unscoped":
