@@ -24,7 +24,7 @@ letters = st.text(alphabet="ab/-é\U0010ffff", min_size=1, max_size=6)
 
 
 def entry(name: str, size: int = 3, etag: str | None = "e") -> ObjectEntry:
-    return ObjectEntry(name, NOW, size, etag, "text/plain")
+    return ObjectEntry(name, NOW, NOW, size, etag, "text/plain")
 
 
 def model(names: set[str], ask: Ask) -> list[str]:
@@ -108,7 +108,7 @@ async def test_containers_and_their_counts(tmp_path: Path) -> None:
     assert (info.metadata, info.objects, info.bytes_used) == ({"x": "1", "y": "2"}, 4, 37)
     account = await listings.account("a")
     assert account is not None
-    assert account[2:] == (1, 4, 37)
+    assert account[2:] == (1, 4, 37, {0: (1, 4, 37)})
     with pytest.raises(NotEmpty):
         await listings.delete_container("a", "c")
     with pytest.raises(NotEmpty):
@@ -151,7 +151,7 @@ async def test_many_containers_share_few_open_files(tmp_path: Path) -> None:
     assert all(info is not None and info.objects == 1 for info in infos)
     account = await listings.account("a")
     assert account is not None
-    assert account[2:] == (90, 90, 270)
+    assert account[2:] == (90, 90, 270, {0: (90, 90, 270)})
     await listings.close()
 
 

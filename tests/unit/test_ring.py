@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pileus.lib.ring import Builder, BuilderError, Ring
+from pileus.lib.ring.plan import Plan
+from pileus.lib.ring.report import disperse_report
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -52,11 +54,101 @@ def test_a_new_ring_is_balanced_and_spread(layout, replicas, overload):
     assert done.moved == 0
     assert done.dispersion == 0
     within_one_percent(builder)
+    if overload == 10.0 or builder.required_overload() <= overload:
+        one_replica_a_zone(builder.ring())
+
+
+def one_replica_a_zone(ring: Ring) -> None:
+    """Where there are zones enough; otherwise each zone has one at least."""
+    zones = {device.zone for device in ring.devices if device is not None and device.weight > 0}
+    for partition in range(ring.partitions):
+        replicas = sum(partition < len(row) for row in ring.rows)
+        assert len({device.zone for device in ring.primaries(partition)}) == min(len(zones), replicas)
+
+
+@pytest.mark.parametrize(
+    ("layout", "replicas"),
+    [([[[50.0]]], 2.5), ([[[100.0, 200.0]]], 2.5), ([[[200.0, 200.0], [100.0]]], 3.25)],
+)
+def test_partitions_without_the_last_replica_make_up_for_nothing(layout, replicas):
+    """Room that a tier has left in them is no credit to set against others."""
+    assert build(layout, replicas).rebalance(seed=1, now=DAY).dispersion == 0
+
+
+def test_dispersion_counts_replicas_that_stand_too_close():
+    """As Swift's report: each misplaced replica once, at the level that has most of them."""
+    builder = build([[[1.0, 1.0]], [[1.0, 1.0]], [[2.0]], [[2.0]]], 4)
+    builder.rebalance(1, DAY)
     ring = builder.ring()
+    pairs = [
+        next(d.id for d in ring.devices if d.zone == zone and d.device == f"d{n}")
+        for zone, n in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    crowded = Ring([[id_] * ring.partitions for id_ in pairs], ring.devices, POWER)
+    assert disperse_report(crowded, builder._plan()).percent == 50
+
+
+def test_devices_differ_by_less_than_a_percent_from_their_weights_share():
+    builder = Builder(13, 3)
+    for number, weight in enumerate([100.0, 100, 150, 200, 80, 120, 100, 90, 300, 110, 130, 95]):
+        builder.add(zone=number % 4, ip=f"10.0.0.{number}", port=6200, device="d", weight=weight)
+    builder.overload = max(0.0, builder.required_overload())
+    assert builder.overload == 0, "weights allow the spread"
+    assert builder.rebalance(seed=1, now=DAY).balance < 1
+    builder.set_weight(3, 150)
+    builder.add(zone=1, ip="10.0.0.99", port=6200, device="d", weight=120)
+    while (done := builder.rebalance(seed=2, now=DAY * builder.version)).moved:
+        pass
+    assert done.balance < 1
+    one_replica_a_zone(builder.ring())
+
+
+@settings(max_examples=60, deadline=None)
+@given(zones, st.sampled_from([1, 2, 3, 3, 4, 2.5, 3.25]), st.sampled_from([0.0, 0.1, 10.0]), st.data())
+def test_whatever_changed_it_ends_balanced_and_spread(layout, replicas, overload, data):
+    builder = build(layout, replicas, overload)
+    builder.rebalance(seed=1, now=100 * DAY)
+    for day in range(data.draw(st.integers(1, 4))):
+        there = st.sampled_from([device.id for device in builder.devices if device is not None])
+        change = data.draw(st.sampled_from(["add", "weight", "remove"]))
+        if change == "add":
+            zone = data.draw(st.integers(0, 6))
+            builder.add(zone=zone, ip=f"10.9.{day}.1", port=1, device="n", weight=data.draw(weights))
+        elif change == "weight":
+            builder.set_weight(data.draw(there), data.draw(weights))
+        elif sum(device is not None for device in builder.devices) > 1:
+            builder.remove(data.draw(there))
+        builder.rebalance(seed=day, now=(101 + day) * DAY)
+    for day in range(12):
+        done = builder.rebalance(seed=day, now=(200 + day) * DAY)
+        if not done.moved:
+            break
+    assert done.moved == 0, "it comes to rest"
+    assert done.dispersion == 0
+    within_one_percent(builder)
     if overload == 10.0:
-        distinct = min(len(layout), int(replicas))
-        for partition in range(ring.partitions):
-            assert len({device.zone for device in ring.primaries(partition)}) >= distinct
+        one_replica_a_zone(builder.ring())
+
+
+@settings(max_examples=40, deadline=None)
+@given(zones, st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 25.0, 100.0, 400.0]), st.data())
+def test_a_changed_weight_moves_what_it_must_and_no_more(layout, replicas, weight, data):
+    builder = build(layout, replicas)
+    if len(builder.devices) < 2:
+        return
+    builder.rebalance(seed=1, now=100 * DAY)
+    before = held(builder.ring())
+    builder.set_weight(data.draw(st.integers(0, len(builder.devices) - 1)), weight)
+    plan = builder._plan()
+    least = surplus(before, plan)
+    done = builder.rebalance(seed=2, now=101 * DAY)
+    assert done.moved <= min(builder.partitions, least * 1.05 + 2 + crowding(before, builder, plan))
+
+
+def surplus(before: Counter[int], plan: Plan) -> int:
+    """Replicas on devices that ought to hold fewer: so many must move at least."""
+    quotas = plan.quotas(sum(before.values()))
+    return sum(max(0, before[plan.tiers.leaves[leaf].id] - quota) for leaf, quota in quotas.items())
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,8 +159,7 @@ def test_an_added_device_takes_its_share_and_no_more(layout, replicas, zone, wei
     before = held(builder.ring())
     builder.add(zone=zone, ip=f"10.0.{zone}.99", port=6200, device="new", weight=weight)
     plan = builder._plan()
-    quotas = {plan.tiers.leaves[leaf].id: n for leaf, n in plan.quotas(sum(before.values())).items()}
-    least = sum(max(0, before[id_] - quota) for id_, quota in quotas.items())
+    least = surplus(before, plan)
     done = builder.rebalance(seed=2, now=101 * DAY)
     after = held(builder.ring())
     # Where the tiers' limits shrink, replicas must leave crowded tiers besides; each costs one move at most.
@@ -78,7 +169,7 @@ def test_an_added_device_takes_its_share_and_no_more(layout, replicas, zone, wei
         within_one_percent(builder)
 
 
-def crowding(before: Counter[int], builder: Builder, plan) -> float:
+def crowding(before: Counter[int], builder: Builder, plan: Plan) -> float:
     """How far tiers hold more than they ought to: what dispersion alone may move."""
     total = 0.0
     for level in range(3):

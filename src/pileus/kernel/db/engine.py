@@ -66,7 +66,11 @@ class Database:
         return result
 
     def _asked(
-        self, submit: Callable[[Job], None], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        submit: Callable[[Job], None],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> asyncio.Future[Any]:
         job = Job(asyncio.get_running_loop(), fn, args, kwargs, self._unsettled)
         submit(job)

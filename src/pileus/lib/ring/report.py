@@ -31,7 +31,8 @@ class TierSpread:
 @dataclass(frozen=True)
 class Dispersion:
     percent: float
-    """Replicas that stand where one of their partition too many is, of all replicas."""
+    """Replicas that stand where one of their partition too many is, of all replicas; from 0 to 100. Each is counted once,
+    at the level that has most of them."""
     tiers: tuple[TierSpread, ...]
 
 
@@ -48,7 +49,10 @@ def disperse_report(ring: Ring, plan: Plan) -> Dispersion:
                     held[node] = held.get(node, 0) + 1
         for node, count in held.items():
             counts[node][count] = counts[node].get(count, 0) + 1
-        misplaced += max(count - plan.most[node] for node, count in held.items())
+        beyond = dict.fromkeys(LEVELS, 0)
+        for node, count in held.items():
+            beyond[LEVELS[len(tiers.names[node]) - 1]] += max(0, count - plan.most[node])
+        misplaced += max(beyond.values())
     spreads = []
     for node in range(1, len(tiers)):
         seen = counts[node]

@@ -44,10 +44,19 @@ class ObjectEntry(NamedTuple):
     """A container's row; `etag` None deletes it."""
 
     name: str
+    timestamp: Timestamp
+    """Of the data, or of the deletion."""
     changed: Timestamp
+    """Of the metadata: the same, or later. The greater of both, in this order, is what counts."""
     size_bytes: int
     etag: str | None
     content_type: str
+
+
+class Usage(NamedTuple):
+    containers: int
+    objects: int
+    bytes_used: int
 
 
 class AccountInfo(NamedTuple):
@@ -56,6 +65,8 @@ class AccountInfo(NamedTuple):
     containers: int
     objects: int
     bytes_used: int
+    policies: Mapping[int, Usage] = {}
+    """The same by the index of the containers' storage policies, of those that have any."""
 
 
 class ContainerInfo(NamedTuple):
@@ -63,6 +74,8 @@ class ContainerInfo(NamedTuple):
     metadata: Metadata
     objects: int
     bytes_used: int
+    policy: int = 0
+    """Index of its storage policy."""
 
 
 class Listings(Protocol):
@@ -91,8 +104,12 @@ class Listings(Protocol):
         change: Callable[[Metadata], Metadata],
         *,
         make: bool,
+        policy: int = 0,
     ) -> bool:
-        """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made."""
+        """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made.
+
+        `policy` is that of a container made now; one that is there keeps its own.
+        """
 
     async def delete_container(self, account: str, container: str) -> None:
         """Raises NoSuchContainer, NotEmpty. Durable."""

@@ -35,6 +35,7 @@ from pileus.services.object_store.listings import (
     NoSuchContainer,
     NotEmpty,
     ObjectEntry,
+    Usage,
 )
 
 R = TypeVar("R")
@@ -82,10 +83,14 @@ class SqliteListings:
             row = database.connection.execute("SELECT created, metadata FROM info").fetchone()
             if row is None:
                 return None
-            totals = database.connection.execute(
-                "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(bytes_used), 0) FROM container"
-            ).fetchone()
-            return AccountInfo(Timestamp(row[0]), read_metadata(row[1]), *totals)
+            policies = {
+                policy: Usage(*totals)
+                for policy, *totals in database.connection.execute(
+                    "SELECT policy, count(*), sum(objects), sum(bytes_used) FROM container GROUP BY policy"
+                )
+            }
+            totals = Usage(*(sum(each[n] for each in policies.values()) for n in range(3)))
+            return AccountInfo(Timestamp(row[0]), read_metadata(row[1]), *totals, policies=policies)
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         await self._run(self._set_account, account, now, change)
@@ -117,9 +122,9 @@ class SqliteListings:
             row = None
             if database is not None:
                 row = database.connection.execute(
-                    "SELECT created, metadata, objects, bytes_used FROM info"
+                    "SELECT created, metadata, objects, bytes_used, policy FROM info"
                 ).fetchone()
-            return row and ContainerInfo(Timestamp(row[0]), read_metadata(row[1]), row[2], row[3])
+            return row and ContainerInfo(Timestamp(row[0]), read_metadata(row[1]), *row[2:])
 
     async def set_container(
         self,
@@ -129,8 +134,10 @@ class SqliteListings:
         change: Callable[[Metadata], Metadata],
         *,
         make: bool,
+        policy: int = 0,
     ) -> bool:
-        return await self._run(partial(self._set_container, account, container, now, change, make=make))
+        work = partial(self._set_container, account, container, now, change, make=make, policy=policy)
+        return await self._run(work)
 
     def _set_container(
         self,
@@ -140,20 +147,23 @@ class SqliteListings:
         change: Callable[[Metadata], Metadata],
         *,
         make: bool,
+        policy: int,
     ) -> bool:
         with self._containers.using(_key(account, container), make=make) as database:
             if database is None or not (make or database.connection.execute("SELECT 1 FROM info").fetchone()):
                 raise NoSuchContainer
-            made = _set_info(database, now, change, "created, metadata, objects, bytes_used", "?, ?, 0, 0")
+            columns = "created, metadata, objects, bytes_used, policy"
+            made = _set_info(database, now, change, columns, f"?, ?, 0, 0, {policy:d}")
+            (policy,) = database.connection.execute("SELECT policy FROM info").fetchone()
         if make:
             self._set_account(account, now, dict)
             with self._accounts.using(_key(account), make=True) as database:
                 assert database is not None
                 with database.writing(durable=True) as connection:
                     connection.execute(
-                        "INSERT INTO container VALUES (?, ?, 0, 0) "
+                        "INSERT INTO container VALUES (?, ?, 0, 0, ?) "
                         "ON CONFLICT (name) DO UPDATE SET changed = max(changed, excluded.changed)",
-                        (container, now.units),
+                        (container, now.units, policy),
                     )
         return made
 
