@@ -45,24 +45,27 @@ def _databases_of_services(request: pytest.FixtureRequest) -> Iterator[None]:
     laid = server.create_database()
     asyncio.run(service.laid(laid, SystemClock()).close())
 
-    def copy(folder: Path, clock: Clock) -> Database:
-        _copies.append(server.create_database(laid))
-        return open_database(_copies[-1], clock)
+    def emptied(folder: Path, clock: Clock) -> Database:
+        if _free:
+            server.empty_database(_free[-1])
+        _used.append(_free.pop() if _free else server.create_database(laid))
+        return open_database(_used[-1], clock)
 
-    service.new_database = copy
+    service.new_database = emptied
     yield
     service.new_database = service.on_sqlite
 
 
-_copies: list[str] = []
+_used: list[str] = []
+_free: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def _no_copies_pile_up(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each is 8 MB, and there are a thousand tests."""
+def _databases_are_used_again() -> Iterator[None]:
+    """A new one is a copy of 8 MB, and there are a thousand tests."""
     yield
-    while _copies:
-        request.getfixturevalue("postgres").drop_database(_copies.pop())
+    _free.extend(_used)
+    _used.clear()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.host)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.listing.store import SqliteListings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
-from pileus.kernel.clock import SystemClock
+from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import service
 from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.driver import ObjectDevice
+from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.service import ServiceUnderTest, serving
 
@@ -36,8 +38,9 @@ class Answer:
 class Store:
     """A client that sends bytes."""
 
-    def __init__(self, cloud: ServiceUnderTest) -> None:
+    def __init__(self, cloud: ServiceUnderTest, state: ObjectStoreState) -> None:
         self._app = cloud.application
+        self.state = state
 
     async def __call__(
         self,
@@ -84,17 +87,21 @@ class Store:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Store]:
-    state = ObjectStoreState(
-        ObjectEngine.on_host(folder / "device"),
-        SqliteListings(folder / "listings"),
-        Daemons(SystemClock()),
-        SystemClock(),
-        Settings(),
-    )
+async def running(
+    folder: Path,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    devices: Mapping[int, ObjectDevice] | None = None,
+) -> AsyncIterator[Store]:
+    settings, clock = settings or Settings(), clock or SystemClock()
+    devices = devices or {0: ObjectEngine.on_host(folder / "device")}
+    listings = SqliteListings(folder / "listings")
+    secrets = folder / "encryption-secrets"
+    disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
+    state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
     await state.start()
     try:
-        async with serving(service, state=state) as cloud:
-            yield Store(cloud)
+        async with serving(service, state=state, clock=clock) as cloud:
+            yield Store(cloud, state)
     finally:
         await state.close()

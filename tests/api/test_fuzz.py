@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
-from pileus.app.bindings import SERVICES
 from pileus.app.cloud import LocalCloud
+from pileus.app.services import ALL as SERVICES
 from pileus.app.settings import Settings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.openapi import document
@@ -67,7 +67,9 @@ OPERATIONS = sorted(
         for result in schema.get_all_operations()
         if (operation := result.ok()).label not in ENDLESS
     ),
-    key=lambda each: ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE").index(each[1].method.upper()),
+    key=lambda each: ("POST", "PUT", "PATCH", "GET", "HEAD", "OPTIONS", "DELETE").index(
+        each[1].method.upper()
+    ),
 )
 """What makes things comes first, what takes them away last."""
 

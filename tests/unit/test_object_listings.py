@@ -119,7 +119,7 @@ async def test_many_containers_share_few_open_files(tmp_path: Path) -> None:
     assert all(info is not None and info.objects == 1 for info in infos)
     account = await listings.account("a")
     assert account is not None
-    assert account[2:5] == (90, 90, 270)
+    assert account[2:] == (90, 90, 270, {0: (90, 90, 270)})
     await listings.close()
 
 

@@ -26,6 +26,21 @@ _SETTINGS = {
     "autovacuum": "off",
 }
 
+_EMPTY = """
+DO $$
+DECLARE name regclass;
+BEGIN
+  PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  SET LOCAL session_replication_role = replica;
+  FOR name IN SELECT oid FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+  LOOP EXECUTE 'DELETE FROM ' || name; END LOOP;
+  FOR name IN SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace
+  LOOP PERFORM setval(name, 1, false); END LOOP;
+END $$
+"""
+
 
 class PostgresServer:
     """Reached through a Unix socket in a directory of its own, so that no port is taken."""
@@ -49,10 +64,14 @@ class PostgresServer:
         """Throws out whoever still uses it."""
         self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
-    def _execute(self, statement: str) -> None:
+    def empty_database(self, url: str) -> None:
+        """No rows, no users, counting from one again: a tenth of the work of a new one."""
+        self._execute(_EMPTY, _name(url))
+
+    def _execute(self, statement: str, database: str = "postgres") -> None:
         import psycopg
 
-        with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
+        with psycopg.connect(self.url(database), autocommit=True) as conn:
             conn.execute(statement.encode())
 
     def wait_until_ready(self, server: subprocess.Popen[bytes]) -> None:

@@ -43,6 +43,10 @@ def commit(
 ) -> Committed:
     """Moves the strand and writes what its label wants written. `seen`: the wake counter before the label
     ran. `owner`: who goes on with it; None gives it back whatever the label says. Raises LeaseLost."""
+    # Rows first, the strand after them, as requests do that change a row and wake its strand: the other way round
+    # each waits for the other, which PostgreSQL notices after a second. A lost lease takes the rows back.
+    if write is not None:
+        write(tx)
     move = decide(tx.now)
     spec = program.labels.get(move.label)
     destroying = spec is not None and spec.destroying
@@ -55,9 +59,6 @@ def commit(
         if row.doomed and not destroying and row.lease_owner is not None:
             move = _destroy(program, tx.now)
             store.enter(tx, strand.id, move.label, move.deadline_at)
-    # The row first: where the lease is lost nothing else is tried.
-    if write is not None:
-        write(tx)
     if move.fault is not None and (fault_write := program.on_fault(strand, move.fault)) is not None:
         fault_write(tx)
     return Committed(move, row)

@@ -7,8 +7,8 @@ the later timestamp is the object, in whatever order they come; a deletion is a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
 
 from pileus.lib.timestamp import Timestamp
 
@@ -52,6 +52,8 @@ class Version(NamedTuple):
     deleted: bool
     body: bytes | None
     """All of it, where the object is small; None: `read` it."""
+    below: Any = None
+    """What a device that stands before another needs to `read` the body again; nobody else looks at it."""
 
 
 class ObjectWriter(Protocol):
@@ -86,7 +88,7 @@ class ObjectDevice(Protocol):
     async def close(self) -> None:
         """What is under way is finished."""
 
-    async def find(self, key: bytes) -> Version | None:
+    def find(self, key: bytes) -> Awaitable[Version | None]:
         """The newest version, deletions included."""
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:

@@ -64,7 +64,8 @@ async def receive(
     try:
         if length is not None and length <= SMALL_BYTES:
             return await _small(state, name, timestamp, kept, body, length, wanted)
-        writer = state.device.writer(state.key(name), name.path)
+        device = await state.device_of(name)
+        writer = device.writer(state.key(name), name.path)
         try:
             return await _large(state, writer, timestamp, kept, body, length, wanted)
         except BaseException:
@@ -95,7 +96,8 @@ async def _small(
         raise ClientGone
     whole = b"".join(chunks)
     stored = _with_etag(kept, md5(whole, usedforsecurity=False).hexdigest(), wanted)
-    await state.device.put(state.key(name), name.path, timestamp, metadata.encode(stored), whole)
+    device = await state.device_of(name)
+    await device.put(state.key(name), name.path, timestamp, metadata.encode(stored), whole)
     return stored
 
 

@@ -1,10 +1,10 @@
-"""What the object store holds in memory: its disk, its lists, what it knows of containers."""
+"""What the object store holds in memory: its devices, its lists, what it knows of containers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import structlog
@@ -12,11 +12,14 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import metadata
+from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import ObjectDevice, Version
+from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
+from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.policies import Policies, StoragePolicy
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -36,27 +39,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    s3_domain: str = ""
+    """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
+    s3_region: str = ""
+    """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
+    expirer_interval_seconds: float = 300.0
+    """How often objects are looked for whose time has come."""
+    expirer_tasks_per_second: float = 50.0
+    """Most that are deleted a second."""
+    encryption: bool = False
+    """Whether what is written is encrypted; what was written before is read as it is."""
+    encryption_secrets: dict[str, str] = {}
+    """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
+    the state folder, of which the first is made."""
+    policies: tuple[StoragePolicy, ...] = ()
+    """What containers can be promised; none: one policy, `Policy-0`."""
 
 
 class ObjectStoreState:
     def __init__(
-        self, device: ObjectDevice, listings: Listings, daemons: Daemons, clock: Clock, settings: Settings
+        self,
+        devices: Mapping[int, ObjectDevice],
+        listings: Listings,
+        daemons: Daemons,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
-        self.device = device
+        """`devices` has one for each storage policy, by its index."""
+        self.devices = devices
         self.listings = listings
         self.daemons = daemons
         self.settings = settings
+        self.policies = Policies(settings.policies)
+        self._only = devices[0] if len(devices) == 1 else None
         self._clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
+        daemons.add(
+            Expirer(
+                self.device_of,
+                listings,
+                clock,
+                self.now,
+                self._hash,
+                every_seconds=settings.expirer_interval_seconds,
+                per_second=settings.expirer_tasks_per_second,
+            )
+        )
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
-        await self.device.start(self._heard, self._settled)
+        await expirer.prepare(self.listings, self.now())
+        marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
+        for index, device in self.devices.items():
+            await device.start(self._heard, marks.get(str(index), ""))
         self._settling = asyncio.create_task(self._settle_forever())
         self.daemons.start()
 
@@ -64,7 +105,8 @@ class ObjectStoreState:
         if self._settling is not None:
             self._settling.cancel()
         await self.daemons.close()
-        await self.device.close()
+        for device in self.devices.values():
+            await device.close()
         await self._settle()
         await self.listings.close()
 
@@ -72,17 +114,19 @@ class ObjectStoreState:
         while True:
             await self._clock.sleep(SETTLE_SECONDS)
             try:
-                await self._settle()
+                await asyncio.shield(self._settle())  # its thread can't be stopped: `close` waits for it
                 forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
-                await self.device.tidy(forget)
+                for device in self.devices.values():
+                    await device.tidy(forget)
             except Exception:
                 log.exception("lists can't be made durable; tried again")
 
     async def _settle(self) -> None:
-        mark = self.device.mark()
-        if mark != self._settled:
-            await self.listings.settle(mark)
-            self._settled = mark
+        async with self._settle_turn:
+            mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
+            if mark != self._settled:
+                await self.listings.settle(mark)
+                self._settled = mark
 
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
@@ -92,9 +136,12 @@ class ObjectStoreState:
             )
             return
         kept = metadata.decode(version.metadata)
-        size = version.size_bytes if kept.large_etag is None else kept.large_bytes
-        entry = ObjectEntry(name, version.timestamp, version.changed, size, kept.etag, kept.content_type)
+        size = metadata.size(kept, version.size_bytes)
+        etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
+        entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
         self.listings.note(account, container, entry)
+        if (task := expirer.task(version, kept)) is not None:
+            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
 
     def now(self) -> Timestamp:
         """Later than any before."""
@@ -104,15 +151,37 @@ class ObjectStoreState:
     def key(self, name: Name) -> bytes:
         return self._hash(name.path)
 
+    async def device_of(self, name: Name) -> ObjectDevice:
+        """What the container's storage policy keeps its objects on. Where there is no such container, the default's."""
+        if self._only is not None:
+            return self._only
+        container = await self.container(name.account, name.container)
+        index = self.policies.default.index if container is None else container.policy
+        if index not in self.devices:
+            raise DeviceError(f"no storage policy with the index {index} is configured any more")
+        return self.devices[index]
+
     async def find(self, name: Name) -> Version | None:
         """The object, unless it is deleted or its time has come."""
-        version = await self.device.find(self.key(name))
+        device = await self.device_of(name)
+        version = await device.find(self.key(name))
         if version is None or version.deleted:
             return None
-        delete_at = metadata.decode(version.metadata).headers.get("x-delete-at")
-        if delete_at is not None and int(delete_at) <= self._clock.now().timestamp():
-            return None
-        return version
+        return None if self.has_expired(metadata.decode(version.metadata)) else version
+
+    def has_expired(self, kept: ObjectMetadata) -> bool:
+        return expirer.has_expired(kept, self._clock.now().timestamp())
+
+    def read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Bytes of a version that `find` gave, as `ObjectDevice.read`."""
+        if self._only is not None:
+            return self._only.read(self.key(name), version, offset, length)
+        return self._read(name, version, offset, length)
+
+    async def _read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
+        device = await self.device_of(name)
+        async for chunk in device.read(self.key(name), version, offset, length):
+            yield chunk
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""

@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import Conflict, Forbidden, NotFound
+from pileus.kernel.context import Context
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, metadata
 from pileus.services.object_store.api import listing
-from pileus.services.object_store.api.info import POLICY
-from pileus.services.object_store.listings import AccountInfo, NotEmpty
+from pileus.services.object_store.listings import AccountInfo, Metadata, NotEmpty, Usage
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
 QUOTAS = ("account-quota-bytes", "account-quota-count")
-"""Headers beside `X-Account-Meta-*`, without `x-`, that an account keeps."""
+"""Headers beside `X-Account-Meta-*`, without `x-`, that an account keeps. With `-policy-INDEX` those of one storage policy;
+clients name it."""
 
 
 async def _described(state: ObjectStoreState, name: Name) -> dict[str, str]:
     """An owner's account is there before it is made."""
     info = await state.listings.account(name.account) or AccountInfo(state.now(), {}, 0, 0, 0)
-    policy = f"x-account-storage-policy-{POLICY.lower()}"
-    counts = {
-        "container-count": str(info.containers),
-        "object-count": str(info.objects),
-        "bytes-used": str(info.bytes_used),
-    }
+    headers = _counts("x-account", Usage(info.containers, info.objects, info.bytes_used))
+    for index, usage in info.policies.items():
+        headers |= _counts(f"x-account-storage-policy-{state.policies.name_of(index).lower()}", usage)
     return {
-        **{f"x-account-{what}": count for what, count in counts.items()},
-        **({f"{policy}-{what}": count for what, count in counts.items()} if info.containers else {}),
-        **info.metadata,
+        **headers,
+        **_quotas_named(state, info.metadata),
         "x-timestamp": info.created.normal,
         "accept-ranges": "bytes",
     }
+
+
+def _counts(prefix: str, usage: Usage) -> dict[str, str]:
+    return {
+        f"{prefix}-container-count": str(usage.containers),
+        f"{prefix}-object-count": str(usage.objects),
+        f"{prefix}-bytes-used": str(usage.bytes_used),
+    }
+
+
+def _quotas_named(state: ObjectStoreState, kept: Metadata) -> dict[str, str]:
+    """An account's metadata as clients see it: quotas of storage policies under their names."""
+    shown = dict(kept)
+    for policy in state.policies:
+        for quota in QUOTAS:
+            if (limit := shown.pop(f"x-{quota}-policy-{policy.index}", None)) is not None:
+                shown[f"x-{quota}-policy-{policy.name.lower()}"] = limit
+    return shown
+
+
+def _quotas_numbered(state: ObjectStoreState, headers: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """A request's headers with storage policies' quotas by index, and the names of all quotas that there may be."""
+    found, quotas = dict(headers), list(QUOTAS)
+    for policy in state.policies:
+        for quota in QUOTAS:
+            quotas.append(f"{quota}-policy-{policy.index}")
+            for start in ("x-", "x-remove-"):
+                if (limit := headers.get(f"{start}{quota}-policy-{policy.name.lower()}")) is not None:
+                    found[f"{start}{quota}-policy-{policy.index}"] = limit
+    return found, quotas
+
+
+def _change(call: Call, context: Context | None) -> Callable[[Metadata], Metadata]:
+    """What a request makes of an account's metadata. 403 where it sets a quota and may not; 400 where that is no number."""
+    state: ObjectStoreState = call.runtime.state
+    headers, quotas = _quotas_numbered(state, dict(call.headers))
+    limits = [
+        f"{start}{each}" for each in ("account-meta-quota-bytes", *quotas) for start in ("x-", "x-remove-")
+    ]
+    given = [each for each in limits if each in headers]
+    if given:
+        roles = {role.lower() for role in context.roles} if context is not None else set()
+        if state.settings.reseller_admin_role.lower() not in roles:
+            raise Forbidden("Only a reseller's administrator sets an account's quota.")
+    for each in given:
+        limit = headers[each]
+        if limit and not each.startswith("x-remove-") and not (limit.isascii() and limit.isdigit()):
+            raise BadRequest(f"{each}: {limit!r} is not a number.")
+    return lambda old: metadata.changed(old, headers, "account", tuple(quotas))
 
 
 @routes.add("HEAD", "/{account}", policy=ANYONE)
@@ -67,15 +115,7 @@ async def update_account(call: Call) -> Reply:
     name = parse(call.path)
     context = await access.require(call, name, "write")
     state: ObjectStoreState = call.runtime.state
-    headers = dict(call.headers)
-    limits = ("account-meta-quota-bytes", *QUOTAS)
-    if any(f"x-{each}" in headers or f"x-remove-{each}" in headers for each in limits):
-        roles = {role.lower() for role in context.roles} if context is not None else set()
-        if state.settings.reseller_admin_role.lower() not in roles:
-            raise Forbidden("Only a reseller's administrator sets an account's quota.")
-    await state.listings.set_account(
-        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", QUOTAS)
-    )
+    await state.listings.set_account(name.account, state.now(), _change(call, context))
     state.forget_account(name.account)
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
@@ -84,13 +124,11 @@ async def update_account(call: Call) -> Reply:
 async def create_account(call: Call) -> Reply:
     """Makes an account; resellers' administrators only, since a project's own is there already."""
     name = parse(call.path)
-    _require_reseller(call, await access.require(call, name, "write") is not None)
+    context = await access.require(call, name, "write")
+    _require_reseller(call, context is not None)
     state: ObjectStoreState = call.runtime.state
-    headers = dict(call.headers)
     made = await state.listings.account(name.account) is None
-    await state.listings.set_account(
-        name.account, state.now(), lambda old: metadata.changed(old, headers, "account", QUOTAS)
-    )
+    await state.listings.set_account(name.account, state.now(), _change(call, context))
     state.forget_account(name.account)
     return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 

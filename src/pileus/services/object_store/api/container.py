@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
-
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, metadata
 from pileus.services.object_store.api import listing
-from pileus.services.object_store.api.info import POLICY
 from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
 from pileus.services.object_store.name import Name, parse
+from pileus.services.object_store.policies import StoragePolicy
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
@@ -34,15 +32,19 @@ def gone() -> NotFound:
     return NotFound("The resource could not be found.")
 
 
-def _described(info: ContainerInfo, *, owner: bool) -> dict[str, str]:
-    shown = {name: value for name, value in info.metadata.items() if owner or name not in PRIVATE}
+def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> dict[str, str]:
+    shown = {
+        name: value
+        for name, value in info.metadata.items()
+        if (owner or name not in PRIVATE) and not name.startswith(metadata.SYSTEM)
+    }
     return {
         **shown,
         "x-container-object-count": str(info.objects),
         "x-container-bytes-used": str(info.bytes_used),
         "x-timestamp": info.created.normal,
-        "last-modified": formatdate(info.created.whole_seconds, usegmt=True),
-        "x-storage-policy": POLICY,
+        "last-modified": info.created.http,
+        "x-storage-policy": state.policies.name_of(info.policy),
         "accept-ranges": "bytes",
     }
 
@@ -56,7 +58,7 @@ async def head_container(call: Call) -> Reply:
     info = await state.listings.container(name.account, name.container)
     if info is None:
         raise gone()
-    headers = _described(info, owner=owner is not None)
+    headers = _described(state, info, owner=owner is not None)
     return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
 
 
@@ -71,7 +73,7 @@ async def list_objects(call: Call) -> Reply:
     body = await state.listings.list_objects(name.account, name.container, asked, shape)
     if info is None or body is None:
         raise gone()
-    return listing.answer(body, shape, _described(info, owner=owner is not None))
+    return listing.answer(body, shape, _described(state, info, owner=owner is not None))
 
 
 def _clean(call: Call) -> dict[str, str]:
@@ -82,14 +84,39 @@ def _clean(call: Call) -> dict[str, str]:
     return headers
 
 
-async def _set(call: Call, name: Name, *, make: bool) -> bool:
+def asked_policy(state: ObjectStoreState, name: str | None) -> StoragePolicy | None:
+    """What `X-Storage-Policy` names. 400 where that is none, or none for new containers."""
+    if not name:
+        return None
+    policy = state.policies.named(name)
+    if policy is None:
+        raise BadRequest(f"Invalid X-Storage-Policy {name!r}")
+    if policy.deprecated:
+        raise BadRequest(f"Storage Policy {policy.name!r} is deprecated")
+    return policy
+
+
+async def _require_policy(state: ObjectStoreState, name: Name, policy: StoragePolicy | None) -> None:
+    """409 where the container is there, and has another."""
+    if policy is None:
+        return
+    info = await state.listings.container(name.account, name.container)
+    if info is not None and info.policy != policy.index:
+        has = state.policies.name_of(info.policy)
+        raise Conflict(f"The container's storage policy is {has}; it keeps that as long as it is there.")
+
+
+async def _set(call: Call, name: Name, *, make: bool, policy: StoragePolicy | None = None) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
+    index = (policy or state.policies.default).index
 
     def change(old: Metadata) -> Metadata:
         return metadata.changed(old, headers, "container", ALSO)
 
-    made = await state.listings.set_container(name.account, name.container, state.now(), change, make=make)
+    made = await state.listings.set_container(
+        name.account, name.container, state.now(), change, make=make, policy=index
+    )
     state.forget(name.account, name.container)
     return made
 
@@ -99,7 +126,11 @@ async def create_container(call: Call) -> Reply:
     """Makes a container; of one that is there, the metadata are set."""
     name = parse(call.path)
     await _require_owner(call, name)
-    made = await _set(call, name, make=True)
+    state: ObjectStoreState = call.runtime.state
+    policy = asked_policy(state, call.header("x-storage-policy"))
+    await _require_policy(state, name, policy)
+    made = await _set(call, name, make=True, policy=policy)
+    await _require_policy(state, name, policy)  # another request may have made it in between
     return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 

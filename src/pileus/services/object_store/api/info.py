@@ -13,7 +13,6 @@ from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.temp_url import DIGESTS, METHODS
 
 routes = Routes(base="")
-POLICY = "Policy-0"
 LISTING_LIMIT = 10_000
 
 
@@ -24,7 +23,7 @@ async def info(call: Call) -> dict[str, Any]:
     return {
         "swift": {
             "version": "2.38.0",
-            "policies": [{"name": POLICY, "aliases": POLICY, "default": True}],
+            "policies": state.policies.described(),
             "max_file_size": state.settings.max_file_size_gib * 2**30,
             "max_meta_name_length": metadata.MAX_NAME,
             "max_meta_value_length": metadata.MAX_VALUE,

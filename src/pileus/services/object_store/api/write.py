@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from typing import Any
+
+import msgspec
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
@@ -18,7 +19,7 @@ from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
 from pileus.services.object_store.large import dlo, slo
-from pileus.services.object_store.listings import ContainerInfo
+from pileus.services.object_store.listings import AccountInfo, ContainerInfo, Usage
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.receive import announced, receive
@@ -43,26 +44,42 @@ async def allow(call: Call, name: Name) -> ContainerInfo:
 
 
 async def check_quota(state: ObjectStoreState, name: Name, info: ContainerInfo, size: int | None) -> None:
-    """413 where the object would take the container or the account beyond what it may have."""
+    """413 where the object would take the container, the account, or the account's part of the container's storage policy
+    beyond what it may have."""
     bytes_limit = info.metadata.get("x-container-meta-quota-bytes")
     count_limit = info.metadata.get("x-container-meta-quota-count")
     if bytes_limit or count_limit:
         now = await state.listings.container(name.account, name.container) or info
-        if bytes_limit and bytes_limit.isdigit() and now.bytes_used + (size or 0) > int(bytes_limit):
-            raise TooLarge("Upload exceeds quota.")
-        if count_limit and count_limit.isdigit() and now.objects + 1 > int(count_limit):
-            raise TooLarge("Upload exceeds quota.")
+        _require_room(now, size, bytes_limit, count_limit)
     account = await state.account_metadata(name.account)
+    if not any("-quota-" in each for each in account):
+        return
+    used = await state.listings.account(name.account)
+    if used is None:
+        return
     bytes_limit = account.get("x-account-meta-quota-bytes") or account.get("x-account-quota-bytes")
-    count_limit = account.get("x-account-quota-count")
-    if bytes_limit or count_limit:
-        used = await state.listings.account(name.account)
-        if used is None:
-            return
-        if bytes_limit and bytes_limit.isdigit() and used.bytes_used + (size or 0) > int(bytes_limit):
-            raise TooLarge("Upload exceeds quota.")
-        if count_limit and count_limit.isdigit() and used.objects + 1 > int(count_limit):
-            raise TooLarge("Upload exceeds quota.")
+    _require_room(used, size, bytes_limit, account.get("x-account-quota-count"))
+    own = f"policy-{info.policy}"
+    _require_room(
+        used.policies.get(info.policy, Usage(0, 0, 0)),
+        size,
+        account.get(f"x-account-quota-bytes-{own}"),
+        account.get(f"x-account-quota-count-{own}"),
+        "policy ",
+    )
+
+
+def _require_room(
+    used: ContainerInfo | AccountInfo | Usage,
+    size: int | None,
+    bytes_limit: str | None,
+    count_limit: str | None,
+    whose: str = "",
+) -> None:
+    if (bytes_limit and bytes_limit.isdigit() and used.bytes_used + (size or 0) > int(bytes_limit)) or (
+        count_limit and count_limit.isdigit() and used.objects + 1 > int(count_limit)
+    ):
+        raise TooLarge(f"Upload exceeds {whose}quota.")
 
 
 def content_type(call: Call, name: Name) -> str:
@@ -131,7 +148,7 @@ async def store(
 def created(etag: str, now: Timestamp, **more: str) -> Reply:
     headers = {
         "etag": etag,
-        "last-modified": formatdate(now.whole_seconds, usegmt=True),
+        "last-modified": now.http,
         "content-type": "text/html; charset=UTF-8",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
@@ -188,21 +205,17 @@ async def update_object(call: Call) -> Reply:
 
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
+        if state.has_expired(was):
+            raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        return metadata.encode(
-            ObjectMetadata(
-                content_type=said or was.content_type,
-                etag=was.etag,
-                headers={**stays, **given},
-                large_etag=was.large_etag,
-                large_bytes=was.large_bytes,
-            )
-        )
+        kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+        return metadata.encode(kept)
 
     try:
         if await state.find(name) is None:
             raise Missing
-        await state.device.update(state.key(name), now, change)
+        device = await state.device_of(name)
+        await device.update(state.key(name), now, change)
     except Missing:
         raise gone() from None
     except Superseded as newer:
@@ -234,7 +247,8 @@ async def remove(state: ObjectStoreState, name: Name) -> bool:
     """Whether there was such an object."""
     was_there = await state.find(name) is not None
     try:
-        await state.device.delete(state.key(name), name.path, state.now())
+        device = await state.device_of(name)
+        await device.delete(state.key(name), name.path, state.now())
     except Superseded as newer:
         raise Conflict("There is a newer version already.") from newer
     except DeviceError as error:
