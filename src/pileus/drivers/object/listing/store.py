@@ -248,7 +248,8 @@ class SqliteListings(RingListings):
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
-        super().__init__(Placement({0: SqliteMember(folder, clock)}), folder, clock)
+        self.member = SqliteMember(folder, clock)
+        super().__init__(Placement({0: self.member}), folder, clock)
 
 
 class _Pages:

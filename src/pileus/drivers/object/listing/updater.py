@@ -47,7 +47,7 @@ class BacklogUpdater:
     """What members that were away missed of this process's own telling."""
 
     name = "list-backlog"
-    every_seconds = 5.0
+    every_seconds = 15.0
     per_second = math.inf
 
     def __init__(self, listings: RingListings) -> None:
