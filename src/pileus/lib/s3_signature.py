@@ -101,8 +101,7 @@ def canonical_request(
     """`path` and `query` in their canonical form; `signed` are names of headers as the client lists them."""
     lines = [method, path, query]
     for name in signed:
-        value = headers.get(name, "")
-        lines.append(f"{name}:{' '.join(value.split()) if '  ' in value else value.strip()}")
+        lines.append(f"{name}:{' '.join(headers.get(name, '').split())}")
     lines += ["", ";".join(signed), payload]
     return "\n".join(lines).encode("latin-1", "replace")
 
@@ -144,7 +143,7 @@ def string_to_sign_2(
         headers.get("content-md5", ""),
         headers.get("content-type", ""),
         moment,
-        *(f"{name}:{' '.join(headers[name].split())}" for name in amz),
+        *(f"{name}:{headers[name].strip()}" for name in amz),
         resource + _signed_query(pairs(query)),
     ]
     return "\n".join(lines).encode("latin-1", "replace")

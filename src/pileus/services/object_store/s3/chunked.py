@@ -116,6 +116,8 @@ async def _trailers(reader: _Reader) -> dict[str, str]:
     while not await reader.ended():
         line = await reader.line()
         if not line:
+            if not await reader.ended():
+                raise _incomplete()
             break
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or len(found) >= MAX_TRAILERS:
