@@ -26,6 +26,8 @@ SYSTEM = "x-container-sysmeta-"
 
 LINK = "version"
 """In an object's `system`: the id of the version that it stands for; its size is in `large_bytes`."""
+CUSTOMER_KEY = "s3-customer-key"
+"""In an object's `system`: its bytes are encrypted with a key that the client has; S3's `customer_key` reads them."""
 LISTED_ETAG = "s3-etag"
 """In an object's `system`: the etag that S3 gives it, `MD5-PARTS`, and that lists have of it."""
 

@@ -33,7 +33,18 @@ class CompletePart(NamedTuple):
 class Upload:
     """Bytes on their way in: an object, or a part of one."""
 
-    __slots__ = ("begun", "body", "headers", "length", "name", "request", "source", "system", "trailers")
+    __slots__ = (
+        "begun",
+        "body",
+        "headers",
+        "length",
+        "md5",
+        "name",
+        "request",
+        "source",
+        "system",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -49,6 +60,8 @@ class Upload:
         """May be wrapped; an error that a wrapper raises at the end keeps the object from being stored."""
         self.length = length
         """Of the bytes that are stored; None where it is not known before."""
+        self.md5 = ""
+        """That the stored bytes must have, in hexadecimal digits, where the client says it."""
         self.trailers = trailers
         """By lower-case name; complete when the body has ended."""
         self.system: dict[str, str] = {}
@@ -96,6 +109,11 @@ GUARDS: list[Guard] = []
 """Before a version is removed for good or overwritten: raise S3Error where it must stay."""
 
 
+Making = Callable[[Request], dict[str, str]]
+MAKING: list[Making] = []
+"""What a request that makes a bucket wants of it, as metadata of the container."""
+
+
 Describe = Callable[[Content], list[tuple[str, xml.Value]]]
 CHECKSUMS: list[Describe] = []
 """Elements of `GetObjectAttributes` that tell an object's checksums."""
@@ -128,3 +146,7 @@ def checksum(content: Content) -> list[tuple[str, xml.Value]]:
 async def guard(request: Request, name: Name, version: Version) -> None:
     for each in GUARDS:
         await each(request, name, version)
+
+
+def making(request: Request) -> dict[str, str]:
+    return {name: value for each in MAKING for name, value in each(request).items()}

@@ -65,7 +65,8 @@ async def upload_part(request: Request) -> Reply:
     trailers: dict[str, str] = {}
     name = uploads.part_name(request, begun.id, number)
     upload = hooks.Upload(request, name, body.opened(request, trailers), length, trailers)
-    stored = await _store_part(request, begun, upload, wanted)
+    upload.md5 = wanted
+    stored = await _store_part(request, begun, upload)
     return Reply(200, headers={"etag": f'"{stored.etag}"', **upload.headers})
 
 
@@ -78,14 +79,12 @@ async def upload_part_copy(request: Request) -> Reply:
     name = uploads.part_name(request, begun.id, number)
     upload = hooks.Upload(request, name, source.content.read(offset, length), length, {})
     upload.source = source.content
-    stored = await _store_part(request, begun, upload, "")
+    stored = await _store_part(request, begun, upload)
     told = {} if source.version_id is None else {"x-amz-copy-source-version-id": source.version_id}
     return copying.answer("CopyPartResult", stored.etag, request, {**told, **upload.headers})
 
 
-async def _store_part(
-    request: Request, begun: uploads.Begun, upload: hooks.Upload, wanted: str
-) -> ObjectMetadata:
+async def _store_part(request: Request, begun: uploads.Begun, upload: hooks.Upload) -> ObjectMetadata:
     await storing.require_room(request, request.name, upload.length or 0)
     upload.system = {}
     upload.begun = begun.kept
@@ -93,7 +92,7 @@ async def _store_part(
     kept = msgspec.structs.replace(_PART, system=upload.system)
     try:
         stored = await receive(
-            request.state, upload.name, request.state.now(), kept, upload.body, upload.length, wanted
+            request.state, upload.name, request.state.now(), kept, upload.body, upload.length, upload.md5
         )
     except Unprocessable:
         raise body.bad_digest() from None

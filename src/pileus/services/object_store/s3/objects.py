@@ -186,9 +186,9 @@ async def put_object(request: Request) -> Reply:
     await check_conditions(request)
     trailers: dict[str, str] = {}
     upload = hooks.Upload(request, request.name, body.opened(request, trailers), length, trailers)
-    upload.system = kept.system
+    upload.system, upload.md5 = kept.system, wanted
     await hooks.taking(upload, "object")
-    stored, told = await storing.store(request, request.name, kept, upload.body, upload.length, wanted)
+    stored, told = await storing.store(request, request.name, kept, upload.body, upload.length, upload.md5)
     return Reply(200, headers={"etag": f'"{stored.etag}"', **told, **upload.headers})
 
 
