@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from hashlib import sha256
+from hmac import HMAC
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -40,6 +41,10 @@ QUERIES = (
 )
 
 
+def signer(secret: str, day: str, region: str) -> HMAC:
+    return s3_signature.signer(aws_signature.signing_key(secret, day, region, "s3"))
+
+
 def version_4(request: AWSRequest, path: str, query: str) -> str:
     """As the service makes it, of what is on the wire."""
     headers = {name.lower(): value for name, value in request.headers.items()}
@@ -56,7 +61,7 @@ def version_4(request: AWSRequest, path: str, query: str) -> str:
         headers["x-amz-content-sha256"],
     )
     text = s3_signature.string_to_sign(headers["x-amz-date"], scope, canonical)
-    return s3_signature.signature_4(aws_signature.signing_key(KEYS.secret_key, day, region, "s3"), text)
+    return s3_signature.signature_4(signer(KEYS.secret_key, day, region), text)
 
 
 def signed(path: str, query: str, method: str = "PUT", **headers: str) -> AWSRequest:
@@ -105,7 +110,7 @@ def test_version_4_in_the_query(path: str) -> None:
         ["host"],
         "UNSIGNED-PAYLOAD",
     )
-    key = aws_signature.signing_key(KEYS.secret_key, scope[:8], "eu-west-1", "s3")
+    key = signer(KEYS.secret_key, scope[:8], "eu-west-1")
     text = s3_signature.string_to_sign(said["X-Amz-Date"], scope, canonical)
     assert s3_signature.signature_4(key, text) == said["X-Amz-Signature"]
 
@@ -137,7 +142,7 @@ def test_version_2_in_the_query() -> None:
 
 def test_chunks_as_the_documentation_has_them() -> None:
     """The example of the Amazon S3 API reference, "Transferring payload in multiple chunks"."""
-    key = aws_signature.signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3")
+    key = signer("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1")
     moment, scope = "20130524T000000Z", "20130524/us-east-1/s3/aws4_request"
     seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
     found = [seed]
