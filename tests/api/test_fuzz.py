@@ -67,7 +67,9 @@ OPERATIONS = sorted(
         for result in schema.get_all_operations()
         if (operation := result.ok()).label not in ENDLESS
     ),
-    key=lambda each: ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE").index(each[1].method.upper()),
+    key=lambda each: ("POST", "PUT", "PATCH", "GET", "HEAD", "OPTIONS", "DELETE").index(
+        each[1].method.upper()
+    ),
 )
 """What makes things comes first, what takes them away last."""
 

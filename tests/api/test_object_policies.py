@@ -32,7 +32,7 @@ def devices(tmp_path: Path) -> dict[int, ObjectEngine]:
 
 @pytest.fixture
 async def store(tmp_path: Path, devices: dict[int, ObjectEngine]) -> AsyncIterator[Store]:
-    async with running(tmp_path, Settings(policies=POLICIES), devices=devices) as store:
+    async with running(tmp_path, Settings(policies=POLICIES), devices) as store:
         yield store
 
 
@@ -161,13 +161,13 @@ async def test_lists_follow_each_device_after_a_crash(tmp_path: Path) -> None:
         return {policy.index: ObjectEngine.on_host(tmp_path / f"d{policy.index}") for policy in POLICIES}
 
     settings = Settings(policies=POLICIES)
-    async with running(tmp_path, settings, devices=fresh()) as store:
+    async with running(tmp_path, settings, fresh()) as store:
         await store("PUT", "/g")
         await store("PUT", "/s", x_storage_policy="silver")
         await store("PUT", "/g/a", b"1")
         await store("PUT", "/s/a", b"1")
     (tmp_path / "listings/told").unlink()
-    async with running(tmp_path, settings, devices=fresh()) as store:
+    async with running(tmp_path, settings, fresh()) as store:
         for container in ("g", "s"):
             assert (await store("GET", f"/{container}")).body == b"a\n"
 

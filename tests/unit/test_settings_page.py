@@ -13,7 +13,7 @@ import msgspec
 from pileus.app.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "doc/operator/settings.md"
-ROW = re.compile(r"^\| `(?P<name>[a-z_.]+)` \|(?: `(?P<default>.*?)`| all|) \|.*\|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(?P<name>[a-z0-9_.]+)` \|(?: `(?P<default>.*?)`| all|) \|.*\|$", re.MULTILINE)
 LONG = {"compute.scheduler_settings.enabled_filters"}
 """Whose defaults the page tells in words."""
 

@@ -41,13 +41,24 @@ from pileus.services.network import needs as network_needs
 from pileus.services.network import service as network
 from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
+from pileus.services.object_store import s3
 from pileus.services.object_store import service as object_store
 from pileus.services.object_store.encryption import encrypted
+from pileus.services.object_store.needs import IdentityKeys
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement import service as placement
 from pileus.services.placement.state import PlacementState
 
-SERVICES: tuple[Service, ...] = (common.service, identity, image, placement, network, compute, object_store)
+SERVICES: tuple[Service, ...] = (
+    common.service,
+    identity,
+    image,
+    placement,
+    network,
+    compute,
+    object_store,
+    s3,
+)
 
 
 def _token_form(settings: Settings, state: Path, keys: KeyFolder) -> TokenForm:
@@ -113,7 +124,7 @@ class Bindings:
             on=settings.object_store.encryption,
         )
         self._objects = ObjectStoreState(*disk, daemons, clock, settings.object_store)
-        self._runtimes["object-store"].state = self._objects
+        self._runtimes["object-store"].state = self._runtimes["s3"].state = self._objects
         self._runtimes["placement"].state = PlacementState(settings.placement)
         hosts = drivers.hosts(settings, state, node, clock)
         self._compute = ComputeState(db, clock, work, self.events, hosts, settings.compute)
@@ -127,6 +138,7 @@ class Bindings:
         self._runtimes["image"].state = self._images
         self._needs = compute_needs.bind(self._peer(image), self._peer(network), self._peer(placement))
         self._runtimes["compute"].needs = self._needs
+        self._runtimes["s3"].needs = IdentityKeys(self._peer(identity), authenticate, revision, clock)
         self._runtimes["network"].needs = network_needs.bind(self._peer(compute))
         self._metadata = MetadataService(self._compute, self._needs.networks)
 

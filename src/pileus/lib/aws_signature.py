@@ -1,7 +1,8 @@
 """Signatures of requests as AWS defines them, versions 0, 1, 2 and 4: what a request signed with a secret looks like.
 
 Pure functions. AWS Signature Version 4 for API requests; Signature Version 2; OpenStack's `ec2tokens` and `s3tokens` get
-the parts of a request, signed elsewhere, as a mapping (Identity API v3, "OS-EC2").
+the parts of a request, signed elsewhere, as a mapping (Identity API v3, "OS-EC2"). S3's own forms are in
+`s3_signature`.
 """
 
 from __future__ import annotations

@@ -57,6 +57,11 @@ class Application:
         for runtime in self.runtimes:
             runtime.served = [each.service for each in self.runtimes]
             self._mount(runtime)
+        self._claiming = [
+            (runtime, runtime.service.claims)
+            for runtime in self.runtimes
+            if runtime.service.claims is not None
+        ]
         self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
 
     def _mount(self, runtime: Runtime) -> None:
@@ -112,8 +117,17 @@ class Application:
             request_id=said,
         )
 
+    def _claimed(self, scope: Scope) -> tuple[Runtime, str] | None:
+        """The service that takes the request wherever its path leads, and the path that it has there."""
+        for runtime, claims in self._claiming:
+            path = claims(runtime, scope)
+            if path is not None:
+                return runtime, path
+        return None
+
     async def _find(self, scope: Scope, receive: Receive) -> Call:
-        match = self._router.find(scope["path"])
+        claimed = self._claimed(scope)
+        match = self._router.find(scope["path"] if claimed is None else claimed[1])
         if (
             match is None
             or "\0" in scope["path"]
@@ -158,6 +172,8 @@ class Application:
     def _dialect(self, scope: Scope, call: Call | None) -> tuple[Dialect, Runtime | None]:
         if call is not None:
             return call.runtime.service.dialect, call.runtime
+        if (claimed := self._claimed(scope)) is not None:
+            return claimed[0].service.dialect, claimed[0]
         for root, runtime in self._roots:
             if scope["path"].startswith(root):
                 return runtime.service.dialect, runtime

@@ -78,6 +78,9 @@ class Service:
     """What the catalog says, if not `path`; may hold `$(project_id)s`."""
     listed: bool = True
     """Whether the catalog has it."""
+    claims: Callable[[Runtime, Mapping[str, Any]], str | None] | None = None
+    """From an ASGI scope to the path below the service's own, of a request that is this service's though its path is
+    not: S3's are told by their signature. None: it is not."""
     project_in_path: bool = False
     """Whether `/v2.1/{project_id}/servers` is served too."""
 

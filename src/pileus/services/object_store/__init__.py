@@ -1,8 +1,9 @@
-"""Object store: Swift's v1 API. README.md says what is here and what is not."""
+"""Object store: Swift's v1 API, and S3's over the same objects. README.md says what is here and what is not."""
 
 from pileus.kernel.api.service import Service
 from pileus.services.object_store.api import ROUTES
 from pileus.services.object_store.dialect import SWIFT
+from pileus.services.object_store.s3 import service as s3
 
 service = Service(
     type="object-store",
@@ -14,4 +15,4 @@ service = Service(
     routes=ROUTES,
 )
 
-__all__ = ["service"]
+__all__ = ["s3", "service"]

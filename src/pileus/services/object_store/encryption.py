@@ -173,7 +173,9 @@ def encrypted(
     master = keymaster(folder, given, make=on)
     if not master:
         return devices, listings
-    sealed = {index: EncryptedDevice(device, master, on=on) for index, device in devices.items()}
+    sealed: Mapping[int, ObjectDevice] = {
+        index: EncryptedDevice(device, master, on=on) for index, device in devices.items()
+    }
     return sealed, EncryptedListings(listings, master, on=on)
 
 

@@ -20,6 +20,14 @@ KEPT = (
 """Headers beside `X-Object-Meta-*` that are kept and given back."""
 
 
+SYSTEM = "x-container-sysmeta-"
+"""Begins the names of what other layers keep with a container; no client sets or sees it as it stands."""
+
+
+LISTED_ETAG = "s3-etag"
+"""In an object's `system`: the etag that S3 gives it, `MD5-PARTS`, and that lists have of it."""
+
+
 class ObjectMetadata(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """As it stands in the device's record: MessagePack."""
 
@@ -31,6 +39,8 @@ class ObjectMetadata(msgspec.Struct, array_like=True, frozen=True, kw_only=True)
     large_etag: str | None = None
     """Of a static large object, whose stored bytes are its manifest: MD5 of its segments' etags."""
     large_bytes: int = 0
+    system: dict[str, str] = {}
+    """What other layers keep with the object, by lower-case name: no client sets or sees it as it stands."""
 
 
 encode = msgspec.msgpack.Encoder().encode

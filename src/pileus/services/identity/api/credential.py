@@ -17,7 +17,7 @@ from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import self_link
+from pileus.services.identity.api.common import changed, self_link
 from pileus.services.identity.delegation_model import credentials
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.store import credential as store
@@ -129,6 +129,7 @@ def update_credential(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
         for name in _SCOPE:
             if old.get(name, UNSET) != new.get(name, UNSET):
                 raise BadRequest(f"{name} can not be updated for credential: make a new one.")
+        changed(call, tx)  # others remember the secret as they remember tokens
     return store.reseal(tx, row.id, sealed(keys_of(call), body.blob))
 
 
@@ -137,6 +138,8 @@ def delete_credential(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a credential."""
     check_direct(call)
     store.delete(tx, row.id)
+    if row.type.lower() == store.EC2:
+        changed(call, tx)
 
 
 @Credential.show(policy="identity:get_credential")

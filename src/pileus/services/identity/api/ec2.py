@@ -21,6 +21,7 @@ from pileus.kernel.errors import NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.lib import aws_signature
 from pileus.services.identity.api.auth import SUBJECT, issued
+from pileus.services.identity.api.common import changed
 from pileus.services.identity.api.credential import check_direct, ec2_blob, keys_of, opened, sealed
 from pileus.services.identity.authenticate import admit
 from pileus.services.identity.authenticate.method import Attempt, FoundScope, Proof
@@ -111,6 +112,7 @@ def show_key(call: Call, tx: Tx) -> dict[str, Any]:
 def delete_key(call: Call, tx: Tx) -> None:
     """Deletes a pair of EC2 keys."""
     store.delete(tx, _key(call, tx, "identity:ec2_delete_credential").id)
+    changed(call, tx)  # others remember the secret as they remember tokens
 
 
 # Tokens for signed requests

@@ -35,7 +35,11 @@ def gone() -> NotFound:
 
 
 def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> dict[str, str]:
-    shown = {name: value for name, value in info.metadata.items() if owner or name not in PRIVATE}
+    shown = {
+        name: value
+        for name, value in info.metadata.items()
+        if (owner or name not in PRIVATE) and not name.startswith(metadata.SYSTEM)
+    }
     return {
         **shown,
         "x-container-object-count": str(info.objects),

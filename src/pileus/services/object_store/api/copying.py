@@ -91,4 +91,5 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
+        system=found.kept.system if large else {},
     )

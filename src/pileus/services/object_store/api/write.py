@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -207,15 +209,8 @@ async def update_object(call: Call) -> Reply:
         if state.has_expired(was):
             raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        return metadata.encode(
-            ObjectMetadata(
-                content_type=said or was.content_type,
-                etag=was.etag,
-                headers={**stays, **given},
-                large_etag=was.large_etag,
-                large_bytes=was.large_bytes,
-            )
-        )
+        kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+        return metadata.encode(kept)
 
     try:
         if await state.find(name) is None:

@@ -1,0 +1,160 @@
+"""Signatures of S3 requests (Amazon S3 API reference, "Authenticating requests"): version 4, its chunks, and version 2.
+
+Pure functions over what stood on the wire: header values as latin-1 text, the path decoded, the query raw. S3 encodes a
+path once and leaves `//` and `..` as they are, unlike AWS's other services.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from pileus.lib.aws_signature import V4
+
+EMPTY_SHA256 = sha256(b"").hexdigest()
+_ALSO_SIGNED = frozenset(
+    [
+        "acl",
+        "accelerate",
+        "analytics",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "lifecycle",
+        "location",
+        "logging",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "partNumber",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "legal-hold",
+        "select",
+        "select-type",
+        "tagging",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "versionId",
+        "versioning",
+        "versions",
+        "website",
+        "response-cache-control",
+        "response-content-disposition",
+        "response-content-encoding",
+        "response-content-language",
+        "response-content-type",
+        "response-expires",
+    ]
+)
+"""Names in a query that version 2 signs (Amazon S3 developer guide, "CanonicalizedResource")."""
+
+
+def pairs(query: str) -> list[tuple[str, str]]:
+    """The names and values of a raw query, in order, still encoded."""
+    found = []
+    for part in query.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            found.append((name, value))
+    return found
+
+
+def canonical_query(query: str, *, plus_is_space: bool = True) -> str:
+    """Sorted, each name and value decoded and encoded again; without the signature itself."""
+    if not query:
+        return ""
+    encoded = []
+    for name, value in pairs(query):
+        if name != "X-Amz-Signature":
+            if plus_is_space:
+                name, value = name.replace("+", " "), value.replace("+", " ")
+            encoded.append((_again(name), _again(value)))
+    encoded.sort()
+    return "&".join(f"{name}={value}" for name, value in encoded)
+
+
+def _again(text: str) -> str:
+    return quote(unquote_to_bytes(text), safe="-_.~")
+
+
+def canonical_request(
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    signed: Sequence[str],
+    payload: str,
+) -> bytes:
+    """`path` and `query` in their canonical form; `signed` are names of headers as the client lists them."""
+    lines = [method, path, query]
+    for name in signed:
+        value = headers.get(name, "")
+        lines.append(f"{name}:{' '.join(value.split()) if '  ' in value else value.strip()}")
+    lines += ["", ";".join(signed), payload]
+    return "\n".join(lines).encode("latin-1", "replace")
+
+
+def canonical_path(path: str) -> str:
+    """Of a decoded path."""
+    return quote(path, safe="/-_.~")
+
+
+def string_to_sign(moment: str, scope: str, canonical: bytes) -> bytes:
+    """`moment` as `20260131T120000Z`, `scope` as `20260131/REGION/s3/aws4_request`."""
+    return f"{V4}\n{moment}\n{scope}\n{sha256(canonical).hexdigest()}".encode()
+
+
+def signature_4(key: bytes, text: bytes) -> str:
+    return hmac.digest(key, text, "sha256").hex()
+
+
+def chunk_signature(key: bytes, moment: str, scope: str, previous: str, data_sha256: str) -> str:
+    """Of a chunk of a body, which goes on from the signature before it."""
+    text = f"{V4}-PAYLOAD\n{moment}\n{scope}\n{previous}\n{EMPTY_SHA256}\n{data_sha256}"
+    return signature_4(key, text.encode())
+
+
+def trailer_signature(key: bytes, moment: str, scope: str, previous: str, trailer: bytes) -> str:
+    """Of what follows the last chunk: `name:value` and a newline for each."""
+    text = f"{V4}-TRAILER\n{moment}\n{scope}\n{previous}\n{sha256(trailer).hexdigest()}"
+    return signature_4(key, text.encode())
+
+
+def string_to_sign_2(
+    method: str, resource: str, query: str, headers: Mapping[str, str], moment: str
+) -> bytes:
+    """Of version 2. `resource` is the path as it stood on the wire, the bucket of a virtual host before it; `moment`
+    is the date, or in a presigned URL when it expires."""
+    amz = sorted(name for name in headers if name.startswith("x-amz-"))
+    lines = [
+        method,
+        headers.get("content-md5", ""),
+        headers.get("content-type", ""),
+        moment,
+        *(f"{name}:{' '.join(headers[name].split())}" for name in amz),
+        resource + _signed_query(pairs(query)),
+    ]
+    return "\n".join(lines).encode("latin-1", "replace")
+
+
+def _signed_query(found: Iterable[tuple[str, str]]) -> str:
+    chosen = sorted((name, value) for name, value in found if name in _ALSO_SIGNED)
+    shown = (f"{name}={unquote(value, 'latin-1')}" if value else name for name, value in chosen)
+    return "?" + "&".join(shown) if chosen else ""
+
+
+def signature_2(secret: str, text: bytes) -> str:
+    return base64.b64encode(hmac.digest(secret.encode(), text, "sha1")).decode()

@@ -1,0 +1,22 @@
+"""S3's API over the same accounts, containers and objects. README.md of the object store says what is here."""
+
+from pileus.kernel.api.service import Service
+from pileus.services.object_store.s3 import buckets, objects, place
+from pileus.services.object_store.s3.dialect import S3
+from pileus.services.object_store.s3.entry import routes
+from pileus.services.object_store.s3.operations import operations
+
+OPERATIONS = (buckets, objects)
+"""The files that fill the table of operations."""
+
+service = Service(
+    type="s3",
+    name="s3",
+    root=place.PREFIX,
+    path=place.PREFIX,
+    dialect=S3,
+    routes=[routes],
+    claims=place.claims,
+)
+
+__all__ = ["operations", "service"]

@@ -1,0 +1,165 @@
+"""Buckets: containers of the project's account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store import metadata
+from pileus.services.object_store.listings import Ask, Metadata, NoSuchContainer, NotEmpty
+from pileus.services.object_store.s3 import body, place, registry, xml
+from pileus.services.object_store.s3.authorize import denied
+from pileus.services.object_store.s3.errors import S3Error
+from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.request import Request, no_such_bucket
+
+LOCATION = metadata.SYSTEM + "s3-location"
+OLDEST_REGION = "us-east-1"
+"""The region that S3 has no name for in a location."""
+
+
+def region(request: Request) -> str:
+    """Where the bucket is."""
+    return request.metadata.get(LOCATION) or request.state.settings.s3_region or OLDEST_REGION
+
+
+@operations.service("GET", action="s3:ListAllMyBuckets")
+async def list_buckets(request: Request) -> Reply:
+    """The caller's buckets."""
+    if not request.account or request.context is None:
+        raise denied()
+    prefix, after = request.arg("prefix") or "", request.arg("continuation-token") or ""
+    limit = _limit(request.arg("max-buckets"))
+    found: list[tuple[str, xml.Value]] = []
+    last = token = None
+    while token is None:
+        listed = await request.state.listings.list_containers(
+            request.account, Ask(marker=last or after, prefix=prefix), "json"
+        )
+        entries: list[dict[str, Any]] = msgspec.json.decode(listed or b"[]")
+        for each in entries:
+            if not place.is_addressable(each["name"]):
+                continue
+            if len(found) == limit:
+                token = last
+                break
+            last = each["name"]
+            created = each["last_modified"][:19] + ".000Z"
+            found.append(("Bucket", [("Name", last), ("CreationDate", created)]))
+        if len(entries) < Ask().limit:
+            break
+        last = entries[-1]["name"] if token is None else last
+    return xml.reply(
+        "ListAllMyBucketsResult",
+        [
+            ("Owner", owner_of(request.account)),
+            ("Buckets", found),
+            ("ContinuationToken", token),
+            ("Prefix", prefix or None),
+        ],
+    )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return 10_000
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
+        raise S3Error("InvalidArgument", "max-buckets must be between 1 and 10000")
+    return int(text)
+
+
+def owner_of(account: str) -> xml.Elements:
+    """The owner of everything in an account is its project."""
+    owner = account.removeprefix("AUTH_")
+    return [("ID", owner), ("DisplayName", owner)]
+
+
+@operations.bucket("PUT", action="s3:CreateBucket", makes_bucket=True)
+async def create_bucket(request: Request) -> Reply:
+    """Makes a bucket: a container that is nobody else's bucket."""
+    place.check_new_bucket(request.bucket)
+    location = await _location(request)
+    own = await request.state.container(request.account, request.bucket)
+    if own is not None:
+        raise S3Error(
+            "BucketAlreadyOwnedByYou",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+            details={"BucketName": request.bucket},
+        )
+    if await registry.claim(request.state, request.bucket, request.account) != request.account:
+        raise S3Error(
+            "BucketAlreadyExists",
+            "The requested bucket name is not available. Please select a different name and try again.",
+            details={"BucketName": request.bucket},
+        )
+
+    def change(old: Metadata) -> Metadata:
+        return {**old, LOCATION: location} if location else old
+
+    state = request.state
+    policy = state.policies.default.index
+    await state.listings.set_container(
+        request.account, request.bucket, state.now(), change, make=True, policy=policy
+    )
+    state.forget(request.account, request.bucket)
+    return Reply(200, headers={"location": f"/{request.bucket}"})
+
+
+async def _location(request: Request) -> str:
+    """The region that the bucket is wanted in. 400 where it is not this one."""
+    document = await body.whole(request, xml.MAX_BYTES)
+    if not document:
+        return ""
+    wanted = (xml.read(document, "CreateBucketConfiguration").value("LocationConstraint") or "").strip()
+    own = request.state.settings.s3_region
+    if wanted and own and wanted != own:
+        raise S3Error(
+            "InvalidLocationConstraint",
+            "The specified location-constraint is not valid",
+            details={"LocationConstraint": wanted},
+        )
+    if len(wanted) > 64:
+        raise S3Error("InvalidLocationConstraint", "The specified location-constraint is not valid")
+    return wanted
+
+
+@operations.bucket("HEAD", action="s3:ListBucket")
+async def head_bucket(request: Request) -> Reply:
+    """Whether there is such a bucket, and the caller may list it."""
+    return Reply(200, headers={"x-amz-bucket-region": region(request), "content-type": "application/xml"})
+
+
+@operations.bucket("GET", "location", action="s3:GetBucketLocation")
+async def get_bucket_location(request: Request) -> Reply:
+    """The bucket's region; none for the oldest."""
+    found = region(request)
+    return Reply(
+        200,
+        xml.HEAD
+        + f'<LocationConstraint xmlns="{xml.NAMESPACE}">'.encode()
+        + (b"" if found == OLDEST_REGION else xml.text(found).encode())
+        + b"</LocationConstraint>",
+        {"content-type": "application/xml"},
+    )
+
+
+@operations.bucket("DELETE", action="s3:DeleteBucket")
+async def delete_bucket(request: Request) -> Reply:
+    """Deletes an empty bucket."""
+    state = request.state
+    try:
+        await state.listings.delete_container(request.account, request.bucket)
+    except NoSuchContainer:
+        raise no_such_bucket(request.bucket) from None
+    except NotEmpty:
+        raise S3Error(
+            "BucketNotEmpty",
+            "The bucket you tried to delete is not empty",
+            details={"BucketName": request.bucket},
+        ) from None
+    finally:
+        state.forget(request.account, request.bucket)
+    await registry.release(state, request.bucket, request.account)
+    return Reply(204)

@@ -1,0 +1,74 @@
+"""Every request for S3 enters here: it is opened, its operation is chosen, the caller is allowed, the handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import ApiError, Unauthorized
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store.s3 import authorize
+from pileus.services.object_store.s3.errors import S3Error, translated
+from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.request import opened
+
+routes = Routes()
+
+
+async def enter(call: Call) -> Reply:
+    resource = call.path
+    try:
+        request = await opened(call)
+        operation = operations.choose(request)
+        if operation.makes_bucket:
+            if not request.account:
+                raise authorize.denied()
+            await authorize.require(request, operation.action)
+        elif operation.level != "service":
+            await request.find_bucket()
+            await authorize.require(request, operation.action)
+        return await operation.handler(request)
+    except Unauthorized as error:
+        raise S3Error("AccessDenied", error.message) from error
+    except ApiError as error:
+        found = translated(error)
+        found.details.setdefault("Resource", resource)
+        raise found from error
+
+
+def _mount(path: str, summaries: Mapping[str, str]) -> None:
+    """The kernel knows addresses and methods; which operation is meant, the table says."""
+    for method, summary in summaries.items():
+
+        async def handler(call: Call) -> Reply:
+            return await enter(call)
+
+        handler.__doc__ = summary
+        routes.add(method, path, policy=ANYONE, raw=True)(handler)
+
+
+_mount("", {"GET": "The caller's buckets."})
+_mount(
+    "/{bucket}",
+    {
+        "GET": "Lists a bucket, or shows what is set for it.",
+        "PUT": "Makes a bucket, or sets something for it.",
+        "POST": "Deletes many objects, or takes a form.",
+        "DELETE": "Deletes a bucket, or what is set for it.",
+        "OPTIONS": "What pages of other sites may ask.",
+        "HEAD": "Whether there is such a bucket.",
+    },
+)
+_mount(
+    "/{bucket}/{key:path}",
+    {
+        "GET": "Gives an object, or shows what is set for it.",
+        "PUT": "Stores an object or a part of one, copies one, or sets something for it.",
+        "POST": "Begins or completes an upload in parts.",
+        "DELETE": "Deletes an object, or what is set for it.",
+        "OPTIONS": "What pages of other sites may ask.",
+        "HEAD": "An object's metadata.",
+    },
+)

@@ -1,0 +1,147 @@
+"""The table of S3's operations: told apart by method, by what the address names, and by names in the query or a header.
+
+Each file beside this one declares its own:
+
+    @operations.bucket("GET", "tagging", action="s3:GetBucketTagging")
+    async def get_bucket_tagging(request: Request) -> Reply: ...
+
+`action` is what bucket policies call it (Service Authorization Reference, "Actions for Amazon S3"); `authorize.require`
+decides on it before the handler runs. The bucket has been looked for by then, `request.info` is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Literal, NamedTuple
+
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store.s3.errors import S3Error
+from pileus.services.object_store.s3.request import Request
+
+Level = Literal["service", "bucket", "object"]
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+class S3Operation(NamedTuple):
+    level: Level
+    method: str
+    query: tuple[str, ...]
+    """Names that the query has; of several operations that fit, that with the most is meant."""
+    header: str | None
+    """A header that the request has."""
+    action: str
+    makes_bucket: bool
+    """Whether the bucket need not be there."""
+    handler: Handler
+
+
+SUBRESOURCES = frozenset(
+    [
+        "accelerate",
+        "acl",
+        "analytics",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "location",
+        "logging",
+        "metadataConfiguration",
+        "metadataTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "session",
+        "tagging",
+        "torrent",
+        "uploads",
+        "versioning",
+        "versions",
+        "website",
+        "append",
+        "renameObject",
+    ]
+)
+"""Names in a query that ask for something else than the bucket or the object: without an operation, that is a 501."""
+
+
+class Operations:
+    def __init__(self) -> None:
+        self._by_method: dict[tuple[Level, str], list[S3Operation]] = {}
+        self._plain: dict[tuple[Level, str], S3Operation] = {}
+
+    def add(
+        self,
+        level: Level,
+        method: str,
+        *query: str,
+        action: str,
+        header: str | None = None,
+        makes_bucket: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            operation = S3Operation(level, method, query, header, action, makes_bucket, handler)
+            if not query and header is None:
+                self._plain[level, method] = operation
+            known = self._by_method.setdefault((level, method), [])
+            known.append(operation)
+            known.sort(key=lambda each: (-len(each.query), each.header is None))
+            return handler
+
+        return declare
+
+    def service(self, method: str, *query: str, action: str) -> Callable[[Handler], Handler]:
+        return self.add("service", method, *query, action=action)
+
+    def bucket(
+        self, method: str, *query: str, action: str, makes_bucket: bool = False
+    ) -> Callable[[Handler], Handler]:
+        return self.add("bucket", method, *query, action=action, makes_bucket=makes_bucket)
+
+    def object(
+        self, method: str, *query: str, action: str, header: str | None = None
+    ) -> Callable[[Handler], Handler]:
+        return self.add("object", method, *query, action=action, header=header)
+
+    def __iter__(self) -> Iterator[S3Operation]:
+        for known in self._by_method.values():
+            yield from known
+
+    def choose(self, request: Request) -> S3Operation:
+        """405 where there is no such method, 501 where AWS has an operation and this store has not."""
+        call = request.call
+        level: Level = "object" if request.key else "bucket" if request.bucket else "service"
+        at = (level, call.method)
+        if not call.scope["query_string"] and "x-amz-copy-source" not in request.headers:
+            found = self._plain.get(at)
+            if found is not None:
+                return found
+        named = call.query
+        for each in self._by_method.get(at, ()):
+            if all(name in named for name in each.query) and (
+                each.header is None or each.header in request.headers
+            ):
+                unknown = SUBRESOURCES.intersection(named).difference(each.query)
+                if unknown:
+                    raise S3Error(
+                        "NotImplemented",
+                        f"A header or query you provided implies functionality that is not implemented: {min(unknown)}",
+                    )
+                return each
+        raise S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.")
+
+
+operations = Operations()

@@ -1,0 +1,150 @@
+"""S3 over a store in a folder: in process by calls with a context, or over a socket by boto3. Swift's API beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.listing.store import SqliteListings
+from pileus.kernel.api.application import Application, scope_of
+from pileus.kernel.api.call import CONTEXT_KEY
+from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.context import Context
+from pileus.kernel.http.server import Server
+from pileus.services.object_store import s3 as s3_service
+from pileus.services.object_store import service as swift_service
+from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.dialect import SWIFT
+from pileus.services.object_store.needs import AccessKey
+from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.testing.cloud import free_port
+from pileus.testing.service import serving
+from tests.object_store_client import OTHER, OWNER, Answer, Store
+
+T = TypeVar("T")
+KEYS = {
+    "olga": AccessKey("olgas/secret+key", OWNER),
+    "oto": AccessKey("otos secret", OTHER),
+}
+"""By access key: the owners of two projects."""
+
+
+class Keys:
+    async def find(self, access: str) -> AccessKey | None:
+        return KEYS.get(access)
+
+
+class Rig:
+    """`await rig("PUT", "/bucket/key", b"…")` as a project's owner; `rig.swift` is Swift's API over the same store."""
+
+    def __init__(self, application: Application, swift: Store, state: ObjectStoreState) -> None:
+        self.application = application
+        self.swift = swift
+        self.state = state
+        self.port = 0
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        as_: Context | None = OWNER,
+        chunks: list[bytes] | None = None,
+        raw_path: bytes | None = None,
+        prefix: str = "/s3",
+        **headers: str,
+    ) -> Answer:
+        """`prefix` "" is the cloud's root, where only what is signed, or for a domain of S3's, is S3's."""
+        path, _, query = path.partition("?")
+        sent = {"host": "s3.test", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if method in ("PUT", "POST"):
+            sent.setdefault("content-length", str(len(body)))
+        waiting = [body] if chunks is None else list(chunks)
+        start: dict[str, Any] = {}
+        got: list[bytes] = []
+
+        async def receive() -> dict[str, Any]:
+            if not waiting:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                got.append(message.get("body", b""))
+
+        scope = scope_of(
+            method,
+            prefix + path,
+            [(n.encode(), v.encode("latin-1")) for n, v in sent.items()],
+            query.encode(),
+        )
+        if raw_path is not None:
+            scope["raw_path"] = raw_path
+        if as_ is not None:
+            scope[CONTEXT_KEY] = as_
+        await self.application(scope, receive, send)
+        if not start:
+            return Answer(0, {}, b"")
+        return Answer(
+            start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
+        )
+
+    def client(self, access: str = "olga", **config: Any) -> Any:
+        """A client of boto3's; its calls block, so `await rig.do(client.put_object, Bucket=…)`."""
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id=access,
+            aws_secret_access_key=KEYS[access].secret if access in KEYS else "wrong",
+            region_name=config.pop("region_name", "us-east-1"),
+            config=Config(
+                retries={"max_attempts": 1}, s3={"addressing_style": "path", **config.pop("s3", {})}, **config
+            ),
+        )
+
+    async def do(self, call: Callable[..., T], **arguments: Any) -> T:
+        return await asyncio.to_thread(lambda: call(**arguments))
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, clock: Clock | None = None, settings: Settings | None = None, listen: bool = False
+) -> AsyncIterator[Rig]:
+    clock = clock or SystemClock()
+    state = ObjectStoreState(
+        {0: ObjectEngine.on_host(folder / "device")},
+        SqliteListings(folder / "listings"),
+        Daemons(clock),
+        clock,
+        settings or Settings(),
+    )
+    await state.start()
+    try:
+        async with (
+            serving(swift_service, state=state, clock=clock) as swift,
+            serving(s3_service, state=state, clock=clock, needs=Keys()) as s3,
+        ):
+            application = Application([swift.runtime, s3.runtime], SWIFT)
+            rig = Rig(application, Store(swift, state), state)
+            if not listen:
+                yield rig
+                return
+            rig.port = free_port()
+            server = Server(application, "127.0.0.1", rig.port)
+            await server.start()
+            try:
+                yield rig
+            finally:
+                await server.stop()
+    finally:
+        await state.close()
