@@ -24,6 +24,8 @@ class Content(NamedTuple):
     """Whether it is put together of segments; its etag is then quoted."""
     content_type: str | None = None
     """Where it is not the object's own."""
+    name: Name | None = None
+    """Where it was found, if a symlink led there."""
 
 
 def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:

@@ -10,9 +10,9 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, versions
+from pileus.services.object_store import access, symlinks, versions
 from pileus.services.object_store.api.container import gone
-from pileus.services.object_store.api.read import OBJECT, open_object
+from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
@@ -55,7 +55,9 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     state: ObjectStoreState = call.runtime.state
     await access.require(call, source, "read")
     as_manifest = call.arg("multipart-manifest") == "get"
-    found = await open_object(state, source, raw=as_manifest)
+    as_link = call.arg("symlink") == "get"
+    permit = None if as_link else reader(call, source)
+    found = await open_object(state, source, raw=as_manifest or as_link, permit=permit)
     if found is None:
         raise gone()
     await check_quota(state, target, info, found.size_bytes)
@@ -91,5 +93,5 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
-        system=found.kept.system if large else {},
+        system=found.kept.system if large or symlinks.of(found.kept) is not None else {},
     )
