@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.metadata import ObjectMetadata
-from pileus.services.object_store.name import Name, parse_reference
+from pileus.services.object_store.name import Name, from_header, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
 
 MAX_HOPS = 2
@@ -81,10 +81,10 @@ def asked(headers: Mapping[str, str], own: Name) -> Link | None:
         raise BadRequest("Symlink requests require a zero byte body")
     if headers.get("x-copy-from") or headers.get("x-object-manifest"):
         raise BadRequest("A symlink can be neither a copy nor a manifest.")
-    account = unquote(headers.get(ACCOUNT) or own.account)
+    account = from_header(headers[ACCOUNT]) if headers.get(ACCOUNT) else own.account
     if "/" in account or "\0" in account or not account:
         raise PreconditionFailed("Account name must not contain slashes")
-    target = Name(account, *parse_reference(unquote(named), "X-Symlink-Target"))
+    target = Name(account, *parse_reference(from_header(named), "X-Symlink-Target"))
     if target == own:
         raise BadRequest("Symlink cannot target itself")
     return Link(target, headers.get(ETAG, "").strip().strip('"'))

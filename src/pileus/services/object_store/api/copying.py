@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
@@ -17,14 +17,15 @@ from pileus.services.object_store.api.write import allow, check_quota, created, 
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.metadata import ObjectMetadata
-from pileus.services.object_store.name import Name, parse, parse_reference
+from pileus.services.object_store.name import Name, from_header, parse, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
 
 
 def _account(call: Call, header: str, own: str) -> str:
-    named = unquote(call.header(header) or own)
+    said = call.header(header)
+    named = from_header(said) if said else own
     if not named or "/" in named or "\0" in named:
         raise PreconditionFailed("Account name must not contain slashes")
     return named
@@ -35,7 +36,7 @@ async def copy_into(call: Call, target: Name, info: ContainerInfo) -> Reply:
     if (call.header("content-length") or "0") != "0":
         raise BadRequest("Copy requests require a zero byte body")
     account = _account(call, "x-copy-from-account", target.account)
-    source = Name(account, *parse_reference(unquote(call.header("x-copy-from") or ""), "X-Copy-From"))
+    source = Name(account, *parse_reference(from_header(call.header("x-copy-from") or ""), "X-Copy-From"))
     return await _copy(call, source, target, info)
 
 
@@ -47,7 +48,7 @@ async def copy_object(call: Call) -> Reply:
     if destination is None:
         raise PreconditionFailed("Destination header required")
     account = _account(call, "destination-account", source.account)
-    target = Name(account, *parse_reference(unquote(destination), "Destination"))
+    target = Name(account, *parse_reference(from_header(destination), "Destination"))
     return await _copy(call, source, target, await allow(call, target))
 
 

@@ -18,6 +18,8 @@ from pileus.services.object_store.state import ObjectStoreState
 
 MAX_SEGMENTS = 1000
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+MAX_SIZE_BYTES = 2**62
+"""Manifests of manifests grow fast."""
 _RANGE = re.compile(r"^(\d*)-(\d*)$")
 
 
@@ -100,7 +102,10 @@ async def build(state: ObjectStoreState, own: Name, wanted: list[Wanted], permit
             digest.update(f"{stored.hash}:{stored.range};".encode() if stored.range else stored.hash.encode())
     if problems:
         raise Problems(problems)
-    return Manifest(found, digest.hexdigest(), sum(_part(each)[1] for each in found))
+    size = sum(_part(each)[1] for each in found)
+    if size > MAX_SIZE_BYTES:
+        raise BadRequest("The segments are too large together.")
+    return Manifest(found, digest.hexdigest(), size)
 
 
 def _given(data: str) -> Stored:
