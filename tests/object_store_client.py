@@ -102,8 +102,8 @@ class Store:
 async def running(
     folder: Path,
     settings: Settings | None = None,
-    devices: Mapping[int, ObjectDevice] | None = None,
     clock: Clock | None = None,
+    devices: Mapping[int, ObjectDevice] | None = None,
 ) -> AsyncIterator[Store]:
     settings, clock = settings or Settings(), clock or SystemClock()
     devices = devices or {0: ObjectEngine.on_host(folder / "device")}

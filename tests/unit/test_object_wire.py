@@ -70,6 +70,8 @@ class Orchard(Protocol):
 
     def basket(self, owner: str) -> Basket: ...
 
+    async def press(self, name: str, fruits: AsyncIterator[bytes]) -> int: ...
+
     def local(self, change: Callable[[], None]) -> None: ...
 
 
@@ -150,6 +152,14 @@ class _Orchard:
     async def fruits(self, count: int) -> AsyncIterator[Fruit]:
         for number in range(count):
             yield Fruit(str(number), Timestamp(number))
+
+    async def press(self, name: str, fruits: AsyncIterator[bytes]) -> int:
+        size = 0
+        async for chunk in fruits:
+            size += len(chunk)
+            if size > 50 * MIB:
+                raise DeviceFull("the press is full")
+        return size
 
     def basket(self, owner: str) -> _Basket:
         return _Basket(self)
@@ -259,6 +269,27 @@ async def test_streams_in_come_whole() -> None:
         await given_up.abort()
         assert world.orchard.open_baskets == 0
         assert len(world.server.peers) == 1
+
+
+async def test_a_call_may_take_a_stream() -> None:
+    async def fruits(count: int) -> AsyncIterator[bytes]:
+        for number in range(count):
+            yield bytes(MIB + number)
+
+    async with running() as world:
+        assert await world.remote.press("me", fruits(5)) == 5 * MIB + 10
+        assert await world.remote.press("me", fruits(0)) == 0
+        with pytest.raises(DeviceFull):
+            await world.remote.press("me", fruits(70))
+        assert await world.remote.press("me", fruits(1)) == MIB
+        with pytest.raises(KeyError):
+            await world.remote.press("me", _rotten())
+        assert await world.remote.press("me", fruits(1)) == MIB
+
+
+async def _rotten() -> AsyncIterator[bytes]:
+    yield b"x"
+    raise KeyError("rotten")
 
 
 async def test_a_stream_in_is_refused_midway() -> None:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from pileus.app.bindings import SERVICES, Bindings
+from pileus.app import services
+from pileus.app.bindings import Bindings
 from pileus.app.examine import require_host
 from pileus.app.settings import Settings
 from pileus.cli.composition import Progress
@@ -21,6 +22,7 @@ from pileus.kernel.api.auth import Revision
 from pileus.kernel.api.service import Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.db import Database, Tx, open_database
+from pileus.kernel.files import write_whole
 from pileus.kernel.http.server import Server, check_address
 from pileus.kernel.policy import parse_overrides
 from pileus.kernel.work import Engine, Work
@@ -65,7 +67,8 @@ class LocalCloud:
         self._take_lock()
         host, port = self.settings.address
         check_address(host, port)
-        if not self.settings.sim:
+        names = services.chosen(self.settings)
+        if not self.settings.sim and services.HOST.intersection(names):
             require_host(self.settings, self.state)
         progress("database")
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
@@ -85,7 +88,7 @@ class LocalCloud:
             self.node,
             _overrides(self.settings),
         )
-        progress("hosts and networks")
+        progress("drivers")
         await bindings.start_drivers(self._undo)
         self.application = bindings.application
         engine = Engine(self.db, self.clock, self.work, bindings.programs(), node=self.node)
@@ -121,7 +124,7 @@ class LocalCloud:
         if file.exists():
             return None
         password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
-        _write_private(file, password + "\n")
+        write_whole(file, f"{password}\n".encode())
         return asyncio.create_task(hash_password(password))
 
     async def _bootstrap_identity(self, first_hash: asyncio.Task[str] | None) -> None:
@@ -129,19 +132,20 @@ class LocalCloud:
         password = (self.state / "admin-password").read_text().strip()
         if await self.db.read(bootstrap.is_empty):
             await self.db.write(bootstrap.lay, await (first_hash or hash_password(password)))
-        await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
-        _write_private(self.state / "clouds.yaml", clouds_yaml(self.settings, password))
+        running = services.running(self.settings)
+        await self.db.write(_publish, self.settings.region, catalog(running, self.settings.base_url))
+        write_whole(self.state / "clouds.yaml", clouds_yaml(self.settings, password).encode())
 
 
 def _publish(tx: Tx, region: str, entries: list[bootstrap.CatalogEntry]) -> None:
     bootstrap.publish(tx, region, entries)
 
 
-def catalog(services: tuple[Service, ...], base_url: str) -> list[bootstrap.CatalogEntry]:
+def catalog(running: tuple[Service, ...], base_url: str) -> list[bootstrap.CatalogEntry]:
     """What the catalog says of our services, aliases included."""
     return [
         bootstrap.CatalogEntry(kind, service.name, base_url + (service.catalog_path or service.path))
-        for service in services
+        for service in running
         if service.listed
         for kind in (service.type, *service.aliases)
     ]
@@ -149,15 +153,6 @@ def catalog(services: tuple[Service, ...], base_url: str) -> list[bootstrap.Cata
 
 def _overrides(settings: Settings) -> Mapping[str, Mapping[str, object]]:
     return {kind: parse_overrides(Path(file).read_text()) for kind, file in settings.policy_files.items()}
-
-
-def _write_private(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def clouds_yaml(settings: Settings, password: str) -> str:

@@ -1,12 +1,14 @@
-"""`pileus keys`: the keys that identity seals with."""
+"""`pileus keys`: what identity seals with, and what a cluster's servers know each other by."""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import click
 
 from pileus.cli.options import state_option
+from pileus.kernel.files import write_whole
 
 CREDENTIAL_KEYS_KEPT = 1_000_000
 """What a lost key sealed is lost: no key of credentials is ever dropped."""
@@ -14,7 +16,7 @@ CREDENTIAL_KEYS_KEPT = 1_000_000
 
 @click.group()
 def keys() -> None:
-    """Change the keys that tokens and credentials are sealed with."""
+    """Change the keys that tokens and credentials are sealed with; make a cluster's."""
 
 
 @keys.command()
@@ -41,3 +43,18 @@ def rotate(state: Path, keep: int, credentials: bool) -> None:
     if (folder / "jws-keys").exists():
         JwsKeys(folder / "jws-keys").rotate()
         click.echo(f"A new key signs tokens from now on: {folder / 'jws-keys'}")
+
+
+@keys.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def cluster(file: Path) -> None:
+    """Make the key that storage servers and proxies of one object store know each other by: all need the same FILE."""
+    if file.exists():
+        raise click.ClickException(
+            f"{file} is there already; a new key would part the servers: delete it if you mean it"
+        )
+    try:
+        write_whole(file, f"{secrets.token_hex(32)}\n".encode())
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    click.echo(f"{file} is made. Copy it to every server and proxy, readable by its owner alone (mode 600).")

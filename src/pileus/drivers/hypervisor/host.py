@@ -25,13 +25,3 @@ def version_number(words: str) -> int:
         raise HypervisorError(f"There is no version in {words!r}.")
     major, minor, patch = (int(number) for number in found.groups())
     return major * 1_000_000 + minor * 1_000 + patch
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that who reads it finds the old content or the new, after a power failure too."""
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)

@@ -1,17 +1,25 @@
-"""The objects of one disk: which version counts, where it goes, and what is left to clear away."""
+"""The objects of one disk: which version counts, where it goes, and what is left to clear away.
+
+It is an object device by itself, and can be a member of a ring of them (`cluster/member.py`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
+from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import Files, HostFiles
-from pileus.drivers.object.group import Group
-from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, file_of, read_file
-from pileus.drivers.object.record import Kind, Record
-from pileus.lib.timestamp import Timestamp
+from pileus.drivers.object.group import Group, stamp_of
+from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
+from pileus.drivers.object.record import Header, Kind, Record
+from pileus.drivers.object.summary import Summary, suffix_of
+from pileus.lib.timestamp import ZERO, Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
 
 SMALL_BYTES = 256 * 1024
@@ -19,23 +27,42 @@ SMALL_BYTES = 256 * 1024
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
+QUARANTINED = "quarantined"
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Other(Exception):
+    """It is another version by now."""
 
 
 class ObjectEngine:
-    """An `ObjectDevice` over `Files`. `group_power`: how many bits of the partition choose the group of volumes."""
+    """An `ObjectDevice` over `Files`, and a `Member`."""
 
-    def __init__(self, files: Files, *, group_power: int = 0, volume_bytes: int = VOLUME_BYTES) -> None:
+    def __init__(
+        self,
+        files: Files,
+        *,
+        group_power: int = 0,
+        volume_bytes: int = VOLUME_BYTES,
+        suffix_power: int | None = None,
+    ) -> None:
+        """`group_power`: how many bits of the partition choose the group of volumes; `suffix_power`: of a member, the
+        bits of a suffix."""
         self._files = files
         self._shift = 8 - group_power
         self._folders = [f"volumes/{number:02x}" for number in range(1 << group_power)]
-        self._groups = [Group(files, folder, volume_bytes) for folder in self._folders]
+        self._summary = None if suffix_power is None else Summary(suffix_power)
+        self._groups = [Group(files, folder, volume_bytes, self._summary) for folder in self._folders]
         self._turns: dict[bytes, asyncio.Future[None]] = {}
+        self._later: set[asyncio.Future[None]] = set()
+        """Changes that wait for their turn."""
         self._arriving: set[str] = set()
         """Files of large objects that no record names yet."""
 
     @classmethod
-    def on_host(cls, folder: Path) -> ObjectEngine:
-        return cls(HostFiles(folder))
+    def on_host(cls, folder: Path, suffix_power: int | None = None) -> ObjectEngine:
+        return cls(HostFiles(folder), suffix_power=suffix_power)
 
     async def start(self, told: Told = lambda version: None, since: str = "") -> None:
         await asyncio.to_thread(self._load)
@@ -45,8 +72,8 @@ class ObjectEngine:
             missed = group.since(int(volume), int(offset))
             while records := await asyncio.to_thread(lambda: list(islice(missed, REPLAY))):  # noqa: B023 - run at once
                 for record in records:
-                    told(_version(record))
-            group.told = lambda record: told(_version(record))
+                    _tell(told, record)
+            group.told = partial(_tell, told)
 
     def mark(self) -> str:
         return " ".join(f"{volume}:{offset}" for volume, offset in (group.position for group in self._groups))
@@ -60,18 +87,38 @@ class ObjectEngine:
             group.load()
 
     async def close(self) -> None:
+        while under_way := {*self._turns.values(), *self._later}:
+            await asyncio.wait(under_way)
         await asyncio.gather(*(group.close() for group in self._groups))
 
     def _group(self, key: bytes) -> Group:
         return self._groups[key[0] >> self._shift]
 
     async def _newest(self, key: bytes) -> Record | None:
-        found = self._group(key).find_cached(key)
-        return await asyncio.to_thread(found) if callable(found) else found
+        """Also where it says that there is nothing. What is broken gives such a record, too."""
+        try:
+            found = self._group(key).find_cached(key)
+            return await asyncio.to_thread(found) if callable(found) else found
+        except Broken:
+            return _rotten(key)
 
-    async def find(self, key: bytes) -> Version | None:
-        record = await self._newest(key)
-        return None if record is None else _version(record)
+    def find(self, key: bytes) -> asyncio.Future[Version | None]:
+        try:
+            found = self._group(key).find_cached(key)
+            if callable(found):
+                return asyncio.ensure_future(_slowly(found, _found))
+            return _done(_found(found))
+        except DeviceError as error:
+            return _failed(error)
+
+    def peek(self, key: bytes) -> asyncio.Future[Stamp | None]:
+        try:
+            found = self._group(key).header_cached(key)
+            if callable(found):
+                return asyncio.ensure_future(_slowly(found, _peeked))
+            return _done(_peeked(found))
+        except DeviceError as error:
+            return _failed(error)
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:
@@ -80,22 +127,39 @@ class ObjectEngine:
             await writer.finish(timestamp, metadata)
             return
         record = Record(Kind.WHOLE, key, path, timestamp, timestamp, len(body), metadata, body)
-        await self._store(key, lambda old: _if_newer(record, old))
+        await asyncio.shield(self._store(key, partial(_if_newer, record)))
+
+    def store(self, key: bytes, version: Version) -> asyncio.Future[None]:
+        if not version.deleted and version.body is None:
+            return self._store(key, partial(_amended, version))
+        kind = Kind.DELETED if version.deleted else Kind.WHOLE
+        record = Record(
+            kind,
+            key,
+            version.path,
+            version.timestamp,
+            version.changed,
+            version.size_bytes,
+            version.metadata,
+            version.body or b"",
+        )
+        return self._store(key, partial(_if_newer, record))
 
     def writer(self, key: bytes, path: str) -> LargeWriter:
         return LargeWriter(self, self._files, key, path, SMALL_BYTES)
 
     async def put_file(self, record: Record, file: str) -> None:
-        """A large object whose `file` is durable; `LargeWriter` calls it. The file goes where the record can't be kept."""
-        self._arriving.add(file)
-        try:
-            await self._store(record.key, lambda old: _if_newer(record, old))
-        finally:
-            self._arriving.discard(file)
+        """A large object whose `file` is durable; `LargeWriter` calls it."""
+        await asyncio.shield(self._store(record.key, partial(_if_newer, record)))
 
-    def expect_file(self, file: str) -> None:
-        """`tidy` lets it be until `put_file` has come."""
+    async def expect_file(self, key: bytes, timestamp: Timestamp) -> bool:
+        """`tidy` lets the file be until `forget_file`. False where it is the object's already, or another's on its way."""
+        record = await self._newest(key)
+        file = file_of(key, timestamp)
+        if file in self._arriving or (record is not None and _names(record, file)):
+            return False
         self._arriving.add(file)
+        return True
 
     def forget_file(self, file: str) -> None:
         self._arriving.discard(file)
@@ -113,39 +177,177 @@ class ObjectEngine:
         made: list[Record] = []
 
         def make(old: Record | None) -> Record:
-            if old is None or old.kind is Kind.DELETED:
-                raise Missing(None if old is None else old.timestamp)
-            if timestamp <= old.changed:
-                raise Superseded(old.changed, deleted=False)
-            made.append(old._replace(changed=timestamp, metadata=change(old.metadata)))
+            known = _present(old)
+            if timestamp <= known.changed:
+                raise Superseded(known.changed, deleted=False)
+            made.append(known._replace(changed=timestamp, metadata=change(known.metadata)))
             return made[0]
 
-        await self._store(key, make)
+        await asyncio.shield(self._store(key, make))
         return _version(made[0])
 
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         record = Record(Kind.DELETED, key, path, timestamp, timestamp, 0, b"", b"")
-        await self._store(key, lambda old: _if_newer(record, old))
+        await asyncio.shield(self._store(key, partial(_if_newer, record)))
 
-    async def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> None:
+    def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> asyncio.Future[None]:
         """One change at a time for each key; a caller that goes away does not stop what has begun."""
-        while (before := self._turns.get(key)) is not None:
-            await asyncio.wait((before,))
-        turn = asyncio.ensure_future(self._change(key, make))
+        if key in self._turns:
+            later = asyncio.ensure_future(self._store_later(key, make))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
+            return asyncio.shield(later)
+        group = self._group(key)
+        try:
+            try:
+                old = group.find_cached(key)
+            except Broken:
+                old = _rotten(key)
+            if callable(old) or (old is not None and old.kind is Kind.FILE):
+                change = asyncio.ensure_future(self._change(key, make))
+                self._take_turn(key, change)
+                return asyncio.shield(change)
+            turn = group.append(make(old), old and stamp_of(old))
+            if old is not None and old.kind is Kind.BROKEN:
+                turn.add_done_callback(lambda _: self._recount(key))
+        except (DeviceError, Missing, Superseded, Other) as error:
+            return _failed(error)
+        self._take_turn(key, turn)
+        return turn
+
+    def _take_turn(self, key: bytes, turn: asyncio.Future[None]) -> None:
         self._turns[key] = turn
         turn.add_done_callback(lambda _: self._turns.pop(key))
-        await asyncio.shield(turn)
+
+    def _recount(self, key: bytes) -> None:
+        """After something broken, of which nobody can say for sure what it was, went: the suffix's summary anew."""
+        if self._summary is None:
+            return
+        group, stamps = self._group(key), {}
+        for each, volume, place in group.places(key[0], key[0]):
+            if suffix_of(each, self._summary.power) == suffix_of(key, self._summary.power):
+                with suppress(DeviceError):
+                    stamps[each] = stamp_of(group.header_at(volume, place))
+        self._summary.recount(key, stamps)
+
+    async def _store_later(self, key: bytes, make: Callable[[Record | None], Record]) -> None:
+        while (before := self._turns.get(key)) is not None:
+            await asyncio.wait((before,))
+        await self._store(key, make)
 
     async def _change(self, key: bytes, make: Callable[[Record | None], Record]) -> None:
+        """Where the disk has to be waited for, or a file goes."""
         old = await self._newest(key)
         new = make(old)
-        await self._group(key).append(new)
+        await self._group(key).append(new, old and stamp_of(old))
+        if old is not None and old.kind is Kind.BROKEN:
+            self._recount(key)
         if (
             old is not None
             and old.kind is Kind.FILE
             and (new.kind, new.timestamp) != (old.kind, old.timestamp)
         ):
             await asyncio.to_thread(self._files.unlink, file_of(key, old.timestamp))
+
+    async def summaries(self, part_power: int) -> Mapping[int, int]:
+        return self._told_summary().partitions(part_power)
+
+    async def suffixes(self, part_power: int, partition: int) -> Mapping[int, int]:
+        return self._told_summary().suffixes(part_power, partition)
+
+    def _told_summary(self) -> Summary:
+        if self._summary is None:
+            raise RuntimeError("this device was not made to be a member of a ring")
+        return self._summary
+
+    async def stamps(
+        self, part_power: int, partition: int, suffixes: Collection[int] | None = None
+    ) -> Mapping[bytes, Stamp]:
+        power = self._told_summary().power
+        first, last = partition << 32 - part_power, ((partition + 1) << 32 - part_power) - 1
+        places = [
+            (group, key, volume, place)
+            for group in self._groups
+            for key, volume, place in group.places(first >> 24, last >> 24)
+            if (
+                suffix_of(key, part_power) == partition
+                if suffixes is None
+                else suffix_of(key, power) in suffixes
+            )
+        ]
+
+        def read() -> dict[bytes, Stamp]:
+            found = {}
+            for group, key, volume, place in places:
+                with suppress(Broken):
+                    if (stamp := stamp_of(group.header_at(volume, place))) is not None:
+                        found[key] = stamp
+            return found
+
+        return await asyncio.to_thread(read)
+
+    async def drop(self, key: bytes, stamp: Stamp) -> bool:
+        def make(old: Record | None) -> Record:
+            if old is None or stamp_of(old) != stamp:
+                raise Other
+            return old._replace(kind=Kind.DROPPED, metadata=b"", body=b"", size_bytes=0)
+
+        try:
+            await asyncio.shield(self._store(key, make))
+        except Other:
+            return False
+        return True
+
+    async def check(self, key: bytes) -> int:
+        try:
+            found = self._group(key).find_cached(key)
+            record = await asyncio.to_thread(found) if callable(found) else found
+        except Broken as error:
+            await self._quarantine(key, None)
+            raise error
+        if record is None:
+            return 0
+        if record.kind is not Kind.FILE:
+            return len(record.body)
+        try:
+            file = self._files.open(file_of(key, record.timestamp))
+            sound = await asyncio.to_thread(check_file, file, record.size_bytes)
+        except FileNotFoundError:
+            sound = False
+        except OSError as error:
+            raise DeviceError(f"the disk can't be read: {error}") from error
+        if sound:
+            return record.size_bytes
+        if await self._quarantine(key, stamp_of(record)):
+            raise Broken(f"the data of {record.path} do not match their checksum")
+        return 0
+
+    async def _quarantine(self, key: bytes, stamp: Stamp | None) -> bool:
+        """False where it has been replaced meanwhile. `stamp` None: where the record itself is broken."""
+
+        def make(old: Record | None) -> Record:
+            if old is None or stamp_of(old) != stamp:
+                raise Other
+            return old._replace(kind=Kind.BROKEN, metadata=b"", body=b"", size_bytes=0)
+
+        if stamp is not None:
+            name = file_of(key, stamp.timestamp)
+            await asyncio.to_thread(self._keep_aside, name, f"{QUARANTINED}/{name.rpartition('/')[2]}")
+        try:
+            await asyncio.shield(self._store(key, make))
+        except Other:
+            return False
+        return True
+
+    def _keep_aside(self, name: str, aside: str) -> None:
+        """The file goes where an operator can look at it."""
+        self._files.make_folder(QUARANTINED)
+        with suppress(FileNotFoundError, FileExistsError):
+            self._files.link(name, aside)
+
+    async def capacity(self) -> Capacity:
+        total, free = await asyncio.to_thread(self._files.space)
+        return Capacity(total, free, sum(len(group.index) for group in self._groups))
 
     async def tidy(self, forget_before: Timestamp) -> int:
         freed = [await group.tidy(forget_before) for group in self._groups]
@@ -159,19 +361,80 @@ class ObjectEngine:
             for name in await asyncio.to_thread(self._files.names_in, f"{LARGE}/{folder}"):
                 file = f"{LARGE}/{folder}/{name}"
                 record = await self._newest(bytes.fromhex(name.partition(".")[0]))
-                named = (
-                    record is not None
-                    and record.kind is Kind.FILE
-                    and file_of(record.key, record.timestamp) == file
-                )
+                named = record is not None and (_names(record, file) or record.kind is Kind.BROKEN)
                 if not named and file not in self._arriving:
                     await asyncio.to_thread(self._files.unlink, file)
 
 
 def _if_newer(record: Record, old: Record | None) -> Record:
-    if old is not None and record.timestamp <= old.timestamp:
+    if old is None or old.kind is Kind.BROKEN:
+        return record
+    if record.order < old.order or (record.order == old.order and old.kind is not Kind.DROPPED):
         raise Superseded(old.timestamp, deleted=old.kind is Kind.DELETED)
     return record
+
+
+def _present(old: Record | None) -> Record:
+    """Raises Missing, DeviceError."""
+    if old is None or old.kind in (Kind.DELETED, Kind.DROPPED):
+        raise Missing(old.timestamp if old is not None and old.kind is Kind.DELETED else None)
+    if old.kind is Kind.BROKEN:
+        raise Broken("its bytes are broken")
+    return old
+
+
+def _amended(version: Version, old: Record | None) -> Record:
+    if old is not None and old.timestamp > version.timestamp:
+        raise Superseded(old.timestamp, deleted=old.kind is Kind.DELETED)
+    known = _present(old)
+    if known.timestamp != version.timestamp:
+        raise Missing
+    if known.changed >= version.changed:
+        raise Superseded(known.changed, deleted=False)
+    return known._replace(changed=version.changed, metadata=version.metadata)
+
+
+def _rotten(key: bytes) -> Record:
+    return Record(Kind.BROKEN, key, "", ZERO, ZERO, 0, b"", b"")
+
+
+def _names(record: Record, file: str) -> bool:
+    return record.kind is Kind.FILE and file_of(record.key, record.timestamp) == file
+
+
+def _found(record: Record | None) -> Version | None:
+    if record is None or record.kind is Kind.DROPPED:
+        return None
+    if record.kind is Kind.BROKEN:
+        raise Broken("its bytes are broken")
+    return _version(record)
+
+
+def _peeked(header: Header | None) -> Stamp | None:
+    if header is not None and header.kind == Kind.BROKEN:
+        raise Broken("its bytes are broken")
+    return None if header is None else stamp_of(header)
+
+
+def _tell(told: Told, record: Record) -> None:
+    if stamp_of(record) is not None:
+        told(_version(record))
+
+
+def _done(value: R) -> asyncio.Future[R]:
+    future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+    future.set_result(value)
+    return future
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+async def _slowly(read: Callable[[], T], then: Callable[[T], R]) -> R:
+    return then(await asyncio.to_thread(read))
 
 
 def _version(record: Record) -> Version:

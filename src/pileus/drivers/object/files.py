@@ -51,6 +51,9 @@ class Files(Protocol):
     def sync_folder(self, folder: str) -> None:
         """Names made and unmade in it are durable when this returns."""
 
+    def space(self) -> tuple[int, int]:
+        """Bytes in all, and bytes free."""
+
 
 class HostFile:
     __slots__ = ("_fd",)
@@ -134,6 +137,10 @@ class HostFiles:
 
     def sync_folder(self, folder: str) -> None:
         self._sync(self._folder / folder)
+
+    def space(self) -> tuple[int, int]:
+        found = os.statvfs(self._folder)
+        return found.f_frsize * found.f_blocks, found.f_frsize * found.f_bavail
 
     def _sync(self, folder: Path) -> None:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -7,14 +7,17 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import structlog
 
+from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.files import Files
 from pileus.drivers.object.index import Index, Place
-from pileus.drivers.object.record import Kind, Record, Torn, encode
+from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
+from pileus.drivers.object.summary import Summary
 from pileus.drivers.object.volume import VOLUME, Entry, Volume
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull
@@ -30,14 +33,33 @@ COPIES = 64
 
 class _Waiting(NamedTuple):
     record: Record
+    old: Stamp | None
+    """What it replaces, for the summary."""
     replaces: Place | None
     """For a copy: what it stands in for; it counts only if that is still the newest."""
     done: asyncio.Future[None]
 
 
+class _Done(asyncio.Future[None]):
+    """Whoever waits for it may go away; what it tells of goes on."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
+def stamp_of(record: Record | Header) -> Stamp | None:
+    """None where it says that there is nothing here."""
+    if record.kind in (Kind.DROPPED, Kind.BROKEN):
+        return None
+    return Stamp(record.timestamp, record.changed, record.kind == Kind.DELETED)
+
+
 class Group:
-    def __init__(self, files: Files, folder: str, volume_bytes: int) -> None:
+    def __init__(self, files: Files, folder: str, volume_bytes: int, summary: Summary | None = None) -> None:
         self.index = Index()
+        self._summary = summary
+        self._under_way: dict[bytes, asyncio.Future[None]] = {}
+        """Changes that are on their way to the disk, by key."""
         self._files = files
         self._folder = folder
         self._volume_bytes = volume_bytes
@@ -85,9 +107,16 @@ class Group:
                         yield self._read(volume, entry.place)
 
     def _learn(self, entry: Entry) -> None:
-        known = self.index.get(entry.key)
-        if known is None or self._volumes[known.volume].header(known).order <= entry.order:
-            self._set(entry.key, entry.place)
+        old, known = None, self.index.get(entry.key)
+        if known is not None:
+            with suppress(Torn):  # what is broken gives way
+                header = self._volumes[known.volume].header(known)
+                if header.order > entry.order and header.kind != Kind.BROKEN:
+                    return
+                old = stamp_of(header)
+        self._set(entry.key, entry.place)
+        if self._summary is not None:
+            self._summary.replace(entry.key, old, entry.stamp)
 
     def _set(self, key: bytes, place: Place) -> None:
         known = self.index.get(key)
@@ -110,6 +139,30 @@ class Group:
             return found
         return lambda: self._read(volume, place)
 
+    def header_cached(self, key: bytes) -> Header | Callable[[], Header] | None:
+        """As `find_cached`, of what the newest record begins with. Its fields are not checked."""
+        place = self.index.get(key)
+        if place is None:
+            return None
+        volume = self._volumes[place.volume]
+        try:
+            found = volume.header_cached(place)
+        except Torn:
+            raise self._broken(place) from None
+        return found or (lambda: self.header_at(volume, place))
+
+    def header_at(self, volume: Volume, place: Place) -> Header:
+        try:
+            return volume.header(place)
+        except Torn:
+            raise self._broken(place) from None
+        except OSError as error:
+            raise DeviceError(f"the disk can't be read: {error}") from error
+
+    def places(self, first: int, last: int) -> list[tuple[bytes, Volume, Place]]:
+        """Newest records of keys whose first byte is one of `first` to `last`. They stay readable."""
+        return [(key, self._volumes[place.volume], place) for key, place in self.index.items(first, last)]
+
     def _read(self, volume: Volume, place: Place) -> Record:
         try:
             return volume.read(place)
@@ -118,18 +171,22 @@ class Group:
         except OSError as error:
             raise DeviceError(f"the disk can't be read: {error}") from error
 
-    def _broken(self, place: Place) -> DeviceError:
+    def _broken(self, place: Place) -> Broken:
         log.error("a record is broken", folder=self._folder, volume=place.volume, offset=place.offset)
-        return DeviceError(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
+        return Broken(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
 
-    def append(self, record: Record, replaces: Place | None = None) -> asyncio.Future[None]:
-        """Done when the record is durable and the newest; fails with DeviceError."""
+    def append(
+        self, record: Record, old: Stamp | None = None, replaces: Place | None = None
+    ) -> asyncio.Future[None]:
+        """Done when the record is durable and the newest; fails with DeviceError. Nobody can cancel it."""
         self._loop = self._loop or asyncio.get_running_loop()
-        done: asyncio.Future[None] = self._loop.create_future()
+        done = _Done(loop=self._loop)
+        if replaces is None:
+            self._under_way[record.key] = done
         if self._thread is None:
             self._thread = threading.Thread(target=self._commit_forever, name="object volumes", daemon=True)
             self._thread.start()
-        self._queue.put(_Waiting(record, replaces, done))
+        self._queue.put(_Waiting(record, old, replaces, done))
         return done
 
     async def close(self) -> None:
@@ -152,9 +209,9 @@ class Group:
                     failure = DeviceFull("the disk is full")
                 self.failed = True
                 log.error("objects can't be written", folder=self._folder, error=str(error))
-                self._loop.call_soon_threadsafe(_fail, waiting, failure)
+                self._loop.call_soon_threadsafe(self._failed, waiting, failure)
             except BaseException as error:
-                self._loop.call_soon_threadsafe(_fail, waiting, error)
+                self._loop.call_soon_threadsafe(self._failed, waiting, error)
                 raise
             if batch[-1] is None:
                 return
@@ -229,10 +286,21 @@ class Group:
             if each.replaces is None or self.index.get(key) == each.replaces:
                 self._set(key, place)
                 if each.replaces is None:
+                    if self._summary is not None:
+                        self._summary.replace(key, each.old, stamp_of(each.record))
                     self.told(each.record)
             self.position = (place.volume, place.offset + place.length)
-            if not each.done.done():
-                each.done.set_result(None)
+            self._finished(each)
+            each.done.set_result(None)
+
+    def _failed(self, waiting: list[_Waiting], error: BaseException) -> None:
+        for each in waiting:
+            self._finished(each)
+            each.done.set_exception(error)
+
+    def _finished(self, each: _Waiting) -> None:
+        if self._under_way.get(each.record.key) is each.done:
+            del self._under_way[each.record.key]
 
     async def tidy(self, forget_before: Timestamp) -> int:
         """Copies what is alive out of wasted volumes, then frees them; returns bytes freed."""
@@ -245,11 +313,7 @@ class Group:
             alive = [entry for entry in entries if self._is_newest(entry)]
             # A deletion may be forgotten only where no older volume can still hold what it deleted.
             may_forget = number == min(self._volumes)
-            kept = [
-                entry
-                for entry in alive
-                if not (may_forget and entry.kind is Kind.DELETED and entry.order[0] < forget_before)
-            ]
+            kept = [entry for entry in alive if not (may_forget and _may_go(entry, forget_before))]
             if sum(entry.place.length for entry in kept) > volume.end * (1 - WASTE):
                 continue
             try:
@@ -260,6 +324,8 @@ class Group:
             for entry in alive:
                 if self._is_newest(entry):
                     self.index.drop(entry.key)
+                    if self._summary is not None:
+                        self._summary.replace(entry.key, entry.stamp, None)
             del self._volumes[number]
             await asyncio.to_thread(volume.remove)
             freed += volume.end
@@ -271,6 +337,9 @@ class Group:
             copies = []
             for entry in entries[start : start + COPIES]:
                 record = await asyncio.to_thread(self._read, volume, entry.place)
+                # A copy that came behind a deletion could outlive it on the disk.
+                while (change := self._under_way.get(entry.key)) is not None:
+                    await asyncio.wait((change,))
                 if self._is_newest(entry):
                     copies.append(self.append(record, replaces=self.index.get(entry.key)))
             await asyncio.gather(*copies)
@@ -278,6 +347,10 @@ class Group:
     def _is_newest(self, entry: Entry) -> bool:
         place = self.index.get(entry.key)
         return place is not None and place[:2] == entry.place[:2]
+
+
+def _may_go(entry: Entry, forget_before: Timestamp) -> bool:
+    return entry.kind is Kind.DROPPED or (entry.kind is Kind.DELETED and entry.order[0] < forget_before)
 
 
 def _listed(volume: Volume) -> list[Entry]:
@@ -292,9 +365,3 @@ def _seal(volume: Volume) -> None:
         log.warning(
             "a full volume's list can't be written", volume=volume.number, error=os.strerror(error.errno or 0)
         )
-
-
-def _fail(waiting: list[_Waiting], error: BaseException) -> None:
-    for each in waiting:
-        if not each.done.done():
-            each.done.set_exception(error)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SHARDS = 256
-"""By the key's last byte, so that growing one is quick."""
+"""By the key's first byte: growing one is quick, and keys of one partition stand together."""
 _SMALLEST = 8
 _EMPTY, _DROPPED = 0, 1
 KEY_BYTES = 16
 UNIT = 512
 """Lengths are kept in such units, rounded up."""
+LONGEST = 0xFFF * UNIT
+"""Bytes of a record, at most."""
 
 
 class Place(NamedTuple):
@@ -81,20 +83,20 @@ class Index:
         return sum(shard.used for shard in self._shards if shard is not None)
 
     def get(self, key: bytes) -> Place | None:
-        shard = self._shards[key[15]]
+        shard = self._shards[key[0]]
         if shard is None:
             return None
         value = shard.values[shard.slot(key)]
         return Place.unpack(value) if value > _DROPPED else None
 
     def set(self, key: bytes, place: Place) -> None:
-        shard = self._shards[key[15]]
+        shard = self._shards[key[0]]
         if shard is None:
-            shard = self._shards[key[15]] = _Shard()
+            shard = self._shards[key[0]] = _Shard()
         at = shard.slot(key)
         if shard.values[at] == _EMPTY:
             if (shard.filled + 1) * 3 > (shard.mask + 1) * 2:
-                shard = self._shards[key[15]] = shard.grown()
+                shard = self._shards[key[0]] = shard.grown()
                 at = shard.slot(key)
             shard.keys[at * KEY_BYTES : at * KEY_BYTES + KEY_BYTES] = key
             shard.filled += 1
@@ -104,13 +106,14 @@ class Index:
         shard.values[at] = place.pack()
 
     def drop(self, key: bytes) -> None:
-        shard = self._shards[key[15]]
+        shard = self._shards[key[0]]
         if shard is not None and shard.values[at := shard.slot(key)] > _DROPPED:
             shard.values[at] = _DROPPED
             shard.used -= 1
 
-    def items(self) -> Iterator[tuple[bytes, Place]]:
-        for shard in self._shards:
+    def items(self, first: int = 0, last: int = _SHARDS - 1) -> Iterator[tuple[bytes, Place]]:
+        """Those whose key's first byte is one of `first` to `last`."""
+        for shard in self._shards[first : last + 1]:
             if shard is not None:
                 for key, value in shard.items():
                     yield key, Place.unpack(value)

@@ -1,6 +1,6 @@
 """Large objects: a file each, complete in itself. The volumes' record is what makes it the object.
 
-body, metadata, footer: magic, lengths of both, CRC of metadata and name, the name
+body, metadata, name, footer: lengths of the three, CRC-32 of the body, of metadata and name, magic
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pileus.drivers.object.files import File, Files
 from pileus.drivers.object.record import Kind, Record
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, DeviceFull, Superseded
+from pileus.services.object_store.driver import DeviceError, DeviceFull, Superseded, Version
 
 if TYPE_CHECKING:
     from pileus.drivers.object.engine import ObjectEngine
@@ -26,8 +26,8 @@ WRITE_BYTES = 1024 * 1024
 READ_BYTES = 2 * 1024 * 1024
 SYNC_BYTES = 32 * 1024 * 1024
 """After so many the disk begins to write, so that the last sync is short."""
-_FOOTER = struct.Struct("<QIII4s")
-_MAGIC = b"PLO1"
+_FOOTER = struct.Struct("<QIIII4s")
+_MAGIC = b"PLO2"
 
 
 def file_of(key: bytes, timestamp: Timestamp) -> str:
@@ -44,6 +44,7 @@ class LargeWriter:
         self._gathered_bytes = 0
         self._size = 0
         self._unsynced = 0
+        self._checksum = 0
         self._temporary = f"{ARRIVING}/{secrets.token_hex(16)}"
         self._file: File | None = None
         self._writing: asyncio.Future[None] | None = None
@@ -76,28 +77,32 @@ class LargeWriter:
         for part in parts:
             self._file.write(part, offset)
             offset += len(part)
+            self._checksum = zlib.crc32(part, self._checksum)
             self._unsynced += len(part)
         if self._unsynced >= SYNC_BYTES:
             self._file.sync()
             self._unsynced = 0
 
-    async def finish(self, timestamp: Timestamp, metadata: bytes) -> None:
+    async def finish(self, timestamp: Timestamp, metadata: bytes, changed: Timestamp | None = None) -> None:
+        changed = changed or timestamp
         if self._writing is None and self._file is None and self._gathered_bytes <= self._small_bytes:
-            await self._engine.put(self._key, self._path, timestamp, metadata, b"".join(self._gathered))
+            body = b"".join(self._gathered)
+            version = Version(self._path, timestamp, changed, len(body), metadata, False, body)
+            await asyncio.shield(self._engine.store(self._key, version))
             return
         if self._gathered:
             await self._flush()
         await self._written()
         file = file_of(self._key, timestamp)
-        self._engine.expect_file(file)
+        if not await self._engine.expect_file(self._key, timestamp):
+            await self.abort()
+            raise Superseded(timestamp, deleted=False)
         try:
             try:
                 await asyncio.to_thread(self._publish, file, metadata)
-            except FileExistsError:
-                raise Superseded(timestamp, deleted=False) from None
             except OSError as error:
                 raise _failure(error) from error
-            record = Record(Kind.FILE, self._key, self._path, timestamp, timestamp, self._size, metadata, b"")
+            record = Record(Kind.FILE, self._key, self._path, timestamp, changed, self._size, metadata, b"")
             try:
                 await self._engine.put_file(record, file)
             except Superseded:
@@ -111,11 +116,14 @@ class LargeWriter:
         """The file has all that the object is, durably, under its own name."""
         assert self._file is not None
         path = self._path.encode()
-        footer = _FOOTER.pack(self._size, len(metadata), len(path), zlib.crc32(metadata + path), _MAGIC)
+        footer = _FOOTER.pack(
+            self._size, len(metadata), len(path), self._checksum, zlib.crc32(metadata + path), _MAGIC
+        )
         self._file.write(metadata + path + footer, self._size)
         self._file.sync()
         folder = name.rpartition("/")[0]
         self._files.make_folder(folder)
+        self._files.unlink(name)  # of an earlier try that no record names
         self._files.link(self._temporary, name)
         self._files.sync_folder(folder)
 
@@ -128,6 +136,26 @@ class LargeWriter:
             self._file.close()
             self._file = None
             await asyncio.to_thread(self._files.unlink, self._temporary)
+
+
+def check_file(file: File, size_bytes: int) -> bool:
+    """Whether all bytes of a large object are what was written. Blocks; closes the file. Raises OSError."""
+    try:
+        end = file.size()
+        footer = file.read(_FOOTER.size, end - _FOOTER.size) if end >= _FOOTER.size else b""
+        if len(footer) < _FOOTER.size:
+            return False
+        body_bytes, metadata_bytes, path_bytes, checksum, rest_checksum, magic = _FOOTER.unpack(footer)
+        rest_bytes = metadata_bytes + path_bytes
+        if magic != _MAGIC or body_bytes != size_bytes or end != body_bytes + rest_bytes + _FOOTER.size:
+            return False
+        found = 0
+        for offset in range(0, body_bytes, WRITE_BYTES):
+            found = zlib.crc32(file.read(min(WRITE_BYTES, body_bytes - offset), offset), found)
+        rest = zlib.crc32(file.read(rest_bytes, body_bytes))
+        return bool(found == checksum and rest == rest_checksum)
+    finally:
+        file.close()
 
 
 async def read_file(file: File, offset: int, length: int) -> AsyncIterator[bytes]:

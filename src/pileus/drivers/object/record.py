@@ -23,6 +23,10 @@ class Kind(IntEnum):
     FILE = 2
     """Metadata; the body is a file of its own."""
     DELETED = 3
+    DROPPED = 4
+    """Here it is no longer kept: other devices have it."""
+    BROKEN = 5
+    """The bytes of this version were found broken."""
 
 
 class Record(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 SECTOR = 512
 """What a disk writes whole or not at all."""
+TOTAL_BYTES = 2**40
 
 Step = tuple[str, Any, Any, Any]
 
@@ -131,6 +132,11 @@ class MemoryFiles:
         with self.lock:
             self.fault("sync")
             self.record("sync folder", folder)
+
+    def space(self) -> tuple[int, int]:
+        with self.lock:
+            used = sum(len(inode.data) for inode in {id(each): each for each in self.names.values()}.values())
+            return TOTAL_BYTES, TOTAL_BYTES - used
 
     def after(self, steps: int, chance: random.Random) -> tuple[MemoryFiles, list[Any]]:
         """The disk as it may be where power fails after so many steps, and what had been marked by then.

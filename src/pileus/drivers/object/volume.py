@@ -7,9 +7,20 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pileus.drivers.object.cluster.member import Stamp
 from pileus.drivers.object.files import File, Files
-from pileus.drivers.object.index import Place
-from pileus.drivers.object.record import HEADER_BYTES, Header, Kind, Record, Torn, decode, decode_header
+from pileus.drivers.object.index import LONGEST, Place
+from pileus.drivers.object.record import (
+    ALIGN,
+    HEADER_BYTES,
+    MAGIC,
+    Header,
+    Kind,
+    Record,
+    Torn,
+    decode,
+    decode_header,
+)
 from pileus.lib.timestamp import Timestamp
 
 VOLUME, LIST = ".vol", ".idx"
@@ -28,6 +39,13 @@ class Entry(NamedTuple):
     kind: Kind
     order: tuple[Timestamp, Timestamp]
     place: Place
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """None where it says that there is nothing here."""
+        if self.kind in (Kind.DROPPED, Kind.BROKEN):
+            return None
+        return Stamp(*self.order, self.kind is Kind.DELETED)
 
 
 class Volume:
@@ -80,7 +98,12 @@ class Volume:
         data = self.file.read_cached(place.length, place.offset)
         return None if data is None else decode(data, self.number)[0]
 
+    def header_cached(self, place: Place) -> Header | None:
+        data = self.file.read_cached(HEADER_BYTES, place.offset)
+        return None if data is None else decode_header(data)
+
     def header(self, place: Place) -> Header:
+        """Raises Torn; its fields are not checked against the checksum."""
         return decode_header(self.file.read(HEADER_BYTES, place.offset))
 
     def entries(self) -> Iterator[Entry]:
@@ -96,25 +119,42 @@ class Volume:
             yield entry
 
     def _scan(self) -> Iterator[Entry]:
-        """Records from the beginning, up to the first that is not whole."""
-        window, start, at = b"", 0, 0
-        while True:
+        """All whole records. One that is torn or rotten is passed over: what stands behind it is sound."""
+        window, start = b"", 0
+        at: int | None = 0
+        while at is not None:
             try:
                 record, length = decode(window, self.number, at - start)
             except Torn:
-                try:
-                    needed = decode_header(self.file.read(HEADER_BYTES, at)).length
-                except Torn:
-                    return
-                if at - start + needed <= len(window):
-                    return
-                window, start = self.file.read(max(needed, SCAN_BYTES), at), at
-                if len(window) < needed:
-                    return
+                if at != start or not window:  # it may only be the window that ends here
+                    window, start = self._window(at), at
+                    if not window:
+                        return
+                else:
+                    at = self._next_magic(at + ALIGN)
                 continue
             order = (record.timestamp, record.changed)
             yield Entry(record.key, record.kind, order, Place(self.number, at, length))
             at += length
+
+    def _window(self, at: int) -> bytes:
+        """The record at `at`, and what is behind it."""
+        try:
+            needed = decode_header(self.file.read(HEADER_BYTES, at)).length
+        except Torn:
+            needed = 0
+        return self.file.read(max(SCAN_BYTES, min(needed, LONGEST)), at)
+
+    def _next_magic(self, at: int) -> int | None:
+        """Where the next record may begin."""
+        while block := self.file.read(SCAN_BYTES, at):
+            spot = block.find(MAGIC)
+            while spot >= 0 and spot % ALIGN:
+                spot = block.find(MAGIC, spot + 1)
+            if spot >= 0:
+                return at + spot
+            at += len(block)
+        return None
 
     def resume(self) -> bool:
         """Whether it may be written further: after a scan, where nothing but zeros is behind the end.

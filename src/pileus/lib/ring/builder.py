@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 from array import array
+from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
@@ -73,6 +75,11 @@ class Builder:
     def partitions(self) -> int:
         return 1 << self.part_power
 
+    @property
+    def present(self) -> list[Device]:
+        """The devices, without those that were removed."""
+        return [each for each in self.devices if each is not None and each.id not in self._leaving]
+
     def device(self, device_id: int) -> Device:
         """Raises BuilderError where there is none."""
         found = self.devices[device_id] if 0 <= device_id < len(self.devices) else None
@@ -135,6 +142,16 @@ class Builder:
         self.replicas = replicas
         self.version += 1
 
+    def set_overload(self, overload: float) -> None:
+        if overload < 0 or not math.isfinite(overload):
+            raise BuilderError(f"overload {overload} is not a part: 0.1 is a tenth")
+        self.overload = overload
+        self.version += 1
+
+    def set_min_part_hours(self, hours: int) -> None:
+        self.min_part_hours = hours
+        self.version += 1
+
     def forget_moves(self) -> None:
         """Every partition may move again, whatever `min_part_hours` says."""
         self._moved_at_hours = array("I", bytes(4 << self.part_power))
@@ -164,10 +181,9 @@ class Builder:
         return Rebalanced(len(assignment.moved | removed), self.balance(), self.dispersion().percent)
 
     def _plan(self) -> Plan:
-        staying = [each for each in self.devices if each is not None and each.id not in self._leaving]
-        if not any(each.weight > 0 for each in staying):
+        if not any(each.weight > 0 for each in self.present):
             raise BuilderError("no device has a weight: add one, or set a weight above 0")
-        return Plan(Tiers(staying), self.replicas, self.overload)
+        return Plan(Tiers(self.present), self.replicas, self.overload)
 
     def _let_go(self, nobody: int) -> set[int]:
         """Takes leaving devices out of the table; returns the partitions they held."""
@@ -212,19 +228,25 @@ class Builder:
 
     def balance(self) -> float:
         """By how many percent the worst device is off the share that its weight gives it."""
-        ring, plan = self.ring(), self._plan()
-        held: dict[int, int] = {}
-        for row in ring.rows:
-            for id_ in row:
-                held[id_] = held.get(id_, 0) + 1
+        held = self.held()
         worst = 0.0
-        for leaf, device in plan.tiers.leaves.items():
-            ideal = plan.by_weight[leaf] * self.partitions
+        for device_id, ideal in self.ideal().items():
             if ideal:
-                worst = max(worst, abs(held.get(device.id, 0) / ideal - 1) * 100)
-            elif held.get(device.id):
+                worst = max(worst, abs(held.get(device_id, 0) / ideal - 1) * 100)
+            elif held.get(device_id):
                 worst = 999.99
         return worst
+
+    def held(self) -> Counter[int]:
+        """How many replicas of partitions each device has, by its id."""
+        return Counter(chain.from_iterable(self.ring().rows))
+
+    def ideal(self) -> dict[int, float]:
+        """How many it would have if weights alone decided."""
+        plan = self._plan()
+        return {
+            device.id: plan.by_weight[leaf] * self.partitions for leaf, device in plan.tiers.leaves.items()
+        }
 
     def required_overload(self) -> float:
         """The least `overload` at which replicas are spread as well as the tiers allow."""

@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -173,9 +174,7 @@ def encrypted(
     master = keymaster(folder, given, make=on)
     if not master:
         return devices, listings
-    sealed: Mapping[int, ObjectDevice] = {
-        index: EncryptedDevice(device, master, on=on) for index, device in devices.items()
-    }
+    sealed = {index: EncryptedDevice(device, master, on=on) for index, device in devices.items()}
     return sealed, EncryptedListings(listings, master, on=on)
 
 
@@ -189,6 +188,11 @@ class _Sealed(msgspec.Struct, array_like=True, frozen=True):
 class _Inside(msgspec.Struct, array_like=True, frozen=True):
     body: ObjectKey
     metadata: bytes
+
+
+class _Below(NamedTuple):
+    found: Version
+    key: ObjectKey
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -231,7 +235,7 @@ class EncryptedDevice:
         if version.deleted or not version.metadata.startswith(_SEALED):
             return version
         inside = self._inside(version.path, version.metadata)
-        return version._replace(metadata=inside.metadata, body=None, below=(version, inside.body))
+        return version._replace(metadata=inside.metadata, body=None, below=_Below(version, inside.body))
 
     async def find(self, key: bytes) -> Version | None:
         version = await self._below.find(key)
@@ -249,7 +253,7 @@ class EncryptedDevice:
         return _Writer(below, path, self._seal) if self._on else below
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
-        if version.below is None:
+        if not isinstance(version.below, _Below):
             return self._below.read(key, version, offset, length)
         found, own = version.below
         cipher = BodyCipher(own.key, own.iv, offset)

@@ -67,13 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
-    policies: tuple[StoragePolicy, ...] = ()
-    """What containers can be promised; none: one policy, `Policy-0`."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
+    policies: tuple[StoragePolicy, ...] = ()
+    """What containers can be promised; none: one policy, `Policy-0`."""
 
 
 class ObjectStoreState:
@@ -176,7 +176,7 @@ class ObjectStoreState:
             )
             return
         kept = metadata.decode(version.metadata)
-        size = version.size_bytes if kept.large_etag is None else kept.large_bytes
+        size = metadata.size(kept, version.size_bytes)
         etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
         entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
         self.listings.note(account, container, entry)

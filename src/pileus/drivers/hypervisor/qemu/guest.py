@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 
 from pileus.drivers import vif
-from pileus.drivers.hypervisor.host import write_whole
 from pileus.drivers.hypervisor.image_cache import ImageCache
 from pileus.drivers.hypervisor.qemu import cards, console, disks
 from pileus.drivers.hypervisor.qemu.runner import Runner
+from pileus.kernel.files import write_whole
 from pileus.lib import qemu_argv
 from pileus.services.compute.driver import Firmware, Guest, GuestState, HypervisorError, Image, Power
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers.hypervisor.host import boot_id, write_whole
+from pileus.drivers.hypervisor.host import boot_id
+from pileus.kernel.files import write_whole
 from pileus.lib.qemu_argv import BINARY
 
 PROBE_SECONDS = 2.0

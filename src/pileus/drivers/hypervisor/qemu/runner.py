@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from pileus.drivers.hypervisor.host import boot_id, write_whole
+from pileus.drivers.hypervisor.host import boot_id
 from pileus.drivers.hypervisor.qemu.monitor import Monitor, listen
 from pileus.drivers.hypervisor.qemu.process import Process
+from pileus.kernel.files import write_whole
 from pileus.services.compute.driver import GuestState, HypervisorError, Power
 
 _START_SECONDS = 30.0

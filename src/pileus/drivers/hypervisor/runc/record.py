@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers.hypervisor.host import write_whole
+from pileus.kernel.files import write_whole
 from pileus.services.compute.driver import Guest
 
 

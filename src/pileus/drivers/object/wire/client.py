@@ -205,10 +205,13 @@ class Peer:
             self._link = task.result()
 
     def call(self, target: str, verb: Verb, arguments: list[Any]) -> asyncio.Future[Any]:
-        """Has begun when it returns. The future fails with what the other side raised, or with Unreachable."""
+        """Has begun when it returns, and goes on where the future is cancelled.
+
+        The future fails with what the other side raised, or with Unreachable.
+        """
         link = self._link
         if link is None or link.is_lost or link.is_clogged:
-            return asyncio.ensure_future(self._call_later(target, verb, arguments))
+            return asyncio.shield(self._call_later(target, verb, arguments))
         return self._ask(link, target, verb, _call(target, verb, arguments))
 
     def _ask(self, link: _Link, target: str, verb: Verb, payload: bytes) -> asyncio.Future[Any]:
@@ -262,6 +265,17 @@ class Peer:
                 self.give_back(link)
             else:
                 link.fail("the reader left")
+
+    async def feed(self, target: str, verb: Verb, arguments: list[Any], chunks: AsyncIterator[bytes]) -> Any:
+        """A call with a stream as its last argument."""
+        stream = StreamIn(self, target, verb, arguments)
+        try:
+            async for chunk in chunks:
+                await stream.write(chunk)
+            return await stream.finish()
+        except BaseException:
+            await stream.abort()
+            raise
 
 
 class StreamOut:
@@ -324,8 +338,7 @@ class StreamIn:
     """A stream on its way to a server: `write`, then `finish` or `abort`."""
 
     def __init__(self, peer: Peer, target: str, verb: Verb, arguments: list[Any]) -> None:
-        assert verb.finish is not None
-        self._peer, self._finish = peer, verb.finish
+        self._peer, self._verb = peer, verb
         self._payload = _call(target, verb, arguments)
         self._link: _Link | None = None
         self._asked = f"{peer.address}/{target}"
@@ -337,7 +350,7 @@ class StreamIn:
             self._link = await self._peer.borrow()
             self._request = self._link.next_number()
             self._answer = self._link.ask(
-                Kind.CALL, self._request, self._payload, float("inf"), self._finish.decode_result, self._asked
+                Kind.CALL, self._request, self._payload, float("inf"), self._verb.decode_result, self._asked
             )
         return self._link
 
@@ -356,7 +369,9 @@ class StreamIn:
 
     async def finish(self, *values: Any, **named: Any) -> Any:
         link = await self._begin()
-        link.send(Kind.FINISH, self._request, encode(self._finish.bind(*values, **named)))
+        finish = self._verb.finish
+        arguments = encode(finish.bind(*values, **named)) if finish is not None else b""
+        link.send(Kind.FINISH, self._request, arguments)
         return await self._outcome(STREAM_SECONDS)
 
     async def _outcome(self, seconds: float) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from pileus.drivers.object.listing.member import MemberAway
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull, Missing, Superseded
 from pileus.services.object_store.listings import NoSuchContainer, NotEmpty
 
 
-class Unreachable(DeviceError):
+class Unreachable(MemberAway):
     """The server did not answer; the message names it."""
 
 
@@ -27,6 +28,7 @@ class _Error(msgspec.Struct, array_like=True):
 _PLAIN: dict[str, type[Exception]] = {
     "full": DeviceFull,
     "misunderstood": Misunderstood,
+    "away": MemberAway,
     "device": DeviceError,
     "no container": NoSuchContainer,
     "not empty": NotEmpty,

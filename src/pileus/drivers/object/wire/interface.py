@@ -1,8 +1,8 @@
 """What can be asked over the wire, taken from the annotations of a Protocol class.
 
 A function that is `async` or returns a future is a call, one that returns `AsyncIterator[T]` a stream out, one that
-returns something with `write`, `finish` and `abort` a stream in. Values are what msgspec can encode; they are checked
-when they arrive.
+returns something with `write`, `finish` and `abort` a stream in; so is a call of which the last argument is an
+`AsyncIterator[bytes]`. Values are what msgspec can encode; they are checked when they arrive.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Shape(Enum):
     CALL = "call"
     OUT = "stream out"
     IN = "stream in"
+    FED = "call with a stream in"
 
 
 class Verb(NamedTuple):
@@ -74,6 +75,8 @@ def _verb(name: str, function: Callable[..., Any]) -> Verb:
     if begins or origin is collections.abc.AsyncIterator:
         (value,) = typing.get_args(result)
     elif inspect.iscoroutinefunction(function):
+        if types and typing.get_origin(types[-1]) is collections.abc.AsyncIterator:
+            return _made(name, Shape.FED, parameters[:-1], types[:-1], result)
         value = result
     elif all(hasattr(result, each) for each in ("write", "finish", "abort")):
         finish = _verb("finish", result.finish)

@@ -30,6 +30,11 @@ def _method(peer: Peer, target: str, verb: Verb) -> Callable[..., Any]:
     def stream_in(*values: Any, **named: Any) -> StreamIn:
         return StreamIn(peer, target, verb, verb.bind(*values, **named))
 
+    async def fed(*values: Any) -> Any:
+        return await peer.feed(target, verb, verb.bind(*values[:-1]), values[-1])
+
+    if verb.shape is Shape.FED:
+        return fed
     if verb.shape is Shape.CALL:
         return call if verb.begins else call_as_coroutine
     return stream_out if verb.shape is Shape.OUT else stream_in

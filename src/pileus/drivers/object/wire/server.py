@@ -202,7 +202,8 @@ class _Peer(Connection):
             raise ProtocolError("one stream in at a time")
         else:
             stream = self._streams[request] = _StreamIn(self, verb)
-            work = self._stream_in(request, stream, method, arguments)
+            take = self._feed if verb.shape is Shape.FED else self._stream_in
+            work = take(request, stream, method, arguments)
         self._begin(request, self.loop.create_task(work), len(payload), self._done)
 
     def _ask(self, request: int, method: Callable[..., Awaitable[Any]], arguments: Any, size: int) -> None:
@@ -314,6 +315,18 @@ class _Peer(Connection):
                     await writer.abort()
             del self._streams[request]
 
+    async def _feed(
+        self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any
+    ) -> None:
+        try:
+            self.send(Kind.RESULT, request, encode(await method(*arguments, stream.chunks())))
+        except TimeoutError:
+            self.fail("nothing more comes of a stream")
+        except Exception as error:
+            self._failed(request, error)
+        finally:
+            del self._streams[request]
+
 
 class _StreamIn:
     """Chunks that came and wait for the disk."""
@@ -343,6 +356,14 @@ class _StreamIn:
         if not self._is_over:
             self._chunks.clear()
             self.end(None)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it; raises DeviceError where it was given up."""
+        while chunks := await self.next(STALL_SECONDS):
+            for chunk in chunks:
+                yield chunk
+        if self.finish_arguments is None:
+            raise DeviceError("the other end gave up")
 
     def _awake(self) -> None:
         if self._wake is not None and not self._wake.done():

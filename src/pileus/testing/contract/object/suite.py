@@ -113,7 +113,10 @@ class ObjectDeviceContract:
             told.clear()
             device = disk()
             await device.start(hear, since)
-            assert sorted(told) == sorted(expected)
+            # Some again perhaps, and what was replaced since perhaps not.
+            assert set(told) <= set(everything)
+            newest = {path: (path, changed, deleted) for path, changed, deleted in expected}
+            assert set(newest.values()) <= set(told)
             await device.close()
 
     async def test_the_later_timestamp_wins_in_any_order(self, disk: Disk) -> None:
@@ -186,9 +189,10 @@ class ObjectDeviceContract:
             version = await device.find(key_of("a/c/o"))
             assert version is not None
             chunks = device.read(key_of("a/c/o"), version, 0, LARGE)
+            begun = await anext(chunks)
             await device.delete(key_of("a/c/o"), "a/c/o", at(2))
             await device.tidy(at(3))
-            assert b"".join([chunk async for chunk in chunks]) == body
+            assert begun + b"".join([chunk async for chunk in chunks]) == body
 
     async def test_many_writers_of_one_name_leave_the_latest(self, disk: Disk) -> None:
         async with running(disk) as device:
