@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from pileus.lib.timestamp import Timestamp
@@ -22,8 +22,14 @@ class Content(NamedTuple):
     """From an offset so many bytes."""
     is_large: bool = False
     """Whether it is put together of segments; its etag is then quoted."""
+    whole: bytes | None = None
+    """All of it, where it is small and at hand."""
     content_type: str | None = None
     """Where it is not the object's own."""
+    name: Name | None = None
+    """Where it was found, if a symlink led there."""
+    manifest: Callable[[], Awaitable[bytes]] | None = None
+    """Of a static large object: what lists its segments."""
 
 
 def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
@@ -35,4 +41,5 @@ def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
         version.size_bytes,
         kept.etag,
         lambda offset, length: state.read(name, version, offset, length),
+        whole=version.body,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import formatdate
 
 from pileus.kernel.api import access_rules
 from pileus.kernel.api.call import CONTEXT_KEY, Call
@@ -96,8 +95,14 @@ def no_such_key(key: str) -> S3Error:
     return S3Error("NoSuchKey", "The specified key does not exist.", details={"Key": key})
 
 
+def owner_of(account: str) -> list[tuple[str, str]]:
+    """The owner of everything in an account is its project."""
+    owner = account.removeprefix(ACCOUNT_PREFIX)
+    return [("ID", owner), ("DisplayName", owner)]
+
+
 def http_date(moment: Timestamp) -> str:
-    return formatdate(moment.whole_seconds, usegmt=True)
+    return moment.http
 
 
 def iso_date(moment: Timestamp) -> str:
