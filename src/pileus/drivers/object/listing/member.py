@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pileus.lib.timestamp import ZERO, Timestamp
 from pileus.services.object_store.driver import DeviceError
-from pileus.services.object_store.listings import Ask, Form, ObjectEntry
+from pileus.services.object_store.listings import Ask, Form, ObjectEntry, Usage
 
 
 class MemberAway(DeviceError):
@@ -116,6 +116,8 @@ class Info(NamedTuple):
     ranges: Sequence[Range]
     """In order of names; those that are gone, too."""
     own: Own | None
+    policies: Mapping[int, Usage] = {}
+    """Of an account: what containers of each policy have."""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -175,6 +177,8 @@ class Batch(NamedTuple):
     children: Sequence[Child]
     upto: int
     """The sender's rows up to this sequence number have been told with it; 0: says nothing of that."""
+    base: tuple[str, int] | None = None
+    """The file began as a copy of that one, as of that sequence number."""
 
 
 class Merged(NamedTuple):
