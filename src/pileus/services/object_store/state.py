@@ -16,7 +16,8 @@ from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
-from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.listed import entry_of
+from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
@@ -129,19 +130,7 @@ class ObjectStoreState:
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
-        account, container, name = version.path.split("/", 2)
-        if version.deleted:
-            self.listings.note(
-                account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
-            )
-            return
-        kept = metadata.decode(version.metadata)
-        size = version.size_bytes if kept.large_etag is None else kept.large_bytes
-        etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
-        entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
-        self.listings.note(account, container, entry)
-        if (task := expirer.task(version, kept)) is not None:
-            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
+        self.listings.note(*entry_of(version))
 
     def now(self) -> Timestamp:
         """Later than any before."""
