@@ -29,9 +29,7 @@ class XmlError(ValueError):
     """It is no XML, or not the document that is wanted; the message says why."""
 
 
-class Document(
-    msgspec.Struct, rename="pascal", forbid_unknown_fields=True, omit_defaults=True, kw_only=True, frozen=True
-):
+class Document(msgspec.Struct, rename="pascal", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """An element with children. `Id` is `id`; other spellings are named with `msgspec.field(name="ID")`."""
 
 

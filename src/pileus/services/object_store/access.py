@@ -9,10 +9,13 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.dispatch import authenticate
 from pileus.kernel.context import Context
 from pileus.kernel.errors import Forbidden, Unauthorized
+from pileus.services.object_store import metadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
 
 Way = Literal["read", "write", "list"]
+RULED = frozenset(f"{metadata.SYSTEM}s3-{each}" for each in ("policy", "ownership", "public-access"))
+"""A container with one of these has rules that S3 made; they hold for every API."""
 
 
 async def identify(call: Call) -> Context | None:
@@ -44,14 +47,29 @@ def refuse(context: Context | None) -> Unauthorized | Forbidden:
     return Forbidden("Access was denied to this resource.")
 
 
+def _action(call: Call, name: Name, way: Way) -> str:
+    """What policies of buckets call it."""
+    if not name.object:
+        return "s3:ListBucket"
+    if way == "write":
+        return "s3:DeleteObject" if call.method == "DELETE" else "s3:PutObject"
+    return "s3:GetObject"
+
+
 async def require(call: Call, name: Name, way: Way) -> Context | None:
     """401 or 403 where the caller may not; an account is its owner's alone. Returns the owner's context, else None."""
     state: ObjectStoreState = call.runtime.state
     context = await identify(call)
+    info = await state.container(name.account, name.container) if name.container else None
+    if info is not None and not info.metadata.keys().isdisjoint(RULED):
+        from pileus.services.object_store.s3 import permission
+
+        if not await permission.decide(call, context, _action(call, name, way), name, info.metadata):
+            raise refuse(context)
+        return context if owns(context, name, state) else None
     if owns(context, name, state):
         return context
     if name.container:
-        info = await state.container(name.account, name.container)
         acl = (
             ""
             if info is None

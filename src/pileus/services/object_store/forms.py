@@ -43,7 +43,7 @@ class Part:
             if len(found) > limit:
                 raise BadRequest(
                     f"The form's field {self.name[:64]!r} is longer than {limit} bytes.",
-                    kind="MaxPostPreDataLengthExceeded",
+                    kind="MaxPostPreDataLengthExceededError",
                 )
         try:
             return found.decode()

@@ -1,13 +1,23 @@
 """S3's API over the same accounts, containers and objects. README.md of the object store says what is here."""
 
 from pileus.kernel.api.service import Service
-from pileus.services.object_store.s3 import buckets, objects, place
+from pileus.services.object_store.s3 import (
+    access_control,
+    bucket_policy,
+    buckets,
+    integrity,
+    objects,
+    place,
+    tags,
+)
 from pileus.services.object_store.s3.dialect import S3
 from pileus.services.object_store.s3.entry import routes
 from pileus.services.object_store.s3.operations import operations
 
-OPERATIONS = (buckets, objects)
+OPERATIONS = (buckets, objects, access_control, bucket_policy, tags)
 """The files that fill the table of operations."""
+HOOKED = (integrity,)
+"""Those that only take part in others'."""
 
 service = Service(
     type="s3",

@@ -9,7 +9,7 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import metadata
 from pileus.services.object_store.listings import Ask, Metadata, NoSuchContainer, NotEmpty
-from pileus.services.object_store.s3 import body, place, registry, xml
+from pileus.services.object_store.s3 import body, hooks, place, registry, xml
 from pileus.services.object_store.s3.authorize import denied
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -81,6 +81,7 @@ async def create_bucket(request: Request) -> Reply:
     """Makes a bucket: a container that is nobody else's bucket."""
     place.check_new_bucket(request.bucket)
     location = await _location(request)
+    wanted = hooks.making(request)
     own = await request.state.container(request.account, request.bucket)
     if own is not None:
         raise S3Error(
@@ -96,7 +97,7 @@ async def create_bucket(request: Request) -> Reply:
         )
 
     def change(old: Metadata) -> Metadata:
-        return {**old, LOCATION: location} if location else old
+        return {**old, **wanted, **({LOCATION: location} if location else {})}
 
     state = request.state
     policy = state.policies.default.index

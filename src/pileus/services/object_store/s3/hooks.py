@@ -55,6 +55,11 @@ GUARDS: list[Guard] = []
 """Before a version is removed for good or overwritten: raise S3Error where it must stay."""
 
 
+Making = Callable[[Request], dict[str, str]]
+MAKING: list[Making] = []
+"""What a request that makes a bucket wants of it, as metadata of the container."""
+
+
 async def taking(upload: Upload, what: Literal["object", "part"]) -> None:
     for each in TAKING:
         await each(upload, what)
@@ -69,3 +74,7 @@ async def giving(request: Request, content: Content, headers: dict[str, str]) ->
 async def guard(request: Request, name: Name, version: Version) -> None:
     for each in GUARDS:
         await each(request, name, version)
+
+
+def making(request: Request) -> dict[str, str]:
+    return {name: value for each in MAKING for name, value in each(request).items()}

@@ -1,0 +1,34 @@
+"""S3's configurations as XML: read from requests, kept, and shown."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from pileus.kernel.http.reply import Reply
+from pileus.lib import xml_document
+from pileus.services.object_store.s3.errors import S3Error
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(body: bytes, kind: type[T], root: str) -> T:
+    """400 MalformedXML where it is not the document that is wanted."""
+    try:
+        return xml_document.decode(body, kind, root)
+    except xml_document.XmlError as error:
+        raise malformed(str(error)) from error
+
+
+def malformed(why: str) -> S3Error:
+    return S3Error(
+        "MalformedXML",
+        f"The XML you provided was not well-formed or did not validate against our published schema: {why}",
+    )
+
+
+def reply(document: msgspec.Struct, root: str, status: int = 200) -> Reply:
+    body = xml_document.encode(document, root, NAMESPACE)
+    return Reply(status, body, {"content-type": "application/xml"})

@@ -1,0 +1,1 @@
+"""Bucket policies: who may do what with a bucket, in AWS's policy language."""

@@ -1,0 +1,80 @@
+"""Tags: operations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store.content import Content
+from pileus.services.object_store.s3 import authorize, body, documents, hooks, kept, settings, tagging
+from pileus.services.object_store.s3.errors import S3Error
+from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.permission import OBJECT_TAGS
+from pileus.services.object_store.s3.request import Request
+
+BUCKET_TAGS = "tagging"
+MAX_BYTES = 128 * 1024
+
+
+@operations.bucket("GET", "tagging", action="s3:GetBucketTagging")
+async def get_bucket_tags(request: Request) -> Reply:
+    """The bucket's tags."""
+    found = settings.load(request.metadata, BUCKET_TAGS)
+    if found is None:
+        raise S3Error("NoSuchTagSet", "The TagSet does not exist", details={"BucketName": request.bucket})
+    return documents.reply(tagging.document(tagging.load(found)), "Tagging")
+
+
+@operations.bucket("PUT", "tagging", action="s3:PutBucketTagging")
+async def put_bucket_tags(request: Request) -> Reply:
+    """Replaces the bucket's tags."""
+    tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_BUCKET_TAGS)
+    await settings.store(request, {BUCKET_TAGS: tagging.stored(tags)})
+    return Reply(204)
+
+
+@operations.bucket("DELETE", "tagging", action="s3:PutBucketTagging")
+async def delete_bucket_tags(request: Request) -> Reply:
+    """Takes away the bucket's tags."""
+    await settings.store(request, {BUCKET_TAGS: None})
+    return Reply(204)
+
+
+@operations.object("GET", "tagging", action="s3:GetObjectTagging")
+async def get_object_tags(request: Request) -> Reply:
+    """An object's tags."""
+    system = await kept.system(request)
+    return documents.reply(tagging.document(tagging.load(system.get(OBJECT_TAGS))), "Tagging")
+
+
+@operations.object("PUT", "tagging", action="s3:PutObjectTagging")
+async def put_object_tags(request: Request) -> Reply:
+    """Replaces an object's tags."""
+    tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_OBJECT_TAGS)
+    await kept.change(request, {OBJECT_TAGS: tagging.stored(tags) or None})
+    return Reply(200)
+
+
+@operations.object("DELETE", "tagging", action="s3:DeleteObjectTagging")
+async def delete_object_tags(request: Request) -> Reply:
+    """Takes away an object's tags."""
+    await kept.change(request, {OBJECT_TAGS: None})
+    return Reply(204)
+
+
+async def take(upload: hooks.Upload, what: Literal["object", "part"]) -> None:
+    """An upload may bring its tags along."""
+    given = upload.request.headers.get("x-amz-tagging")
+    if given and what == "object":
+        await authorize.require(upload.request, "s3:PutObjectTagging")
+        upload.system[OBJECT_TAGS] = tagging.stored(tagging.from_header(given))
+
+
+async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+    if tags := tagging.load(content.kept.system.get(OBJECT_TAGS)):
+        headers["x-amz-tagging-count"] = str(len(tags))
+    return content
+
+
+hooks.TAKING.append(take)
+hooks.GIVING.append(give)
