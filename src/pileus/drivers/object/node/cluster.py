@@ -20,7 +20,9 @@ from pileus.services.object_store.driver import ObjectDevice
 def remote_objects(ring: Ring, policy: int, peers: Peers) -> dict[int, ObjectMember]:
     """By the ids of the ring's devices."""
     return {
-        each.id: cast(ObjectMember, RemoteObjects(peers.at(each.ip, each.port), object_target(each.device, policy)))
+        each.id: cast(
+            ObjectMember, RemoteObjects(peers.at(each.ip, each.port), object_target(each.device, policy))
+        )
         for each in devices_of(ring)
     }
 
@@ -33,7 +35,9 @@ def remote_lists(ring: Ring, peers: Peers) -> dict[int, ListingMember]:
     }
 
 
-def on_nodes(rings: Rings, key: bytes, folder: Path, clock: Clock) -> tuple[dict[int, ObjectDevice], RingListings]:
+def on_nodes(
+    rings: Rings, key: bytes, folder: Path, clock: Clock
+) -> tuple[dict[int, ObjectDevice], RingListings]:
     """Objects by storage policy, and lists. `folder` keeps what this proxy has not been able to tell yet."""
     peers = Peers(key)
     devices: dict[int, ObjectDevice] = {

@@ -58,8 +58,9 @@ class WireServer:
         """Those verbs may be asked of `thing` under the name `target`."""
         self._served[target] = Served(verbs, thing)
 
-    def withdraw(self, target: str) -> None:
-        self._served.pop(target, None)
+    @property
+    def targets(self) -> list[str]:
+        return list(self._served)
 
     async def start(self, host: str, port: int) -> None:
         """Raises OSError where nothing can listen there."""
