@@ -28,7 +28,9 @@ def test_what_is_chosen_must_have_what_it_needs() -> None:
     ):
         with pytest.raises(ConfigError, match=hint):
             chosen(*only)
-    said = CliRunner().invoke(make(Composer), ["up", "--only", "swift", "--foreground", "--state", "/nowhere"])
+    said = CliRunner().invoke(
+        make(Composer), ["up", "--only", "swift", "--foreground", "--state", "/nowhere"]
+    )
     assert said.exit_code == 1
     assert "there are identity" in said.output
 
@@ -41,7 +43,11 @@ def test_an_object_store_alone_needs_no_root_and_stays_alone(tmp_path: Path) -> 
         for words in (("--only", "object-store,identity"), ()):
             cloud.pileus("up", *words)
             connection = cloud.connect()
-            assert {each.type for each in connection.identity.services()} == {"identity", "object-store", "s3"}
+            assert {each.type for each in connection.identity.services()} == {
+                "identity",
+                "object-store",
+                "s3",
+            }
             connection.object_store.create_container("photos")
             connection.object_store.upload_object("photos", "cat", data=b"meow")
             assert connection.object_store.download_object("cat", "photos") == b"meow"
