@@ -56,7 +56,7 @@ class Basket(Protocol):
 
 
 class Orchard(Protocol):
-    async def ripen(self, fruit: Fruit, seconds: float = 1.0) -> Fruit: ...
+    async def ripen(self, fruit: Fruit, *, seconds: float = 1.0) -> Fruit: ...
 
     def pick(self, name: str) -> Awaitable[Fruit | None]: ...
 
@@ -121,7 +121,7 @@ class _Orchard:
         self.sent = 0
         self.hanging = 0
 
-    async def ripen(self, fruit: Fruit, seconds: float = 1.0) -> Fruit:
+    async def ripen(self, fruit: Fruit, *, seconds: float = 1.0) -> Fruit:
         self.hanging += 1
         await self.slowly.wait()
         self.hanging -= 1

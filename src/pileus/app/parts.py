@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from pileus.app import drivers
 from pileus.app.settings import Settings
 from pileus.kernel.api.auth import Revision, TokenCache
@@ -95,6 +97,10 @@ class Images:
 class Objects:
     def __init__(self, bench: Bench) -> None:
         settings = bench.settings.object_store
+        rings = drivers.object_rings(settings)
+        if rings is not None:
+            hashed = {"hash_prefix": rings.hash_prefix, "hash_suffix": rings.hash_suffix}
+            settings = msgspec.structs.replace(settings, **hashed)
         devices, listings, daemons = drivers.object_store(bench.settings, bench.state, bench.clock)
         disk = encrypted(
             devices,

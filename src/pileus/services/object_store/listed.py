@@ -1,22 +1,23 @@
-"""What a container's list says of an object."""
+"""What lists say of an object: its container's, and that of objects that are to expire."""
 
 from __future__ import annotations
 
-from pileus.services.object_store import metadata
+from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.driver import Version
-from pileus.services.object_store.listings import ObjectEntry
+from pileus.services.object_store.listings import Listings, ObjectEntry
 
 
-def entry_of(version: Version) -> tuple[str, str, ObjectEntry]:
-    """Account, container, and the row. Raises msgspec.DecodeError where the metadata are sealed."""
+def note(listings: Listings, version: Version) -> None:
+    """Tells them. Raises msgspec.DecodeError where the metadata are sealed."""
     account, container, name = version.path.split("/", 2)
     if version.deleted:
-        return account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
+        entry = ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
+        listings.note(account, container, entry)
+        return
     kept = metadata.decode(version.metadata)
     size = version.size_bytes if kept.large_etag is None else kept.large_bytes
     etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
-    return (
-        account,
-        container,
-        ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type),
-    )
+    entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
+    listings.note(account, container, entry)
+    if (task := expirer.task(version, kept)) is not None:
+        listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)

@@ -12,11 +12,10 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import expirer, metadata
+from pileus.services.object_store import expirer, listed, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
-from pileus.services.object_store.listed import entry_of
 from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
@@ -53,6 +52,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
+    devices: int = 1
+    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there."""
+    replicas: int = 3
+    """Copies of each object, at most as many as there are devices."""
+    rings: str = ""
+    """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
+    cluster_key: str = ""
+    """The cluster's key, a file; `cluster.key` beside the rings by default."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
 
@@ -130,7 +137,7 @@ class ObjectStoreState:
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
-        self.listings.note(*entry_of(version))
+        listed.note(self.listings, version)
 
     def now(self) -> Timestamp:
         """Later than any before."""

@@ -21,18 +21,19 @@ from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import remote_lists
 from pileus.drivers.object.node.local import folder_of, own_devices
 from pileus.drivers.object.node.rings import Rings, list_target, object_target
+from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.members import LISTING_VERBS, OBJECT_VERBS, Peers
 from pileus.drivers.object.wire.server import WireServer
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Device, Ring
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import listed
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, Version
-from pileus.services.object_store.listed import entry_of
 
 log = structlog.get_logger("pileus.object_store")
 ROLES = ("account", "container", "object")
-SUFFIX_POWER = 16
+
 NOTE_SECONDS = 5.0
 """Changes are gathered for so long before lists are told: whoever made them has told them already."""
 SETTLE_SECONDS = 30.0
@@ -156,7 +157,7 @@ class StorageNode:
         told, self._told = self._told, []
         for version in told:
             try:
-                listings.note(*entry_of(version))
+                listed.note(listings, version)
             except msgspec.DecodeError:
                 # Sealed by a proxy that encrypts: that one alone can tell the lists.
                 continue
