@@ -15,7 +15,7 @@ def note(listings: Listings, version: Version) -> None:
         listings.note(account, container, entry)
         return
     kept = metadata.decode(version.metadata)
-    size = version.size_bytes if kept.large_etag is None else kept.large_bytes
+    size = metadata.size(kept, version.size_bytes)
     etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
     entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
     listings.note(account, container, entry)

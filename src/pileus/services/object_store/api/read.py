@@ -13,7 +13,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, conditions, content, temp_url
+from pileus.services.object_store import access, conditions, content, temp_url, versioning
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
@@ -36,6 +36,18 @@ async def open_object(
     if version is None:
         return None
     own = content.plain(state, name, version)
+    if own.kept.system and (link := versioning.linked(own.kept)) is not None:
+        found = await versioning.find(state, name, {versioning.STATUS: "Enabled"}, link)
+        if found is None:
+            return None
+        own = content.plain(state, found.at, found.version)
+    return await open_content(state, name, own, raw=raw, depth=depth)
+
+
+async def open_content(
+    state: ObjectStoreState, name: Name, own: Content, *, raw: bool = False, depth: int = 0
+) -> Content:
+    """What is stored as the object, or as a version of it, read as what it means."""
     kept = own.kept
     manifest = kept.headers.get("x-object-manifest")
     if raw or (manifest is None and kept.large_etag is None):
@@ -46,9 +58,11 @@ async def open_object(
     async def open_segment(segment: Name) -> Content | None:
         return await open_object(state, segment, depth=depth + 1)
 
+    async def manifest_body() -> bytes:
+        return b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
+
     if kept.large_etag is not None:
-        body = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
-        parts, etag = slo.segments(name.account, body), kept.large_etag
+        parts, etag = slo.segments(name.account, await manifest_body()), kept.large_etag
     else:
         parts, etag = await dlo.segments(state, name.account, manifest or "")
     return Content(
@@ -58,6 +72,7 @@ async def open_object(
         etag,
         lambda offset, length: segments.read(parts, open_segment, offset, length),
         is_large=True,
+        manifest=None if kept.large_etag is None else manifest_body,
     )
 
 

@@ -83,7 +83,7 @@ async def _look(state: ObjectStoreState, account: str, wanted: Wanted) -> Stored
     if version is None:
         raise ValueError("404 Not Found")
     kept = metadata.decode(version.metadata)
-    size = version.size_bytes if kept.large_etag is None else kept.large_bytes
+    size = metadata.size(kept, version.size_bytes)
     etag = kept.large_etag or kept.etag
     if wanted.size_bytes is not None and str(wanted.size_bytes) != str(size):
         raise ValueError("Size Mismatch")
