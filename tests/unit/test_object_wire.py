@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pileus.drivers.object.cluster.member import Broken
 from pileus.drivers.object.wire import client, server
 from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.connection import HIGH_WATER
@@ -81,7 +82,8 @@ FAILURES: list[Exception] = [
     Missing(Timestamp(9)),
     Missing(),
     DeviceFull("full to the brim"),
-    DeviceError("broken"),
+    DeviceError("out of order"),
+    Broken("rotten"),
     NoSuchContainer(),
     NotEmpty(),
     KeyError("a defect"),

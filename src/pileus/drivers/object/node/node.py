@@ -7,18 +7,23 @@ but one is enough, and the proxy that wrote it has told them already, unless it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from pileus.drivers.object.cluster.auditor import Auditor
+from pileus.drivers.object.cluster.member import Member as ObjectMember
+from pileus.drivers.object.cluster.peer import PATIENCE
+from pileus.drivers.object.cluster.peer import Placement as ObjectPlacement
+from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
-from pileus.drivers.object.node.cluster import remote_lists
+from pileus.drivers.object.node.cluster import remote_lists, remote_objects
 from pileus.drivers.object.node.local import folder_of, own_devices
 from pileus.drivers.object.node.rings import Rings, list_target, object_target
 from pileus.drivers.object.summary import SUFFIX_POWER
@@ -140,13 +145,30 @@ class StorageNode:
     async def _start_objects(self) -> None:
         marks = msgspec.json.decode(self._settled, type=dict[str, str]) if self._settled else {}
         for policy, ring in self.rings.objects.items():
+            members = remote_objects(ring, policy, self._peers)
+            local = []
             for device, folder in self._own(ring, "object"):
                 name = "objects" if policy == 0 else f"objects-{policy}"
                 engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
                 target = object_target(device.device, policy)
                 await engine.start(partial(self._heard, ring, device.id), marks.get(target, ""))
-                self.engines[policy, device.id] = engine
+                self.engines[policy, device.id] = members[device.id] = engine
                 self.server.serve(target, OBJECT_VERBS, engine)
+                local.append(device.id)
+            if local:
+                self._look_after(policy, ring, members, local)
+
+    def _look_after(
+        self, policy: int, ring: Ring, members: Mapping[int, ObjectMember], local: Sequence[int]
+    ) -> None:
+        placement = ObjectPlacement(ring, members, self._clock, PATIENCE)
+        for daemon in (
+            Replicator(placement, local, self._clock, RECLAIM_SECONDS),
+            Auditor(members, local, ring.part_power),
+        ):
+            if policy:
+                daemon.name = f"{daemon.name}-{policy}"
+            self.daemons.add(daemon)
 
     def _heard(self, ring: Ring, device: int, version: Version) -> None:
         path_key = int.from_bytes(ring.name_hash(version.path)[:4], "big")
