@@ -46,6 +46,11 @@ RINGS = Path("/etc/pileus")
 @click.option(
     "--recon", metavar="ADDR:PORT", help="Where /recon, /metrics and /healthcheck are answered over HTTP."
 )
+@click.option(
+    "--interval",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds from one walk of replicator, auditor and their like to the next.  [default: each its own]",
+)
 @click.option("--log-level", default="info", show_default=True)
 def object_server(
     devices: Path,
@@ -54,6 +59,7 @@ def object_server(
     key: Path,
     roles: str,
     recon: str | None,
+    interval: float | None,
     log_level: str,
 ) -> None:
     """Serve this host's devices to the proxies and nodes of an object store; stays until SIGTERM.
@@ -70,7 +76,7 @@ def object_server(
         raise click.UsageError(f"there is no role {unknown[0]!r}; there are {', '.join(ROLES)}")
     address, recon_address = _address(listen, "--listen"), _address(recon, "--recon") if recon else None
     log.configure(log_level, json=not sys.stderr.isatty())
-    asyncio.run(_serve(devices, rings, key, address, recon_address, chosen))
+    asyncio.run(_serve(devices, rings, key, address, recon_address, chosen, interval))
 
 
 def _address(text: str, option: str) -> tuple[str, int]:
@@ -87,6 +93,7 @@ async def _serve(
     address: tuple[str, int],
     recon_address: tuple[str, int] | None,
     roles: list[str],
+    interval: float | None,
 ) -> None:
     from pileus.drivers.object.node.http import StatusPages
     from pileus.drivers.object.node.node import StorageNode
@@ -104,7 +111,10 @@ async def _serve(
         try:
             check_address(*address)
             rings = Rings(rings_folder)
-            node = StorageNode(devices, rings, read_key(key_file), *address, SystemClock(), roles=roles)
+            key = read_key(key_file)
+            node = StorageNode(
+                devices, rings, key, *address, SystemClock(), roles=roles, every_seconds=interval
+            )
             undo.push_async_callback(node.close)
             await node.start()
             if recon_address is not None:

@@ -59,8 +59,13 @@ class StorageNode:
         clock: Clock,
         *,
         roles: Sequence[str] = ROLES,
+        every_seconds: float | None = None,
     ) -> None:
-        """`devices` has a folder for each device, named as the rings do; one that is not there is not served."""
+        """`devices` has a folder for each device, named as the rings do; one that is not there is not served.
+
+        `every_seconds`: from one walk of each daemon to its next; None: as each has it.
+        """
+        self._every_seconds = every_seconds
         self.devices = devices
         self.rings = rings
         self.server = WireServer(key)
@@ -168,6 +173,8 @@ class StorageNode:
         ):
             if policy:
                 daemon.name = f"{daemon.name}-{policy}"
+            if self._every_seconds is not None:
+                daemon.every_seconds = self._every_seconds
             self.daemons.add(daemon)
 
     def _heard(self, ring: Ring, device: int, version: Version) -> None:
