@@ -392,7 +392,32 @@ async def test_a_dead_server_is_found_dead_long_before_a_call_is_slow(
             peer.hold()
         with pytest.raises(Unreachable, match="silent"):
             await hanging
-        assert (await world.remote.pick("another connection")).name == "another connection"
+        with pytest.raises(Unreachable, match="silent"):
+            await world.remote.pick("not waited for")
+        assert (await reached(world.remote)).name == "again"
+
+
+async def reached(remote: Any) -> Any:
+    """Asks until it is answered, which it is soon: a connection is made behind the scenes."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await remote.pick("again")
+            except Unreachable:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_comes_back_is_found() -> None:
+    async with running() as world:
+        await world.remote.pick("apple")
+        port = world.server.port
+        await world.server.close()
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                await world.remote.pick("apple")
+        await world.server.start("127.0.0.1", port)
+        assert (await reached(world.remote)).name == "again"
+        assert b"".join([chunk async for chunk in world.remote.juice(2, 10)]) == b"\0" * 10 + b"\1" * 10
 
 
 async def test_what_is_under_way_ends_before_the_server_does() -> None:
