@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,9 @@ from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, StoreSettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
-from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import ObjectDevice
-from pileus.services.object_store.listings import Listings
-from pileus.services.object_store.policies import Policies
-from pileus.services.object_store.state import Settings as ObjectStoreSettings
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
-
-    from pileus.drivers.object.node.rings import Rings
 
 HALT_GRACE_SECONDS = 5.0
 
@@ -80,76 +73,6 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     """This host's own on the external subnets, their first ones, with prefix length."""
     subnets = [ipaddress.ip_network(each) for each in settings.network.external_cidrs]
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
-
-
-def object_store(
-    settings: Settings, state: Path, clock: Clock
-) -> tuple[dict[int, ObjectDevice], Listings, Daemons]:
-    """By the index of storage policies a device or a ring of them, here or on storage nodes; the lists; the walks."""
-    from pileus.drivers.object.engine import ObjectEngine
-    from pileus.drivers.object.listing.store import SqliteListings
-
-    options, folder = settings.object_store, state / "object-store"
-    daemons = Daemons(clock, folder / "walks")
-    if options.rings:
-        return *_on_nodes(options, folder, clock), daemons
-    devices: dict[int, ObjectDevice] = {}
-    for policy in Policies(options.policies):
-        folders = [
-            folder / f"device-{number + 1}{f'-policy-{policy.index}' * (policy.index > 0)}"
-            for number in range(options.devices)
-        ]
-        if len(folders) == 1:
-            devices[policy.index] = ObjectEngine.on_host(folders[0])
-        else:
-            devices[policy.index] = _ring_of(folders, options.replicas, clock)
-    return devices, SqliteListings(folder / "listings"), daemons
-
-
-def _ring_of(folders: Sequence[Path], replicas: int, clock: Clock) -> ObjectDevice:
-    from pileus.drivers.object.cluster.device import ObjectCluster
-    from pileus.drivers.object.cluster.local import local_ring
-    from pileus.drivers.object.engine import ObjectEngine
-    from pileus.drivers.object.summary import SUFFIX_POWER
-
-    ring = local_ring(len(folders), replicas)
-    members = {
-        number: ObjectEngine.on_host(each, suffix_power=SUFFIX_POWER) for number, each in enumerate(folders)
-    }
-    return ObjectCluster(ring, members, clock)
-
-
-def _on_nodes(
-    options: ObjectStoreSettings, folder: Path, clock: Clock
-) -> tuple[dict[int, ObjectDevice], Listings]:
-    from pileus.drivers.object.node.cluster import on_nodes
-    from pileus.drivers.object.wire.handshake import KeyFileError, read_key
-
-    rings = object_rings(options)
-    assert rings is not None
-    for policy in Policies(options.policies):
-        if policy.index not in rings.objects:
-            raise ConfigError(
-                f"object_store.policies: {policy.name} has the index {policy.index}, "
-                f"and there is no object-{policy.index}.ring.gz in {rings.folder}"
-            )
-    try:
-        key = read_key(Path(options.cluster_key) if options.cluster_key else rings.folder / "cluster.key")
-    except KeyFileError as error:
-        raise ConfigError(str(error)) from error
-    return on_nodes(rings, key, folder, clock)
-
-
-def object_rings(options: ObjectStoreSettings) -> Rings | None:
-    """Those of a cluster; None where everything is on this host. Raises ConfigError."""
-    from pileus.drivers.object.node.rings import Rings, RingsError
-
-    if not options.rings:
-        return None
-    try:
-        return Rings(Path(options.rings))
-    except (RingsError, OSError) as error:
-        raise ConfigError(f"object_store.rings: {error}") from error
 
 
 HYPERVISORS: Mapping[str, str] = {

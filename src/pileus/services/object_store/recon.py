@@ -144,18 +144,17 @@ class Recon:
         }
 
     def _quarantined(self) -> dict[str, Any]:
-        totals = {
-            part: sum(
-                progress.totals.get("quarantined", 0)
-                for name, progress in self._daemons.progress.items()
-                if name.startswith(f"{part}-auditor")
-            )
-            for part in PARTS
-        }
-        return {
-            **{f"{part}s": many for part, many in totals.items()},
-            "policies": {"0": {"objects": totals["object"]}},
-        }
+        totals: dict[str, int] = dict.fromkeys(("accounts", "containers", "objects"), 0)
+        policies: dict[str, dict[str, int]] = {"0": {"objects": 0}}
+        for name, progress in self._daemons.progress.items():
+            part, _, policy = name.partition("-auditor")
+            if part not in PARTS or part == name:
+                continue
+            many = progress.totals.get("quarantined", 0)
+            totals[f"{part}s"] += many
+            if part == "object":
+                policies.setdefault(policy.strip("-") or "0", {"objects": 0})["objects"] += many
+        return {**totals, "policies": policies}
 
     def _names(self) -> list[str]:
         if self._devices is None:

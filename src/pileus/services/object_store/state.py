@@ -20,6 +20,7 @@ from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
+from pileus.services.object_store.recon import Recon
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -39,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_shard_rows: int = 1_000_000
+    """A container with more objects is split into shards."""
     s3_domain: str = ""
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_region: str = ""
@@ -72,11 +75,13 @@ class ObjectStoreState:
         daemons: Daemons,
         clock: Clock,
         settings: Settings,
+        recon: Recon | None = None,
     ) -> None:
         """`devices` has one for each storage policy, by its index."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
+        self.recon = recon or Recon(daemons)
         self.settings = settings
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None

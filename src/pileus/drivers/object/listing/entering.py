@@ -6,6 +6,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
+import structlog
+
 from pileus.drivers.object.listing.backlog import Told
 from pileus.drivers.object.listing.member import Child, Own, Range
 from pileus.drivers.object.listing.merge import newest
@@ -13,6 +15,7 @@ from pileus.drivers.object.listing.router import Router
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import ObjectEntry
 
+log = structlog.get_logger("pileus.object_store.listings")
 GATHER_SECONDS = 0.25
 GATHER_MANY = 2000
 AT_ONCE = 8
@@ -35,6 +38,7 @@ class Entering:
         self._pending_count = 0
         self._flushing: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._failure: Exception | None = None
         self._touched: dict[int, set[str]] = {}
         """Paths of which members were told what may not be durable."""
         self._routes: OrderedDict[str, list[Range]] = OrderedDict()
@@ -51,7 +55,7 @@ class Entering:
             self._timer = loop.call_later(wait, lambda: asyncio.ensure_future(self.flush()))
 
     async def flush(self) -> None:
-        """What was told before is entered when this returns."""
+        """What was told before is entered when this returns, unless a list could not take it."""
         while self._flushing is not None:
             await asyncio.wait((self._flushing,))
         if not self._pending:
@@ -74,15 +78,15 @@ class Entering:
             async with limit:
                 try:
                     await self.enter(path, rows, children)
-                except BaseException:
+                except Exception as error:
+                    log.warning(
+                        "a list could not be told of changes; tried again", list=path, error=str(error)
+                    )
+                    self._failure = error
                     self._pending.setdefault(path, []).extend(rows)
-                    raise
 
-        done = await asyncio.gather(*(one(*each) for each in pending.items()), return_exceptions=True)
+        await asyncio.gather(*(one(*each) for each in pending.items()))
         await self.report_all(children)
-        for outcome in done:
-            if isinstance(outcome, BaseException):
-                raise outcome
 
     async def enter(self, path: str, rows: Iterable[ObjectEntry], children: dict[str, list[Child]]) -> None:
         """Into the container's list, or those of its shards; adds what parents should be told."""
@@ -178,8 +182,11 @@ class Entering:
         return [(parent.split("/", 1)[0] if newest.own is None else newest.own.root, newest.child)]
 
     async def begin_settling(self) -> dict[int, set[str]]:
-        """Enters what was told; by device the lists that may not be durable."""
+        """Enters what was told; by device the lists that may not be durable. Raises what kept it from that."""
+        self._failure = None
         await self.flush()
+        if self._failure is not None:
+            raise self._failure
         return {device: set(paths) for device, paths in self._touched.items()}
 
     def settled(self, touched: Mapping[int, set[str]]) -> None:

@@ -38,9 +38,9 @@ class Life(NamedTuple):
     policy: int = 0
     """The storage policy's index, of a container."""
 
-    @property
-    def exists(self) -> bool:
-        return self.put_at > self.delete_at
+    def exists(self, objects: int) -> bool:
+        """A container that objects have come into is not deleted: whoever deleted it did not know of them."""
+        return self.put_at > self.delete_at or (objects > 0 and self.put_at > ZERO)
 
 
 class Child(NamedTuple):
@@ -118,6 +118,10 @@ class Info(NamedTuple):
     own: Own | None
     policies: Mapping[int, Usage] = {}
     """Of an account: what containers of each policy have."""
+
+    @property
+    def exists(self) -> bool:
+        return self.life.exists(self.objects)
 
     @property
     def metadata(self) -> dict[str, str]:

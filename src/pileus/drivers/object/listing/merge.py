@@ -15,9 +15,10 @@ _STATES = ("found", "created", "gone")
 Interval = tuple[str, str]
 
 
-def _birth(life: Life) -> tuple[Timestamp, bool, int, int]:
+def _birth(life: Life) -> tuple[Timestamp, bool, int, int, int]:
     """Of the latest life the earliest beginning."""
-    return life.follows, life.created_at > ZERO, -life.created_at.units, life.policy
+    at = life.created_at
+    return life.follows, at > ZERO, -at.units, -at.offset, life.policy
 
 
 def join_lives(one: Life, other: Life) -> Life:
@@ -27,7 +28,7 @@ def join_lives(one: Life, other: Life) -> Life:
 
 def put(life: Life, at: Timestamp, policy: int) -> Life:
     """After a PUT or POST."""
-    if life.exists or at <= life.delete_at:
+    if life.put_at > life.delete_at or at <= life.delete_at:
         return life._replace(put_at=max(life.put_at, at))
     return Life(max(life.put_at, at), life.delete_at, life.delete_at, at, policy)
 
@@ -62,6 +63,7 @@ def merge_ranges(connection: sqlite3.Connection, known: Iterable[Range], news: I
                 "INSERT OR REPLACE INTO range VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*joined[:4], joined.changed.units, *joined[5:]),
             )
+            by_shard[new.shard] = joined
             changed = True
     return changed
 
@@ -175,7 +177,7 @@ def merge_children(connection: sqlite3.Connection, head: Head, children: Iterabl
 
 
 def _exists(child: Child) -> bool:
-    return child.put_at > child.delete_at
+    return Life(child.put_at, child.delete_at).exists(child.objects)
 
 
 def _count(head: Head, child: Child, sign: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from pileus.drivers.object.listing import merge, schema
 from pileus.drivers.object.listing.database import Database
@@ -97,14 +98,15 @@ class Replica:
                 head = self._new()
             if empty and (head.containers or self._totals(head)[0]):
                 raise NotEmpty
-            existed = head.life.exists
+            existed = head.life.exists(self._totals(head)[0])
             if change.delete_at is not None:
                 head.life = head.life._replace(delete_at=max(head.life.delete_at, change.delete_at))
             if change.put_at is not None:
                 head.life = merge.put(head.life, change.put_at, change.policy)
             self._learn(connection, head, change)
             schema.save(connection, head)
-            return Changed(head.life.exists and not existed, self._info(head))
+            info = self._info(head)
+            return Changed(info.exists and not existed, info)
 
     def _new(self) -> Head:
         return Head(id=uuid.uuid4().hex, path=self.path)
@@ -117,6 +119,7 @@ class Replica:
                 connection.execute("DELETE FROM journal")
                 head.journal_from = head.sequence
             head.sharding = self.sharding()
+            (head.ranges,) = connection.execute("SELECT count(*) FROM range").fetchone()
         if news.own is not None and (
             head.own is None or (news.own.changed, news.own) > (head.own.changed, head.own)
         ):
@@ -213,7 +216,7 @@ class Replica:
     def part(self, ask: Ask, form: Form, window: Window) -> Part | None:
         connection = self.database.connection
         head = schema.load(connection)
-        if head is None or not head.life.exists:
+        if head is None or not head.life.exists(self._totals(head)[0]):
             return None
         more = None
         if head.moved:
@@ -270,6 +273,8 @@ class Replica:
                 if not make:
                     return None
                 head = self._new()
+                schema.save(connection, head)
+            before = copy(head)
             head.life = merge.join_lives(head.life, batch.life)
             head.counted_at = max(head.counted_at, batch.counted_at)
             self._learn(connection, head, Change(items=batch.items, ranges=batch.ranges, own=batch.own))
@@ -280,7 +285,8 @@ class Replica:
                 taken, moved = self._sorted(connection, head, batch.objects)
                 changed = merge.merge_objects(connection, head, taken)
             self._changed(connection, head, changed)
-            schema.save(connection, head)
+            if head != before:
+                schema.save(connection, head)
             known = self._known(connection, head, batch)
             if batch.upto > known:
                 known = batch.upto

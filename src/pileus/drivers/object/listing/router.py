@@ -75,14 +75,16 @@ class Router:
         async def ask(member: Member) -> Info | None:
             nonlocal newest
             info = await member.info(path)
-            if info is None or info.life.exists:
+            if info is None or info.exists:
                 return info
             if newest is None or info.life.delete_at > newest.life.delete_at:
                 newest = info
             return None
 
         found = await self.first(path, ask)
-        if newest is not None and (found is None or newest.life.delete_at >= found.life.put_at):
+        if newest is not None and (
+            found is None or (newest.life.delete_at >= found.life.put_at and not found.objects)
+        ):
             return newest
         return found
 
@@ -130,6 +132,16 @@ class Router:
             self.backlog.add(place.id, path, Told(change=change), elsewhere=True)
         return done
 
+    async def settle(self, path: str) -> dict[int, str]:
+        """The words of primaries on which all is durable now."""
+        words = {}
+        for place in self.placement.primaries(path):
+            try:
+                words[place.id] = await place.member.settle()
+            except DeviceError as error:
+                log.warning("a device can't make lists durable", device=place.id, error=str(error))
+        return words
+
     async def _see_empty(self, path: str, primaries: Sequence[Place]) -> None:
         for place in primaries:
             if self.backlog.behind(place.id, path):
@@ -138,7 +150,7 @@ class Router:
                 info = await place.member.info(path)
             except DeviceError:
                 continue
-            if info is not None and info.life.exists and (info.objects or info.containers):
+            if info is not None and info.exists and (info.objects or info.containers):
                 raise NotEmpty
 
     async def tell(self, path: str, told: Told, *, durable: bool = False) -> Answer:

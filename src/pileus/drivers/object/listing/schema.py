@@ -66,6 +66,8 @@ class Head(msgspec.Struct, kw_only=True):
     base: tuple[str, int] | None = None
     moved: int = 0
     """Intervals in `moved`."""
+    ranges: int = 0
+    """Shards found or made, those that are gone included."""
     sharding: bool = False
     """There are shards that have not got their rows yet."""
 

@@ -68,7 +68,7 @@ class RingListings:
 
     async def _existing(self, path: str) -> Info | None:
         info = await self.router.info(path)
-        return info if info is not None and info.life.exists else None
+        return info if info is not None and info.exists else None
 
     async def account(self, account: str) -> AccountInfo | None:
         await self.entering.flush()
@@ -86,9 +86,9 @@ class RingListings:
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         info = await self.router.info(account)
-        old = info.metadata if info is not None and info.life.exists else {}
+        old = info.metadata if info is not None and info.exists else {}
         items = _difference(old, change(old), now)
-        if info is None or not info.life.exists or items:
+        if info is None or not info.exists or items:
             await self.router.change(account, Change(put_at=_after(now, info), items=items), make=True)
 
     async def delete_account(self, account: str) -> bool:
@@ -121,7 +121,7 @@ class RingListings:
     ) -> bool:
         path = path_of(account, container)
         info = await self.router.info(path)
-        exists = info is not None and info.life.exists
+        exists = info is not None and info.exists
         if not exists and not make:
             raise NoSuchContainer
         old = info.metadata if exists and info is not None else {}
@@ -248,7 +248,8 @@ class SqliteListings(RingListings):
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
-        super().__init__(Placement({0: SqliteMember(folder, clock)}), folder, clock)
+        self.member = SqliteMember(folder, clock)
+        super().__init__(Placement({0: self.member}), folder, clock)
 
 
 class _Pages:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from pileus.drivers.object.cluster.peer import PATIENCE
 from pileus.drivers.object.cluster.peer import Placement as ObjectPlacement
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
@@ -138,13 +140,16 @@ class StorageNode:
 
     async def _start_lists(self) -> bool:
         members = remote_lists(self.rings.lists, self._peers)
-        own = self._own(self.rings.lists, "account", "container")
-        for device, folder in own:
-            member = members[device.id] = SqliteMember(folder / "lists", self._clock, journal=True)
+        own: dict[int, SqliteMember] = {}
+        for device, folder in self._own(self.rings.lists, "account", "container"):
+            member = SqliteMember(folder / "lists", self._clock, journal=True)
+            own[device.id] = members[device.id] = member
             self.server.serve(list_target(device.device), LISTING_VERBS, member)
         listings = RingListings(Placement(members, self.rings.lists), self._state / "lists", self._clock)
         self._settled = await listings.start()
         self.listings = listings
+        for daemon in (*node_daemons(own, listings, self._clock), *teller_daemons(listings)):
+            self._add(daemon)
         return bool(own)
 
     async def _start_objects(self) -> None:
@@ -173,9 +178,12 @@ class StorageNode:
         ):
             if policy:
                 daemon.name = f"{daemon.name}-{policy}"
-            if self._every_seconds is not None:
-                daemon.every_seconds = self._every_seconds
-            self.daemons.add(daemon)
+            self._add(daemon)
+
+    def _add(self, daemon: Any) -> None:
+        if self._every_seconds is not None:
+            daemon.every_seconds = self._every_seconds
+        self.daemons.add(daemon)
 
     def _heard(self, ring: Ring, device: int, version: Version) -> None:
         path_key = int.from_bytes(ring.name_hash(version.path)[:4], "big")
