@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pileus.drivers.object.cluster.device import ObjectCluster
@@ -39,14 +39,15 @@ def assemble(
     scheme: Scheme,
     clock: Clock,
     name: str,
+    local: Collection[int] | None = None,
 ) -> tuple[ErasureDevice, Reconstructor]:
     """The device, and the walk that keeps it whole. Members by the ring's device ids: of fragments and of records two each.
 
-    Raises Unusable where the ring has not a replica for each fragment.
+    `local` as `Reconstructor`. Raises Unusable where the ring has not a replica for each fragment.
     """
     places = Places(ring, fragments, scheme)
     device = ErasureDevice(ObjectCluster(record_ring(ring, scheme), records, clock), places, scheme)
-    return device, Reconstructor(device, list(records.values()), clock, name=name)
+    return device, Reconstructor(device, list(records.values()), clock, name=name, local=local)
 
 
 def on_folders(
