@@ -91,6 +91,11 @@ class ObjectEngine:
             await asyncio.wait(under_way)
         await asyncio.gather(*(group.close() for group in self._groups))
 
+    @property
+    def busy(self) -> bool:
+        """Whether changes are under way."""
+        return bool(self._turns or self._later)
+
     def _group(self, key: bytes) -> Group:
         return self._groups[key[0] >> self._shift]
 
@@ -276,15 +281,22 @@ class ObjectEngine:
             )
         ]
 
+        broken: list[bytes] = []
+
         def read() -> dict[bytes, Stamp]:
             found = {}
             for group, key, volume, place in places:
-                with suppress(Broken):
+                try:
                     if (stamp := stamp_of(group.header_at(volume, place))) is not None:
                         found[key] = stamp
+                except Broken:
+                    broken.append(key)
             return found
 
-        return await asyncio.to_thread(read)
+        stamps = await asyncio.to_thread(read)
+        for key in broken:
+            await self._quarantine(key, None)
+        return stamps
 
     async def drop(self, key: bytes, stamp: Stamp) -> bool:
         def make(old: Record | None) -> Record:

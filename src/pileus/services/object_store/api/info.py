@@ -7,6 +7,8 @@ from typing import Any
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import NotFound
+from pileus.kernel.http.reply import JSON, Reply, encode_json
 from pileus.services.object_store import metadata, name
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.state import ObjectStoreState
@@ -58,3 +60,23 @@ async def info(call: Call) -> dict[str, Any]:
         "account_quotas": {},
         "container_quotas": {},
     }
+
+
+@routes.add("GET", "/recon/{check}", policy=ANYONE)
+async def recon(call: Call, check: str) -> Any:
+    """How this server does (Swift's documentation, "Cluster Telemetry and Monitoring")."""
+    return _told(call, check, None)
+
+
+@routes.add("GET", "/recon/{check}/{part}", policy=ANYONE)
+async def recon_of(call: Call, check: str, part: str) -> Any:
+    """The same of accounts, containers or objects."""
+    return _told(call, check, part)
+
+
+def _told(call: Call, check: str, part: str | None) -> Any:
+    state: ObjectStoreState = call.runtime.state
+    found = state.recon.answer(check, part)
+    if found is None:
+        raise NotFound("There is no such check.")
+    return Reply(200, encode_json(found), {"content-type": JSON})
