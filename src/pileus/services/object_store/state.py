@@ -69,10 +69,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0
     """Most that are deleted a second."""
-    s3_domain: str = ""
-    """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
-    s3_region: str = ""
-    """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
