@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from pileus.lib.xml_document import Document
+from pileus.services.object_store import metadata
+from pileus.services.object_store.driver import Version
 from pileus.services.object_store.s3 import documents
 from pileus.services.object_store.s3.errors import S3Error
 
 Mode = Literal["GOVERNANCE", "COMPLIANCE"]
+SETTING = "object-lock"
+"""Of a bucket."""
 MODE, UNTIL, HOLD = "s3-lock-mode", "s3-lock-until", "s3-legal-hold"
 """Names under which it is kept with a version."""
 _HEADERS = {
@@ -84,6 +88,10 @@ def load(kept: Mapping[str, str]) -> Lock:
         mode = "COMPLIANCE" if kept[MODE] == "COMPLIANCE" else "GOVERNANCE"
     until = datetime.fromisoformat(kept[UNTIL]) if UNTIL in kept else None
     return Lock(mode, until, kept.get(HOLD) == "ON")
+
+
+def of_version(version: Version) -> Lock:
+    return load(metadata.decode(version.metadata).system)
 
 
 def read(body: bytes) -> Configuration:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pileus.kernel.api.call import Call
 from pileus.kernel.context import Context
 from pileus.lib.xml_document import Document
-from pileus.services.object_store import access, metadata
+from pileus.services.object_store import access, metadata, versioning
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import acl, documents, settings, tagging
 from pileus.services.object_store.s3.acl import Permission
@@ -106,7 +106,7 @@ async def decide(
         if swifts and access.granted(swifts, context, call.header("referer"), way):
             return True
     return ownership(container) != ENFORCED and await _granted(
-        state, context, action, name, container, public=public
+        call, state, context, action, name, container, public=public
     )
 
 
@@ -125,7 +125,7 @@ async def _verdict(
         asker = Principal(context.project_id, context.user_id, context.user_name)
     facts = _facts(call, asker)
     if name.object and "existingobjecttag" in text.lower():
-        kept = await _system(state, name)
+        kept = await _system(call, state, name, container)
         for key, value in tagging.load(kept.get(OBJECT_TAGS)).items():
             facts[f"s3:existingobjecttag/{key.lower()}"] = [value]
     resource = f"{name.container}/{name.object}" if name.object else name.container
@@ -183,12 +183,16 @@ def _signature_facts(call: Call) -> dict[str, str | None]:
     return {}
 
 
-async def _system(state: ObjectStoreState, name: Name) -> Mapping[str, str]:
-    version = await state.find(name)
-    return {} if version is None else metadata.decode(version.metadata).system
+async def _system(
+    call: Call, state: ObjectStoreState, name: Name, container: Mapping[str, str]
+) -> Mapping[str, str]:
+    """What is kept with the object, or with the version that is asked for."""
+    found = await versioning.find(state, name, container, call.arg("versionId"))
+    return {} if found is None else metadata.decode(found.version.metadata).system
 
 
 async def _granted(
+    call: Call,
     state: ObjectStoreState,
     context: Context | None,
     action: str,
@@ -200,6 +204,6 @@ async def _granted(
     if (permission := _ON_BUCKET.get(action)) is not None:
         return acl.permits(acl.load(settings.load(container, ACL)), context, permission, public=public)
     if (permission := _ON_OBJECT.get(action)) is not None and name.object:
-        grants = acl.load((await _system(state, name)).get(OBJECT_ACL))
+        grants = acl.load((await _system(call, state, name, container)).get(OBJECT_ACL))
         return acl.permits(grants, context, permission, public=public)
     return False
