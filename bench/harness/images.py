@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,8 +14,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from harness.cloud import Cloud, free_port
+from harness.cloud import Cloud
 from harness.measure import cpu_ms
+from harness.nginx import nginx
 from harness.table import Row
 
 GIB = 1 << 30
@@ -72,12 +71,12 @@ def data(cloud: Cloud) -> list[Row]:
             Row("1 GiB up, to the disk, of dd with fsync", copied / up * 100, "%", 50, True),
             Row("1 GiB up, to the disk", MIB / up, "MiB/s", more_is_better=True, baseline=MIB / copied),
         ]
-        with _nginx(source) as port:
-            if port is None:
+        with nginx(source.parent) as web:
+            if web is None:
                 print("nginx is not installed: the download is not compared with it")
                 rows.append(Row("image download", MIB / down, "MiB/s", more_is_better=True))
             else:
-                best = min(_timed_download(port, "/source", {}) for _ in range(3))
+                best = min(_timed_download(web[1], "/source", {}) for _ in range(3))
                 rows += [
                     Row("1 GiB down, of nginx's rate", best / down * 100, "%", 90, True),
                     Row("1 GiB down", MIB / down, "MiB/s", more_is_better=True, baseline=MIB / best),
@@ -141,47 +140,6 @@ def two_stores() -> Iterator[dict[str, str]]:
     """Settings of a cloud with a store in memory beside the one on the disk."""
     with tempfile.TemporaryDirectory(prefix="pileus-bench-store-", dir="/dev/shm") as folder:
         yield {"PILEUS_IMAGE__STORES": f'{{file = {{}}, {MEMORY_STORE} = {{path = "{folder}"}}}}'}
-
-
-@contextmanager
-def _nginx(source: Path) -> Iterator[int | None]:
-    """The port of an nginx of our own that serves the file's folder on loopback; None where there is none."""
-    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    if program is None:
-        yield None
-        return
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="pileus-bench-nginx-") as folder:
-        paths = "".join(
-            f"{name}_temp_path {folder}/{name};"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        configuration = (
-            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-            f"http {{ access_log off; sendfile on; tcp_nopush on; {paths}\n"
-            f"server {{ listen 127.0.0.1:{port}; root {source.parent}; }} }}\n"
-        )
-        file = Path(folder) / "nginx.conf"
-        file.write_text(("user root;\n" if os.geteuid() == 0 else "") + configuration)
-        process = subprocess.Popen([program, "-p", folder, "-e", f"{folder}/log", "-c", str(file)])
-        try:
-            _until_taken(port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _until_taken(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 # Lists

@@ -3,15 +3,17 @@
     python load.py '{"port": 8900, "path": "/", "headers": {}, "connections": 4, "requests": 2000}'
 
 Prints JSON: seconds for all, and the milliseconds of each request. With `pause_ms` each connection rests between
-requests; with `seconds` it ends by time, not by number.
+requests; with `seconds` it ends by time, not by number. `{n}` in the path is another number for each request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,7 @@ class Load:
     seconds: float | None = None
     pause_ms: float = 0.0
     status: int = 200
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def run(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -38,17 +41,17 @@ class Load:
 
     async def _connection(self, began: float) -> list[float]:
         lines = [
-            f"{self.method} {self.path} HTTP/1.1",
+            f"{self.method} %s HTTP/1.1",
             "Host: 127.0.0.1",
             *([f"Content-Length: {len(self.body)}"] if self.body else []),
             *(f"{k}: {v}" for k, v in self.headers.items()),
         ]
-        request = "\r\n".join([*lines, "", self.body]).encode()
+        request = "\r\n".join([*lines, "", self.body])
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=READ_BYTES)
         took: list[float] = []
         while self._goes_on(len(took), began):
             sent = time.perf_counter()
-            writer.write(request)
+            writer.write((request % self.path.replace("{n}", str(next(self._numbers)))).encode())
             await self._answer(reader)
             took.append((time.perf_counter() - sent) * 1000)
             if self.pause_ms:

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
-from pileus.app.bindings import SERVICES
 from pileus.app.cloud import LocalCloud
+from pileus.app.services import ALL as SERVICES
 from pileus.app.settings import Settings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.openapi import document

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pileus.app.bindings import SERVICES
+from pileus.app.services import ALL as SERVICES
 from pileus.kernel.api.common import service as common
 from pileus.kernel.api.openapi import document
 from pileus.kernel.api.operation import ANYONE

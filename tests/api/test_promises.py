@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pileus.app.bindings import SERVICES
+from pileus.app.services import ALL as SERVICES
 from pileus.kernel.api.call import own
 from pileus.kernel.api.service import Service
 from pileus.kernel.policy import Enforcer

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from pileus.app.bindings import SERVICES, Bindings
+from pileus.app import services
+from pileus.app.bindings import Bindings
 from pileus.app.examine import require_host
 from pileus.app.settings import Settings
 from pileus.cli.composition import Progress
@@ -66,7 +67,8 @@ class LocalCloud:
         self._take_lock()
         host, port = self.settings.address
         check_address(host, port)
-        if not self.settings.sim:
+        names = services.chosen(self.settings)
+        if not self.settings.sim and services.HOST.intersection(names):
             require_host(self.settings, self.state)
         progress("database")
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
@@ -86,7 +88,7 @@ class LocalCloud:
             self.node,
             _overrides(self.settings),
         )
-        progress("hosts and networks")
+        progress("drivers")
         await bindings.start_drivers(self._undo)
         self.application = bindings.application
         engine = Engine(self.db, self.clock, self.work, bindings.programs(), node=self.node)
@@ -130,7 +132,8 @@ class LocalCloud:
         password = (self.state / "admin-password").read_text().strip()
         if await self.db.read(bootstrap.is_empty):
             await self.db.write(bootstrap.lay, await (first_hash or hash_password(password)))
-        await self.db.write(_publish, self.settings.region, catalog(SERVICES, self.settings.base_url))
+        running = services.running(self.settings)
+        await self.db.write(_publish, self.settings.region, catalog(running, self.settings.base_url))
         write_whole(self.state / "clouds.yaml", clouds_yaml(self.settings, password).encode())
 
 
@@ -138,11 +141,11 @@ def _publish(tx: Tx, region: str, entries: list[bootstrap.CatalogEntry]) -> None
     bootstrap.publish(tx, region, entries)
 
 
-def catalog(services: tuple[Service, ...], base_url: str) -> list[bootstrap.CatalogEntry]:
+def catalog(running: tuple[Service, ...], base_url: str) -> list[bootstrap.CatalogEntry]:
     """What the catalog says of our services, aliases included."""
     return [
         bootstrap.CatalogEntry(kind, service.name, base_url + (service.catalog_path or service.path))
-        for service in services
+        for service in running
         if service.listed
         for kind in (service.type, *service.aliases)
     ]

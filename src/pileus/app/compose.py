@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pileus.app import drivers
+from pileus.app import drivers, services
 from pileus.app.cloud import LocalCloud, node_name
 from pileus.app.settings import Settings
 from pileus.cli.composition import Finding, Progress
@@ -20,13 +20,14 @@ class Composer:
     def settings(self, file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         settings = config.load(Settings, file, os.environ, overrides)
         drivers.chosen(settings)
+        services.chosen(settings)
         return settings
 
     def cloud(self, settings: Settings, state: Path) -> LocalCloud:
         return LocalCloud(settings, state)
 
     async def teardown(self, settings: Settings, state: Path, progress: Progress) -> None:
-        if drivers.is_in_memory(settings):
+        if drivers.is_in_memory(settings) or not services.HOST.intersection(services.chosen(settings)):
             return
         progress("Guests and networks end; their disks stay.")
         await drivers.teardown(settings, state, node_name(settings))

@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """This process among all that share the database; the host's name by default."""
     database_url: str | None = None
     """`postgresql://…`; by default SQLite in the state directory."""
+    only: tuple[str, ...] = ()
+    """Services that run, by their types in the catalog; empty: all."""
     sim: bool = False
     """Simulated hosts and networks: all APIs, no packets, nothing but Python needed."""
     sim_hosts: int = 2

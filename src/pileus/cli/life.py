@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pileus.cli.composition import Composer, TeardownFailed
 from pileus.cli.options import config_option, load_settings, state_option
 from pileus.cli.process import RunningCloud, find, forget, record
 from pileus.kernel import interpreter
+from pileus.kernel.files import write_whole
 
 STOP_SECONDS = 20.0
 
@@ -32,6 +33,11 @@ STOP_SECONDS = 20.0
 @click.option(
     "--sim", is_flag=True, default=None, help="Simulated hosts and networks: all APIs, no root, no QEMU."
 )
+@click.option(
+    "--only",
+    metavar="SERVICE,…",
+    help="Run these services alone, such as object-store,identity; `all` runs all again.",
+)
 @click.option("--foreground", is_flag=True, help="Stay, and log to the terminal.")
 @click.pass_obj
 def up(
@@ -40,6 +46,7 @@ def up(
     config: Path | None,
     listen: str | None,
     sim: bool | None,
+    only: str | None,
     foreground: bool,
 ) -> None:
     """Raise the cloud; returns when it answers."""
@@ -50,7 +57,9 @@ def up(
 
     def serve(tell: background.Teller) -> None:
         interpreter.load()
-        composer, settings = load_settings(compose, config, state, listen=listen, sim=sim or _was_sim(state))
+        composer, settings = load_settings(
+            compose, config, state, listen=listen, sim=sim or _was_sim(state), only=_only(state, only)
+        )
         asyncio.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
 
     if foreground:
@@ -71,6 +80,14 @@ def _was_sim(state: Path) -> bool | None:
     return True if (state / "simulated").exists() else None
 
 
+def _only(state: Path, said: str | None) -> list[str] | None:
+    """The services that run here, by what is said now or was said at the last `up`."""
+    if said is None:
+        file = state / "only"
+        return file.read_text().split() if file.exists() else None
+    return [] if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
+
+
 async def _serve(
     composer: Composer, settings: Any, state: Path, tell: background.Teller, *, terminal: bool
 ) -> None:
@@ -84,6 +101,7 @@ async def _serve(
     cloud = composer.cloud(settings, state)
     try:
         _keep_apart(settings.sim, state)
+        _keep_only(settings.only, state)
         await cloud.start(tell.step)
     except Exception as error:
         raise click.ClickException(str(error)) from error
@@ -108,6 +126,13 @@ def _keep_apart(sim: bool, state: Path) -> None:
         (state / "simulated").touch()
 
 
+def _keep_only(only: Sequence[str], state: Path) -> None:
+    """For `down`, and for the next `up`."""
+    if only or (state / "only").exists():
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(state / "only", "".join(f"{name}\n" for name in only).encode())
+
+
 @click.command()
 @state_option
 @config_option
@@ -125,7 +150,9 @@ def down(compose: Callable[[], Composer], state: Path, config: Path | None, keep
         _stop(running, state)
         click.echo(f"The control plane has ended (process {running.pid}).")
     if not keep_guests:
-        composer, settings = load_settings(compose, config, state, sim=_was_sim(state))
+        composer, settings = load_settings(
+            compose, config, state, sim=_was_sim(state), only=_only(state, None)
+        )
         try:
             asyncio.run(composer.teardown(settings, state, click.echo))
         except TeardownFailed as error:

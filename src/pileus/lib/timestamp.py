@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import lru_cache
 from typing import NamedTuple
 
 UNITS_A_SECOND = 100_000
@@ -50,10 +52,20 @@ class Timestamp(NamedTuple):
         return -(-self.units // UNITS_A_SECOND)
 
     @property
+    def http(self) -> str:
+        """`Tue, 14 Nov 2023 22:13:21 GMT`: `whole_seconds`, as headers have it."""
+        return _http(self.whole_seconds)
+
+    @property
     def iso(self) -> str:
         """`2023-11-14T22:13:20.123450`, as listings have it."""
         moment = datetime.fromtimestamp(self.units // UNITS_A_SECOND, UTC)
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{self.units % UNITS_A_SECOND:05d}0"
+
+
+@lru_cache(maxsize=4096)
+def _http(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 ZERO = Timestamp(0)

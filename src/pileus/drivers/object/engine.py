@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pileus.drivers.object.cluster.member import Capacity, Stamp
+from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import Files, HostFiles
-from pileus.drivers.object.group import Group, Rotten, stamp_of
+from pileus.drivers.object.group import Group, stamp_of
 from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
 from pileus.drivers.object.record import Header, Kind, Record
 from pileus.drivers.object.summary import Summary, suffix_of
@@ -55,6 +55,8 @@ class ObjectEngine:
         self._summary = None if suffix_power is None else Summary(suffix_power)
         self._groups = [Group(files, folder, volume_bytes, self._summary) for folder in self._folders]
         self._turns: dict[bytes, asyncio.Future[None]] = {}
+        self._later: set[asyncio.Future[None]] = set()
+        """Changes that wait for their turn."""
         self._arriving: set[str] = set()
         """Files of large objects that no record names yet."""
 
@@ -85,6 +87,8 @@ class ObjectEngine:
             group.load()
 
     async def close(self) -> None:
+        while under_way := {*self._turns.values(), *self._later}:
+            await asyncio.wait(under_way)
         await asyncio.gather(*(group.close() for group in self._groups))
 
     def _group(self, key: bytes) -> Group:
@@ -95,7 +99,7 @@ class ObjectEngine:
         try:
             found = self._group(key).find_cached(key)
             return await asyncio.to_thread(found) if callable(found) else found
-        except Rotten:
+        except Broken:
             return _rotten(key)
 
     def find(self, key: bytes) -> asyncio.Future[Version | None]:
@@ -189,12 +193,15 @@ class ObjectEngine:
     def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> asyncio.Future[None]:
         """One change at a time for each key; a caller that goes away does not stop what has begun."""
         if key in self._turns:
-            return asyncio.shield(asyncio.ensure_future(self._store_later(key, make)))
+            later = asyncio.ensure_future(self._store_later(key, make))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
+            return asyncio.shield(later)
         group = self._group(key)
         try:
             try:
                 old = group.find_cached(key)
-            except Rotten:
+            except Broken:
                 old = _rotten(key)
             if callable(old) or (old is not None and old.kind is Kind.FILE):
                 change = asyncio.ensure_future(self._change(key, make))
@@ -272,7 +279,7 @@ class ObjectEngine:
         def read() -> dict[bytes, Stamp]:
             found = {}
             for group, key, volume, place in places:
-                with suppress(Rotten):
+                with suppress(Broken):
                     if (stamp := stamp_of(group.header_at(volume, place))) is not None:
                         found[key] = stamp
             return found
@@ -295,7 +302,7 @@ class ObjectEngine:
         try:
             found = self._group(key).find_cached(key)
             record = await asyncio.to_thread(found) if callable(found) else found
-        except Rotten as error:
+        except Broken as error:
             await self._quarantine(key, None)
             raise error
         if record is None:
@@ -312,7 +319,7 @@ class ObjectEngine:
         if sound:
             return record.size_bytes
         if await self._quarantine(key, stamp_of(record)):
-            raise DeviceError(f"the data of {record.path} do not match their checksum")
+            raise Broken(f"the data of {record.path} do not match their checksum")
         return 0
 
     async def _quarantine(self, key: bytes, stamp: Stamp | None) -> bool:
@@ -372,7 +379,7 @@ def _present(old: Record | None) -> Record:
     if old is None or old.kind in (Kind.DELETED, Kind.DROPPED):
         raise Missing(old.timestamp if old is not None and old.kind is Kind.DELETED else None)
     if old.kind is Kind.BROKEN:
-        raise DeviceError("its bytes are broken")
+        raise Broken("its bytes are broken")
     return old
 
 
@@ -399,13 +406,13 @@ def _found(record: Record | None) -> Version | None:
     if record is None or record.kind is Kind.DROPPED:
         return None
     if record.kind is Kind.BROKEN:
-        raise DeviceError("its bytes are broken")
+        raise Broken("its bytes are broken")
     return _version(record)
 
 
 def _peeked(header: Header | None) -> Stamp | None:
     if header is not None and header.kind == Kind.BROKEN:
-        raise DeviceError("its bytes are broken")
+        raise Broken("its bytes are broken")
     return None if header is None else stamp_of(header)
 
 

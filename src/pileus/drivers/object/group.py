@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from pileus.drivers.object.cluster.member import Stamp
+from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.files import Files
 from pileus.drivers.object.index import Index, Place
 from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
@@ -29,10 +29,6 @@ WASTE = 0.5
 """Volumes of which more than this part is of no use any more are cleared."""
 COPIES = 64
 """Records copied with one sync."""
-
-
-class Rotten(DeviceError):
-    """The disk gives back something else than was written."""
 
 
 class _Waiting(NamedTuple):
@@ -175,9 +171,9 @@ class Group:
         except OSError as error:
             raise DeviceError(f"the disk can't be read: {error}") from error
 
-    def _broken(self, place: Place) -> Rotten:
+    def _broken(self, place: Place) -> Broken:
         log.error("a record is broken", folder=self._folder, volume=place.volume, offset=place.offset)
-        return Rotten(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
+        return Broken(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
 
     def append(
         self, record: Record, old: Stamp | None = None, replaces: Place | None = None

@@ -22,6 +22,8 @@ class Content(NamedTuple):
     """From an offset so many bytes."""
     is_large: bool = False
     """Whether it is put together of segments; its etag is then quoted."""
+    whole: bytes | None = None
+    """All of it, where it is small and at hand."""
     content_type: str | None = None
     """Where it is not the object's own."""
     manifest: Callable[[], Awaitable[bytes]] | None = None
@@ -37,4 +39,5 @@ def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
         version.size_bytes,
         kept.etag,
         lambda offset, length: state.read(name, version, offset, length),
+        whole=version.body,
     )

@@ -12,7 +12,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import ObjectDevice, Version
+from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
+
+
+class Broken(DeviceError):
+    """The bytes of this one version are not what was written; the member itself is well."""
 
 
 class Stamp(NamedTuple):
@@ -56,10 +60,10 @@ class Member(ObjectDevice, Protocol):
     """
 
     def find(self, key: bytes) -> asyncio.Future[Version | None]:
-        """As `ObjectDevice.find`. DeviceError also where a version is known of, but its bytes are broken."""
+        """As `ObjectDevice.find`. Raises Broken where a version is known of, but its bytes are not sound."""
 
     def peek(self, key: bytes) -> asyncio.Future[Stamp | None]:
-        """What `find` would find, without what is in it."""
+        """What `find` would find, without what is in it. Raises Broken."""
 
     def store(self, key: bytes, version: Version) -> asyncio.Future[None]:
         """Keeps a version with its own timestamps; durable when the future is done.
@@ -90,8 +94,8 @@ class Member(ObjectDevice, Protocol):
     async def check(self, key: bytes) -> int:
         """Reads all of a version against its checksums; returns bytes read.
 
-        DeviceError where it is broken. Then it is in quarantine: `find` and `peek` raise, `stamps` leave it out, until the
-        same version or a greater one is stored.
+        Broken where they are not what was written. Then it is in quarantine: `find` and `peek` raise, `stamps` leave it
+        out, until the same version or a greater one is stored.
         """
 
     async def capacity(self) -> Capacity: ...

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
-
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -45,7 +43,7 @@ def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> 
         "x-container-object-count": str(info.objects),
         "x-container-bytes-used": str(info.bytes_used),
         "x-timestamp": info.created.normal,
-        "last-modified": formatdate(info.created.whole_seconds, usegmt=True),
+        "last-modified": info.created.http,
         "x-storage-policy": state.policies.name_of(info.policy),
         "accept-ranges": "bytes",
     }

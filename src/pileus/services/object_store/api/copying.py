@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from urllib.parse import quote, unquote
 
 from pileus.kernel.api.call import Call
@@ -68,7 +67,7 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
         now,
         x_copied_from=quote(f"{source.container}/{source.object}"),
         x_copied_from_account=quote(source.account),
-        x_copied_from_last_modified=formatdate(found.changed.whole_seconds, usegmt=True),
+        x_copied_from_last_modified=found.changed.http,
         **{
             name.replace("-", "_"): value
             for name, value in kept.headers.items()

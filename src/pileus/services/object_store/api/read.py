@@ -82,7 +82,7 @@ def described(found: Content) -> dict[str, str]:
         **found.kept.headers,
         "content-type": found.content_type or found.kept.content_type,
         "etag": f'"{found.etag}"' if found.is_large else found.etag,
-        "last-modified": formatdate(found.changed.whole_seconds, usegmt=True),
+        "last-modified": found.changed.http,
         "x-timestamp": found.changed.normal,
         "accept-ranges": "bytes",
     }
@@ -107,7 +107,9 @@ async def _find(call: Call) -> tuple[Name, Content]:
         if call.arg("format") == "raw":
             body = slo.as_given(b"".join([chunk async for chunk in found.read(0, found.size_bytes)]))
             found = found._replace(
-                size_bytes=len(body), read=lambda offset, length: _once(body[offset:][:length])
+                size_bytes=len(body),
+                whole=body,
+                read=lambda offset, length: _once(body[offset:][:length]),
             )
     return name, found
 
@@ -200,11 +202,13 @@ def _range_holds(call: Call, found: Content) -> bool:
     header = call.header("if-range")
     if header is None:
         return True
-    return header.strip().strip('"') in (found.etag, formatdate(found.changed.whole_seconds, usegmt=True))
+    return header.strip().strip('"') in (found.etag, found.changed.http)
 
 
 def _reply(status: int, headers: dict[str, str], found: Content, offset: int, length: int) -> Reply:
     headers["content-length"] = str(length)
+    if found.whole is not None:
+        return Reply(status, found.whole[offset : offset + length], headers)
     if length == 0:
         return Reply(status, headers=headers)
     return Reply(status, headers=headers, stream=_stream(found, offset, length))

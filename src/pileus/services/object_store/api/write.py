@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -149,7 +148,7 @@ async def store(
 def created(etag: str, now: Timestamp, **more: str) -> Reply:
     headers = {
         "etag": etag,
-        "last-modified": formatdate(now.whole_seconds, usegmt=True),
+        "last-modified": now.http,
         "content-type": "text/html; charset=UTF-8",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }

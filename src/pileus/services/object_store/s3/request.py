@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import formatdate
 
 from pileus.kernel.api import access_rules
 from pileus.kernel.api.call import CONTEXT_KEY, Call
@@ -103,7 +102,7 @@ def owner_of(account: str) -> list[tuple[str, str]]:
 
 
 def http_date(moment: Timestamp) -> str:
-    return formatdate(moment.whole_seconds, usegmt=True)
+    return moment.http
 
 
 def iso_date(moment: Timestamp) -> str:

@@ -1,0 +1,144 @@
+"""An `ObjectDevice` that is a ring of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from pileus.drivers.object.cluster.absent import AbsentMember
+from pileus.drivers.object.cluster.look import Look
+from pileus.drivers.object.cluster.member import Member, Stamp
+from pileus.drivers.object.cluster.peer import PATIENCE, Patience, Peer, Placement
+from pileus.drivers.object.cluster.reading import Reading
+from pileus.drivers.object.cluster.upload import SMALL_BYTES, ClusterWriter
+from pileus.drivers.object.cluster.write import Write
+from pileus.kernel.clock import Clock
+from pileus.lib.ring.ring import Ring
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
+
+log = structlog.get_logger("pileus.object_store")
+REMEMBERED = 65536
+"""Objects of which it is known what was told last."""
+
+
+class ObjectCluster:
+    """Versions on as many devices as the ring has replicas; a write is acknowledged when a quorum has it durably."""
+
+    def __init__(
+        self, ring: Ring, members: Mapping[int, Member], clock: Clock, patience: Patience = PATIENCE
+    ) -> None:
+        self.placement = Placement(ring, members, clock, patience)
+        self.clock = clock
+        self._background: set[asyncio.Task[None]] = set()
+        self._told: dict[str, Stamp] = {}
+
+    async def start(self, told: Told, since: str) -> None:
+        """A device that does not start is passed over. Each tells of its own changes, from its own part of the mark."""
+        marks = msgspec.json.decode(since, type=dict[int, str]) if since else {}
+        failures = []
+        for peer in self.placement.peers.values():
+            try:
+                await peer.member.start(partial(self._hear, told), marks.get(peer.id, ""))
+            except (DeviceError, OSError) as error:
+                log.error("a device of the ring does not start", device=peer.id, error=str(error))
+                failures.append(error)
+                peer.member = AbsentMember(f"device {peer.id} did not start: {error}", marks.get(peer.id, ""))
+        if len(failures) == len(self.placement.peers):
+            raise DeviceError(f"no device of the ring starts: {failures[0]}")
+
+    def _hear(self, told: Told, version: Version) -> None:
+        """Once of what several devices tell, and never of something older than before."""
+        stamp = Stamp.of(version)
+        if self._told.get(version.path, stamp) > stamp or self._told.get(version.path) == stamp:
+            return
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told[version.path] = stamp
+        told(version)
+
+    def mark(self) -> str:
+        marks = {peer.id: peer.member.mark() for peer in self.placement.peers.values()}
+        return msgspec.json.encode(marks).decode()
+
+    async def close(self) -> None:
+        if self._background:
+            await asyncio.wait(self._background)
+        await asyncio.gather(*(peer.member.close() for peer in self.placement.peers.values()))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Goes on after the answer; `close` waits for it."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def find(self, key: bytes) -> Version | None:
+        return await Look(self.placement.of(key), key, self.clock, self.placement.patience).run()
+
+    async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
+        if len(body) > SMALL_BYTES:
+            writer = self.writer(key, path)
+            try:
+                await writer.write(body)
+                await writer.finish(timestamp, metadata)
+            except BaseException:
+                await writer.abort()
+                raise
+            return
+        await self._write(key, Version(path, timestamp, timestamp, len(body), metadata, False, body))
+
+    def writer(self, key: bytes, path: str) -> ClusterWriter:
+        return ClusterWriter(self, key, path)
+
+    def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
+        if version.body is not None:
+            return _part(version.body[offset : offset + length])
+        seats = self.placement.of(key)
+        return Reading(seats, key, version, offset, length, self.clock, self.placement.patience).chunks()
+
+    async def update(self, key: bytes, timestamp: Timestamp, change: Callable[[bytes], bytes]) -> Version:
+        """The newest version's metadata are changed once, here, and the outcome goes to all that ought to have it."""
+        known = await self.find(key)
+        if known is None or known.deleted:
+            raise Missing(None if known is None else known.timestamp)
+        if timestamp <= known.changed:
+            raise Superseded(known.changed, deleted=False)
+        version = known._replace(changed=timestamp, metadata=change(known.metadata))
+        await self._write(key, version)
+        return version
+
+    async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
+        await self._write(key, Version(path, timestamp, timestamp, 0, b"", True, None))
+
+    async def _write(self, key: bytes, version: Version) -> None:
+        seats, patience = self.placement.of(key), self.placement.patience
+        await Write(seats, key, version, self.clock, patience, partial(self._bring, key, version)).run()
+
+    async def _bring(self, key: bytes, version: Version, peer: Peer) -> None:
+        """A large object to a device that has only been sent new metadata of it."""
+        await bring(peer.member, key, version, self.read(key, version, 0, version.size_bytes))
+
+    async def tidy(self, forget_before: Timestamp) -> int:
+        freed = [await peer.member.tidy(forget_before) for peer in self.placement.peers.values()]
+        return sum(freed)
+
+
+async def bring(member: Member, key: bytes, version: Version, chunks: AsyncIterator[bytes]) -> None:
+    """Writes a large version as it is. Raises Superseded, DeviceError."""
+    writer = member.writer(key, version.path)
+    try:
+        async for chunk in chunks:
+            await writer.write(chunk)
+        await writer.finish(version.timestamp, version.metadata, version.changed)
+    except BaseException:
+        await writer.abort()
+        raise
+
+
+async def _part(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,110 @@
+"""Where keys live: a ring's devices, how each of them does, and which are asked for a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import NamedTuple
+
+import structlog
+
+from pileus.drivers.object.cluster.member import Member
+from pileus.kernel.clock import Clock
+from pileus.lib.ring.ring import Ring
+
+log = structlog.get_logger("pileus.object_store")
+
+
+class Patience(NamedTuple):
+    """How long devices are waited for, and how often one may fail (Swift's names and defaults in brackets)."""
+
+    slow_seconds: float = 0.5
+    """After so long another is asked as well (`concurrency_timeout`)."""
+    answer_seconds: float = 10.0
+    """After so long without an answer it has failed (`node_timeout`)."""
+    errors: int = 10
+    """After so many failures in a row a device is asked only where no other is left
+    (`error_suppression_limit`)…"""
+    suspended_seconds: float = 60.0
+    """…for so long (`error_suppression_interval`)."""
+    behind: int = 1024
+    """So many writes may be under way to one device…"""
+    behind_bytes: int = 32 * 1024 * 1024
+    """…of so many bytes together; then it is passed over."""
+
+
+PATIENCE = Patience()
+
+
+class Peer:
+    """A device of the ring, and how it does."""
+
+    def __init__(self, id_: int, member: Member, clock: Clock, patience: Patience) -> None:
+        self.id = id_
+        self.member = member
+        self._clock = clock
+        self._patience = patience
+        self._errors = 0
+        self._suspended_until = 0.0
+        self.behind = 0
+        """Writes under way to it."""
+        self.behind_bytes = 0
+
+    @property
+    def suspended(self) -> bool:
+        return self._errors >= self._patience.errors and self._clock.monotonic() < self._suspended_until
+
+    @property
+    def overrun(self) -> bool:
+        return self.behind >= self._patience.behind or self.behind_bytes >= self._patience.behind_bytes
+
+    def well(self) -> None:
+        """It answered."""
+        self._errors = 0
+
+    def ill(self, why: object) -> None:
+        """It failed, or did not answer in time."""
+        self._errors += 1
+        if self._errors >= self._patience.errors:
+            if not self.suspended:
+                log.warning("a device of the ring is passed over for a while", device=self.id, error=str(why))
+            self._suspended_until = self._clock.monotonic() + self._patience.suspended_seconds
+
+
+class Seats(NamedTuple):
+    """Who is asked for the keys of one partition."""
+
+    primaries: tuple[Peer, ...]
+    handoffs: tuple[Peer, ...]
+    """In the order in which they stand in; as many as there are replicas, at most."""
+
+
+class Placement:
+    """A ring and the devices behind it. `members` has all of the ring's devices by id."""
+
+    def __init__(self, ring: Ring, members: Mapping[int, Member], clock: Clock, patience: Patience) -> None:
+        self.ring = ring
+        self.patience = patience
+        self.peers = {id_: Peer(id_, member, clock, patience) for id_, member in members.items()}
+        self._shift = 32 - ring.part_power
+        self._seats: dict[int, Seats] = {}
+
+    def partition(self, key: bytes) -> int:
+        return int.from_bytes(key[:4], "big") >> self._shift
+
+    def of(self, key: bytes) -> Seats:
+        partition = int.from_bytes(key[:4], "big") >> self._shift
+        seats = self._seats.get(partition)
+        if seats is None:
+            seats = self._seats[partition] = self.seats(partition)
+        return seats
+
+    def seats(self, partition: int) -> Seats:
+        primaries = tuple(self.peers[device.id] for device in self.ring.primaries(partition))
+        handoffs = islice(self.ring.handoffs(partition), len(primaries))
+        return Seats(primaries, tuple(self.peers[device.id] for device in handoffs))
+
+
+def quorum(replicas: int) -> int:
+    """Copies that must be durable before a write is acknowledged: half of them, rounded up, as Swift has it."""
+    return (replicas + 1) // 2
