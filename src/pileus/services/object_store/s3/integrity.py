@@ -44,6 +44,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         kept = checksum.load(old)
         if kept.kind == "FULL_OBJECT":
             upload.system[KEPT] = old
+            upload.headers.update(kept.headers())
             return
         wanted = Wanted(kept.algorithm, None)
     if wanted is not None:

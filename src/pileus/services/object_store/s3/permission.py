@@ -85,14 +85,26 @@ def ownership(container: Mapping[str, str]) -> str:
 
 
 async def decide(
-    call: Call, context: Context | None, action: str, name: Name, container: Mapping[str, str]
+    call: Call,
+    context: Context | None,
+    action: str,
+    name: Name,
+    container: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether the caller may; `container` is the metadata of the one that `name` is in, or is."""
+    """Whether the caller may; `container` is the metadata of the one that `name` is in, or is.
+
+    `headers` are the request's, unless others stand for them: a form's fields.
+    """
     state: ObjectStoreState = call.runtime.state
     owner = access.owns(context, name, state)
     text = settings.load(container, POLICY)
     if text is not None and not (owner and action in ALWAYS_THE_OWNERS):
-        said = await _verdict(call, state, context, action, name, container, text, owner)
+        asker = Principal()
+        if context is not None:
+            asker = Principal(context.project_id, context.user_id, context.user_name)
+        facts = _facts(call, asker, call.headers if headers is None else headers)
+        said = await _verdict(call, state, asker, action, name, container, text, owner, facts)
         if said is not None:
             return said == "allow"
     if owner:
@@ -113,17 +125,14 @@ async def decide(
 async def _verdict(
     call: Call,
     state: ObjectStoreState,
-    context: Context | None,
+    asker: Principal,
     action: str,
     name: Name,
     container: Mapping[str, str],
     text: str,
     owner: bool,
+    facts: dict[str, list[str]],
 ) -> Verdict | None:
-    asker = Principal()
-    if context is not None:
-        asker = Principal(context.project_id, context.user_id, context.user_name)
-    facts = _facts(call, asker)
     if name.object and "existingobjecttag" in text.lower():
         kept = await _system(call, state, name, container)
         for key, value in tagging.load(kept.get(OBJECT_TAGS)).items():
@@ -134,7 +143,7 @@ async def _verdict(
     return policy_of(text, name.container).verdict(asked, restricted=restricted)
 
 
-def _facts(call: Call, asker: Principal) -> dict[str, list[str]]:
+def _facts(call: Call, asker: Principal, headers: Mapping[str, str]) -> dict[str, list[str]]:
     now = call.runtime.clock.now()
     client = call.scope.get("client")
     facts = {
@@ -157,13 +166,13 @@ def _facts(call: Call, asker: Principal) -> dict[str, list[str]]:
         "s3:if-none-match": call.header("if-none-match"),
         **_signature_facts(call),
     }
-    for header, value in call.headers.items():
+    for header, value in headers.items():
         if header.startswith("x-amz-"):
             facts[f"s3:{header}"] = value
             if header.startswith("x-amz-object-lock-"):
                 facts[f"s3:{header.removeprefix('x-amz-')}"] = value
     found = {name: [value] for name, value in facts.items() if value is not None}
-    if tags := call.header("x-amz-tagging"):
+    if tags := headers.get("x-amz-tagging"):
         given = tagging.from_header(tags)
         found["s3:requestobjecttagkeys"] = list(given)
         found |= {f"s3:requestobjecttag/{key.lower()}": [value] for key, value in given.items()}
