@@ -7,10 +7,13 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from tests.object_store_client import NOBODY, Answer
 from tests.s3_client import KEYS, Rig, running
@@ -53,8 +56,18 @@ async def post(rig: Rig, body: bytes, size: int = 1000) -> Answer:
     )
 
 
+@cache
+def signer(version: str) -> Any:
+    return boto3.client(
+        "s3",
+        region_name="us-east-1",
+        aws_access_key_id="olga",
+        aws_secret_access_key=KEYS["olga"].secret,
+        config=Config(signature_version=version),
+    )
+
+
 def presigned(
-    rig: Rig,
     key: str,
     conditions: list[Any] | None = None,
     fields: dict[str, str] | None = None,
