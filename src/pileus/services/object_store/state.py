@@ -41,6 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest object in one piece."""
     s3_domain: str = ""
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
+    s3_lifecycle_interval_seconds: float = 3600.0
+    """Between two walks over the buckets that have lifecycle rules."""
+    s3_lifecycle_per_second: float = 500.0
+    """Objects, versions and uploads that such a walk looks at in a second, at most."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     expirer_interval_seconds: float = 300.0
