@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_shard_rows: int = 1_000_000
+    """A container with more objects is split into shards."""
     s3_domain: str = ""
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_lifecycle_interval_seconds: float = 3600.0
