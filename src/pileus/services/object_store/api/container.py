@@ -7,7 +7,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata, symlinks
+from pileus.services.object_store import access, metadata, symlinks, versioning
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
 from pileus.services.object_store.name import Name, parse
@@ -178,6 +178,7 @@ async def delete(call: Call, name: Name) -> None:
     await access.require_account(call, name)
     state: ObjectStoreState = call.runtime.state
     try:
+        await versioning.drop(state, name)
         await state.listings.delete_container(name.account, name.container)
     except NoSuchContainer:
         raise gone() from None

@@ -109,8 +109,11 @@ async def decide(
             return said == "allow"
     if owner:
         return True
-    public = not public_access(container).ignore_public_acls
     way = _WAYS.get(action)
+    level = await access.account_level(state, name, context)
+    if level == "admin" or (way == "write" and level == "read-write") or (way in ("read", "list") and level):
+        return True
+    public = not public_access(container).ignore_public_acls
     if way is not None:
         swifts = container.get(f"x-container-{'write' if way == 'write' else 'read'}", "")
         if not public:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from pileus.kernel.http.reply import Reply
 from pileus.lib import xml_document
-from pileus.services.object_store import versioning
+from pileus.services.object_store import locks, metadata, versioning
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.name import Name
@@ -16,25 +15,16 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.object_lock import HOLD, MODE, UNTIL, Lock
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request
+from pileus.services.object_store.versioning import Found
 
-SETTING = object_lock.SETTING
-ROOT = "ObjectLockConfiguration"
+SETTING = metadata.OBJECT_LOCK.removeprefix(settings.PREFIX)
+ROOT = object_lock.ROOT
 BYPASS = "x-amz-bypass-governance-retention"
 MAX_BYTES = 64 * 1024
 
 
-@lru_cache(maxsize=256)
-def _read(text: str) -> object_lock.Configuration:
-    return documents.read(text.encode(), object_lock.Configuration, ROOT)
-
-
-def _found(request: Request) -> object_lock.Configuration | None:
-    text = settings.load(request.metadata, SETTING)
-    return None if text is None else _read(text)
-
-
 def _require_enabled(request: Request) -> object_lock.Configuration:
-    found = _found(request)
+    found = object_lock.of_container(request.metadata)
     if found is None:
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
     return found
@@ -55,7 +45,7 @@ def of_new_bucket(request: Request) -> dict[str, str]:
 @operations.bucket("GET", "object-lock", action="s3:GetBucketObjectLockConfiguration")
 async def get_object_lock(request: Request) -> Reply:
     """Whether versions in the bucket can be locked, and how new ones are."""
-    found = _found(request)
+    found = object_lock.of_container(request.metadata)
     if found is None:
         raise S3Error(
             "ObjectLockConfigurationNotFoundError",
@@ -96,6 +86,7 @@ async def put_retention(request: Request) -> Reply:
     now = request.call.runtime.clock.now()
     new = object_lock.read_retention(await body.whole(request, MAX_BYTES), now)
     found = await kept.find(request)
+    _require_lasting(found)
     bypass = await may_bypass(request, request.name)
 
     def changed(system: Mapping[str, str]) -> kept.Values:
@@ -124,8 +115,15 @@ async def put_legal_hold(request: Request) -> Reply:
     _require_enabled(request)
     given = documents.read(await body.whole(request, MAX_BYTES), object_lock.LegalHold, "LegalHold")
     found = await kept.find(request)
+    _require_lasting(found)
     await kept.change(request, found, {HOLD: given.status})
     return Reply(200, headers=kept.told(request, found))
+
+
+def _require_lasting(found: Found) -> None:
+    """What expires can't be kept."""
+    if "x-delete-at" in metadata.decode(found.version.metadata).headers:
+        raise S3Error("InvalidRequest", "The object expires by itself (X-Delete-At), so it can't be locked.")
 
 
 def _none_set() -> S3Error:
@@ -147,7 +145,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
     request = upload.request
     for name in (MODE, UNTIL, HOLD):
         upload.system.pop(name, None)
-    found = _found(request)
+    found = object_lock.of_container(request.metadata)
     if found is None:
         if object_lock.wanted(request.headers):
             raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
@@ -167,6 +165,7 @@ async def give(request: Request, content: Content, headers: dict[str, str]) -> C
 
 
 async def guard(request: Request, name: Name, version: Version) -> None:
+    await locks.require_parts_free(request.state, name)
     lock = object_lock.of_version(version)
     now = request.call.runtime.clock.now()
     if lock != Lock() and lock.forbids_removal(now, bypass=await may_bypass(request, request.name)):
@@ -175,7 +174,7 @@ async def guard(request: Request, name: Name, version: Version) -> None:
 
 def keep_versions(request: Request, wanted: str) -> None:
     """Versions of a bucket with object lock are kept for good."""
-    if wanted != "Enabled" and _found(request) is not None:
+    if wanted != "Enabled" and object_lock.of_container(request.metadata) is not None:
         raise S3Error(
             "InvalidBucketState",
             "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
