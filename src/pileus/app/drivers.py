@@ -30,7 +30,7 @@ from pileus.services.network.driver import NetworkEngine, NetworkError
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.listings import Listings
-from pileus.services.object_store.policies import Policies
+from pileus.services.object_store.policies import Policies, StoragePolicy
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -96,13 +96,30 @@ def object_store(
         *teller_daemons(listings),
     ):
         daemons.add(daemon)
-    devices: dict[int, ObjectDevice] = {
-        policy.index: ObjectEngine.on_host(
-            folder / f"device-1{f'-policy-{policy.index}' * (policy.index > 0)}"
-        )
-        for policy in Policies(settings.object_store.policies)
-    }
+    devices: dict[int, ObjectDevice] = {}
+    for policy in Policies(settings.object_store.policies):
+        own = folder / f"device-1{f'-policy-{policy.index}' * (policy.index > 0)}"
+        if policy.erasure_coding is None:
+            devices[policy.index] = ObjectEngine.on_host(own)
+        else:
+            devices[policy.index] = _erasure_coded(own, policy, clock, daemons)
     return devices, listings, daemons
+
+
+def _erasure_coded(folder: Path, policy: StoragePolicy, clock: Clock, daemons: Daemons) -> ObjectDevice:
+    """A folder for each fragment. Raises ConfigError where it can't be."""
+    from pileus.drivers.object.erasure.assemble import on_folders
+    from pileus.drivers.object.erasure.code import Unusable
+
+    coding = policy.erasure_coding
+    assert coding is not None
+    try:
+        name = f"object-reconstructor-{policy.index}"
+        device, reconstructor = on_folders(folder, coding.data + coding.parity, coding, clock, name)
+    except Unusable as error:
+        raise ConfigError(f"object_store.policies: {policy.name!r}: {error}") from error
+    daemons.add(reconstructor)
+    return device
 
 
 HYPERVISORS: Mapping[str, str] = {
