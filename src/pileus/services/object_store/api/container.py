@@ -5,11 +5,17 @@ from __future__ import annotations
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import BadRequest, Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, metadata
 from pileus.services.object_store.api import listing
-from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
+from pileus.services.object_store.listings import (
+    AccountLeaving,
+    ContainerInfo,
+    Metadata,
+    NoSuchContainer,
+    NotEmpty,
+)
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.policies import StoragePolicy
 from pileus.services.object_store.state import ObjectStoreState
@@ -114,9 +120,14 @@ async def _set(call: Call, name: Name, *, make: bool, policy: StoragePolicy | No
     def change(old: Metadata) -> Metadata:
         return metadata.changed(old, headers, "container", ALSO)
 
-    made = await state.listings.set_container(
-        name.account, name.container, state.now(), change, make=make, policy=index
-    )
+    try:
+        made = await state.listings.set_container(
+            name.account, name.container, state.now(), change, make=make, policy=index
+        )
+    except AccountLeaving:
+        raise Forbidden(
+            "The account was deleted recently; it can be used again when all that it had is gone."
+        ) from None
     state.forget(name.account, name.container)
     return made
 
