@@ -26,6 +26,8 @@ class Content(NamedTuple):
     """All of it, where it is small and at hand."""
     content_type: str | None = None
     """Where it is not the object's own."""
+    name: Name | None = None
+    """Where it was found, if a symlink led there."""
     manifest: Callable[[], Awaitable[bytes]] | None = None
     """Of a static large object: what lists its segments."""
 

@@ -32,6 +32,10 @@ LISTED_ETAG = "s3-etag"
 """In an object's `system`: the etag that S3 gives it, `MD5-PARTS`, and that lists have of it."""
 
 
+UPLOAD = "s3-upload"
+"""In an object's `system`: the upload in parts that it came from. Its segments are its own, not other objects."""
+
+
 class ObjectMetadata(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """As it stands in the device's record: MessagePack."""
 

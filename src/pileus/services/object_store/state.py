@@ -20,7 +20,9 @@ from pileus.services.object_store.listings import ContainerInfo, Listings, Objec
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
+from pileus.services.object_store.rate_limit import RateLimits
 from pileus.services.object_store.reaper import Reaper
+from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -46,6 +48,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
+    tempauth: TempAuthSettings = TempAuthSettings()
+    """Users of the store's own, beside the identity service's."""
+    read_only: bool = False
+    """Whether nothing may be written, but for accounts that say otherwise."""
+    read_only_allows_deletes: bool = False
+    """Whether even then objects may be deleted."""
+    quoted_etags: bool = False
+    """Whether etags are in quotes where neither account nor container says."""
+    account_ratelimit: float = 0.0
+    """Containers that may be made and deleted in an account, a second; 0 for any number."""
+    container_ratelimits: dict[str, float] = {}
+    """Objects that may be written in a container, a second, by the number of objects from which on it holds."""
+    ratelimit_max_sleep_seconds: float = 60.0
+    """Who would have to wait for longer is refused."""
+    storage_domains: tuple[str, ...] = ()
+    """Hosts under these are accounts, and containers of accounts."""
+    cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
+    """What `/crossdomain.xml` says."""
     expirer_interval_seconds: float = 300.0
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0
@@ -85,6 +105,22 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.rates = RateLimits(
+            clock,
+            settings.account_ratelimit,
+            settings.container_ratelimits,
+            settings.ratelimit_max_sleep_seconds,
+        )
+        self.temp_auth = (
+            TempAuth(
+                settings.tempauth,
+                clock,
+                settings.operator_roles[0],
+                settings.reseller_admin_role,
+            )
+            if settings.tempauth.users
+            else None
+        )
         self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
         daemons.add(
@@ -139,10 +175,14 @@ class ObjectStoreState:
             except Exception:
                 log.exception("lists can't be made durable; tried again")
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
+        """What the lists were told is durable when this returns, also what no object tells again."""
+        await asyncio.shield(self._settle(always=True))
+
+    async def _settle(self, *, always: bool = False) -> None:
         async with self._settle_turn:
             mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
-            if mark != self._settled:
+            if always or mark != self._settled:
                 await self.listings.settle(mark)
                 self._settled = mark
 

@@ -7,7 +7,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata
+from pileus.services.object_store import access, metadata, symlinks
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import (
     AccountLeaving,
@@ -28,9 +28,17 @@ ALSO = (
     "container-sync-key",
     "versions-location",
     "history-location",
+    "container-rfc-compliant-etags",
 )
 """Headers beside `X-Container-Meta-*`, without `x-`, that a container keeps."""
-PRIVATE = ("x-container-read", "x-container-write", "x-container-sync-to", "x-container-sync-key")
+PRIVATE = (
+    "x-container-read",
+    "x-container-write",
+    "x-container-sync-to",
+    "x-container-sync-key",
+    "x-container-meta-temp-url-key",
+    "x-container-meta-temp-url-key-2",
+)
 """Shown to the account's owner only."""
 
 
@@ -79,6 +87,8 @@ async def list_objects(call: Call) -> Reply:
     body = await state.listings.list_objects(name.account, name.container, asked, shape)
     if info is None or body is None:
         raise gone()
+    if shape != "plain":
+        body = symlinks.shown_json(body) if shape == "json" else symlinks.shown_xml(body)
     return listing.answer(body, shape, _described(state, info, owner=owner is not None))
 
 
@@ -112,9 +122,14 @@ async def _require_policy(state: ObjectStoreState, name: Name, policy: StoragePo
         raise Conflict(f"The container's storage policy is {has}; it keeps that as long as it is there.")
 
 
-async def _set(call: Call, name: Name, *, make: bool, policy: StoragePolicy | None = None) -> bool:
+async def _set(
+    call: Call, name: Name, *, make: bool, owner: bool, policy: StoragePolicy | None = None
+) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
+    if not owner:
+        private = {*PRIVATE, *(each.replace("x-", "x-remove-", 1) for each in PRIVATE)}
+        headers = {each: value for each, value in headers.items() if each not in private}
     index = (policy or state.policies.default).index
 
     def change(old: Metadata) -> Metadata:
@@ -135,23 +150,28 @@ async def _set(call: Call, name: Name, *, make: bool, policy: StoragePolicy | No
 @routes.add("PUT", "/{account}/{container}", policy=ANYONE)
 async def create_container(call: Call) -> Reply:
     """Makes a container; of one that is there, the metadata are set."""
-    name = parse(call.path)
-    await _require_owner(call, name)
+    made = await make(call, parse(call.path))
+    return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+async def make(call: Call, name: Name) -> bool:
+    """The container, as the request's headers say; whether there was none before."""
+    owner = await access.require_account(call, name)
     state: ObjectStoreState = call.runtime.state
     policy = asked_policy(state, call.header("x-storage-policy"))
     await _require_policy(state, name, policy)
-    made = await _set(call, name, make=True, policy=policy)
+    made = await _set(call, name, make=True, owner=owner, policy=policy)
     await _require_policy(state, name, policy)  # another request may have made it in between
-    return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+    return made
 
 
 @routes.add("POST", "/{account}/{container}", policy=ANYONE)
 async def update_container(call: Call) -> Reply:
     """Sets and removes a container's metadata."""
     name = parse(call.path)
-    await _require_owner(call, name)
+    owner = await access.require_account(call, name)
     try:
-        await _set(call, name, make=False)
+        await _set(call, name, make=False, owner=owner)
     except NoSuchContainer:
         raise gone() from None
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
@@ -160,8 +180,13 @@ async def update_container(call: Call) -> Reply:
 @routes.add("DELETE", "/{account}/{container}", policy=ANYONE)
 async def delete_container(call: Call) -> Reply:
     """Deletes an empty container."""
-    name = parse(call.path)
-    await _require_owner(call, name)
+    await delete(call, parse(call.path))
+    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+async def delete(call: Call, name: Name) -> None:
+    """404 where there is none, 409 where something is in it."""
+    await access.require_account(call, name)
     state: ObjectStoreState = call.runtime.state
     try:
         await state.listings.delete_container(name.account, name.container)
@@ -171,12 +196,3 @@ async def delete_container(call: Call) -> Reply:
         raise Conflict("There was a conflict when trying to complete your request.") from None
     finally:
         state.forget(name.account, name.container)
-    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
-
-
-async def _require_owner(call: Call, name: Name) -> None:
-    """Access lists open what is in a container, not the container."""
-    state: ObjectStoreState = call.runtime.state
-    context = await access.identify(call)
-    if not access.owns(context, name, state):
-        raise access.refuse(context)

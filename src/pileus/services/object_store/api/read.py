@@ -11,9 +11,17 @@ from urllib.parse import quote
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable, Unavailable
+from pileus.kernel.errors import NotFound, PreconditionFailed, RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, conditions, content, temp_url, versioning
+from pileus.services.object_store import (
+    access,
+    conditions,
+    content,
+    metadata,
+    symlinks,
+    temp_url,
+    versioning,
+)
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
@@ -26,26 +34,49 @@ OBJECT = "/{account}/{container}/{object:path}"
 
 
 async def open_object(
-    state: ObjectStoreState, name: Name, *, raw: bool = False, depth: int = 0
+    state: ObjectStoreState,
+    name: Name,
+    *,
+    raw: bool = False,
+    permit: symlinks.Permit | None = None,
+    depth: int = 0,
 ) -> Content | None:
-    """What reading the object gives; `raw`: a large object's manifest instead. None where there is none."""
+    """What reading the object gives; `raw`: a large object's manifest instead. None where there is none.
+
+    `permit` is asked of each object that the caller did not name, but that a symlink or a manifest does. Without it
+    symlinks are not followed.
+    """
     try:
         version = await state.find(name)
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     if version is None:
         return None
+    found_at = None
+    if permit is not None and symlinks.of(metadata.decode(version.metadata)) is not None:
+        found_at, version = await symlinks.follow(state, name, version, permit)
+        if version is None:
+            where = {"content-location": _path(found_at)}
+            raise NotFound("The symlink's target is not there.", headers=where)
+        name = found_at
     own = content.plain(state, name, version)
     if own.kept.system and (link := versioning.linked(own.kept)) is not None:
         found = await versioning.find(state, name, {versioning.STATUS: "Enabled"}, link)
         if found is None:
             return None
         own = content.plain(state, found.at, found.version)
-    return await open_content(state, name, own, raw=raw, depth=depth)
+    own = own._replace(name=found_at)
+    return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
 
 
 async def open_content(
-    state: ObjectStoreState, name: Name, own: Content, *, raw: bool = False, depth: int = 0
+    state: ObjectStoreState,
+    name: Name,
+    own: Content,
+    *,
+    raw: bool = False,
+    permit: symlinks.Permit | None = None,
+    depth: int = 0,
 ) -> Content:
     """What is stored as the object, or as a version of it, read as what it means."""
     kept = own.kept
@@ -56,7 +87,7 @@ async def open_content(
         raise DeviceError("manifests name each other too deeply")
 
     async def open_segment(segment: Name) -> Content | None:
-        return await open_object(state, segment, depth=depth + 1)
+        return await open_object(state, segment, permit=permit, depth=depth + 1)
 
     async def manifest_body() -> bytes:
         return b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
@@ -65,6 +96,10 @@ async def open_content(
         parts, etag = slo.segments(name.account, await manifest_body()), kept.large_etag
     else:
         parts, etag = await dlo.segments(state, name.account, manifest or "")
+    named = [part.name for part in parts if part.data is None]
+    if permit is not None and metadata.UPLOAD not in kept.system:
+        for segment in {each.container: each for each in named}.values():
+            await permit(segment)
     return Content(
         kept,
         own.changed,
@@ -72,6 +107,7 @@ async def open_content(
         etag,
         lambda offset, length: segments.read(parts, open_segment, offset, length),
         is_large=True,
+        name=own.name,
         manifest=None if kept.large_etag is None else manifest_body,
     )
 
@@ -88,7 +124,30 @@ def described(found: Content) -> dict[str, str]:
     }
     if found.kept.large_etag is not None:
         headers["x-static-large-object"] = "True"
+        headers["x-manifest-etag"] = found.kept.etag
+    if found.name is not None:
+        headers["content-location"] = _path(found.name)
     return headers
+
+
+def _path(name: Name) -> str:
+    return quote(f"/v1/{name.path}")
+
+
+def reader(call: Call, name: Name) -> symlinks.Permit:
+    """Who may read `name` may read what the returned function lets pass."""
+    allowed = {(name.account, name.container)}
+
+    async def permit(other: Name) -> None:
+        if (other.account, other.container) in allowed:
+            return
+        if temp_url.is_signed(call):
+            await temp_url.require_reach(call, name, other)
+        else:
+            await access.require(call, other, "read")
+        allowed.add((other.account, other.container))
+
+    return permit
 
 
 async def _find(call: Call) -> tuple[Name, Content]:
@@ -99,7 +158,8 @@ async def _find(call: Call) -> tuple[Name, Content]:
     else:
         await access.require(call, name, "read")
     raw = call.arg("multipart-manifest") == "get"
-    found = await open_object(state, name, raw=raw)
+    link = call.arg("symlink") == "get"
+    found = await open_object(state, name, raw=raw or link, permit=None if link else reader(call, name))
     if found is None:
         raise gone()
     if raw and found.kept.large_etag is not None:
@@ -120,6 +180,8 @@ async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
 
 def _headers(call: Call, name: Name, found: Content) -> dict[str, str]:
     headers = described(found)
+    if (link := symlinks.of(found.kept)) is not None:
+        headers.update(link.headers())
     if temp_url.is_signed(call):
         hidden = [
             each

@@ -12,7 +12,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import versioning
 from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.large import slo
-from pileus.services.object_store.metadata import LISTED_ETAG, ObjectMetadata
+from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
 from pileus.services.object_store.receive import Unprocessable, receive
 from pileus.services.object_store.s3 import (
     attributes,
@@ -186,7 +186,7 @@ async def complete_multipart_upload(request: Request) -> Reply:
         begun.kept,
         large_etag=manifest.etag,
         large_bytes=manifest.size_bytes,
-        system={**begun.kept.system, **completion.system, LISTED_ETAG: etag, storing.UPLOAD: begun.id},
+        system={**begun.kept.system, **completion.system, LISTED_ETAG: etag, UPLOAD: begun.id},
     )
     document = manifest.encode()
     _, told = await storing.store(request, request.name, kept, versioning.once(document), len(document))
@@ -202,7 +202,7 @@ async def complete_multipart_upload(request: Request) -> Reply:
 async def _done_before(request: Request) -> Reply | None:
     """The answer that a client did not get: it completes again what is the object already."""
     found = await open_object(request.state, request.name, raw=True)
-    if found is None or found.kept.system.get(storing.UPLOAD) != request.arg("uploadId"):
+    if found is None or found.kept.system.get(UPLOAD) != request.arg("uploadId"):
         return None
     return _completed(request, attributes.etag(found), {}, [])
 

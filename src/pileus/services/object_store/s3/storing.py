@@ -18,8 +18,6 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.versioning import Deleted, Found
 
-UPLOAD = "s3-upload"
-"""In an object's `system`: the multipart upload that it came from. Its parts are its own, and go with it."""
 AT_ONCE = 50
 
 
@@ -95,7 +93,7 @@ async def delete(request: Request, name: Name, version_id: str | None) -> Delete
 async def remove_parts(request: Request, old: Found) -> None:
     """Those of an object that came in parts, once it is gone."""
     kept = metadata.decode(old.version.metadata)
-    if not kept.system or UPLOAD not in kept.system:
+    if not kept.system or metadata.UPLOAD not in kept.system:
         return
     own = content.plain(request.state, old.at, old.version)
     manifest = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
