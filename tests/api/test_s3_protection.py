@@ -262,10 +262,14 @@ async def test_locks(vault: Rig, clock: FakeClock) -> None:
         ("PUT", "/vault/o"),
         ("POST", "/vault/o"),
         ("DELETE", "/vault/o"),
-        ("DELETE", f"{at}"),
+        ("DELETE", at),
+        ("DELETE", at.replace("versionId", "version-id")),
         ("DELETE", "/vault"),
     ):
         await rig.swift(*swift)
+    await rig.swift("POST", "/vault", x_versions_enabled="false")
+    assert b"<Status>Enabled<" in (await rig("GET", "/vault?versioning")).body
+    assert (await rig.swift("PUT", "/vault/soon", b"x", x_delete_after="60")).status == 400
     assert (await rig("GET", at)).body == b"body"
     assert (await rig("HEAD", at)).headers["x-amz-object-lock-mode"] == "COMPLIANCE"
     await clock.advance(9 * 24 * 3600 + 1)
