@@ -107,6 +107,8 @@ async def test_bad_policies_leave_the_old_one(rig: Rig) -> None:
         answer = await rig("PUT", "/pile?policy", bad)
         assert answer.status == 400, bad
         assert code(answer) in ("MalformedPolicy", "MaxMessageLengthExceeded")
+    wrong = await rig("PUT", "/pile?policy", policy({}, {}), x_amz_checksum_crc32="AAAAAA==")
+    assert (wrong.status, code(wrong)) == (400, "BadDigest")
     assert (await rig("GET", "/pile?policy")).body == good
 
 

@@ -81,7 +81,7 @@ def mismatch(wanted: str, found: str) -> S3Error:
 
 
 async def whole(request: Request, limit: int) -> bytes:
-    """All of a document. 400 past `limit` bytes, and where it has another MD5 than it should."""
+    """All of a document. 400 past `limit` bytes, and where it has another MD5 or checksum than it should."""
     chunks, size, trailers = [], 0, dict[str, str]()
     async for chunk in opened(request, trailers):
         size += len(chunk)
