@@ -12,15 +12,16 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import expirer, metadata
+from pileus.services.object_store import expirer, listed, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
-from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.rate_limit import RateLimits
+from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings
 
 log = structlog.get_logger("pileus.object_store")
@@ -78,6 +79,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
+    devices: int = 1
+    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there."""
+    replicas: int = 3
+    """Copies of each object, at most as many as there are devices."""
+    rings: str = ""
+    """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
+    cluster_key: str = ""
+    """The cluster's key, a file; `cluster.key` beside the rings by default."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
 
@@ -90,11 +99,13 @@ class ObjectStoreState:
         daemons: Daemons,
         clock: Clock,
         settings: Settings,
+        recon: Recon | None = None,
     ) -> None:
         """`devices` has one for each storage policy, by its index."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
+        self.recon = recon or Recon(daemons)
         self.settings = settings
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
@@ -175,19 +186,7 @@ class ObjectStoreState:
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
-        account, container, name = version.path.split("/", 2)
-        if version.deleted:
-            self.listings.note(
-                account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
-            )
-            return
-        kept = metadata.decode(version.metadata)
-        size = metadata.size(kept, version.size_bytes)
-        etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
-        entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
-        self.listings.note(account, container, entry)
-        if (task := expirer.task(version, kept)) is not None:
-            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
+        listed.note(self.listings, version)
 
     def now(self) -> Timestamp:
         """Later than any before."""

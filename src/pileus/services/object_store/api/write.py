@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from hashlib import md5
 
 import msgspec
@@ -147,6 +147,8 @@ async def put_object(call: Call) -> Reply:
     )
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
+        call.response_headers["x-object-version-id"] = it.id
     return created(stored.etag, now)
 
 
@@ -159,7 +161,7 @@ async def store(
     length: int | None,
     wanted: str = "",
 ) -> ObjectMetadata:
-    """As `receive`; in a container with object versioning, as a new version."""
+    """As the container's versioning wants it."""
     await locks.require_parts_free(state, name)
     info = await state.container(name.account, name.container)
     try:
@@ -203,14 +205,21 @@ async def update_object(call: Call) -> Reply:
     given = kept_headers(call, now)
     said = call.header("content-type")
 
-    def changed(was: ObjectMetadata) -> ObjectMetadata:
+    await locks.require_parts_free(state, name)
+    if versioning.status(info.metadata):
+        return await _update_version(state, name, info, given, said)
+
+    def change(old: bytes) -> bytes:
+        was = metadata.decode(old)
         if state.has_expired(was):
             raise Missing
-        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+        return metadata.encode(_updated(was, given, said))
 
     try:
-        kept = await _update(state, name, info, now, changed)
+        if await state.find(name) is None:
+            raise Missing
+        device = await state.device_of(name)
+        updated = await device.update(state.key(name), now, change)
     except Missing:
         raise gone() from None
     except Superseded as newer:
@@ -218,33 +227,25 @@ async def update_object(call: Call) -> Reply:
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     headers = {"content-type": "text/html; charset=UTF-8"}
-    if (link := symlinks.of(kept)) is not None:
+    if (link := symlinks.of(metadata.decode(updated.metadata))) is not None:
         return Reply(307, headers={**headers, "location": link.path})
     return Reply(202, headers=headers)
 
 
-async def _update(
-    state: ObjectStoreState,
-    name: Name,
-    info: ContainerInfo,
-    now: Timestamp,
-    changed: Callable[[ObjectMetadata], ObjectMetadata],
-) -> ObjectMetadata:
-    await locks.require_parts_free(state, name)
-    if versioning.status(info.metadata):
-        found = await versioning.find(state, name, info.metadata, None)
-        if found is None or found.is_marker:
-            raise Missing
-        locks.require_free(state, info, found.version)
-        await versioning.update(state, name, found, changed)
-        return metadata.decode(found.version.metadata)
-    if await state.find(name) is None:
-        raise Missing
-    device = await state.device_of(name)
-    updated = await device.update(
-        state.key(name), now, lambda old: metadata.encode(changed(metadata.decode(old)))
-    )
-    return metadata.decode(updated.metadata)
+def _updated(was: ObjectMetadata, given: dict[str, str], said: str | None) -> ObjectMetadata:
+    stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
+    return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+
+
+async def _update_version(
+    state: ObjectStoreState, name: Name, info: ContainerInfo, given: dict[str, str], said: str | None
+) -> Reply:
+    found = await versioning.find(state, name, info.metadata, None)
+    if found is None or found.is_marker:
+        raise gone()
+    locks.require_free(state, info, found.version)
+    await versioning.update(state, name, found, lambda was: _updated(was, given, said))
+    return Reply(202, headers={"content-type": "text/html; charset=UTF-8", "x-object-version-id": found.id})
 
 
 @routes.add("DELETE", OBJECT, policy=ANYONE)
@@ -264,13 +265,31 @@ async def delete(call: Call, name: Name) -> bool:
     """Whether there was such an object; what was there before it may be the object now."""
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
-    if versioning.status(info.metadata):
-        return await remove(state, name)
+    version_id = call.arg("version-id")
+    if version_id is not None or versioning.status(info.metadata):
+        return await _delete_version(call, state, name, info, version_id)
     if versions.HISTORY in info.metadata and await state.find(name) is not None:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
     return await remove(state, name)
+
+
+async def _delete_version(
+    call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
+) -> bool:
+    """The version with the id, for good; without one the object, behind a marker."""
+    found = await versioning.find(state, name, info.metadata, version_id)
+    if found is None or (version_id is None and found.is_marker):
+        return False
+    if version_id is None:
+        deleted = await versioning.delete(state, name, info)
+    else:
+        locks.require_free(state, info, found.version)
+        deleted = await versioning.delete_version(state, name, found)
+    if deleted.id is not None:
+        call.response_headers["x-object-version-id"] = deleted.id
+    return True
 
 
 async def remove(state: ObjectStoreState, name: Name) -> bool:
