@@ -21,6 +21,7 @@ from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.rate_limit import RateLimits
+from pileus.services.object_store.reaper import Reaper
 from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings
 
@@ -74,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0
     """Most that are deleted a second."""
+    account_reaper_delay_seconds: float = 0.0
+    """For so long what a deleted account had is let be."""
+    account_reaper_interval_seconds: float = 300.0
+    """How often deleted accounts are looked for."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
@@ -142,6 +147,17 @@ class ObjectStoreState:
                 self._hash,
                 every_seconds=settings.expirer_interval_seconds,
                 per_second=settings.expirer_tasks_per_second,
+            )
+        )
+        daemons.add(
+            Reaper(
+                self.device_of,
+                listings,
+                clock,
+                self.now,
+                self._hash,
+                delay_seconds=settings.account_reaper_delay_seconds,
+                every_seconds=settings.account_reaper_interval_seconds,
             )
         )
 
