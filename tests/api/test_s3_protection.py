@@ -119,6 +119,9 @@ async def test_customers_keys(rig: Rig) -> None:
     for method in ("GET", "HEAD"):
         assert (await rig(method, "/pile/o")).status == 400
         assert (await rig(method, "/pile/o", **key(b"x"))).status == 403
+    await rig("PUT", "/pile/small", b"small", **key())
+    assert (await rig("GET", "/pile/small", **key())).body == b"small"
+    assert (await rig("GET", "/pile/small", **key(), range="bytes=1-2")).body == b"ma"
     # On the disk, and for Swift, there is no plain text; nor is a copy made that nobody could read.
     version = await rig.state.find(Name("AUTH_p1", "pile", "o"))
     assert version is not None
