@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
 from pileus.kernel.errors import RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
+from pileus.services.object_store import access, content, versioning
 from pileus.services.object_store import conditions as swift_conditions
-from pileus.services.object_store import content, versioning
 from pileus.services.object_store.api.read import open_content, open_object
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.large import slo
+from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -43,11 +44,23 @@ async def find(request: Request) -> Opened:
     version_id = version_asked(request)
     status = versioning.status(request.metadata)
     if not status and version_id is None:
-        found = await open_object(request.state, request.name)
+        found = await open_object(request.state, request.name, permit=reach(request))
         if found is None:
             raise no_such_key(request.key)
         return Opened(found, None)
     return await find_version(request, version_id)
+
+
+def reach(request: Request) -> Callable[[Name], Awaitable[None]]:
+    """Asked of what an object leads to, a symlink's target or a manifest's segments: 403 where the caller may not read it."""
+
+    async def permit(other: Name) -> None:
+        if (other.account, other.container) == (request.account, request.bucket):
+            return
+        if not access.owns(request.context, other, request.state):
+            await access.require(request.call, other, "read")
+
+    return permit
 
 
 async def find_version(request: Request, version_id: str | None) -> Opened:
@@ -78,7 +91,7 @@ async def find_version(request: Request, version_id: str | None) -> Opened:
                 headers={**told, "allow": "DELETE"},
             )
         own = content.plain(request.state, at.at, at.version)
-        found = await open_content(request.state, request.name, own)
+        found = await open_content(request.state, request.name, own, permit=reach(request))
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     return Opened(found, at.id if versioning.status(request.metadata) else None)

@@ -91,7 +91,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     return None
 
 
-async def _key(keys: AccessKeys, access: str) -> AccessKey:
+async def find_key(keys: AccessKeys, access: str) -> AccessKey:
     found = await keys.find(access)
     if found is None:
         raise S3Error(
@@ -102,7 +102,7 @@ async def _key(keys: AccessKeys, access: str) -> AccessKey:
     return found
 
 
-def _wrong(access: str, signature: str, text: bytes) -> S3Error:
+def wrong(access: str, signature: str, text: bytes) -> S3Error:
     return S3Error(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. "
@@ -143,7 +143,7 @@ def _signer(said: str, region: str) -> _Signer:
     names = tuple(signed.split(";"))
     if "host" not in names:
         raise S3Error("AccessDenied", "There were headers present in the request which were not signed: host")
-    return _Signer(*_scope(credential, region, "AuthorizationHeaderMalformed"), names)
+    return _Signer(*_parts(credential, region, "AuthorizationHeaderMalformed"), names)
 
 
 def _from_header(call: Call, authorization: str, region: str) -> _Said:
@@ -183,8 +183,7 @@ def _from_query(call: Call, region: str) -> _Said:
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
-    access, date, where = _scope(said("Credential"), region, "AuthorizationQueryParametersError")
-    _check_date(date, moment, "AuthorizationQueryParametersError")
+    access, date, where = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
     if not (expires.isascii() and expires.isdigit()):
         raise S3Error("AuthorizationQueryParametersError", "X-Amz-Expires should be a number")
     if len(expires) > 9 or int(expires) > MAX_EXPIRES_SECONDS:
@@ -217,7 +216,7 @@ def _check_payload(payload: str) -> None:
         )
 
 
-def _scope(credential: str, region: str, code: str) -> tuple[str, str, str]:
+def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     """The access key, the day and the region of `KEY/20260131/REGION/s3/aws4_request`."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or parts[3:] != ["s3", "aws4_request"]:
@@ -232,13 +231,20 @@ def _scope(credential: str, region: str, code: str) -> tuple[str, str, str]:
     return access, date, where
 
 
+def scope_of(credential: str, region: str, moment: str, code: str) -> tuple[str, str, str]:
+    """The same of a credential for that moment. 400 where it is for another day, or another region."""
+    access, date, where = _parts(credential, region, code)
+    _check_date(date, moment, code)
+    return access, date, where
+
+
 def _check_date(date: str, moment: str, code: str) -> None:
     if not moment.startswith(date) or len(date) != 8:
         raise S3Error(code, "The date of the Credential and that of the request are not the same.")
 
 
 async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
-    found = await _key(keys, said.access)
+    found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
     headers = _headers(call)
     scope = f"{said.date}/{said.region}/s3/aws4_request"
@@ -271,7 +277,7 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
             )
             for other in others
         ):
-            raise _wrong(said.access, said.signature, text)
+            raise wrong(said.access, said.signature, text)
     return Signed(
         said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
     )
@@ -295,7 +301,7 @@ def _headers(call: Call) -> Mapping[str, str]:
 async def _version_2(
     call: Call, place: Place, keys: AccessKeys, access: str, signature: str, moment: str, *, presigned: bool
 ) -> Signed:
-    found = await _key(keys, access)
+    found = await find_key(keys, access)
     resource = call.scope["raw_path"].decode("latin-1").partition("?")[0]
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
@@ -303,7 +309,7 @@ async def _version_2(
     text = s3_signature.string_to_sign_2(call.method, resource, query, _headers(call), moment)
     expected = s3_signature.signature_2(found.secret, text)
     if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
-        raise _wrong(access, signature, text)
+        raise wrong(access, signature, text)
     payload = call.header("x-amz-content-sha256") or UNSIGNED
     _check_payload(payload)
     if payload.startswith("STREAMING-AWS4"):
