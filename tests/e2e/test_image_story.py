@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,17 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def typed() -> set[str]:
+    """The commands that were run."""
+    return set()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: set[str]) -> Run:
     """`run("image list")` gives what is printed: JSON decoded where the command prints any."""
 
     def run(command: str, *more: str, status: int = 0) -> Any:
+        typed.add(command)
         words = command.split()
         shows = words[-1] in ("list", "show", "create", "info", "get") or more[:1] == ("--json",)
         arguments = [word for word in more if word != "--json"]
@@ -47,7 +55,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_every_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command(tmp_path: Path, run: Run, typed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with running_cloud(tmp_path / "cloud", settings={"PILEUS_IMAGE__STORES": STORES}) as cloud:
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.state / "clouds.yaml"))
         monkeypatch.setenv("OS_CLOUD", "pileus")
@@ -59,6 +67,8 @@ def test_every_command(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
         sharing(run)
         cache(run)
         definitions(run, tmp_path)
+    commands = {entry.name.replace("_", " ") for entry in entry_points(group="openstack.image.v2")}
+    assert commands - typed == set()
 
 
 def records(run: Run, disk: Path, folder: Path) -> None:
@@ -130,7 +140,9 @@ def definitions(run: Run, folder: Path) -> None:
     run("image metadef namespace create", "--display-name", "Things", "--public", "Ours")
     run("image metadef namespace set", "--display-name", "Our things", "--protected", "Ours")
     assert run("image metadef namespace show", "Ours")["display_name"] == "Our things"
-    run("image metadef namespace set", "--unprotected", "Ours")
+    run("image metadef namespace set", "--unprotected", "--tag", "odd", "--tag", "even", "Ours")
+    run("image metadef namespace unset", "--tag", "odd", "Ours")
+    assert [each["name"] for each in run("image metadef namespace show", "Ours")["tags"]] == ["even"]
     run("image metadef object create", "--namespace", "Ours", "box")
     assert "box" in str(run("image metadef object list", "Ours"))
     assert run("image metadef object show", "Ours", "box")["name"] == "box"
@@ -143,6 +155,8 @@ def definitions(run: Run, folder: Path) -> None:
     run("image metadef property set", "--title", "How big", "Ours", "size")
     assert "How big" in str(run("image metadef property list", "Ours"))
     run("image metadef property delete", "Ours", "size")
+    webserver = ("OS::Software::WebServers", "Apache HTTP Server", "sw_webserver_apache_version")
+    assert run("image metadef object property show", *webserver)["type"] == "string"
     assert "OS::Nova::Flavor" in str(run("image metadef resource type list"))
     run("image metadef resource type association create", "Ours", "OS::Nova::Flavor")
     assert "OS::Nova::Flavor" in str(run("image metadef resource type association list", "Ours"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 import ldap3
 
 from pileus.testing.cloud import free_port, until
+
+from .certificates import certify
 
 SUFFIX = "dc=example,dc=org"
 ADMIN, ADMIN_PASSWORD = f"cn=admin,{SUFFIX}", "of-the-directory"
@@ -24,6 +26,9 @@ modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {folder}/pid
 argsfile {folder}/args
+TLSCertificateFile {folder}/certificate.pem
+TLSCertificateKeyFile {folder}/key.pem
+TLSCACertificateFile {folder}/authority.pem
 database mdb
 suffix "{suffix}"
 rootdn "{admin}"
@@ -40,6 +45,9 @@ access to * by users read by * none
 class Slapd:
     url: str
     process: subprocess.Popen[bytes]
+    ldaps: str
+    authority: Path
+    """Of its certificate, which names 127.0.0.1."""
 
     def connect(self) -> Any:
         server = ldap3.Server(self.url, get_info=ldap3.NONE)
@@ -62,8 +70,9 @@ class Slapd:
         values = {"cn": uid, "sn": uid, "userPassword": password, "mail": f"{uid}@example.org"}
         self.add(f"uid={uid},ou=Users", ["inetOrgPerson"], **{**values, **attributes})
 
-    def add_group(self, name: str, *members: str) -> None:
+    def add_group(self, name: str, *members: str, groups: Sequence[str] = ()) -> None:
         dns = [f"uid={each},ou=Users,{SUFFIX}" for each in members]
+        dns += [f"cn={each},ou=UserGroups,{SUFFIX}" for each in groups]
         self.add(f"cn={name},ou=UserGroups", ["groupOfNames"], ou=name, member=dns)
 
     def change(self, dn: str, **changes: Any) -> None:
@@ -96,12 +105,13 @@ def slapd(folder: Path) -> Iterator[Slapd]:
     """An empty directory with one reader."""
     (folder / "data").mkdir()
     config = folder / "slapd.conf"
+    certify("127.0.0.1", folder)
     config.write_text(CONFIG.format(folder=folder, suffix=SUFFIX, admin=ADMIN, password=ADMIN_PASSWORD))
-    url = f"ldap://127.0.0.1:{free_port()}"
+    url, ldaps = (f"{scheme}://127.0.0.1:{free_port()}" for scheme in ("ldap", "ldaps"))
     process = subprocess.Popen(
-        ["/usr/sbin/slapd", "-f", str(config), "-h", url, "-d", "0"], stderr=subprocess.DEVNULL
+        ["/usr/sbin/slapd", "-f", str(config), "-h", f"{url} {ldaps}", "-d", "0"], stderr=subprocess.DEVNULL
     )
-    running = Slapd(url, process)
+    running = Slapd(url, process, ldaps, folder / "authority.pem")
     try:
         until(lambda: _answers(running), 20, "slapd to answer")
         running.lay()

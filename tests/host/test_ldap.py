@@ -15,6 +15,7 @@ from pileus.testing.cloud import running_cloud, until
 from pileus.testing.identity import V3, make, role_id, serving_identity
 from pileus.testing.service import ADMIN, ServiceUnderTest
 
+from .certificates import certify
 from .slapd import SUFFIX, Slapd, slapd
 
 pytestmark = pytest.mark.host
@@ -195,6 +196,48 @@ def test_ways_to_be_enabled(ldap: Slapd, said: str, more: dict[str, Any], enable
     ldap.change("uid=alice,ou=Users", employeeType=said)
     people = {each.local_id: each for each in directory.read(options(ldap, **more)).people}
     assert people["alice"].enabled is enabled
+
+
+def test_groups_within_groups(ldap: Slapd) -> None:
+    ldap.add_group("hidden", "carol", groups=["ops"])
+    ldap.add_group("all", groups=["hidden"])
+    ldap.change(
+        "cn=ops,ou=UserGroups", member=[f"uid=bob,ou=Users,{SUFFIX}", f"cn=all,ou=UserGroups,{SUFFIX}"]
+    )
+    flat = directory.read(options(ldap))
+    assert {each.name: each.members for each in flat.teams} == {
+        "ops": {"bob"},
+        "hidden": {"carol"},
+        "all": set(),
+    }
+    nested = directory.read(options(ldap, group_ad_nesting=True, group_filter="(!(cn=hidden))"))
+    assert {each.name: each.members for each in nested.teams} == {
+        "ops": {"bob", "carol"},
+        "all": {"bob", "carol"},
+    }
+
+
+@pytest.mark.parametrize("secure", ["ldaps", "start_tls"])
+async def test_over_tls(cloud: ServiceUnderTest, ldap: Slapd, secure: str, tmp_path: Path) -> None:
+    more = {"url": ldap.ldaps} if secure == "ldaps" else {"use_tls": True}
+    domain_id = await domain(cloud, ldap, **more, tls_cacertfile=str(ldap.authority))
+    assert (await listed(cloud, "users", domain_id)).keys() == {"alice", "bob", "carol"}
+    assert (await log_in(cloud, "alice", "alices-password")).status == 201
+    assert (await log_in(cloud, "alice", "wrong")).status == 401
+    certify("127.0.0.1", tmp_path)  # an authority that has nothing to do with it
+    for unknown in ({"tls_cacertfile": str(tmp_path / "authority.pem")}, {}):
+        with pytest.raises(directory.DirectoryError, match="certificate"):
+            directory.read(options(ldap, **more, **unknown))
+    elsewhere = (ldap.ldaps if secure == "ldaps" else ldap.url).replace("127.0.0.1", "localhost")
+    with pytest.raises(directory.DirectoryError):  # the certificate names another server
+        directory.read(options(ldap, **{**more, "url": elsewhere}, tls_cacertfile=str(ldap.authority)))
+    unchecked = options(ldap, **more, tls_req_cert="never")
+    assert len(directory.read(unchecked).people) == 3
+
+
+def test_one_kind_of_tls(ldap: Slapd) -> None:
+    with pytest.raises(ValueError, match="use_tls"):
+        options(ldap, url=ldap.ldaps, use_tls=True)
 
 
 def test_members_may_be_ids(ldap: Slapd) -> None:

@@ -70,6 +70,7 @@ class Bindings:
                 events=self.events,
                 revision=revision,
                 public_url=settings.public_url,
+                front_proxy=settings.front_proxy,
             )
             for service in services.running(settings)
         }

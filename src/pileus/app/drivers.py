@@ -84,10 +84,18 @@ def object_store(
 ) -> tuple[dict[int, ObjectDevice], Listings, Daemons]:
     """By the index of storage policies a device in the state directory, in the simulator too; the lists; the walks."""
     from pileus.drivers.object.engine import ObjectEngine
+    from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
     from pileus.drivers.object.listing.store import SqliteListings
 
     folder = state / "object-store"
     daemons = Daemons(clock, folder / "walks")
+    listings = SqliteListings(folder / "listings", clock)
+    shard_rows = settings.object_store.container_shard_rows
+    for daemon in (
+        *node_daemons({0: listings.member}, listings, clock, shard_rows=shard_rows),
+        *teller_daemons(listings),
+    ):
+        daemons.add(daemon)
     devices: dict[int, ObjectDevice] = {}
     for policy in Policies(settings.object_store.policies):
         own = folder / f"device-1{f'-policy-{policy.index}' * (policy.index > 0)}"
@@ -95,7 +103,7 @@ def object_store(
             devices[policy.index] = ObjectEngine.on_host(own)
         else:
             devices[policy.index] = _erasure_coded(own, policy, clock, daemons)
-    return devices, SqliteListings(folder / "listings"), daemons
+    return devices, listings, daemons
 
 
 def _erasure_coded(folder: Path, policy: StoragePolicy, clock: Clock, daemons: Daemons) -> ObjectDevice:

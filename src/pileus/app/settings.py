@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pileus.kernel.config import ConfigError
+from pileus.kernel.http.front_proxy import FrontProxy
 from pileus.services.compute.state import Settings as ComputeSettings
 from pileus.services.identity.settings import Settings as IdentitySettings
 from pileus.services.image.state import Settings as ImageSettings
@@ -17,6 +18,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8900"
     public_url: str | None = None
     """Scheme and host under which clients reach the cloud, where that is not `http://LISTEN`."""
+    front_proxy: FrontProxy = FrontProxy()
+    """A web server in front that is believed what it says about clients."""
     region: str = "RegionOne"
     node: str = ""
     """This process among all that share the database; the host's name by default."""

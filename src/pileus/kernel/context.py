@@ -63,6 +63,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """An OAuth 1.0a access token."""
     is_delegated: bool = False
     """Whether the token was got by what a user gave out of its hands: with such a token no more of it is given out."""
+    certificate_thumbprint: str | None = None
+    """Of the only client certificate with which the token is good."""
     access_rules: tuple[AccessRule, ...] | None = None
     """The only calls from outside that the token is good for; None: all."""
     request_id: str | None = None

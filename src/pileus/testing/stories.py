@@ -8,9 +8,9 @@
     No project found for nowhere
 
 `$` is a command that succeeds, `!` one that fails. What it must print follows, line by line, where `*` stands for
-anything; with nothing following, anything goes. `> name` keeps what was printed, for `{name}` later on; a line
-`@ name text` writes a file, whose path `{name}` is then. The client runs inside this process: a process for each
-command would cost a second.
+anything; with nothing following, anything goes. `> name` keeps what was printed, for `{name}` later on, and `> one other`
+a line for each; a line `@ name text` writes a file, whose path `{name}` is then. The client runs inside this process: a
+process for each command would cost a second.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Step:
     line: int
     command: str
     succeeds: bool
-    keep: str | None
+    keep: list[str]
     expected: list[str] = field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ def steps(text: str) -> Iterator[Step]:
             if step is not None:
                 yield step
             command, _, keep = line[2:].partition(" > ")
-            step = Step(number, command.strip(), line[0] == "$", keep.strip() or None)
+            step = Step(number, command.strip(), line[0] == "$", keep.split())
         elif line.strip() and not line.startswith("#"):
             if step is None:
                 raise ValueError(f"line {number}: nothing was typed yet")
@@ -100,7 +100,8 @@ def run(command: str) -> Said:
             status = OpenStackShell().run(words[start + 1 :])
         except SystemExit as end:  # argparse's way to refuse
             status = end.code if isinstance(end.code, int) else 1
-    return Said(status or 0, printed.getvalue())
+    # Some commands of the client return what they did where their status should be.
+    return Said(status if isinstance(status, int) else 0, printed.getvalue())
 
 
 def tell(file: Path, variables: Mapping[str, str]) -> None:
@@ -120,8 +121,10 @@ def tell(file: Path, variables: Mapping[str, str]) -> None:
                     f"{file.name}:{step.line}: {command}\nended with {said.status} and printed\n{said.output}\n"
                     f"instead of\n{wanted}"
                 )
-            if step.keep is not None:
-                kept[step.keep] = said.output.strip()
+            if len(step.keep) == 1:
+                kept[step.keep[0]] = said.output.strip()
+            else:
+                kept.update(zip(step.keep, lines, strict=bool(step.keep)))
 
 
 def _as_told(step: Step, lines: list[str], kept: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from pileus.kernel.api.operation import ANYONE, AUTHENTICATED, Kind, Operation
 from pileus.kernel.api.resource import Resource, body_target
 from pileus.kernel.db import Duplicate, InUse, Tx
 from pileus.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized, UnsupportedMediaType
+from pileus.kernel.http.front_proxy import thumbprint
 from pileus.kernel.http.reply import JSON, Reply
 
 _NO_BODY: Any = object()
@@ -55,7 +57,18 @@ async def authenticate(call: Call) -> None:
     if not token:
         raise Unauthorized("The request you have made requires authentication: it has no X-Auth-Token.")
     call.context = await call.runtime.authenticate(token)
+    _check_certificate(call)
     access_rules.check(call)
+
+
+def _check_certificate(call: Call) -> None:
+    """401 for a token that is bound to another client certificate than the request came with (RFC 8705, section 3)."""
+    wanted = call.context.certificate_thumbprint
+    if wanted is None:
+        return
+    shown = call.runtime.front_proxy.certificate(call.scope)
+    if shown is None or not hmac.compare_digest(thumbprint(shown), wanted):
+        raise Unauthorized("The token is bound to a client certificate that the request did not come with.")
 
 
 def _bearer(call: Call) -> str | None:

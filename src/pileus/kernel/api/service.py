@@ -16,6 +16,7 @@ from pileus.kernel.api.versions import Versions
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database
 from pileus.kernel.events import Events
+from pileus.kernel.http.front_proxy import FrontProxy
 from pileus.kernel.policy import Enforcer, Rule
 from pileus.kernel.work import Work
 
@@ -115,6 +116,8 @@ class Runtime:
     revision: Revision = field(default_factory=Revision)
     public_url: str | None = None
     """Scheme and host that clients use, where it is not the request's own."""
+    front_proxy: FrontProxy = field(default_factory=FrontProxy)
+    """Whom to believe what it says about clients."""
     needs: Any = None
     """The service's `needs`, bound to other services."""
     state: Any = None

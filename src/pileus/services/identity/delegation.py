@@ -37,18 +37,18 @@ def refuse(why: str) -> Unauthorized:
     return error
 
 
-def find(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation | None:
+def find(tx: Tx, claims: Claims, target: Row[Any] | None, roles: role.RoleBook) -> Delegation | None:
     """None where the token was got by who it is for. Unauthorized or Forbidden where what it was got by is void."""
     if claims.trust_id is not None:
-        return _by_trust(tx, claims, target)
+        return _by_trust(tx, claims, target, roles)
     if claims.application_credential_id is not None:
-        return _by_application_credential(tx, claims, target)
+        return _by_application_credential(tx, claims, target, roles)
     if claims.access_token_id is not None:
-        return _by_access_token(tx, claims, target)
+        return _by_access_token(tx, claims, target, roles)
     return None
 
 
-def _by_trust(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation:
+def _by_trust(tx: Tx, claims: Claims, target: Row[Any] | None, known: role.RoleBook) -> Delegation:
     found = trust.get(tx, claims.trust_id)
     if found is None or trust.is_over(found, tx.now):
         raise refuse(f"trust {claims.trust_id} is gone or has expired")
@@ -65,8 +65,8 @@ def _by_trust(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation:
                 )
     root = chain[-1]
     trustor = user.get(tx, found.trustor_user_id)
-    held = [] if target is None else role.effective(tx, root.trustor_user_id, "project", target)
-    roles = _granted(tx, found.role_ids, held)
+    held = [] if target is None else role.effective(tx, root.trustor_user_id, "project", target, roles=known)
+    roles = _granted(known, found.role_ids, held)
     if roles is None:
         raise Forbidden("The trustee has no delegated roles: the trustor has lost one that it delegated.")
     shown = {
@@ -88,11 +88,13 @@ def _is_enabled(tx: Tx, user_id: str) -> bool:
     return home is not None and bool(home.enabled)
 
 
-def _by_application_credential(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation:
+def _by_application_credential(
+    tx: Tx, claims: Claims, target: Row[Any] | None, known: role.RoleBook
+) -> Delegation:
     found = application_credential.get(tx, claims.application_credential_id)
     if found is None or found.user_id != claims.user_id or application_credential.is_over(found, tx.now):
         raise refuse(f"application credential {claims.application_credential_id} is gone or has expired")
-    held = role.effective(tx, claims.user_id, "project", target)
+    held = role.effective(tx, claims.user_id, "project", target, roles=known)
     rules = application_credential.rules_of(tx, found)
     shown: dict[str, Any] = {"id": found.id, "name": found.name, "restricted": not found.unrestricted}
     if rules is not None:
@@ -109,23 +111,22 @@ def _by_application_credential(tx: Tx, claims: Claims, target: Row[Any] | None) 
     )
 
 
-def _by_access_token(tx: Tx, claims: Claims, target: Row[Any] | None) -> Delegation:
+def _by_access_token(tx: Tx, claims: Claims, target: Row[Any] | None, known: role.RoleBook) -> Delegation:
     found = oauth.get_access_token(tx, claims.access_token_id)
     if found is None or oauth.is_over(found, tx.now) or found.authorizing_user_id != claims.user_id:
         raise refuse(f"access token {claims.access_token_id} is gone or has expired")
-    held = role.effective(tx, claims.user_id, "project", target)
-    granted = closure(found.role_ids, role.implications(tx))
+    held = role.effective(tx, claims.user_id, "project", target, roles=known)
+    granted = closure(found.role_ids, known.implied)
     shown = {"OS-OAUTH1": {"access_token_id": found.id, "consumer_id": found.consumer_id}}
     return Delegation([each for each in held if each.id in granted], shown)
 
 
-def _granted(tx: Tx, role_ids: Iterable[str], held: list[Row[Any]]) -> list[Row[Any]] | None:
+def _granted(book: role.RoleBook, role_ids: Iterable[str], held: list[Row[Any]]) -> list[Row[Any]] | None:
     """The roles and what they imply; None where one of them is held no more. Roles of a domain are not shown."""
-    known = role.by_id(tx)
     wanted = [
         each
-        for each in closure(role_ids, role.implications(tx))
-        if each in known and known[each].domain_key == NO_DOMAIN
+        for each in closure(role_ids, book.implied)
+        if each in book.known and book.known[each].domain_key == NO_DOMAIN
     ]
     by_id = {each.id: each for each in held}
     if any(each not in by_id for each in wanted):

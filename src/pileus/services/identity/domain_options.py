@@ -42,6 +42,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "group_members_are_ids": False,
         "group_member_attribute": "member",
         "group_desc_attribute": "description",
+        "group_ad_nesting": False,
         "group_attribute_ignore": [],
         "group_additional_attribute_mapping": [],
         "tls_cacertfile": None,

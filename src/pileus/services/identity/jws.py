@@ -35,6 +35,7 @@ class Payload(msgspec.Struct, omit_defaults=True):
     openstack_protocol_id: str | None = None
     openstack_access_token_id: str | None = None
     openstack_app_cred_id: str | None = None
+    openstack_thumbprint: str | None = None
 
 
 _decoder = msgspec.json.Decoder(Payload)
@@ -117,6 +118,7 @@ class JwsTokens:
             openstack_protocol_id=federated.protocol_id if federated is not None else None,
             openstack_access_token_id=claims.access_token_id,
             openstack_app_cred_id=claims.application_credential_id,
+            openstack_thumbprint=claims.thumbprint,
         )
         return self.keys.sign(_encode(payload))
 
@@ -157,4 +159,5 @@ def _claims(found: Payload) -> Claims:
         application_credential_id=found.openstack_app_cred_id,
         access_token_id=found.openstack_access_token_id,
         federated=federated,
+        thumbprint=found.openstack_thumbprint,
     )

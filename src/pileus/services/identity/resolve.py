@@ -10,15 +10,17 @@ from sqlalchemy import Row
 
 from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
+from pileus.kernel.http.reply import encode_json
 from pileus.services.identity.delegation import Delegation, refuse
 from pileus.services.identity.delegation import find as find_delegation
 from pileus.services.identity.federation import shadow
 from pileus.services.identity.federation import store as federation
 from pileus.services.identity.federation.model import identity_providers
-from pileus.services.identity.store import catalog, endpoint_filter, project, role, user
+from pileus.services.identity.store import role, user
+from pileus.services.identity.store.book import Book
 from pileus.services.identity.tokens import Claims, Federated
 
-__all__ = ["Standing", "body", "context", "is_delegated", "refuse", "roles_of_user", "standing"]
+__all__ = ["Standing", "bodies", "context", "is_delegated", "refuse", "roles_of_user", "standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,15 @@ class Standing:
     target: Row[Any] | None
     target_domain: Row[Any] | None
     roles: list[Row[Any]]
-    catalog: list[dict[str, Any]]
+    catalog: bytes | None
+    """As JSON; None without a scope."""
     service_providers: list[dict[str, str]]
     good_until: datetime
     """When to look again, since something that the roles come from ends."""
     delegation: Delegation | None
 
 
-def standing(tx: Tx, claims: Claims, book: role.RoleBook | None = None) -> Standing:
+def standing(tx: Tx, claims: Claims, book: Book) -> Standing:
     """Looks everything up; Unauthorized where user, scope or domains are disabled or gone, or no role is left.
 
     Forbidden where a trust is good, but not for this user or no longer for these roles.
@@ -46,28 +49,28 @@ def standing(tx: Tx, claims: Claims, book: role.RoleBook | None = None) -> Stand
     person = user.get(tx, claims.user_id)
     if person is None or not person.enabled:
         raise refuse(f"user {claims.user_id} is gone or disabled")
-    home = project.get(tx, person.domain_id)
+    home = book.project(tx, person.domain_id)
     if home is None or not home.enabled:
         raise refuse(f"domain {person.domain_id} of the user is disabled")
     _check_provider(tx, claims.federated)
     target = target_domain = None
     roles: list[Row[Any]] = []
     if claims.scope in ("project", "domain"):
-        target = project.get(tx, claims.scope_id)
+        target = book.project(tx, claims.scope_id)
         if target is None or not target.enabled or target.is_domain is not (claims.scope == "domain"):
             raise refuse(f"{claims.scope} {claims.scope_id} is gone or disabled")
         if target.is_domain or target.domain_id != home.id:
-            target_domain = target if target.is_domain else project.get(tx, target.domain_id)
+            target_domain = target if target.is_domain else book.project(tx, target.domain_id)
         else:
             target_domain = home
         if target_domain is None or not target_domain.enabled:
             raise refuse(f"the domain of {claims.scope} {claims.scope_id} is disabled")
-    delegation = find_delegation(tx, claims, target)
+    delegation = find_delegation(tx, claims, target, book.roles)
     if claims.scope != "unscoped":
         roles = (
             delegation.roles
             if delegation is not None
-            else roles_of_user(tx, person.id, claims.scope, target, claims.federated, book)
+            else roles_of_user(tx, person.id, claims.scope, target, claims.federated, book.roles)
         )
         if not roles:
             raise refuse(f"user {person.id} has no role on {claims.scope} {claims.scope_id}")
@@ -83,11 +86,11 @@ def standing(tx: Tx, claims: Claims, book: role.RoleBook | None = None) -> Stand
         ):
             raise refuse("the token has been revoked")
     project_id = claims.scope_id if claims.scope == "project" else None
-    entries = [] if claims.scope == "unscoped" else endpoint_filter.catalog_for(tx, project_id)
+    catalog = None if claims.scope == "unscoped" else book.catalog_for(tx, project_id).json(project_id)
     ends = shadow.first_end(tx, person.id)
     if delegation is not None and delegation.user is not None:
         person = delegation.user
-        impersonated_home = project.get(tx, person.domain_id)
+        impersonated_home = book.project(tx, person.domain_id)
         assert impersonated_home is not None  # it was found to be enabled
         home = impersonated_home
     return Standing(
@@ -97,8 +100,8 @@ def standing(tx: Tx, claims: Claims, book: role.RoleBook | None = None) -> Stand
         target,
         target_domain,
         roles,
-        entries,
-        federation.enabled_service_providers(tx),
+        catalog,
+        book.service_providers,
         claims.expires_at if ends is None else min(ends, claims.expires_at),
         delegation,
     )
@@ -128,7 +131,9 @@ def roles_of_user(
 
 def is_delegated(claims: Claims) -> bool:
     """Whether the token was got by what a user handed out, or by the access key of an EC2 credential."""
-    handed_out = claims.trust_id or claims.application_credential_id or claims.access_token_id
+    handed_out = (
+        claims.trust_id or claims.application_credential_id or claims.access_token_id or claims.thumbprint
+    )
     return bool(handed_out) or "ec2credential" in claims.methods
 
 
@@ -156,13 +161,22 @@ def context(found: Standing) -> Context:
         trust_id=claims.trust_id,
         application_credential_id=claims.application_credential_id,
         access_token_id=claims.access_token_id,
+        certificate_thumbprint=claims.thumbprint,
         is_delegated=is_delegated(claims),
         access_rules=found.delegation.access_rules if found.delegation is not None else None,
     )
 
 
-def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
-    """The token as the API shows it (Identity API v3, "Authentication and token management")."""
+def bodies(found: Standing) -> tuple[bytes, bytes]:
+    """The token as the API shows it, with and without the catalog, as JSON."""
+    without = encode_json({"token": _body(found)})
+    if found.catalog is None:
+        return without, without
+    return b'%b,"catalog":%b}}' % (without[:-2], found.catalog), without
+
+
+def _body(found: Standing) -> dict[str, Any]:
+    """Without the catalog (Identity API v3, "Authentication and token management")."""
     from pileus.services.identity.dialect import KEYSTONE
 
     time, claims = KEYSTONE.time, found.claims
@@ -196,13 +210,10 @@ def body(found: Standing, *, with_catalog: bool = True) -> dict[str, Any]:
         token["domain"] = {"id": found.target.id, "name": found.target.name}
     elif claims.scope == "system":
         token["system"] = {"all": True}
+    if claims.thumbprint is not None:
+        token["oauth2_credential"] = {"x5t#S256": claims.thumbprint}
     if found.delegation is not None:
         token.update(found.delegation.shown)
     if claims.scope != "unscoped":
         token["roles"] = [{"id": row.id, "name": row.name} for row in found.roles]
-        if with_catalog:
-            token["catalog"] = catalog.substituted(
-                found.catalog,
-                found.target.id if claims.scope == "project" and found.target is not None else None,
-            )
-    return {"token": token}
+    return token

@@ -47,6 +47,27 @@ class SecurityCompliance(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"password_regex is no regular expression: {error}") from error
 
 
+class External(msgspec.Struct, frozen=True, kw_only=True):
+    """What upstream reads from a web server's environment, as headers."""
+
+    variant: Literal["DefaultDomain", "Domain"] | None = None
+    """Users of the default domain, or of the one that a header names; None: the method is off."""
+    remote_user_header: str = "X-Remote-User"
+    remote_domain_header: str = "X-Remote-Domain"
+    auth_type_header: str = "X-Auth-Type"
+    """Must say `Negotiate` for the method `kerberos`."""
+
+
+class Oauth2(msgspec.Struct, frozen=True, kw_only=True):
+    oauth2_authn_methods: tuple[Literal["tls_client_auth", "client_secret_basic"], ...] = (
+        "tls_client_auth",
+        "client_secret_basic",
+    )
+    """By what a client of OAuth 2.0 may prove who it is."""
+    oauth2_cert_dn_mapping_id: str = "oauth2_mapping"
+    """The mapping that says which user a client certificate is of."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_lifetime_seconds: int = 3600
     token_provider: Literal["fernet", "jws"] = "fernet"
@@ -78,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most entries of a list for who names no `limit`; a list that was cut says `truncated`. None: all there are."""
     directory_sync_seconds: float = 60.0
     """How often the users and groups of domains with an LDAP directory are read."""
+    external: External = External()
+    """Users whom a web server in front (`front_proxy`) names."""
+    oauth2: Oauth2 = Oauth2()
     oidc: dict[str, OidcSettings] = {}
     """Identity providers that speak OpenID Connect, by their id here."""
     saml: dict[str, SamlSettings] = {}

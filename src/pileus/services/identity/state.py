@@ -13,9 +13,8 @@ from sqlalchemy import Row
 from pileus.kernel.api.auth import Revision
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
-from pileus.kernel.db import Database, Tx
+from pileus.kernel.db import Database
 from pileus.kernel.errors import Forbidden, Unauthorized
-from pileus.kernel.http.reply import encode_json
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
@@ -24,7 +23,7 @@ from pileus.services.identity.provider.issuing import Signer
 from pileus.services.identity.saml.issuing import SamlSigner
 from pileus.services.identity.saml.trust import Issuer
 from pileus.services.identity.settings import Settings
-from pileus.services.identity.store import role
+from pileus.services.identity.store import book
 from pileus.services.identity.tokens import Claims, FernetTokens, TokenForm
 
 
@@ -74,7 +73,7 @@ class IdentityState:
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()
-        self._book: tuple[int, role.RoleBook] | None = None
+        self._book: tuple[int, book.Book] | None = None
         self._failures: set[asyncio.Future[None]] = set()
 
     @property
@@ -96,7 +95,7 @@ class IdentityState:
         number = self.revision.number
         if self._seen != number:
             self._meanings.clear()
-            self._seen, self._book = number, None
+            self._seen = number
         found = self._meanings.get(token)
         if found is not None:
             now = self.clock.now()
@@ -109,14 +108,13 @@ class IdentityState:
             raise resolve.refuse("the token is none of ours")
         if claims.expires_at <= self.clock.now():
             raise resolve.refuse("the token has expired")
-        standing = await self.db.read(self._standing, claims, number)
+        standing = await self.db.read(resolve.standing, claims, await self.book())
         found = Meaning(
             claims,
             standing.user,
             resolve.context(standing),
             standing.user_domain.id,
-            encode_json(resolve.body(standing)),
-            encode_json(resolve.body(standing, with_catalog=False)),
+            *resolve.bodies(standing),
             standing.good_until,
         )
         if number == self.revision.number:
@@ -125,12 +123,15 @@ class IdentityState:
                 self._meanings.popitem(last=False)
         return found
 
-    def _standing(self, tx: Tx, claims: Claims, number: int) -> resolve.Standing:
-        """With the roles as they were read at this revision."""
-        book = self._book
-        if book is None or book[0] != number:
-            book = self._book = number, role.book(tx)
-        return resolve.standing(tx, claims, book[1])
+    async def book(self) -> book.Book:
+        """As it was at the latest revision, or later."""
+        number, known = (
+            self.revision.number,
+            self._book,
+        )  # before what is read, or a change in between went unseen
+        if known is None or known[0] != number:
+            known = self._book = number, await self.db.read(book.read)
+        return known[1]
 
     async def context(self, token: str) -> Context:
         """For the kernel: who a token's bearer is."""

@@ -41,13 +41,15 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     access_token_id: str | None = None
     """An OAuth 1.0a access token."""
     federated: Federated | None = None
+    thumbprint: str | None = None
+    """Of the client certificate that the token is bound to (RFC 8705)."""
 
     def limits(self) -> dict[str, Any]:
         """By what the token was got where that limits what it may do: what a token got by it has, too."""
         return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
 
 
-LIMITS = ("trust_id", "application_credential_id", "access_token_id", "federated")
+LIMITS = ("trust_id", "application_credential_id", "access_token_id", "federated", "thumbprint")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Claims)
 

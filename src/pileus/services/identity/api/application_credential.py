@@ -152,7 +152,7 @@ def _insert(tx: Tx, call: Call, body: Any, secret: str, digest: str) -> dict[str
         secret_hash=digest,
         unrestricted=bool(values["unrestricted"]),
         role_ids=_role_ids(call, tx, body),
-        access_rule_ids=None if body.access_rules is UNSET else _rule_ids(tx, user_id, body.access_rules),
+        access_rule_ids=_rule_ids(tx, user_id, body.access_rules) if body.access_rules else None,
         expires_at=_future(tx, body.expires_at),
         created_at=tx.now,
     )

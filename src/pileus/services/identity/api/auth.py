@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
 from pileus.kernel.api.service import Routes
@@ -120,11 +122,10 @@ def _shown(call: Call, meaning: Meaning, token: str) -> Reply:
 @routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog")
 async def show_catalog(call: Call) -> dict[str, Any]:
     """The catalog for the token's scope."""
-    from pileus.services.identity.store import catalog, endpoint_filter
-
-    entries = await call.runtime.db.read(endpoint_filter.catalog_for, call.context.project_id)
-    found = catalog.substituted(entries, call.context.project_id)
-    return {"catalog": found, "links": {"self": f"{call.base_url}/auth/catalog"}}
+    book, project_id = await _state(call).book(), call.context.project_id
+    found = await call.runtime.db.read(book.catalog_for, project_id)
+    shown = msgspec.Raw(found.json(project_id))
+    return {"catalog": shown, "links": {"self": f"{call.base_url}/auth/catalog"}}
 
 
 @routes.add("GET", "/auth/projects", policy="identity:get_auth_projects")

@@ -118,12 +118,19 @@ def create_credential(call: Call, tx: Tx, body: Any) -> Row[Any]:
 
 class CredentialUpdate(Body, wrapper="credential"):
     blob: str = field(required=True)
+    type: str = field()
+    """This and the rest only as they are: the stock client sends them along."""
+    user_id: str = field()
+    project_id: str | None = field()
 
 
 @Credential.update(policy="identity:update_credential", method="PATCH", body=CredentialUpdate, secret=True)
 def update_credential(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes what is in it; whose it is and for what stays."""
     check_direct(call)
+    for name in ("type", "user_id", "project_id"):
+        if getattr(body, name) not in (UNSET, getattr(row, name)):
+            raise BadRequest(f"{name} of a credential can't be changed: make a new one.")
     if row.type.lower() == store.EC2:
         old, new = ec2_blob(opened(keys_of(call), row)), ec2_blob(body.blob)
         for name in _SCOPE:

@@ -1,4 +1,5 @@
-"""OAuth 2.0 client credentials (RFC 6749, section 4.4): an application credential is the client."""
+"""OAuth 2.0 client credentials (RFC 6749, section 4.4): the client is an application credential, or a user with a
+client certificate, to which its token is bound (RFC 8705)."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError
+from pileus.kernel.http.front_proxy import thumbprint
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.auth import SUBJECT, issued
 from pileus.services.identity.authenticate import admit, receipt
@@ -18,7 +20,9 @@ from pileus.services.identity.authenticate.application_credential import (
     ApplicationCredentialMethod,
     ApplicationCredentialPart,
 )
-from pileus.services.identity.authenticate.method import Attempt
+from pileus.services.identity.authenticate.certificate import owner
+from pileus.services.identity.authenticate.method import Attempt, FoundScope, Proof
+from pileus.services.identity.delegation import refuse
 
 routes = Routes()
 _UNCACHED = {"cache-control": "no-store", "pragma": "no-cache"}
@@ -40,20 +44,40 @@ async def token(call: Call) -> Reply:
         form.get("client_id", [None])[-1],
         form.get("client_secret", [None])[-1],
     )
-    if not client_id or not secret or "\0" in client_id:
-        return _refused(401, "invalid_client", "Client authentication failed.")
     attempt = Attempt(call.runtime.state, call)
     try:
-        part = ApplicationCredentialPart(id=client_id, secret=secret)
-        proof = await ApplicationCredentialMethod().prove(attempt, part)
-        receipt.check(attempt, proof, frozenset({ApplicationCredentialMethod.name}))
-        claims = await admit(attempt, proof, None)
+        claims = await admit(attempt, await _proof(attempt, client_id or "", secret), None)
         made = (await issued(call, claims)).headers[SUBJECT]
     except (ApiError, receipt.MoreNeeded):
         return _refused(401, "invalid_client", "Client authentication failed.")
     seconds = int((claims.expires_at - claims.issued_at).total_seconds())
     body = {"access_token": made, "token_type": "Bearer", "expires_in": seconds}
     return Reply.json(body, 200, dict(_UNCACHED))
+
+
+async def _proof(attempt: Attempt, client_id: str, secret: str | None) -> Proof:
+    """By the secret of an application credential, or by the certificate of a user that came with the request."""
+    settings = attempt.state.settings.oauth2
+    certificate = attempt.call.runtime.front_proxy.certificate(attempt.call.scope)
+    if "\0" in client_id:
+        raise refuse("no such client")
+    if secret and "client_secret_basic" in settings.oauth2_authn_methods:
+        part = ApplicationCredentialPart(id=client_id, secret=secret)
+        proof = await ApplicationCredentialMethod().prove(attempt, part)
+        receipt.check(attempt, proof, frozenset({ApplicationCredentialMethod.name}))
+        return proof
+    if secret or certificate is None or "tls_client_auth" not in settings.oauth2_authn_methods:
+        raise refuse("the client shows nothing that this cloud goes by")
+    mapping_id = settings.oauth2_cert_dn_mapping_id
+    person = await attempt.state.db.read(owner, client_id, certificate, mapping_id)
+    if person.default_project_id is None:
+        raise refuse(f"user {person.id} has no default project")
+    return Proof(
+        user=person,
+        methods=("oauth2_credential",),
+        scope=FoundScope("project", person.default_project_id),
+        claims={"thumbprint": thumbprint(certificate)},
+    )
 
 
 def _basic(call: Call) -> tuple[str, str] | None:

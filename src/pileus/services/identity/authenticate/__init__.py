@@ -16,6 +16,7 @@ from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.identity import resolve
 from pileus.services.identity.authenticate import receipt, scope
 from pileus.services.identity.authenticate.application_credential import ApplicationCredentialMethod
+from pileus.services.identity.authenticate.external import ExternalMethod
 from pileus.services.identity.authenticate.mapped import MappedMethod
 from pileus.services.identity.authenticate.method import Attempt, Method, Proof
 from pileus.services.identity.authenticate.oauth1 import Oauth1Method
@@ -35,6 +36,8 @@ _METHODS: tuple[Method, ...] = (
     ApplicationCredentialMethod(),
     TotpMethod(),
     Oauth1Method(),
+    ExternalMethod("external"),
+    ExternalMethod("kerberos"),
     *(MappedMethod(name) for name in ("mapped", "openid", "saml2")),
 )
 METHODS: Mapping[str, Method] = {each.name: each for each in _METHODS}
@@ -59,15 +62,21 @@ async def authenticate(attempt: Attempt, request: Auth) -> Claims:
     """
     wanted = scope.checked(request.scope)
     proof = await _prove(attempt, request.identity)
-    methods = receipt.check(attempt, proof, frozenset(METHODS))
+    methods = receipt.check(attempt, proof, _known(attempt.state))
     return await admit(attempt, replace(proof, methods=methods), wanted)
+
+
+def _known(state: IdentityState) -> frozenset[str]:
+    """The methods that this cloud has."""
+    off = frozenset() if state.settings.external.variant is not None else frozenset({"external", "kerberos"})
+    return frozenset(METHODS) - off
 
 
 async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
     """The claims of a token for who has been proven, in the scope wanted."""
     state = attempt.state
     await note_activity(state, proof.user)
-    found = await state.db.read(scope.find, proof, wanted)
+    found = await state.db.read(scope.find, proof, wanted, await state.book())
     now = state.clock.now()
     audit_ids = (new_audit_id(),) if proof.audit_chain_id is None else (new_audit_id(), proof.audit_chain_id)
     ends = (
@@ -95,13 +104,15 @@ async def admit(attempt: Attempt, proof: Proof, wanted: Scope | None) -> Claims:
 
 async def _use_trust(state: IdentityState, claims: Claims, trust_id: str) -> None:
     """Only a token that means something takes a use of the trust away."""
-    await state.db.read(resolve.standing, claims)
+    await state.db.read(resolve.standing, claims, await state.book())
     if not await state.db.write(trust.consume, trust_id):
         raise Forbidden(f"No remaining uses for trust: {trust_id}.")
 
 
 async def _prove(attempt: Attempt, identity: Mapping[str, msgspec.Raw]) -> Proof:
     methods = decode_as(list[str], KEYSTONE, bytes(identity.get("methods", b"null")))
+    if not methods and "external" in _known(attempt.state):
+        return await METHODS["external"].prove(attempt, None)
     if not methods:
         raise BadRequest("The body names no method of authentication.")
     proof: Proof | None = None

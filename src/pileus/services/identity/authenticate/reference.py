@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest
 from pileus.services.identity.store import project, user
+from pileus.services.identity.store.book import Book
 
 
 class DomainRef(msgspec.Struct):
@@ -55,10 +56,10 @@ def find_user(tx: Tx, reference: UserRef) -> Row[Any] | None:
     return None if domain is None or reference.name is None else user.by_name(tx, reference.name, domain.id)
 
 
-def find_project(tx: Tx, reference: ProjectRef) -> Row[Any] | None:
+def find_project(tx: Tx, reference: ProjectRef, book: Book) -> Row[Any] | None:
     """None where there is none; a domain is no project here."""
     if reference.id is not None:
-        found = project.get(tx, reference.id)
+        found = book.project(tx, reference.id)
     else:
         domain = find_domain(tx, reference.domain)
         found = None if domain is None else project.by_name(tx, reference.name or "", domain.id)

@@ -17,7 +17,8 @@ from pileus.services.identity.authenticate.reference import (
     find_project,
 )
 from pileus.services.identity.delegation import refuse
-from pileus.services.identity.store import project, trust
+from pileus.services.identity.store import trust
+from pileus.services.identity.store.book import Book
 
 
 class TrustRef(msgspec.Struct):
@@ -52,14 +53,14 @@ def checked(scope: Scope | str | None) -> Scope | None:
     return scope
 
 
-def find(tx: Tx, proof: Proof, wanted: Scope | None) -> FoundScope:
+def find(tx: Tx, proof: Proof, wanted: Scope | None, book: Book) -> FoundScope:
     """The scope that was asked for, or the default. Whether there is a role on it, `resolve.standing` finds out."""
     if proof.scope is not None:
         if wanted is not None:
             raise refuse("what was proven is good for one scope only, so none can be asked for")
         return proof.scope
     if wanted is None:
-        return _default(tx, proof)
+        return _default(tx, proof, book)
     if proof.held_scope == "system" and (wanted.project is not None or wanted.domain is not None):
         raise Forbidden("A token for the system can't be exchanged for one for a project or a domain.")
     if wanted.trust is not None:
@@ -76,7 +77,7 @@ def find(tx: Tx, proof: Proof, wanted: Scope | None) -> FoundScope:
             raise refuse("no such domain")
         return FoundScope("domain", domain.id)
     assert wanted.project is not None
-    found = find_project(tx, wanted.project)
+    found = find_project(tx, wanted.project, book)
     if found is None:
         raise refuse("no such project")
     return FoundScope("project", found.id)
@@ -89,15 +90,17 @@ def _of_trust(tx: Tx, trust_id: str) -> FoundScope:
     return FoundScope("unscoped" if found.project_id is None else "project", found.project_id, found)
 
 
-def _default(tx: Tx, proof: Proof) -> FoundScope:
+def _default(tx: Tx, proof: Proof, book: Book) -> FoundScope:
     """The user's default project where it can be had."""
     person = proof.user
-    default = project.get(tx, person.default_project_id) if person.default_project_id else None
+    default = book.project(tx, person.default_project_id) if person.default_project_id else None
     if (
         default is not None
         and default.enabled
         and not default.is_domain
-        and resolve.roles_of_user(tx, person.id, "project", default, proof.claims.get("federated"))
+        and resolve.roles_of_user(
+            tx, person.id, "project", default, proof.claims.get("federated"), book.roles
+        )
     ):
         return FoundScope("project", default.id)
     return FoundScope("unscoped")

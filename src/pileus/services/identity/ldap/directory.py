@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,10 +62,11 @@ def read(options: LdapOptions) -> Contents:
                 people.append(person)
                 by_dn[plain_dn(dn)] = person.local_id
         ids = {person.local_id for person in people}
+        inner = _nested(connection, options) if options.group_ad_nesting else {}
         teams = [
             team
             for dn, attributes in _search(connection, options, options.groups_dn, *_group_query(options))
-            if (team := _team(options, dn, attributes, by_dn, ids)) is not None
+            if (team := _team(options, dn, attributes, by_dn, ids, inner)) is not None
         ]
         return Contents(people, teams)
 
@@ -258,8 +259,37 @@ def _emulated(connection: Any, options: LdapOptions) -> frozenset[str]:
     return frozenset(members)
 
 
+def _nested(connection: Any, options: LdapOptions) -> dict[str, list[str]]:
+    """The members that each group names, by plain name: also of groups that the filter hides, for those may lie between.
+
+    Upstream has Active Directory follow them (its rule 1.2.840.113556.1.4.1941), which no other server knows.
+    """
+    query, member = _query(options.group_objectclass, None), options.group_member_attribute
+    return {
+        plain_dn(dn): [plain_dn(each) for each in attributes.get(member.lower(), [])]
+        for dn, attributes in _search(connection, options, options.groups_dn, query, [member])
+    }
+
+
+def _within(named: Iterable[str], inner: Mapping[str, Sequence[str]]) -> set[str]:
+    """Those named, and whom the groups among them name, and so on; a circle ends where it began."""
+    found: set[str] = set()
+    waiting = list(named)
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting.extend(inner.get(each, ()))
+    return found
+
+
 def _team(
-    options: LdapOptions, dn: str, attributes: Attributes, by_dn: Mapping[str, str], ids: set[str]
+    options: LdapOptions,
+    dn: str,
+    attributes: Attributes,
+    by_dn: Mapping[str, str],
+    ids: set[str],
+    inner: Mapping[str, Sequence[str]],
 ) -> Team | None:
     local_id = _first(attributes, options.group_id_attribute)
     name = _first(attributes, options.group_name_attribute)
@@ -269,7 +299,8 @@ def _team(
     if options.group_members_are_ids:
         members = ids.intersection(said)
     else:
-        members = {by_dn[plain] for each in said if (plain := plain_dn(each)) in by_dn}
+        named = _within((plain_dn(each) for each in said), inner)
+        members = {by_dn[each] for each in named if each in by_dn}
     description = _first(attributes, options.group_desc_attribute) or ""
     return Team(local_id, dn, name, description, frozenset(members))
 

@@ -47,6 +47,7 @@ class LdapOptions(msgspec.Struct, frozen=True, kw_only=True):
     group_members_are_ids: bool
     group_member_attribute: str
     group_desc_attribute: str
+    group_ad_nesting: bool
     tls_cacertfile: str | None
     tls_cacertdir: str | None
     use_tls: bool
@@ -79,8 +80,13 @@ def directory_options(config: Mapping[str, Mapping[str, Any]]) -> LdapOptions | 
     values = {"password": None, **DEFAULTS["ldap"], **config.get("ldap", {})}
     names = {each.name for each in msgspec.structs.fields(LdapOptions)}
     try:
-        return msgspec.convert(
+        found = msgspec.convert(
             {name: value for name, value in values.items() if name in names}, LdapOptions, strict=False
         )
     except msgspec.ValidationError as error:
         raise ValueError(f"the options of the directory can't be used: {error}") from error
+    if found.use_tls and "ldaps://" in found.url.lower():
+        raise ValueError(
+            "use_tls is for ldap://; an address that begins with ldaps:// speaks TLS from the start"
+        )
+    return found

@@ -14,7 +14,6 @@ from pileus.services.identity.catalog_model import (
     project_endpoints,
 )
 from pileus.services.identity.model import endpoints, projects
-from pileus.services.identity.store import catalog
 
 _ENDPOINTS = select(endpoints).order_by(endpoints.c.id)
 _ENDPOINTS_OF = (
@@ -41,6 +40,9 @@ _PROJECTS_OF_GROUP = (
     .where(project_endpoint_groups.c.endpoint_group_id == bindparam("key"))
     .order_by(projects.c.name)
 )
+
+_WITH_ENDPOINTS = select(project_endpoints.c.project_id).distinct()
+_WITH_GROUPS = select(project_endpoint_groups.c.project_id).distinct()
 
 
 def is_in(row: Row[Any], filters: Mapping[str, str]) -> bool:
@@ -89,10 +91,14 @@ def unlink(tx: Tx, table: Table, link: Mapping[str, str]) -> bool:
     return tx.execute(gone).rowcount > 0
 
 
-def catalog_for(tx: Tx, project_id: str | None) -> list[dict[str, Any]]:
-    """The catalog for a project: what it was given, or all where it was given nothing. Without a project, all."""
-    entries = catalog.rows(tx)
-    seen = set() if project_id is None else {row.id for row in seen_by(tx, project_id)}
+def choosy_projects(tx: Tx) -> frozenset[str]:
+    """The projects that have been given any endpoint or group."""
+    return frozenset((*tx.scalars(_WITH_ENDPOINTS), *tx.scalars(_WITH_GROUPS)))
+
+
+def chosen(tx: Tx, entries: list[dict[str, Any]], project_id: str) -> list[dict[str, Any]]:
+    """Of the catalog's entries, what a project was given; all where that comes to nothing."""
+    seen = {row.id for row in seen_by(tx, project_id)}
     if not seen:
         return entries
     found = []

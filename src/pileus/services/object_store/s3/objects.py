@@ -121,6 +121,8 @@ async def _give(request: Request, *, with_body: bool) -> Reply:
     headers["content-length"] = str(length)
     if not with_body or length == 0:
         return Reply(status, headers=headers)
+    if found.whole is not None:
+        return Reply(status, found.whole[offset : offset + length], headers)
     return Reply(status, headers=headers, stream=_stream(found, offset, length))
 
 

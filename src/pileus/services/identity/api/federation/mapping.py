@@ -22,7 +22,8 @@ class Mapping(Resource, member="mapping", collection="mappings", path=f"{PREFIX}
     id: str = field(create, update, sort)
     """openstacksdk sends it along; the path's is the one that counts."""
     rules: list[dict[str, Any]] = field(create, update, required=True)
-    schema_version: str = field(create, update, default="1.0")
+    schema_version: str | None = field(create, update, default="1.0")
+    """The stock client sends null where its user names none."""
     links: dict[str, Any] = field(render=self_link("OS-FEDERATION/mappings"))
 
     default_sort = BY_ID
@@ -35,7 +36,7 @@ class Mapping(Resource, member="mapping", collection="mappings", path=f"{PREFIX}
 def _checked(body: Any) -> dict[str, Any]:
     if body.rules is UNSET:
         raise BadRequest("Invalid input: 'rules' is a required property")
-    version = "1.0" if body.schema_version is UNSET else body.schema_version
+    version = "1.0" if body.schema_version in (UNSET, None) else body.schema_version
     values = {"rules": body.rules, "schema_version": version}
     try:
         mapping.parse(values)
