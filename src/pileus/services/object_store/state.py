@@ -16,6 +16,7 @@ from pileus.services.object_store import expirer, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
+from pileus.services.object_store.following import Following, SyncSettings
 from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
@@ -41,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_sync: SyncSettings = SyncSettings()
+    """Clouds that containers may follow into."""
     tempauth: TempAuthSettings = TempAuthSettings()
     """Users of the store's own, beside the identity service's."""
     read_only: bool = False
@@ -100,6 +103,7 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
             settings.account_ratelimit,
@@ -133,6 +137,7 @@ class ObjectStoreState:
     async def start(self) -> None:
         self._settled = await self.listings.start()
         await expirer.prepare(self.listings, self.now())
+        await self.following.start()
         marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
         for index, device in self.devices.items():
             await device.start(self._heard, marks.get(str(index), ""))
@@ -172,6 +177,7 @@ class ObjectStoreState:
 
     def _heard(self, version: Version) -> None:
         account, container, name = version.path.split("/", 2)
+        self.following.heard(version)
         if version.deleted:
             self.listings.note(
                 account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")

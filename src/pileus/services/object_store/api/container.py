@@ -7,7 +7,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata, symlinks
+from pileus.services.object_store import access, container_sync, metadata, symlinks
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
 from pileus.services.object_store.name import Name, parse
@@ -121,6 +121,8 @@ async def _set(
 ) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
+    if headers.get(container_sync.TO):
+        container_sync.destination(state.settings.container_sync, headers[container_sync.TO], call.root_url)
     if not owner:
         private = {*PRIVATE, *(each.replace("x-", "x-remove-", 1) for each in PRIVATE)}
         headers = {each: value for each, value in headers.items() if each not in private}
@@ -133,7 +135,21 @@ async def _set(
         name.account, name.container, state.now(), change, make=make, policy=index
     )
     state.forget(name.account, name.container)
+    await _follow(state, name, headers)
     return made
+
+
+async def _follow(state: ObjectStoreState, name: Name, headers: dict[str, str]) -> None:
+    """Where the request set or took away whom the container follows."""
+    if not any(
+        f"{start}container-sync-{each}" in headers for start in ("x-", "x-remove-") for each in ("to", "key")
+    ):
+        return
+    info = await state.listings.container(name.account, name.container)
+    follows = info is not None and container_sync.TO in info.metadata and container_sync.KEY in info.metadata
+    if follows or state.following.follows(name):
+        (state.following.follow if follows else state.following.forget)(name)
+        await state.settle()
 
 
 @routes.add("PUT", "/{account}/{container}", policy=ANYONE)

@@ -72,6 +72,12 @@ async def info(call: Call) -> dict[str, Any]:
         "formpost": {"allowed_digests": sorted(DIGESTS)},
         "staticweb": {},
         "crossdomain": {},
+        "container_sync": {
+            "realms": {
+                realm: {"clusters": {cluster: {} for cluster in kept.clusters}}
+                for realm, kept in settings.container_sync.realms.items()
+            }
+        },
         "etag_quoter": {"enable_by_default": settings.quoted_etags},
         "versioned_writes": {"allowed_flags": ["x-versions-location", "x-history-location"]},
         "tempauth": {"account_acls": True},

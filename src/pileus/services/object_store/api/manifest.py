@@ -9,7 +9,7 @@ from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.errors import ApiError, BadRequest, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, expirer, versions
+from pileus.services.object_store import access, container_sync, expirer, versions
 from pileus.services.object_store.api import outcome, write
 from pileus.services.object_store.api.bulk_delete import DELETED, NOT_FOUND, new_outcome
 from pileus.services.object_store.api.container import gone
@@ -59,7 +59,8 @@ async def _store(
 
     async def permit(segment: Name) -> None:
         if segment.container not in allowed:
-            await access.require(call, segment, "read")
+            if container_sync.AUTH not in call.headers or segment.container != name.container:
+                await access.require(call, segment, "read")
             allowed.add(segment.container)
 
     manifest = await slo.build(state, name, wanted, permit)
@@ -68,7 +69,7 @@ async def _store(
         raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {expected}.")
     await write.check_quota(state, name, info, manifest.size_bytes)
     await versions.keep(state, name, info.metadata)
-    now = state.now()
+    now = write.moment(call, name, info)
     kept = ObjectMetadata(
         content_type=write.content_type(call, name),
         etag="",
