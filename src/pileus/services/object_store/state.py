@@ -44,6 +44,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest object in one piece."""
     container_sync: SyncSettings = SyncSettings()
     """Clouds that containers may follow into."""
+    container_shard_rows: int = 1_000_000
+    """A container with more objects is split into shards."""
+    s3_domain: str = ""
+    """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
+    s3_region: str = ""
+    """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     tempauth: TempAuthSettings = TempAuthSettings()
     """Users of the store's own, beside the identity service's."""
     read_only: bool = False
@@ -62,12 +68,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts under these are accounts, and containers of accounts."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
     """What `/crossdomain.xml` says."""
-    container_shard_rows: int = 1_000_000
-    """A container with more objects is split into shards."""
-    s3_domain: str = ""
-    """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
-    s3_region: str = ""
-    """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     expirer_interval_seconds: float = 300.0
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0

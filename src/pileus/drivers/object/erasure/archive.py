@@ -11,7 +11,8 @@ of them is seen. Small bodies are in the record, and there are no archives.
 
 from __future__ import annotations
 
-import secrets
+import os
+import random
 
 import msgspec
 
@@ -48,8 +49,12 @@ _record = msgspec.msgpack.Decoder(Record).decode
 _archive = msgspec.msgpack.Decoder(Archive).decode
 
 
+_chance = random.Random()
+os.register_at_fork(after_in_child=_chance.seed)
+
+
 def new_write() -> bytes:
-    return secrets.token_bytes(WRITE_BYTES)
+    return _chance.randbytes(WRITE_BYTES)
 
 
 def archive_key(key: bytes, write: bytes, index: int) -> bytes:

@@ -146,6 +146,15 @@ class ErasureDevice:
             raise
         for task in pending:
             self._keep(task)
+        for task in tasks - pending:
+            task.result()
+
+    async def answers(self, futures: Collection[asyncio.Future[Any]]) -> None:
+        """Waits until all are done, or as long as it takes till another is asked; nothing is cancelled."""
+        if not all(future.done() for future in futures):
+            _, late = await asyncio.wait(futures, timeout=self.hedge_seconds)
+            for future in late:
+                future.add_done_callback(_heard)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._background.add(task)
@@ -175,7 +184,7 @@ class ErasureDevice:
 
         def drop() -> None:
             assert record.scheme is not None
-            for index, member in enumerate(self.places.primaries(key)[: record.scheme.fragments]):
+            for index, member in enumerate(self.places.of(key).primaries[: record.scheme.fragments]):
                 self.drop(member, archive_key(key, record.write, index), timestamp)
 
         if self.is_held(record.write):
@@ -202,6 +211,12 @@ class ErasureDevice:
             self._keep(asyncio.get_running_loop().create_task(quietly()))
         except RuntimeError:
             """A reader was collected after its loop had ended."""
+
+
+def _heard(late: asyncio.Future[Any]) -> None:
+    """An answer that nobody waits for any more."""
+    if not late.cancelled():
+        late.exception()
 
 
 def _decode(metadata: bytes) -> Record:

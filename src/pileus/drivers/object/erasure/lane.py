@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pileus.drivers.object.cluster.member import Member, MemberWriter
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, DeviceFull
+from pileus.services.object_store.driver import DeviceError, DeviceFull, Version
 
 R = TypeVar("R")
 
@@ -39,8 +39,25 @@ class Lane:
         self.stored = False
         """Whether all of it is durable."""
 
-    async def put(self, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
-        """All of it at once; whoever fails is stood in for."""
+    def store(self, timestamp: Timestamp, metadata: bytes, body: bytes) -> asyncio.Future[None]:
+        """All of it at once, on the first of its targets; `put` goes on from there."""
+        self.member = next(self._targets)
+        version = Version(self._path, timestamp, timestamp, len(body), metadata, False, body)
+        return self.member.store(self.key, version)
+
+    async def put(
+        self,
+        timestamp: Timestamp,
+        metadata: bytes,
+        body: bytes,
+        storing: asyncio.Future[None] | None = None,
+    ) -> None:
+        """All of it at once; whoever fails is stood in for. `storing` is what `store` has begun."""
+        if storing is not None:
+            await self._or_fail(lambda: asyncio.shield(storing))
+            self.stored = self.failure is None
+            if self.stored:
+                return
 
         async def put_on(member: Member) -> None:
             await member.put(self.key, self._path, timestamp, metadata, body)
@@ -98,7 +115,7 @@ class Lane:
             self.failure = error
 
     async def _on_any(self, work: Callable[[Member], Coroutine[Any, Any, None]]) -> None:
-        failure = DeviceError("there is no device left for a fragment")
+        failure = self.failure or DeviceError("there is no device left for a fragment")
         for member in self._targets:
             try:
                 await in_time(work(member), self._patience)

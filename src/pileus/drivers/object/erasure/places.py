@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from pileus.drivers.object.cluster.member import Member
 from pileus.drivers.object.erasure.code import Scheme, Unusable
@@ -20,27 +22,34 @@ class Places:
             )
         self.ring = ring
         self.members = members
+        self._of: dict[int, Places.Of] = {}
 
-    def partition(self, key: bytes) -> int:
-        return int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
+    class Of(NamedTuple):
+        """Those of one partition."""
+
+        primaries: Sequence[Member]
+        """By fragment index who ought to have it."""
+        handoffs: Sequence[Member]
+        """Who stands in for those that are away, in the ring's order; as many as there are fragments, at most."""
+
+    def of(self, key: bytes) -> Places.Of:
+        partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
+        found = self._of.get(partition)
+        if found is None:
+            primaries = [self.members[id_] for id_ in self.primary_ids(partition)]
+            others = islice(self.ring.handoffs(partition), len(primaries))
+            found = Places.Of(primaries, [self.members[device.id] for device in others])
+            self._of[partition] = found
+        return found
 
     def primary_ids(self, partition: int) -> list[int]:
         """By fragment index the device that ought to have it."""
         return [row[partition] for row in self.ring.rows]
 
-    def primaries(self, key: bytes) -> list[Member]:
-        return [self.members[id_] for id_ in self.primary_ids(self.partition(key))]
-
-    def handoffs(self, key: bytes) -> Iterator[Member]:
-        """Those that stand in for primaries that are away, in the ring's order."""
-        for device in self.ring.handoffs(self.partition(key)):
-            yield self.members[device.id]
-
-    def holders(self, key: bytes, index: int) -> Iterator[Member]:
+    def holders(self, key: bytes, index: int) -> list[Member]:
         """Where the archive of an index may be, the likeliest first."""
-        primaries = self.primaries(key)
-        yield primaries[index]
-        yield from self.handoffs(key)
+        primaries, handoffs = self.of(key)
+        return [primaries[index], *handoffs]
 
     def everybody(self) -> Sequence[Member]:
         return list(self.members.values())

@@ -6,10 +6,10 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from pileus.drivers.object.cluster.member import Member
+from pileus.drivers.object.engine import SMALL_BYTES
 from pileus.drivers.object.erasure.archive import Record, archive_key
 from pileus.drivers.object.erasure.code import Code, Scheme, code_of
 from pileus.drivers.object.erasure.lane import in_time
@@ -17,9 +17,6 @@ from pileus.services.object_store.driver import DeviceError
 
 if TYPE_CHECKING:
     from pileus.drivers.object.erasure.device import ErasureDevice
-
-HANDOFFS = 6
-"""So many are asked for an archive that its own device has not."""
 
 
 class Archives:
@@ -50,6 +47,8 @@ class Archives:
     async def fragments(self, number: int) -> dict[int, bytes]:
         """Of a segment, `data` of them; segments must be asked for in order. Raises DeviceError where there are too few."""
         length = self.code.fragment_bytes(self.code.segment_length(number, self.size_bytes))
+        if self._end == length <= SMALL_BYTES and (small := await self._small()) is not None:
+            return small
         got: dict[int, bytes] = {}
         failures: list[str] = []
         under_way: dict[asyncio.Future[bytes], int] = {
@@ -81,6 +80,20 @@ class Archives:
             for index in under_way.values():
                 await self._open.pop(index).close()  # slower than others: they suffice
         return got
+
+    async def _small(self) -> dict[int, bytes] | None:
+        """Of an object of one segment, from those who ought to have them, without a task for each. None: not so easily."""
+        indexes = range(self.scheme.data)
+        keys = [archive_key(self._key, self._write, index) for index in indexes]
+        finding = [self._holders(index)[0].find(key) for index, key in zip(indexes, keys, strict=True)]
+        await self._device.answers(finding)
+        found: dict[int, bytes] = {}
+        versions = [each.result() if each.done() and each.exception() is None else None for each in finding]
+        for index, version in enumerate(versions):
+            if version is None or version.body is None or not self.code.is_whole(version.body, index):
+                return None
+            found[index] = version.body
+        return found
 
     def _begin(self, under_way: dict[asyncio.Future[bytes], int], number: int, length: int) -> None:
         index = self._left.pop(0)
@@ -177,10 +190,6 @@ class ErasureReader:
         self._release()
 
 
-def _where(device: ErasureDevice, key: bytes, index: int) -> list[Member]:
-    return list(islice(device.places.holders(key, index), 1 + HANDOFFS))
-
-
 async def _chunks(
     device: ErasureDevice, key: bytes, record: Record, offset: int, length: int
 ) -> AsyncGenerator[bytes, None]:
@@ -190,7 +199,7 @@ async def _chunks(
     if end <= offset:
         return
     first, last = offset // segment, (end - 1) // segment
-    archives = Archives(device, key, record, last, partial(_where, device, key))
+    archives = Archives(device, key, record, last, partial(device.places.holders, key))
 
     async def decoded(number: int) -> bytes:
         return archives.code.decode(await archives.fragments(number))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
+from pileus.drivers.object.engine import SMALL_BYTES
 from pileus.drivers.object.erasure.archive import Archive, Record, archive_key, encode, new_write
 from pileus.drivers.object.erasure.lane import Lane, refusal, targets
 from pileus.lib.timestamp import Timestamp
@@ -44,10 +46,10 @@ class ErasureWriter:
         self._size += len(segment)
 
     def _new_lanes(self) -> list[Lane]:
-        places = self._device.places
+        primaries, handoffs = self._device.places.of(self._key)
         return [
             Lane(each, archive_key(self._key, self._write, index), self._path, self._device.patience_seconds)
-            for index, each in enumerate(targets(places.primaries(self._key), places.handoffs(self._key)))
+            for index, each in enumerate(targets(primaries, iter(handoffs)))
         ]
 
     def _require_quorum(self) -> None:
@@ -62,21 +64,13 @@ class ErasureWriter:
             return
         if self._lanes:
             await self._feed(rest)
-            size = self._size
-            work = [
-                lane.finish(timestamp, self._archive(index, size)) for index, lane in enumerate(self._lanes)
-            ]
+            work = [lane.finish(timestamp, self._archive(index)) for index, lane in enumerate(self._lanes)]
         else:
-            size, self._lanes = len(rest), self._new_lanes()
-            fragments = self._code.encode(rest)
-            work = [
-                lane.put(timestamp, self._archive(index, size), fragments[index])
-                for index, lane in enumerate(self._lanes)
-            ]
+            work = await self._put_whole(rest, timestamp)
         await self._device.settle(work, lambda: sum(lane.stored for lane in self._lanes) >= self._code.quorum)
         try:
             self._require_quorum()
-            record = encode(Record(metadata, size, self._write, self._code.scheme))
+            record = encode(Record(metadata, self._size, self._write, self._code.scheme))
         except DeviceError:
             self._discard(timestamp)
             raise
@@ -86,14 +80,37 @@ class ErasureWriter:
             self._discard(timestamp)
             raise
 
+    async def _put_whole(self, body: bytes, timestamp: Timestamp) -> list[Coroutine[Any, Any, None]]:
+        """An object of one segment; returns what is left to do."""
+        self._size, self._lanes = len(body), self._new_lanes()
+        fragments = self._code.encode(body)
+        if len(fragments[0]) > SMALL_BYTES:
+            return [
+                lane.put(timestamp, self._archive(index), fragments[index])
+                for index, lane in enumerate(self._lanes)
+            ]
+        # Without a task for each: where all is well there is nothing left.
+        storing = [
+            lane.store(timestamp, self._archive(index), fragments[index])
+            for index, lane in enumerate(self._lanes)
+        ]
+        await self._device.answers(storing)
+        for lane, each in zip(self._lanes, storing, strict=True):
+            lane.stored = each.done() and each.exception() is None
+        return [
+            lane.put(timestamp, self._archive(index), fragments[index], storing[index])
+            for index, lane in enumerate(self._lanes)
+            if not lane.stored
+        ]
+
     def _discard(self, timestamp: Timestamp) -> None:
         """Of a record that could not be written for other reasons some device may yet have it: its archives stay."""
         for lane in self._lanes:
             if lane.member is not None:
                 self._device.drop(lane.member, lane.key, timestamp)
 
-    def _archive(self, index: int, size: int) -> bytes:
-        return encode(Archive(self._key, index, size, self._code.scheme))
+    def _archive(self, index: int) -> bytes:
+        return encode(Archive(self._key, index, self._size, self._code.scheme))
 
     async def abort(self) -> None:
         self._gathered.clear()
