@@ -64,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Objects that may be written in a container, a second, by the number of objects from which on it holds."""
     ratelimit_max_sleep_seconds: float = 60.0
     """Who would have to wait for longer is refused."""
+    forbidden_characters: str = ""
+    """That no name may have."""
     storage_domains: tuple[str, ...] = ()
     """Hosts under these are accounts, and containers of accounts."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'

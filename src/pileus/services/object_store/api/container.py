@@ -91,6 +91,10 @@ def _clean(call: Call) -> dict[str, str]:
     for acl in ("x-container-read", "x-container-write"):
         if headers.get(acl):
             headers[acl] = metadata.clean_acl(acl, headers[acl])
+    for what in ("bytes", "count"):
+        limit = headers.get(f"x-container-meta-quota-{what}", "")
+        if limit and not (limit.isascii() and limit.isdigit()):
+            raise BadRequest(f"Invalid {what} quota.")
     return headers
 
 

@@ -82,6 +82,11 @@ async def info(call: Call) -> dict[str, Any]:
         "versioned_writes": {"allowed_flags": ["x-versions-location", "x-history-location"]},
         "tempauth": {"account_acls": True},
         **({"encryption": {"enabled": True}} if settings.encryption else {}),
+        **(
+            {"name_check": {"forbidden_chars": settings.forbidden_characters}}
+            if settings.forbidden_characters
+            else {}
+        ),
         **({"ratelimit": _rates(settings)} if state.rates.any else {}),
         **(
             {"domain_remap": {"default_reseller_prefix": name.ACCOUNT_PREFIX[:-1]}}
