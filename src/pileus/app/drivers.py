@@ -27,10 +27,6 @@ from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, StoreSettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
-from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import ObjectDevice
-from pileus.services.object_store.listings import Listings
-from pileus.services.object_store.policies import Policies, StoragePolicy
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -77,49 +73,6 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     """This host's own on the external subnets, their first ones, with prefix length."""
     subnets = [ipaddress.ip_network(each) for each in settings.network.external_cidrs]
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
-
-
-def object_store(
-    settings: Settings, state: Path, clock: Clock
-) -> tuple[dict[int, ObjectDevice], Listings, Daemons]:
-    """By the index of storage policies a device in the state directory, in the simulator too; the lists; the walks."""
-    from pileus.drivers.object.engine import ObjectEngine
-    from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
-    from pileus.drivers.object.listing.store import SqliteListings
-
-    folder = state / "object-store"
-    daemons = Daemons(clock, folder / "walks")
-    listings = SqliteListings(folder / "listings", clock)
-    shard_rows = settings.object_store.container_shard_rows
-    for daemon in (
-        *node_daemons({0: listings.member}, listings, clock, shard_rows=shard_rows),
-        *teller_daemons(listings),
-    ):
-        daemons.add(daemon)
-    devices: dict[int, ObjectDevice] = {}
-    for policy in Policies(settings.object_store.policies):
-        own = folder / f"device-1{f'-policy-{policy.index}' * (policy.index > 0)}"
-        if policy.erasure_coding is None:
-            devices[policy.index] = ObjectEngine.on_host(own)
-        else:
-            devices[policy.index] = _erasure_coded(own, policy, clock, daemons)
-    return devices, listings, daemons
-
-
-def _erasure_coded(folder: Path, policy: StoragePolicy, clock: Clock, daemons: Daemons) -> ObjectDevice:
-    """A folder for each fragment. Raises ConfigError where it can't be."""
-    from pileus.drivers.object.erasure.assemble import on_folders
-    from pileus.drivers.object.erasure.code import Unusable
-
-    coding = policy.erasure_coding
-    assert coding is not None
-    try:
-        name = f"object-reconstructor-{policy.index}"
-        device, reconstructor = on_folders(folder, coding.data + coding.parity, coding, clock, name)
-    except Unusable as error:
-        raise ConfigError(f"object_store.policies: {policy.name!r}: {error}") from error
-    daemons.add(reconstructor)
-    return device
 
 
 HYPERVISORS: Mapping[str, str] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pileus.app import drivers
+from pileus.app.objects import object_store
 from pileus.app.settings import Settings
 from pileus.drivers.object.remote import HttpRemote
 from pileus.kernel.api.auth import Revision, TokenCache
@@ -33,6 +34,7 @@ from pileus.services.network.state import State as NetworkState
 from pileus.services.object_store.container_sync import ContainerSync
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
+from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement.state import PlacementState
 
@@ -96,18 +98,19 @@ class Images:
 
 class Objects:
     def __init__(self, bench: Bench) -> None:
-        settings = bench.settings.object_store
-        devices, listings, daemons = drivers.object_store(bench.settings, bench.state, bench.clock)
+        made = object_store(bench.settings.object_store, bench.state / "object-store", bench.clock)
         disk = encrypted(
-            devices,
-            listings,
+            made.devices,
+            made.listings,
             bench.state / "object-store" / "encryption-secrets",
-            settings.encryption_secrets,
-            on=settings.encryption,
+            made.settings.encryption_secrets,
+            on=made.settings.encryption,
         )
-        self._objects = ObjectStoreState(*disk, daemons, bench.clock, settings)
-        if settings.container_sync.realms:
-            daemons.add(ContainerSync(self._objects, HttpRemote(), bench.settings.base_url))
+        self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
+        for daemon in s3_daemons(self._objects, bench.clock):
+            made.daemons.add(daemon)
+        if made.settings.container_sync.realms:
+            made.daemons.add(ContainerSync(self._objects, HttpRemote(), bench.settings.base_url))
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects
         bench.runtimes["s3"].needs = IdentityKeys(
             bench.peer("identity"), bench.authenticate, bench.revision, bench.clock

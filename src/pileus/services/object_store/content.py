@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
+from pileus.kernel.errors import Conflict
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import Version
@@ -28,6 +29,8 @@ class Content(NamedTuple):
     """Where it is not the object's own."""
     name: Name | None = None
     """Where it was found, if a symlink led there."""
+    version_id: str | None = None
+    """Where the container keeps versions."""
     manifest: Callable[[], Awaitable[bytes]] | None = None
     """Of a static large object: what lists its segments."""
 
@@ -43,3 +46,9 @@ def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
         lambda offset, length: state.read(name, version, offset, length),
         whole=version.body,
     )
+
+
+def require_readable(found: Content) -> None:
+    """409 for bytes that are encrypted with a key that only its owner has: S3's API takes it."""
+    if metadata.CUSTOMER_KEY in found.kept.system:
+        raise Conflict("The object is encrypted with a customer's key: read it through S3, with the key.")

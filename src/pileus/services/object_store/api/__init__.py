@@ -9,11 +9,13 @@ from pileus.services.object_store.api import (
     crossdomain,
     info,
     read,
+    recon,
     write,
 )
 
 ROUTES = [
     info.routes,
+    recon.routes,
     crossdomain.routes,
     auth.routes,
     account.routes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import md5
 
 import msgspec
@@ -14,7 +14,16 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, container_sync, metadata, symlinks, temp_url, versions
+from pileus.services.object_store import (
+    access,
+    container_sync,
+    locks,
+    metadata,
+    symlinks,
+    temp_url,
+    versioning,
+    versions,
+)
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -156,6 +165,8 @@ async def put_object(call: Call) -> Reply:
     )
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
+        call.response_headers["x-object-version-id"] = it.id
     return created(stored.etag, now)
 
 
@@ -168,7 +179,13 @@ async def store(
     length: int | None,
     wanted: str = "",
 ) -> ObjectMetadata:
+    """As `receive`; in a container with object versioning, as a new version."""
+    await locks.require_parts_free(state, name)
+    info = await state.container(name.account, name.container)
     try:
+        if info is not None and versioning.status(info.metadata):
+            kept = await locks.stored(state, info, kept)
+            return (await versioning.write(state, name, info, kept, body, length, wanted))[0]
         return await receive(state, name, now, kept, body, length, wanted)
     except Superseded as newer:
         raise Conflict(f"There is a version of {newer.newest.normal} already.") from newer
@@ -198,7 +215,7 @@ async def if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
 async def update_object(call: Call) -> Reply:
     """Replaces an object's metadata, all of them."""
     name = parse(call.path)
-    await allow(call, name)
+    info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
     if symlinks.TARGET in call.headers:
         raise BadRequest("A PUT request is required to set a symlink target")
@@ -206,19 +223,14 @@ async def update_object(call: Call) -> Reply:
     given = kept_headers(call, now)
     said = call.header("content-type")
 
-    def change(old: bytes) -> bytes:
-        was = metadata.decode(old)
+    def changed(was: ObjectMetadata) -> ObjectMetadata:
         if state.has_expired(was):
             raise Missing
         stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
-        return metadata.encode(kept)
+        return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
 
     try:
-        if await state.find(name) is None:
-            raise Missing
-        device = await state.device_of(name)
-        updated = await device.update(state.key(name), now, change)
+        kept = await _update(call, state, name, info, now, changed)
     except Missing:
         raise gone() from None
     except Superseded as newer:
@@ -226,9 +238,35 @@ async def update_object(call: Call) -> Reply:
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     headers = {"content-type": "text/html; charset=UTF-8"}
-    if (link := symlinks.of(metadata.decode(updated.metadata))) is not None:
+    if (link := symlinks.of(kept)) is not None:
         return Reply(307, headers={**headers, "location": link.path})
     return Reply(202, headers=headers)
+
+
+async def _update(
+    call: Call,
+    state: ObjectStoreState,
+    name: Name,
+    info: ContainerInfo,
+    now: Timestamp,
+    changed: Callable[[ObjectMetadata], ObjectMetadata],
+) -> ObjectMetadata:
+    await locks.require_parts_free(state, name)
+    if versioning.status(info.metadata):
+        found = await versioning.find(state, name, info.metadata, None)
+        if found is None or found.is_marker:
+            raise Missing
+        locks.require_free(state, info, found.version)
+        await versioning.update(state, name, found, changed)
+        call.response_headers["x-object-version-id"] = found.id
+        return metadata.decode(found.version.metadata)
+    if await state.find(name) is None:
+        raise Missing
+    device = await state.device_of(name)
+    updated = await device.update(
+        state.key(name), now, lambda old: metadata.encode(changed(metadata.decode(old)))
+    )
+    return metadata.decode(updated.metadata)
 
 
 @routes.add("DELETE", OBJECT, policy=ANYONE)
@@ -248,6 +286,9 @@ async def delete(call: Call, name: Name) -> bool:
     """Whether there was such an object; what was there before it may be the object now."""
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
+    version_id = call.arg("version-id")
+    if version_id is not None or versioning.status(info.metadata):
+        return await _delete_version(call, state, name, info, version_id)
     if versions.HISTORY in info.metadata and await state.find(name) is not None:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
@@ -255,9 +296,33 @@ async def delete(call: Call, name: Name) -> bool:
     return await remove(state, name, moment(call, name, info))
 
 
+async def _delete_version(
+    call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
+) -> bool:
+    """The version with the id, for good; without one the object, behind a marker."""
+    await locks.require_parts_free(state, name)
+    found = await versioning.find(state, name, info.metadata, version_id)
+    if found is None or (version_id is None and found.is_marker):
+        return False
+    if version_id is None:
+        deleted = await versioning.delete(state, name, info)
+    else:
+        locks.require_free(state, info, found.version)
+        deleted = await versioning.delete_version(state, name, found)
+    if deleted.id is not None:
+        call.response_headers["x-object-version-id"] = deleted.id
+    return True
+
+
 async def remove(state: ObjectStoreState, name: Name, now: Timestamp | None = None) -> bool:
-    """Whether there was such an object."""
+    """Whether there was such an object. In a container with object versioning a marker hides it."""
+    await locks.require_parts_free(state, name)
     was_there = await state.find(name) is not None
+    info = await state.container(name.account, name.container)
+    if info is not None and versioning.status(info.metadata):
+        if was_there:
+            await versioning.delete(state, name, info)
+        return was_there
     try:
         device = await state.device_of(name)
         await device.delete(state.key(name), name.path, now or state.now())
