@@ -16,6 +16,7 @@ from pileus.services.object_store import expirer, listed, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
+from pileus.services.object_store.following import Following, SyncSettings
 from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
@@ -43,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_sync: SyncSettings = SyncSettings()
+    """Clouds that containers may follow into."""
     container_shard_rows: int = 1_000_000
     """A container with more objects is split into shards."""
     s3_domain: str = ""
@@ -67,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Objects that may be written in a container, a second, by the number of objects from which on it holds."""
     ratelimit_max_sleep_seconds: float = 60.0
     """Who would have to wait for longer is refused."""
+    forbidden_characters: str = ""
+    """That no name may have."""
     storage_domains: tuple[str, ...] = ()
     """Hosts under these are accounts, and containers of accounts."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
@@ -121,6 +126,7 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
             settings.account_ratelimit,
@@ -165,6 +171,7 @@ class ObjectStoreState:
     async def start(self) -> None:
         self._settled = await self.listings.start()
         await expirer.prepare(self.listings, self.now())
+        await self.following.start()
         marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
         for index, device in self.devices.items():
             await device.start(self._heard, marks.get(str(index), ""))
@@ -203,6 +210,7 @@ class ObjectStoreState:
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
+        self.following.heard(version)
         listed.note(self.listings, version)
 
     def now(self) -> Timestamp:
