@@ -14,6 +14,7 @@ from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.places import Places
 from pileus.drivers.object.sim import MemoryFiles
 from pileus.lib.ring import Builder
+from pileus.lib.ring.affinity import Nearness
 from pileus.services.object_store.driver import DeviceError, Version
 
 SMALL_VOLUMES = 1024 * 1024
@@ -27,6 +28,7 @@ class Flaky:
     def __init__(self, engine: ObjectEngine) -> None:
         self.engine = engine
         self.away = self.hangs = False
+        self.asked = 0
 
     async def _trouble(self) -> None:
         if self.hangs:
@@ -36,6 +38,7 @@ class Flaky:
 
     def __getattr__(self, verb: str) -> Any:
         async def call(*arguments: Any) -> Any:
+            self.asked += 1
             await self._trouble()
             return await getattr(self.engine, verb)(*arguments)
 
@@ -82,6 +85,7 @@ class Rig:
         self.disks = [MemoryFiles() for _ in range(members)]
         self.records_disk = MemoryFiles()
         self.members: dict[int, Flaky] = {}
+        self.near: Nearness | None = None
 
     def device(self, **more: float) -> ErasureDevice:
         """Again: after a restart."""
@@ -90,7 +94,9 @@ class Rig:
             for number, disk in enumerate(self.disks)
         }
         self.records = ObjectEngine(self.records_disk, volume_bytes=SMALL_VOLUMES, suffix_power=16)
-        return ErasureDevice(self.records, Places(self.ring, self.members, self.scheme), self.scheme, **more)
+        return ErasureDevice(
+            self.records, Places(self.ring, self.members, self.scheme, self.near), self.scheme, **more
+        )
 
     def fill(self, number: int, *, full: bool = True) -> None:
         def fault(what: str) -> None:

@@ -31,7 +31,9 @@ def three_copies(folder: Path) -> ObjectDevice:
 
 
 def four_and_two(folder: Path) -> ObjectDevice:
-    return on_folders(folder, 6, ErasureCoding(data=4, parity=2), SystemClock(), "reconstructor")[0]
+    return on_folders(
+        [folder / f"d{n}" for n in range(6)], ErasureCoding(data=4, parity=2), SystemClock(), "reconstructor"
+    )[0]
 
 
 async def cpu_of(job: Callable[[int], Awaitable[None]], count: int) -> float:

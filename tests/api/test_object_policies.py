@@ -208,7 +208,9 @@ CODED = (
 async def coded(tmp_path: Path) -> AsyncIterator[Store]:
     coding = CODED[1].erasure_coding
     assert coding is not None
-    device, _ = on_folders(tmp_path / "coded", 3, coding, SystemClock(), "object-reconstructor")
+    device, _ = on_folders(
+        [tmp_path / f"coded-{n}" for n in range(3)], coding, SystemClock(), "object-reconstructor"
+    )
     devices = {0: ObjectEngine.on_host(tmp_path / "copies"), 1: device}
     async with running(tmp_path, Settings(policies=CODED), devices=devices) as store:
         await store("PUT", "/e", x_storage_policy="coded")
@@ -251,5 +253,5 @@ async def test_the_api_over_erasure_coding(coded: Store, tmp_path: Path) -> None
 async def test_a_disk_may_go(coded: Store, tmp_path: Path) -> None:
     body = os.urandom(3_000_000)
     await coded("PUT", "/e/o", body)
-    shutil.rmtree(tmp_path / "coded/d1/fragments/large")
+    shutil.rmtree(tmp_path / "coded-1/fragments/large")
     assert (await coded("GET", "/e/o")).body == body

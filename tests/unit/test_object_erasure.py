@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pileus.drivers.object.erasure.archive import archive_key
 from pileus.drivers.object.erasure.code import Scheme, Unusable, best, code_of
 from pileus.drivers.object.erasure.device import ErasureDevice
+from pileus.lib.ring.affinity import nearness
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull
 from pileus.testing.contract.object.suite import at, body_of, key_of, put, upload
@@ -197,3 +198,18 @@ async def test_what_is_replaced_goes_when_its_last_reader_is_done() -> None:
         rig.members[0].away = False
         await device.tidy(at(0))
         assert len(await rig.archives()) == 1
+
+
+async def test_readers_go_to_the_near_ones() -> None:
+    rig = Rig(2, 2, 4)
+    body = os.urandom(3 * SEGMENT)
+    async with running(rig) as device:
+        await upload(device, "a/c/o", at(1), body)
+        await put(device, "a/c/small", at(1), body[:9000])
+    rig.near = nearness("r1z1=1, r1z3=2")  # zones are numbered as members are
+    async with running(rig) as device:
+        rig.members[0].away = rig.members[2].away = True
+        asked = [rig.members[number].asked for number in (0, 2)]
+        assert await body_of(device, "a/c/o") == body
+        assert await body_of(device, "a/c/small") == body[:9000]
+        assert [rig.members[number].asked for number in (0, 2)] == asked

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 
 import pytest
 
@@ -158,3 +159,22 @@ async def test_nothing_acknowledged_is_lost(seed: int) -> None:
     assert counted["rebuilt"]
     assert counted["moved"]
     await story.device.close()
+
+
+async def test_each_partition_is_one_processs_to_look_after() -> None:
+    rig = Rig(2, 1, 5, power=4)
+    device = rig.device()
+    await device.start(lambda version: None, "")
+    walked: list[set[int]] = []
+    for away in ((), (0, 3)):
+        for number in range(5):
+            rig.members[number].away = number in away
+        there = [number for number in range(5) if number not in away]
+        for number in there:
+            reconstructor = Reconstructor(device, [rig.records], FakeClock(), local=[number])
+            walked.append({p for p in range(16) if reconstructor._is_mine(p, set(away))})
+        assert sorted(chain.from_iterable(walked)) == list(range(16))
+        walked.clear()
+    for number in range(5):
+        rig.members[number].away = False
+    await device.close()

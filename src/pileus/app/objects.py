@@ -13,10 +13,12 @@ from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.cluster.local import local_ring
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.erasure.assemble import on_folders
+from pileus.drivers.object.erasure.code import Unusable
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.store import SqliteListings
 from pileus.drivers.object.node.cluster import on_nodes
-from pileus.drivers.object.node.rings import Rings, RingsError
+from pileus.drivers.object.node.rings import CONF, Rings, RingsError
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.handshake import KeyFileError, read_key
 from pileus.kernel.clock import Clock
@@ -54,7 +56,7 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
         own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
         folders = [folder / own.format(number + 1) for number in range(settings.devices)]
         if policy.erasure_coding is not None:
-            devices[policy.index] = _erasure_coded(folders[0], policy, clock, daemons)
+            devices[policy.index] = _erasure_coded(folders, policy, clock, daemons)
         elif len(folders) == 1:
             devices[policy.index] = ObjectEngine.on_host(folders[0])
         else:
@@ -80,16 +82,17 @@ def _replicated(
     return cluster
 
 
-def _erasure_coded(folder: Path, policy: StoragePolicy, clock: Clock, daemons: Daemons) -> ObjectDevice:
-    """A folder for each fragment. Raises ConfigError where it can't be."""
-    from pileus.drivers.object.erasure.assemble import on_folders
-    from pileus.drivers.object.erasure.code import Unusable
-
+def _erasure_coded(
+    folders: list[Path], policy: StoragePolicy, clock: Clock, daemons: Daemons
+) -> ObjectDevice:
+    """On a single device a folder for each fragment. Raises ConfigError where it can't be."""
     coding = policy.erasure_coding
     assert coding is not None
     try:
         name = f"object-reconstructor-{policy.index}"
-        device, reconstructor = on_folders(folder, coding.data + coding.parity, coding, clock, name)
+        if len(folders) == 1:
+            folders = [folders[0] / f"d{number}" for number in range(coding.data + coding.parity)]
+        device, reconstructor = on_folders(folders, coding, clock, name)
     except Unusable as error:
         raise ConfigError(f"object_store.policies: {policy.name!r}: {error}") from error
     daemons.add(reconstructor)
@@ -104,19 +107,32 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
         raise ConfigError(f"object_store.rings: {error}") from error
     except KeyFileError as error:
         raise ConfigError(f"object_store.cluster_key: {error}") from error
-    for policy in Policies(settings.policies):
-        if policy.erasure_coding is not None:
+    if rings.conf.policies and settings.policies:
+        raise ConfigError(
+            f"object_store.policies: {rings.folder / CONF} has storage policies too; have them there alone, where "
+            "storage nodes read them as well"
+        )
+    for policy in Policies(rings.conf.policies or settings.policies):
+        if policy.erasure_coding is not None and not rings.conf.policies:
             raise ConfigError(
-                f"object_store.policies: {policy.name!r} is erasure-coded, which storage nodes can't do yet: "
-                "leave out object_store.rings, or the policy"
+                f"object_store.policies: storage nodes must know that {policy.name!r} is erasure-coded: move all "
+                f"policies to {rings.folder / CONF}, as [storage-policy:{policy.index}]"
             )
         if policy.index not in rings.objects:
             raise ConfigError(
                 f"object_store.policies: {policy.name!r} has the index {policy.index}, "
                 f"and there is no object-{policy.index}.ring.gz in {rings.folder}"
             )
-    devices, listings = on_nodes(rings, key, folder / "listings", clock)
+    try:
+        devices, listings = on_nodes(rings, key, folder / "listings", clock)
+    except Unusable as error:
+        raise ConfigError(f"storage policies in {rings.folder / CONF}: {error}") from error
     for daemon in teller_daemons(listings):
         daemons.add(daemon)
-    hashed = msgspec.structs.replace(settings, hash_prefix=rings.hash_prefix, hash_suffix=rings.hash_suffix)
-    return ObjectStore(devices, listings, daemons, hashed, Recon(daemons, rings=lambda: rings.files))
+    shared = msgspec.structs.replace(
+        settings,
+        hash_prefix=rings.conf.hash_prefix,
+        hash_suffix=rings.conf.hash_suffix,
+        policies=rings.conf.policies or settings.policies,
+    )
+    return ObjectStore(devices, listings, daemons, shared, Recon(daemons, rings=lambda: rings.files))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pileus.drivers.object.cluster.device import ObjectCluster
@@ -12,13 +12,13 @@ from pileus.drivers.object.erasure.code import Scheme, best
 from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.places import Places
 from pileus.drivers.object.erasure.reconstructor import Reconstructor
+from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Builder, Ring
 from pileus.services.object_store.policies import ErasureCoding
 
 KIB = 1024
 PART_POWER = 10
-SUFFIX_POWER = 16
 
 
 def scheme_of(coding: ErasureCoding) -> Scheme:
@@ -39,28 +39,29 @@ def assemble(
     scheme: Scheme,
     clock: Clock,
     name: str,
+    local: Collection[int] | None = None,
 ) -> tuple[ErasureDevice, Reconstructor]:
     """The device, and the walk that keeps it whole. Members by the ring's device ids: of fragments and of records two each.
 
-    Raises Unusable where the ring has not a replica for each fragment.
+    `local` as `Reconstructor`. Raises Unusable where the ring has not a replica for each fragment.
     """
     places = Places(ring, fragments, scheme)
     device = ErasureDevice(ObjectCluster(record_ring(ring, scheme), records, clock), places, scheme)
-    return device, Reconstructor(device, list(records.values()), clock, name=name)
+    return device, Reconstructor(device, list(records.values()), clock, name=name, local=local)
 
 
 def on_folders(
-    folder: Path, devices: int, coding: ErasureCoding, clock: Clock, name: str
+    folders: Sequence[Path], coding: ErasureCoding, clock: Clock, name: str
 ) -> tuple[ErasureDevice, Reconstructor]:
-    """On so many folders of this host, each of which stands for a disk."""
+    """On folders of this host, each of which stands for a disk."""
     scheme = scheme_of(coding)
     builder = Builder(PART_POWER, scheme.fragments)
-    for number in range(devices):
+    for number in range(len(folders)):
         builder.add(zone=number + 1, ip="127.0.0.1", port=0, device=f"d{number}", weight=1)
     builder.rebalance(seed=1, now=0)
     fragments: dict[int, Member] = {}
     records: dict[int, Member] = {}
-    for number in range(devices):
+    for number, folder in enumerate(folders):
         for kind, members in (("fragments", fragments), ("records", records)):
-            members[number] = ObjectEngine.on_host(folder / f"d{number}" / kind, SUFFIX_POWER)
+            members[number] = ObjectEngine.on_host(folder / kind, SUFFIX_POWER)
     return assemble(builder.ring(), fragments, records, scheme, clock, name)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pileus.drivers.object.cluster.member import Member, MemberWriter
+from pileus.drivers.object.engine import SMALL_BYTES
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull, Version
 
@@ -42,8 +43,13 @@ class Lane:
     def store(self, timestamp: Timestamp, metadata: bytes, body: bytes) -> asyncio.Future[None]:
         """All of it at once, on the first of its targets; `put` goes on from there."""
         self.member = next(self._targets)
+        return self._store_on(self.member, timestamp, metadata, body)
+
+    def _store_on(
+        self, member: Member, timestamp: Timestamp, metadata: bytes, body: bytes
+    ) -> asyncio.Future[None]:
         version = Version(self._path, timestamp, timestamp, len(body), metadata, False, body)
-        return self.member.store(self.key, version)
+        return member.store(self.key, version)
 
     async def put(
         self,
@@ -60,7 +66,16 @@ class Lane:
                 return
 
         async def put_on(member: Member) -> None:
-            await member.put(self.key, self._path, timestamp, metadata, body)
+            if len(body) <= SMALL_BYTES:
+                await asyncio.shield(self._store_on(member, timestamp, metadata, body))
+                return
+            writer = member.writer(self.key, self._path)
+            try:
+                await writer.write(body)
+                await writer.finish(timestamp, metadata)
+            except BaseException:
+                await writer.abort()
+                raise
 
         await self._on_any(put_on)
         self.stored = self.failure is None

@@ -41,8 +41,9 @@ class Archives:
         self._holders = holders
         self._end = min((last + 1) * self.code.full_bytes, self.code.archive_bytes(self.size_bytes))
         self._open: dict[int, Stream] = {}
-        self._left = list(range(self.scheme.fragments))
-        """Indexes that were not tried, data before parity."""
+        order = device.places.of(key).order
+        self._left = [index for index in order if index < self.scheme.fragments]
+        """Indexes that were not tried, as they are to be."""
 
     async def fragments(self, number: int) -> dict[int, bytes]:
         """Of a segment, `data` of them; segments must be asked for in order. Raises DeviceError where there are too few."""
@@ -83,13 +84,13 @@ class Archives:
 
     async def _small(self) -> dict[int, bytes] | None:
         """Of an object of one segment, from those who ought to have them, without a task for each. None: not so easily."""
-        indexes = range(self.scheme.data)
+        indexes = self._left[: self.scheme.data]
         keys = [archive_key(self._key, self._write, index) for index in indexes]
         finding = [self._holders(index)[0].find(key) for index, key in zip(indexes, keys, strict=True)]
         await self._device.answers(finding)
         found: dict[int, bytes] = {}
         versions = [each.result() if each.done() and each.exception() is None else None for each in finding]
-        for index, version in enumerate(versions):
+        for index, version in zip(indexes, versions, strict=True):
             if version is None or version.body is None or not self.code.is_whole(version.body, index):
                 return None
             found[index] = version.body

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -44,10 +43,16 @@ class Reconstructor:
         clock: Clock,
         *,
         name: str = "object-reconstructor",
+        local: Collection[int] | None = None,
         every_seconds: float = 30.0,
         per_second: float = math.inf,
     ) -> None:
+        """`local`: ids of the fragments' devices that are this process's to look after; None: all.
+
+        A partition is looked after by whoever has the first of its devices that answers.
+        """
         self.name = name
+        self._local = local
         self.every_seconds = every_seconds
         self.per_second = per_second
         """Partitions."""
@@ -58,19 +63,22 @@ class Reconstructor:
 
     async def walk(self, walk: Walk) -> None:
         first = int(walk.since) + 1 if walk.since else 0
-        for partition in sorted(await self._used()):
-            if partition >= first:
+        used: set[int] = set()
+        away: set[int] = set()
+        for id_, member in self._places.members.items():
+            try:
+                work = member.summaries(self._places.ring.part_power)
+                used.update(await in_time(work, self._device.patience_seconds))
+            except DeviceError:
+                away.add(id_)
+        for partition in sorted(used):
+            if partition >= first and self._is_mine(partition, away):
                 await self._partition(partition, walk)
                 await walk.step(str(partition))
 
-    async def _used(self) -> set[int]:
-        """Partitions of which some member has fragments."""
-        used: set[int] = set()
-        for member in self._places.everybody():
-            with suppress(DeviceError):
-                work = member.summaries(self._places.ring.part_power)
-                used.update(await in_time(work, self._device.patience_seconds))
-        return used
+    def _is_mine(self, partition: int, away: set[int]) -> bool:
+        there = [id_ for id_ in self._places.primary_ids(partition) if id_ not in away]
+        return self._local is None or (bool(there) and there[0] in self._local)
 
     async def _partition(self, partition: int, walk: Walk) -> None:
         away: set[int] = set()

@@ -46,7 +46,7 @@ class ErasureWriter:
         self._size += len(segment)
 
     def _new_lanes(self) -> list[Lane]:
-        primaries, handoffs = self._device.places.of(self._key)
+        primaries, handoffs, _ = self._device.places.of(self._key)
         return [
             Lane(each, archive_key(self._key, self._write, index), self._path, self._device.patience_seconds)
             for index, each in enumerate(targets(primaries, iter(handoffs)))

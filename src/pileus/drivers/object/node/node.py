@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -21,13 +21,16 @@ from pileus.drivers.object.cluster.peer import PATIENCE
 from pileus.drivers.object.cluster.peer import Placement as ObjectPlacement
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.erasure.archive import shown
+from pileus.drivers.object.erasure.assemble import assemble, record_ring, scheme_of
+from pileus.drivers.object.erasure.code import Unusable
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import remote_lists, remote_objects
 from pileus.drivers.object.node.local import folder_of, own_devices
-from pileus.drivers.object.node.rings import Rings, list_target, object_target
+from pileus.drivers.object.node.rings import Rings, list_target, object_target, record_target
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.members import LISTING_VERBS, OBJECT_VERBS, Peers
 from pileus.drivers.object.wire.server import WireServer
@@ -46,6 +49,20 @@ NOTE_SECONDS = 5.0
 SETTLE_SECONDS = 30.0
 RECLAIM_SECONDS = 7 * 24 * 3600.0
 """For so long a deletion is remembered."""
+
+
+class _Kept(NamedTuple):
+    """One kind of what a device has."""
+
+    folder: str
+    target: Callable[[str, int], str]
+    told: Callable[[Version], Version] | None
+    """What lists are told of a version; None: nothing."""
+
+
+OBJECTS = _Kept("objects", object_target, lambda version: version)
+FRAGMENTS = _Kept("objects", object_target, None)
+RECORDS = _Kept("records", record_target, shown)
 
 
 class StorageNode:
@@ -73,8 +90,8 @@ class StorageNode:
         self.server = WireServer(key)
         self._state = devices / ".node"
         self.daemons = Daemons(clock, self._state / "walks")
-        self.engines: dict[tuple[int, int], ObjectEngine] = {}
-        """By storage policy and the device's id in its ring."""
+        self.engines: dict[str, ObjectEngine] = {}
+        """By the name that each is served under."""
         self.listings: RingListings | None = None
         self._peers = Peers(key)
         self._host, self._port, self._clock, self._roles = host, port, clock, roles
@@ -155,22 +172,52 @@ class StorageNode:
     async def _start_objects(self) -> None:
         marks = msgspec.json.decode(self._settled, type=dict[str, str]) if self._settled else {}
         for policy, ring in self.rings.objects.items():
-            members = remote_objects(ring, policy, self._peers)
-            local = []
-            for device, folder in self._own(ring, "object"):
-                name = "objects" if policy == 0 else f"objects-{policy}"
-                engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
-                target = object_target(device.device, policy)
-                await engine.start(partial(self._heard, ring, device.id), marks.get(target, ""))
-                self.engines[policy, device.id] = members[device.id] = engine
-                self.server.serve(target, OBJECT_VERBS, engine)
-                local.append(device.id)
-            if local:
+            members, coding = remote_objects(ring, policy, self._peers), self.rings.coding(policy)
+            if coding is None:
+                local = await self._serve(policy, ring, members, OBJECTS, marks)
                 self._look_after(policy, ring, members, local)
+                continue
+            records = remote_objects(ring, policy, self._peers, record_target)
+            local = await self._serve(policy, ring, members, FRAGMENTS, marks)
+            await self._serve(policy, ring, records, RECORDS, marks)
+            try:
+                scheme = scheme_of(coding)
+                name = f"object-reconstructor-{policy}"
+                _, reconstructor = assemble(ring, members, records, scheme, self._clock, name, local)
+            except Unusable as error:
+                raise DeviceError(f"storage policy {policy}: {error}") from error
+            self._look_after(policy, record_ring(ring, scheme), records, local)
+            if local:
+                self._add(reconstructor)
+                auditor = Auditor(members, local, ring.part_power)
+                auditor.name = f"{auditor.name}-{policy}-fragments"
+                self._add(auditor)
+
+    async def _serve(
+        self,
+        policy: int,
+        ring: Ring,
+        members: dict[int, ObjectMember],
+        what: _Kept,
+        marks: Mapping[str, str],
+    ) -> list[int]:
+        """Puts this node's own devices among the members; returns their ids."""
+        local = []
+        for device, folder in self._own(ring, "object"):
+            name = f"{what.folder}-{policy}" if policy else what.folder
+            engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
+            target = what.target(device.device, policy)
+            await engine.start(partial(self._heard, ring, device.id, what), marks.get(target, ""))
+            self.engines[target] = members[device.id] = engine
+            self.server.serve(target, OBJECT_VERBS, engine)
+            local.append(device.id)
+        return local
 
     def _look_after(
         self, policy: int, ring: Ring, members: Mapping[int, ObjectMember], local: Sequence[int]
     ) -> None:
+        if not local:
+            return
         placement = ObjectPlacement(ring, members, self._clock, PATIENCE)
         for daemon in (
             Replicator(placement, local, self._clock, RECLAIM_SECONDS),
@@ -185,10 +232,10 @@ class StorageNode:
             daemon.every_seconds = self._every_seconds
         self.daemons.add(daemon)
 
-    def _heard(self, ring: Ring, device: int, version: Version) -> None:
+    def _heard(self, ring: Ring, device: int, what: _Kept, version: Version) -> None:
         path_key = int.from_bytes(ring.name_hash(version.path)[:4], "big")
-        if ring.rows[0][path_key >> (32 - ring.part_power)] == device:
-            self._told.append(version._replace(body=None))
+        if what.told is not None and ring.rows[0][path_key >> (32 - ring.part_power)] == device:
+            self._told.append(what.told(version)._replace(body=None))
 
     async def _note(self, listings: RingListings) -> None:
         told, self._told = self._told, []
@@ -200,12 +247,9 @@ class StorageNode:
                 continue
 
     def _mark(self) -> str:
-        marks = {}
-        for (policy, device_id), engine in self.engines.items():
-            device = self.rings.objects[policy].devices[device_id]
-            assert device is not None
-            marks[object_target(device.device, policy)] = engine.mark()
-        return msgspec.json.encode(marks).decode()
+        return msgspec.json.encode(
+            {target: engine.mark() for target, engine in self.engines.items()}
+        ).decode()
 
     async def _settle(self, listings: RingListings) -> None:
         """Lists have durably what was told, and space that is of no use any more is free."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from hashlib import md5
 from pathlib import Path
 
+from pileus.drivers.object.node import swift_conf
+from pileus.kernel.config import ConfigError
 from pileus.lib.ring import NameHash, Ring, RingFileError, decode
 from pileus.lib.ring.device import Device
+from pileus.services.object_store.policies import ErasureCoding
 
 LISTS = "container.ring.gz"
 CONF = "swift.conf"
@@ -25,8 +27,11 @@ class Rings:
     def __init__(self, folder: Path) -> None:
         """Raises RingsError."""
         self.folder = folder
-        self.hash_prefix, self.hash_suffix = _hash_parts(folder / CONF)
-        self._hash = NameHash(self.hash_prefix, self.hash_suffix)
+        try:
+            self.conf = swift_conf.read(folder / CONF)
+        except ConfigError as error:
+            raise RingsError(str(error)) from error
+        self._hash = NameHash(self.conf.hash_prefix, self.conf.hash_suffix)
         self.files: dict[Path, str] = {}
         """What was read, and its MD5."""
         self.lists = self._read(LISTS)
@@ -44,6 +49,10 @@ class Rings:
                 f"accounts are where containers are: make {account} a copy of {LISTS}, or remove it"
             )
 
+    def coding(self, policy: int) -> ErasureCoding | None:
+        """Of a storage policy; None where it keeps whole copies."""
+        return next((each.erasure_coding for each in self.conf.policies if each.index == policy), None)
+
     def _read(self, name: str) -> Ring:
         file = self.folder / name
         try:
@@ -59,27 +68,19 @@ class Rings:
         return ring
 
 
-def _hash_parts(file: Path) -> tuple[str, str]:
-    """What goes into the hash of every name, as Swift's `swift.conf` has it; nothing where there is no such file."""
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read(file)
-    except configparser.Error as error:
-        raise RingsError(f"{file} can't be read: {error}") from error
-    return (
-        parser.get("swift-hash", "swift_hash_path_prefix", fallback=""),
-        parser.get("swift-hash", "swift_hash_path_suffix", fallback=""),
-    )
-
-
 def devices_of(ring: Ring) -> list[Device]:
     """All that it names, drained ones included."""
     return [each for each in ring.devices if each is not None]
 
 
 def object_target(device: str, policy: int) -> str:
-    """The name under which a device's objects of a storage policy are served."""
+    """The name under which a device's objects of a storage policy are served, or their fragments."""
     return f"object-{policy}/{device}" if policy else f"object/{device}"
+
+
+def record_target(device: str, policy: int) -> str:
+    """The same of an erasure-coded policy's records; its fragments are served as its objects."""
+    return f"record-{policy}/{device}"
 
 
 def list_target(device: str) -> str:
