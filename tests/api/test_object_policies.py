@@ -127,6 +127,19 @@ async def test_an_account_counts_by_policy(store: Store) -> None:
     assert headers["x-account-bytes-used"] == "20"
 
 
+async def test_lists_of_containers_name_their_policies(store: Store) -> None:
+    await store("PUT", "/a/", x_storage_policy="silver")
+    await store("PUT", "/b-1")
+    await store("PUT", "/b-2")
+    for query in ("", "&delimiter=/"):
+        listed = json.loads((await store("GET", f"?format=json{query}")).body)
+        assert [each["storage_policy"] for each in listed] == ["silver", "gold", "gold"]
+        as_xml = (await store("GET", f"?format=xml{query}")).body
+        assert as_xml.count(b"<storage_policy>gold</storage_policy></container>") == 2
+    folded = json.loads((await store("GET", "?format=json&delimiter=-")).body)
+    assert [each.get("subdir", each.get("storage_policy")) for each in folded] == ["silver", "b-"]
+
+
 async def test_a_policys_quota(store: Store) -> None:
     quota = {"x_account_quota_bytes_policy_silver": "10", "x_account_quota_count_policy_gold": "1"}
     assert (await store("POST", "", **quota)).status == 403

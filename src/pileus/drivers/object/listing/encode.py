@@ -13,7 +13,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Form
 
 _OBJECT = ("name", "hash", "bytes", "content_type", "last_modified")
-_CONTAINER = ("name", "count", "bytes", "last_modified")
+_CONTAINER = ("name", "count", "bytes", "last_modified", "storage_policy")
 
 
 def entries(table: Table, found: Iterable[Row | Folded], form: Form) -> bytes:
@@ -51,4 +51,4 @@ def around(parts: Iterable[bytes], form: Form, kind: str, root: str) -> bytes:
 def _item(names: tuple[str, ...], row: Row) -> dict[str, Any]:
     item: dict[str, Any] = dict(zip(names, row, strict=True))
     item["last_modified"] = Timestamp(item["last_modified"]).iso
-    return item
+    return {name: value for name, value in item.items() if value is not None}

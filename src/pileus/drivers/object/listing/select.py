@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import string
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from pileus.drivers.object.listing.member import Window
 from pileus.services.object_store.listings import Ask, Form
 
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-")
+"""What names of storage policies are made of; they go into SQL as they are."""
 _LAST = "\U0010ffff"
 CHUNK = 500
 
@@ -41,13 +45,24 @@ OBJECTS = Table(
     "|| '</last_modified></object>'",
     "name, etag, size, content_type, changed",
 )
-CONTAINERS = Table(
-    "container",
-    f"json_object('name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', {_moment('put_at')})",
-    f"'<container><name>' || {_escaped('name')} || '</name><count>' || objects || '</count><bytes>' || bytes_used || "
-    f"'</bytes><last_modified>' || {_moment('put_at')} || '</last_modified></container>'",
-    "name, objects, bytes_used, put_at",
-)
+
+
+@lru_cache(maxsize=16)
+def containers(policies: tuple[tuple[int, str], ...]) -> Table:
+    """Of one whose storage policy has no name here none is told."""
+    cases = "".join(f"WHEN {index:d} THEN '{name}' " for index, name in policies if set(name) <= _PLAIN)
+    named = f"CASE policy {cases}END" if cases else "NULL"
+    item = f"'name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', {_moment('put_at')}"
+    return Table(
+        "container",
+        f"iif({named} IS NULL, json_object({item}), json_object({item}, 'storage_policy', {named}))",
+        f"'<container><name>' || {_escaped('name')} || '</name><count>' || objects || '</count><bytes>' || bytes_used || "
+        f"'</bytes><last_modified>' || {_moment('put_at')} || '</last_modified>' || "
+        f"coalesce('<storage_policy>' || {named} || '</storage_policy>', '') || '</container>'",
+        f"name, objects, bytes_used, put_at, {named}",
+    )
+
+
 NO_WINDOW = Window()
 
 
