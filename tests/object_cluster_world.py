@@ -106,13 +106,22 @@ class Disk:
 class Network:
     """Which zones can talk; requests and answers take time, and get lost."""
 
-    def __init__(self, clock: FakeClock, chance: random.Random) -> None:
+    def __init__(self, clock: FakeClock, chance: random.Random, zones: int) -> None:
+        self.isolations = dict.fromkeys(range(zones), 0)
+        """How often each did not see most of the others."""
         self.cuts: set[frozenset[int]] = set()
+        self.breaks = True
+        """Whether connections break at times, in the middle of a body."""
         self.clock = clock
         self.chance = chance
 
     def apart(self, one: int, other: int) -> bool:
         return frozenset((one, other)) in self.cuts
+
+    def cut(self, one: int, others: Collection[int]) -> None:
+        self.cuts |= {frozenset((one, other)) for other in others}
+        for zone in self.isolations:
+            self.isolations[zone] += not self.sees_most(zone)
 
     def sees_most(self, zone: int) -> bool:
         """Whether all but one other zone can be reached: fewer than a write was acknowledged by."""
@@ -190,7 +199,7 @@ class Link:
 
         body = b"".join(await self._do(whole))
         for start in range(0, len(body), 2000):
-            if self._network.chance.random() < 0.05:
+            if self._network.breaks and self._network.chance.random() < 0.05:
                 raise DeviceError("the connection broke")
             yield body[start : start + 2000]
 
@@ -228,21 +237,20 @@ class LinkWriter:
         self._key = key
         self._path = path
         self._writer: MemberWriter | None = None
+        self._engine: ObjectEngine | None = None
+
+    def _own(self, engine: ObjectEngine) -> MemberWriter:
+        if self._writer is None:
+            self._writer, self._engine = engine.writer(self._key, self._path), engine
+        if engine is not self._engine:
+            raise DeviceError("the server is another by now")
+        return self._writer
 
     async def write(self, chunk: bytes) -> None:
-        async def work(engine: ObjectEngine) -> None:
-            if self._writer is None:
-                self._writer = engine.writer(self._key, self._path)
-            await self._writer.write(chunk)
-
-        await self._do(work)
+        await self._do(lambda engine: self._own(engine).write(chunk))
 
     async def finish(self, timestamp: Timestamp, metadata: bytes, changed: Timestamp | None = None) -> None:
-        async def work(engine: ObjectEngine) -> None:
-            writer = self._writer or engine.writer(self._key, self._path)
-            await writer.finish(timestamp, metadata, changed)
-
-        await self._do(work)
+        await self._do(lambda engine: self._own(engine).finish(timestamp, metadata, changed))
 
     async def abort(self) -> None:
         if self._writer is not None:
@@ -256,7 +264,7 @@ class World:
         self.chance = random.Random(seed)
         self.executor = CountingExecutor()
         self.clock = FakeClock(auto=True, busy=self._busy)
-        self.network = Network(self.clock, self.chance)
+        self.network = Network(self.clock, self.chance, devices)
         self.disks = [Disk(number, self.chance) for number in range(devices)]
         self.ring = local_ring(devices, replicas)
         patience = Patience(errors=4, suspended_seconds=20)
@@ -303,6 +311,7 @@ class World:
 
     def heal(self) -> None:
         self.network.cuts.clear()
+        self.network.breaks = False
         for disk in self.disks:
             disk.fill(False)
             disk.slow_seconds = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,40 @@ async def test_a_setting_that_is_none(rig: Rig) -> None:
     ):
         assert (await rig("PUT", "/box?versioning", body)).status == 400
     assert (await rig("GET", "/box?versioning")).body.endswith(b'/"></VersioningConfiguration>')
+
+
+async def test_swifts_way_to_the_same_versions(rig: Rig) -> None:
+    """`X-Versions-Enabled`, `version-id` and `versions` of Swift's API."""
+    swift, box = rig.swift, Box(rig)
+    assert (await swift("PUT", "/c", x_versions_enabled="true")).status == 201
+    assert (await swift("HEAD", "/c")).headers["x-versions-enabled"] == "True"
+    assert (await swift("POST", "/box", x_versions_enabled="maybe")).status == 400
+    assert (await swift("PUT", "/old", x_versions_location="c")).status == 201
+    assert (await swift("POST", "/old", x_versions_enabled="true")).status == 400
+    assert (await swift("POST", "/box", x_versions_enabled="true")).status == 204
+    one = (await swift("PUT", "/box/o", b"one")).headers["x-object-version-id"]
+    two = await box.put("o", b"two")
+    assert (await swift("GET", "/box/o")).headers["x-object-version-id"] == two
+    assert (await swift("GET", f"/box/o?version-id={one}")).body == b"one"
+    assert (await swift("POST", "/box/o", x_object_meta_color="red")).status == 202
+    assert (await swift("HEAD", f"/box/o?version-id={two}")).headers["x-object-meta-color"] == "red"
+    assert (await swift("HEAD", "/box/o")).headers["x-object-meta-color"] == "red"
+    copied = await swift("PUT", "/box/o", x_copy_from="/box/o")
+    assert copied.status == 201
+    marker = (await swift("DELETE", "/box/o")).headers["x-object-version-id"]
+    assert (await swift("GET", "/box/o")).status == 404
+    assert (await swift("DELETE", "/box/o")).status == 404
+    assert (await swift("GET", f"/box/o?version-id={marker}")).status == 404
+    listed = json.loads((await swift("GET", "/box?versions&format=json")).body)
+    assert [each["is_latest"] for each in listed] == [True, False, False, False]
+    assert [each["version_id"] for each in listed][2:] == [two, one]
+    assert [(key, id) for key, id, _, _ in await box.versions()] == [
+        ("o", each["version_id"]) for each in (*listed[1:], listed[0])
+    ]
+    rest = json.loads((await swift("GET", f"/box?versions&format=json&marker=o&version_marker={two}")).body)
+    assert [each["version_id"] for each in rest] == [one]
+    assert (await swift("DELETE", "/box")).status == 409
+    for each in listed:
+        assert (await swift("DELETE", f"/box/o?version-id={each['version_id']}")).status == 204
+    assert (await swift("DELETE", f"/box/o?version-id={one}")).status == 404
+    assert (await swift("DELETE", "/box")).status == 204

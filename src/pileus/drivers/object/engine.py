@@ -85,6 +85,8 @@ class ObjectEngine:
             self._files.unlink(f"{ARRIVING}/{name}")
         for group in self._groups:
             group.load()
+            for key in group.doubtful:
+                self._recount(key)
 
     async def close(self) -> None:
         while under_way := {*self._turns.values(), *self._later}:
@@ -159,6 +161,8 @@ class ObjectEngine:
 
     async def expect_file(self, key: bytes, timestamp: Timestamp) -> bool:
         """`tidy` lets the file be until `forget_file`. False where it is the object's already, or another's on its way."""
+        while (before := self._turns.get(key)) is not None:  # it may be about to remove a file of that name
+            await asyncio.wait((before,))
         record = await self._newest(key)
         file = file_of(key, timestamp)
         if file in self._arriving or (record is not None and _names(record, file)):

@@ -28,6 +28,8 @@ class Content(NamedTuple):
     """Where it is not the object's own."""
     name: Name | None = None
     """Where it was found, if a symlink led there."""
+    version_id: str | None = None
+    """Where the container keeps versions."""
     manifest: Callable[[], Awaitable[bytes]] | None = None
     """Of a static large object: what lists its segments."""
 

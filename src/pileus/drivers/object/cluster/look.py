@@ -128,6 +128,7 @@ class Look:
             asked = peer.member.find(self._key)
             if not await within(self._clock, self._patience.answer_seconds, asked):
                 peer.ill("no answer in time")
+                asked.cancel()
                 continue
             if (error := asked.exception()) is not None:
                 reason = error

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
-from pileus.drivers.object.cluster.device import bring
+from pileus.drivers.object.cluster.copying import push
 from pileus.drivers.object.cluster.member import Stamp
 from pileus.drivers.object.cluster.peer import Peer, Placement
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded
+from pileus.services.object_store.driver import DeviceError
 
 log = structlog.get_logger("pileus.object_store")
 EVERY_SECONDS = 30.0
@@ -118,7 +118,7 @@ class Replicator:
             if not self._wanted(stamp, known.get(key)):
                 continue
             try:
-                pushed = await push(peer, other, key, known.get(key))
+                pushed = await push(peer.member, other.member, key, known.get(key))
                 walk.count(pushed=pushed)
             except DeviceError as error:
                 log.warning("a version can't be replicated", key=key.hex(), device=other.id, error=str(error))
@@ -131,22 +131,3 @@ class Replicator:
             return known < stamp
         forgotten = Timestamp.at(max(0.0, self._clock.now().timestamp() - self._reclaim_seconds))
         return not (stamp.deleted and stamp.timestamp < forgotten)
-
-
-async def push(peer: Peer, other: Peer, key: bytes, known: Stamp | None) -> int:
-    """What `peer` has of a key, to `other`, which has `known` of it; 1 where it took it. Raises DeviceError."""
-    version = await peer.member.find(key)
-    if version is None:
-        return 0
-    try:
-        if version.body is not None or version.deleted or (known and known.timestamp == version.timestamp):
-            try:
-                await other.member.store(key, version)
-                return 1
-            except Missing:
-                pass  # the data went meanwhile
-        chunks = peer.member.read(key, version, 0, version.size_bytes)
-        await bring(other.member, key, version, chunks)
-    except Superseded:
-        return 0
-    return 1

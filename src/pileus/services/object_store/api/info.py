@@ -49,6 +49,7 @@ async def info(call: Call) -> dict[str, Any]:
             "yield_frequency": int(outcome.BLANK_SECONDS),
             "allow_async_delete": True,
         },
+        "object_versioning": {},
         "dlo": {"max_segments": 10_000},
         "tempurl": {
             "methods": list(METHODS),

@@ -64,7 +64,7 @@ async def open_object(
         found = await versioning.find(state, name, {versioning.STATUS: "Enabled"}, link)
         if found is None:
             return None
-        own = content.plain(state, found.at, found.version)
+        own = content.plain(state, found.at, found.version)._replace(version_id=found.id)
     own = own._replace(name=found_at)
     return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
 
@@ -108,6 +108,7 @@ async def open_content(
         lambda offset, length: segments.read(parts, open_segment, offset, length),
         is_large=True,
         name=own.name,
+        version_id=own.version_id,
         manifest=None if kept.large_etag is None else manifest_body,
     )
 
@@ -125,6 +126,8 @@ def described(found: Content) -> dict[str, str]:
     if found.kept.large_etag is not None:
         headers["x-static-large-object"] = "True"
         headers["x-manifest-etag"] = found.kept.etag
+    if found.version_id is not None:
+        headers["x-object-version-id"] = found.version_id
     if found.name is not None:
         headers["content-location"] = _path(found.name)
     return headers
@@ -159,7 +162,12 @@ async def _find(call: Call) -> tuple[Name, Content]:
         await access.require(call, name, "read")
     raw = call.arg("multipart-manifest") == "get"
     link = call.arg("symlink") == "get"
-    found = await open_object(state, name, raw=raw or link, permit=None if link else reader(call, name))
+    permit = None if link else reader(call, name)
+    version_id = call.arg("version-id")
+    if version_id is None:
+        found = await open_object(state, name, raw=raw or link, permit=permit)
+    else:
+        found = await _version(state, name, version_id, raw=raw or link, permit=permit)
     if found is None:
         raise gone()
     if raw and found.kept.large_etag is not None:
@@ -172,6 +180,20 @@ async def _find(call: Call) -> tuple[Name, Content]:
                 read=lambda offset, length: _once(body[offset:][:length]),
             )
     return name, found
+
+
+async def _version(
+    state: ObjectStoreState, name: Name, version_id: str, *, raw: bool, permit: symlinks.Permit | None
+) -> Content | None:
+    """An older version, or the newest, by its id; 404 for a delete marker, which says that it is one."""
+    info = await state.container(name.account, name.container)
+    at = None if info is None else await versioning.find(state, name, info.metadata, version_id)
+    if at is None:
+        return None
+    if at.is_marker:
+        raise NotFound("This version is a deletion.", headers={"x-object-version-id": at.id})
+    own = content.plain(state, at.at, at.version)._replace(version_id=at.id)
+    return await open_content(state, name, own, raw=raw, permit=permit)
 
 
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:

@@ -14,7 +14,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, metadata, symlinks, temp_url, versions
+from pileus.services.object_store import access, metadata, symlinks, temp_url, versioning, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -147,6 +147,8 @@ async def put_object(call: Call) -> Reply:
     )
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
+        call.response_headers["x-object-version-id"] = it.id
     return created(stored.etag, now)
 
 
@@ -159,7 +161,11 @@ async def store(
     length: int | None,
     wanted: str = "",
 ) -> ObjectMetadata:
+    """As the container's versioning wants it."""
+    info = await state.container(name.account, name.container)
     try:
+        if info is not None and versioning.status(info.metadata):
+            return (await versioning.write(state, name, info, kept, body, length, wanted))[0]
         return await receive(state, name, now, kept, body, length, wanted)
     except Superseded as newer:
         raise Conflict(f"There is a version of {newer.newest.normal} already.") from newer
@@ -189,7 +195,7 @@ async def if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
 async def update_object(call: Call) -> Reply:
     """Replaces an object's metadata, all of them."""
     name = parse(call.path)
-    await allow(call, name)
+    info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
     if symlinks.TARGET in call.headers:
         raise BadRequest("A PUT request is required to set a symlink target")
@@ -197,13 +203,14 @@ async def update_object(call: Call) -> Reply:
     given = kept_headers(call, now)
     said = call.header("content-type")
 
+    if versioning.status(info.metadata):
+        return await _update_version(state, name, info, given, said)
+
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
         if state.has_expired(was):
             raise Missing
-        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
-        return metadata.encode(kept)
+        return metadata.encode(_updated(was, given, said))
 
     try:
         if await state.find(name) is None:
@@ -220,6 +227,21 @@ async def update_object(call: Call) -> Reply:
     if (link := symlinks.of(metadata.decode(updated.metadata))) is not None:
         return Reply(307, headers={**headers, "location": link.path})
     return Reply(202, headers=headers)
+
+
+def _updated(was: ObjectMetadata, given: dict[str, str], said: str | None) -> ObjectMetadata:
+    stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
+    return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+
+
+async def _update_version(
+    state: ObjectStoreState, name: Name, info: ContainerInfo, given: dict[str, str], said: str | None
+) -> Reply:
+    found = await versioning.find(state, name, info.metadata, None)
+    if found is None or found.is_marker:
+        raise gone()
+    await versioning.update(state, name, found, lambda was: _updated(was, given, said))
+    return Reply(202, headers={"content-type": "text/html; charset=UTF-8", "x-object-version-id": found.id})
 
 
 @routes.add("DELETE", OBJECT, policy=ANYONE)
@@ -239,11 +261,30 @@ async def delete(call: Call, name: Name) -> bool:
     """Whether there was such an object; what was there before it may be the object now."""
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
+    version_id = call.arg("version-id")
+    if version_id is not None or versioning.status(info.metadata):
+        return await _delete_version(call, state, name, info, version_id)
     if versions.HISTORY in info.metadata and await state.find(name) is not None:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
     return await remove(state, name)
+
+
+async def _delete_version(
+    call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
+) -> bool:
+    """The version with the id, for good; without one the object, behind a marker."""
+    found = await versioning.find(state, name, info.metadata, version_id)
+    if found is None or (version_id is None and found.is_marker):
+        return False
+    if version_id is None:
+        deleted = await versioning.delete(state, name, info)
+    else:
+        deleted = await versioning.delete_version(state, name, found)
+    if deleted.id is not None:
+        call.response_headers["x-object-version-id"] = deleted.id
+    return True
 
 
 async def remove(state: ObjectStoreState, name: Name) -> bool:
