@@ -268,3 +268,29 @@ async def test_a_disk_may_go(coded: Store, tmp_path: Path) -> None:
     await coded("PUT", "/e/o", body)
     shutil.rmtree(tmp_path / "coded-1/fragments/large")
     assert (await coded("GET", "/e/o")).body == body
+
+
+async def test_fragments_of_what_is_encrypted(tmp_path: Path) -> None:
+    coding = CODED[1].erasure_coding
+    assert coding is not None
+    bodies = {"small": b"secret " * 300, "large": os.urandom(300_000), "tiny": b"secret"}
+
+    def devices() -> dict[int, Any]:
+        coded, _ = on_folders([tmp_path / f"x{n}" for n in range(3)], coding, SystemClock(), "r")
+        return {0: ObjectEngine.on_host(tmp_path / "x"), 1: coded}
+
+    async with running(tmp_path, Settings(policies=CODED), devices=devices()) as store:
+        await store("PUT", "/e", x_storage_policy="coded")
+        assert (await store("PUT", "/e/plain", bodies["large"])).status == 201
+    async with running(tmp_path, Settings(policies=CODED, encryption=True), devices=devices()) as store:
+        for name, body in bodies.items():
+            assert (await store("PUT", f"/e/{name}", body)).status == 201
+        for name, body in (*bodies.items(), ("plain", bodies["large"])):
+            assert (await store("GET", f"/e/{name}")).body == body
+            assert (await store("GET", f"/e/{name}", range="bytes=2-4")).body == body[2:5]
+    assert b"secret" not in _kept(tmp_path)
+
+
+def _kept(folder: Path) -> bytes:
+    """All that is on the disks."""
+    return b"".join(file.read_bytes() for file in folder.glob("x*/**/*") if file.is_file())
