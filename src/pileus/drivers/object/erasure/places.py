@@ -25,7 +25,7 @@ class Places:
                 f"the ring has {ring.replicas:g} replicas; {scheme.data}+{scheme.parity} fragments need as many as they are"
             )
         self.ring = ring
-        self.members = members
+        self.members = dict(members)
         self._near = near
         self._of: dict[int, Places.Of] = {}
 
@@ -38,6 +38,10 @@ class Places:
         """Who stands in for those that are away, in the ring's order; as many as there are fragments, at most."""
         order: Sequence[int]
         """Indexes as they are tried by readers: the nearest first, data before parity."""
+
+    def lose(self, id_: int, absent: Member) -> None:
+        """Another stands for a member that is not there; before anybody was placed."""
+        self.members[id_] = absent
 
     def of(self, key: bytes) -> Places.Of:
         partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
