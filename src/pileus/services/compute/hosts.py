@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pileus.services.compute.driver import Capabilities, Guest, Hypervisor, HypervisorError, Image, OpenImage
 
@@ -26,6 +27,7 @@ class Host:
     capabilities: dict[str, tuple[Hypervisor, Capabilities]] = field(default_factory=dict)
     """By hypervisor type, once started."""
     _fetching: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
+    _jobs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
@@ -40,9 +42,10 @@ class Host:
                     self.capabilities[capabilities.hypervisor_type] = (hypervisor, capabilities)
 
     async def close(self) -> None:
-        for task in self._fetching.values():
+        tasks = [*self._fetching.values(), *self._jobs.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._fetching.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for hypervisor in self.hypervisors:
             await hypervisor.close()
 
@@ -62,6 +65,19 @@ class Host:
         for task in done:
             task.result()
         return not waiting
+
+    async def finished(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Whether the job of this name is done: begins it where it isn't under way, and waits for a while. Raises what
+        the job raises; whoever asks after that begins it anew."""
+        task = self._jobs.get(name)
+        if task is None:
+            task = self._jobs[name] = asyncio.create_task(job())
+        done, _ = await asyncio.wait([task], timeout=FETCH_GRACE_SECONDS)
+        if not done:
+            return False
+        self._jobs.pop(name, None)
+        task.result()
+        return True
 
     def _fetch(
         self, kind: str, hypervisor: Hypervisor, image: Image, open_image: OpenImage

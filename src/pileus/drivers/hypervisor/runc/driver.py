@@ -36,6 +36,7 @@ from pileus.services.compute.driver import (
     OpenImage,
     Place,
     Power,
+    Snapshot,
 )
 
 T = TypeVar("T")
@@ -164,6 +165,10 @@ class RuncHypervisor:
             if record is not None:
                 await self._halt(record)
             await _uninterrupted(lambda: self._records.remove(guest_id))
+
+    def snapshot(self, guest_id: str) -> contextlib.AbstractAsyncContextManager[Snapshot]:
+        _present(self._records.load(guest_id), guest_id)
+        raise HypervisorError("Images can't be made of containers yet, only of virtual machines.")
 
     async def observe(self, guest_id: str) -> GuestState | None:
         record = self._records.load(guest_id)
