@@ -100,6 +100,19 @@ async def test_one_that_fails_leaves_no_image(compute: ComputeUnderTest) -> None
     await eventually(lambda: made["image_id"] not in compute.needs.images.images_by_id)
 
 
+@pytest.mark.parametrize(
+    ("said", "content"), [("raw", b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504)), ("qcow2", b"just text")]
+)
+async def test_images_that_are_not_what_they_say_are_told(
+    compute: ComputeUnderTest, said: str, content: bytes
+) -> None:
+    image_id = compute.needs.images.add(content, disk_format=said)
+    body = compute.wanted(imageRef=image_id)
+    made = await compute.ask("POST", "/servers", body, expect=202)
+    server = await compute.until(made["server"]["id"], "ERROR")
+    assert f"is said to be {said}" in server["fault"]["message"]
+
+
 @pytest.mark.slow
 def test_a_server_starts_from_an_image_of_another(tmp_path: Path) -> None:
     disk = tmp_path / "disk"

@@ -36,7 +36,6 @@ def runc_rig() -> Iterator[RuncRig]:
 class RuncRig(Rig):
     ready_text = busybox_rootfs.READY
     boot_seconds = 15.0
-    takes_snapshots = False
     switch: OpenVSwitch
     """Where tests that need one plug NICs."""
 

@@ -105,7 +105,7 @@ class Story(Scenario[Outside]):
 
 def _insert(tx: Tx, process: Life) -> None:
     outside = process.world
-    image = {"disk_format": "qcow2", "size": 4, "sha512": None, "properties": {}}
+    image = {"disk_format": "raw", "size": 4, "sha512": None, "properties": {}}
     nics = [
         {"network_id": outside.network_id, "port_id": port_id, "fixed_ip": None, "tag": None}
         for port_id in (None, outside.given_port)

@@ -45,7 +45,7 @@ class FakeImages:
             "id": image_id,
             "name": "micro",
             "status": "active",
-            "disk_format": "qcow2",
+            "disk_format": "raw",
             "container_format": "bare",
             "size": len(content),
             "min_disk": 0,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pileus.lib.image_format import Inspector, is_stored_as
 from pileus.services.compute.driver import Capabilities, Guest, Hypervisor, HypervisorError, Image, OpenImage
 
 FETCH_GRACE_SECONDS = 15.0
@@ -85,10 +86,30 @@ class Host:
         key = (kind, image.id)
         task = self._fetching.get(key)
         if task is None:
-            task = asyncio.ensure_future(hypervisor.ensure_image(image, open_image))
+            task = asyncio.ensure_future(hypervisor.ensure_image(image, _checked(image, open_image)))
             self._fetching[key] = task
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         return task
+
+
+def _checked(image: Image, open_image: OpenImage) -> OpenImage:
+    """The image's bytes, refused at their end where they are not what it says: a disk called raw that is a qcow2, say,
+    would start as garbage, or name files of the host. Not every image service looks."""
+
+    async def chunks(image_id: str) -> AsyncIterator[bytes]:
+        inspector = Inspector()
+        async for chunk in open_image(image_id):
+            inspector.feed(chunk)
+            yield chunk
+        found = inspector.finish()
+        if not is_stored_as(found, image.disk_format):
+            raise HypervisorError(
+                f"Image {image_id} is said to be {image.disk_format}, and its data is {found.format}."
+            )
+        if found.unsafe_reasons:
+            raise HypervisorError(f"Image {image_id} is refused: {'; '.join(found.unsafe_reasons)}.")
+
+    return chunks
 
 
 class Hosts:

@@ -22,8 +22,6 @@ class Rig(ABC):
 
     ready_text: str
     """What a guest prints on its console once its system is up."""
-    takes_snapshots = True
-    """Whether the driver can; one that can't says so by a HypervisorError."""
     boot_seconds = 5.0
     """How long a guest may take to print it, or to heed a request to power off."""
 

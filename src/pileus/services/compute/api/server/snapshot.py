@@ -92,9 +92,9 @@ async def _new_image(call: Call, row: Row[Any], name: str, metadata: dict[str, s
         "disk_format": base.get("disk_format") or "raw",
         "container_format": base.get("container_format") or "bare",
     }
-    # Attributes of images are nobody's to set by way of metadata.
+    said = {key: value for key, value in metadata.items() if key not in BASE}  # attributes are no properties
     image: dict[str, Any] = await call.runtime.needs.images.create(
-        call.context, {**inherited, **{k: v for k, v in metadata.items() if k not in BASE}, **own, **values}
+        call.context, {**inherited, **own, **said, **values}
     )
     return image
 
