@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The object store's engine alone, against what the disk and the machine do in the same run.
+"""The object store's engine alone, against what the disk and the machine do in the same run; and objects on several devices,
+as whole copies and in fragments.
 
 bench/objects.py [FOLDER]      a folder on the disk to measure; some hundred MiB for some seconds
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-from harness import table  # noqa: E402 - the path comes first
+from harness import spread, table  # noqa: E402 - the path comes first
 from harness.table import Row  # noqa: E402
 
 from pileus.drivers.object.engine import ObjectEngine  # noqa: E402
@@ -121,6 +122,8 @@ def main() -> int:
         Row("the same, CPU", statistics.median(g[1] for g in gets) * 1000, "ms"),
         Row(f"start with {OBJECTS} objects in an open volume", statistics.median(s[0] for s in starts), "s"),
     ]
+    with tempfile.TemporaryDirectory(prefix="pileus-bench-", dir=where) as folder:
+        rows += spread.rows(Path(folder))
     table.show(rows)
     print(f"\nbaseline: fsynced creates of 4 KiB by {CLIENTS} threads, {floor:.0f}/s")
     return 0

@@ -45,27 +45,27 @@ def _databases_of_services(request: pytest.FixtureRequest) -> Iterator[None]:
     laid = server.create_database()
     asyncio.run(service.laid(laid, SystemClock()).close())
 
+    free: list[str] = []
+
     def emptied(folder: Path, clock: Clock) -> Database:
-        if _free:
-            server.empty_database(_free[-1])
-        _used.append(_free.pop() if _free else server.create_database(laid))
-        return open_database(_used[-1], clock)
+        """A new one is a copy of 8 MB, and there are a thousand tests: whoever closes one leaves it to the next."""
+        if free:
+            server.empty_database(url := free.pop())
+        else:
+            url = server.create_database(laid)
+        db = open_database(url, clock)
+        close = db.close
+
+        async def give_back() -> None:
+            await close()
+            free.append(url)
+
+        db.close = give_back  # type: ignore[method-assign] - what a test closes is its to give back
+        return db
 
     service.new_database = emptied
     yield
     service.new_database = service.on_sqlite
-
-
-_used: list[str] = []
-_free: list[str] = []
-
-
-@pytest.fixture(autouse=True)
-def _databases_are_used_again() -> Iterator[None]:
-    """A new one is a copy of 8 MB, and there are a thousand tests."""
-    yield
-    _free.extend(_used)
-    _used.clear()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.host)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,8 +51,10 @@ class Store:
         *,
         as_: Context | None = OWNER,
         chunks: list[bytes] | None = None,
+        at: str | None = None,
         **headers: str,
     ) -> Answer:
+        """`path` is below the account; `at` a whole one instead."""
         path, _, query = path.partition("?")
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if chunks is not None:
@@ -62,7 +65,13 @@ class Store:
         start: dict[str, Any] = {}
         got: list[bytes] = []
 
+        is_sent = False
+
         async def receive() -> dict[str, Any]:
+            nonlocal is_sent
+            if is_sent:
+                await asyncio.Event().wait()  # a client that waits for the answer
+            is_sent = len(waiting) == 1
             if not waiting:
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
@@ -74,7 +83,10 @@ class Store:
                 got.append(message.get("body", b""))
 
         scope = scope_of(
-            method, ROOT + path, [(n.encode(), v.encode("latin-1")) for n, v in sent.items()], query.encode()
+            method,
+            at or ROOT + path,
+            [(n.encode(), v.encode("latin-1")) for n, v in sent.items()],
+            query.encode(),
         )
         if as_ is not None:
             scope[CONTEXT_KEY] = as_

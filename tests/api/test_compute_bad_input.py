@@ -308,6 +308,7 @@ KEYS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.dictionaries(KEYS, JSON, max_size=4), version=st.sampled_from(["2.1", "2.52", "2.74", "2.104"])

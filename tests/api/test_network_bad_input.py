@@ -135,6 +135,7 @@ def filled(value: Any, ids: dict[str, str]) -> Any:
     return value if not isinstance(value, int) or abs(value) < 2**63 else 2**63 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(calls(), min_size=4, max_size=12))

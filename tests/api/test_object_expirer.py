@@ -28,7 +28,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Store]:
-    async with running(tmp_path, ASKED, clock) as store:
+    async with running(tmp_path, ASKED, clock=clock) as store:
         await store("PUT", "/c")
         yield store
 
@@ -126,12 +126,12 @@ async def test_the_queue_outlives_a_restart_and_is_walked_in_pages(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expirer, "PAGE", 7)
-    async with running(tmp_path, ASKED, clock) as store:
+    async with running(tmp_path, ASKED, clock=clock) as store:
         await store("PUT", "/c")
         for n in range(30):
             await store("PUT", f"/c/{n:02}\n", b"x", x_delete_after=str(HOUR + n))
     await clock.advance(2 * HOUR)
-    async with running(tmp_path, ASKED, clock) as store:
+    async with running(tmp_path, ASKED, clock=clock) as store:
         await expire(store)
         assert store.state.daemons.progress["object-expirer"].totals["deleted"] == 30
         assert (await store("GET", "/c")).status == 204

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator
+from hashlib import md5
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,10 @@ import msgspec
 import pytest
 
 from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.erasure.assemble import on_folders
+from pileus.kernel.clock import SystemClock
 from pileus.kernel.config import ConfigError
-from pileus.services.object_store.policies import Policies, StoragePolicy
+from pileus.services.object_store.policies import ErasureCoding, Policies, StoragePolicy
 from pileus.services.object_store.state import Settings
 from tests.object_store_client import OWNER, Store, running
 
@@ -181,6 +186,7 @@ async def test_lists_follow_each_device_after_a_crash(tmp_path: Path) -> None:
         ([StoragePolicy(name="a", default=True), StoragePolicy(name="A", index=1)], "another policy's"),
         ([StoragePolicy(name="a"), StoragePolicy(name="b", index=1)], "one must be the default"),
         ([StoragePolicy(name="a", deprecated=True)], "one must be the default"),
+        ([StoragePolicy(name="a", erasure_coding=ErasureCoding(data=0, parity=1))], "1 or more for data"),
         (
             [StoragePolicy(name="a", default=True), StoragePolicy(name="policy-0", index=1)],
             "another policy's",
@@ -190,3 +196,62 @@ async def test_lists_follow_each_device_after_a_crash(tmp_path: Path) -> None:
 def test_policies_that_do_not_fit_together(policies: list[StoragePolicy], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Policies(policies)
+
+
+CODED = (
+    StoragePolicy(name="copies", default=True),
+    StoragePolicy(name="coded", index=1, erasure_coding=ErasureCoding(data=2, parity=1, segment_kib=64)),
+)
+
+
+@pytest.fixture
+async def coded(tmp_path: Path) -> AsyncIterator[Store]:
+    coding = CODED[1].erasure_coding
+    assert coding is not None
+    device, _ = on_folders(
+        [tmp_path / f"coded-{n}" for n in range(3)], coding, SystemClock(), "object-reconstructor"
+    )
+    devices = {0: ObjectEngine.on_host(tmp_path / "copies"), 1: device}
+    async with running(tmp_path, Settings(policies=CODED), devices=devices) as store:
+        await store("PUT", "/e", x_storage_policy="coded")
+        await store("PUT", "/c")
+        yield store
+
+
+async def test_the_api_over_erasure_coding(coded: Store, tmp_path: Path) -> None:
+    body = os.urandom(200_000)
+    bodies = {"empty": b"", "small": b"small", "some": body[:5000], "large": body}
+    for name, data in bodies.items():
+        put = await coded("PUT", f"/e/{name}", data, x_object_meta_color="red")
+        assert (put.status, put.headers["etag"]) == (201, md5(data).hexdigest())
+        got = await coded("GET", f"/e/{name}")
+        assert (got.status, got.body) == (200, data)
+        assert got.headers["x-object-meta-color"] == "red"
+    chunked = await coded("PUT", "/e/chunked", chunks=[body[:70_000], body[70_000:]])
+    assert chunked.status == 201
+    part = await coded("GET", "/e/chunked", range="bytes=65530-131080")
+    assert (part.status, part.body) == (206, body[65530:131081])
+    assert (await coded("POST", "/e/large", x_object_meta_color="blue")).status == 202
+    assert (await coded("HEAD", "/e/large")).headers["x-object-meta-color"] == "blue"
+    assert (await coded("GET", "/e/large")).body == body
+    assert (await coded("COPY", "/e/large", destination="c/copy")).status == 201
+    assert (await coded("GET", "/c/copy")).body == body
+    assert (await coded("PUT", "/e/back", x_copy_from="c/copy")).status == 201
+    assert (await coded("DELETE", "/e/large")).status == 204
+    assert (await coded("GET", "/e/large")).status == 404
+    assert (await coded("GET", "/e/back")).body == body
+    listed = json.loads((await coded("GET", "/e?format=json")).body)
+    assert {each["name"]: each["bytes"] for each in listed} == {
+        "back": 200_000,
+        "chunked": 200_000,
+        "empty": 0,
+        "small": 5,
+        "some": 5000,
+    }
+
+
+async def test_a_disk_may_go(coded: Store, tmp_path: Path) -> None:
+    body = os.urandom(3_000_000)
+    await coded("PUT", "/e/o", body)
+    shutil.rmtree(tmp_path / "coded-1/fragments/large")
+    assert (await coded("GET", "/e/o")).body == body

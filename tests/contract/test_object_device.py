@@ -14,6 +14,7 @@ from pileus.services.object_store.encryption import EncryptedDevice, Keymaster
 from pileus.testing.contract.object import MemberContract, ObjectDeviceContract
 from pileus.testing.contract.object.member import Members
 from pileus.testing.contract.object.suite import Disk
+from tests.erasure_rig import Rig
 
 SMALL_VOLUMES = 1024 * 1024
 
@@ -78,3 +79,9 @@ class TestMemberInMemory(MemberContract):
                     inode.data[spot] ^= 1
 
         return turn_over
+
+
+class TestErasureCoded(ObjectDeviceContract):
+    @pytest.fixture(params=[(4, 2, 6), (2, 1, 3), (2, 1, 2)], ids=["4+2", "2+1", "2+1 on two"])
+    def disk(self, request: pytest.FixtureRequest) -> Disk:
+        return Rig(*request.param).device

@@ -13,7 +13,8 @@ from pileus.drivers.object.sim import MemoryFiles
 from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.members import OBJECT_VERBS, RemoteObjects
 from pileus.drivers.object.wire.server import WireServer
-from pileus.services.object_store.driver import Told
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import Told, Version
 from pileus.testing.contract.object import MemberContract, ObjectDeviceContract
 
 KEY = bytes(range(32))
@@ -37,6 +38,12 @@ class Elsewhere(RemoteObjects):
 
     def mark(self) -> str:
         return self._engine.mark()
+
+    async def tidy(self, forget_before: Timestamp) -> int:
+        return await self._engine.tidy(forget_before)
+
+    def _tell(self, version: Version) -> None:
+        """It was told already."""
 
     async def close(self) -> None:
         await self._peer.close()

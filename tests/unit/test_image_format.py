@@ -127,6 +127,7 @@ def test_encrypted_qcow2(tmp_path: Path) -> None:
     assert (found.format, found.encrypted, found.virtual_size) == ("qcow2", True, 8 * MIB)
 
 
+@pytest.mark.slow
 @needs_qemu_img
 def test_luks(tmp_path: Path) -> None:
     found = inspect(make_luks(tmp_path / "luks"))

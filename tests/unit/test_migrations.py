@@ -76,6 +76,7 @@ def test_there_is_nothing_to_migrate() -> None:
     assert migration("Nothing", "0002", "0001", declared_with()) is None
 
 
+@pytest.mark.slow
 def test_a_migration_is_written_from_the_tables(tmp_path: Path) -> None:
     tables = declared_with(
         Column("id", String(36), primary_key=True),

@@ -13,56 +13,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pileus.drivers.object.listing.database import CONTAINER_SCHEMA, Database
-from pileus.drivers.object.listing.select import OBJECTS, after, rows, whole_json, whole_plain
+from pileus.drivers.object.listing.database import Database
+from pileus.drivers.object.listing.schema import CONTAINER_SCHEMA
+from pileus.drivers.object.listing.select import OBJECTS, after, rows, whole
 from pileus.drivers.object.listing.store import SqliteListings
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Ask, NoSuchContainer, NotEmpty, ObjectEntry
+from tests.object_list_model import asks, letters, model
 
 NOW = Timestamp.at(1_700_000_000.5)
-letters = st.text(alphabet="ab/-é\U0010ffff", min_size=1, max_size=6)
 
 
-def entry(name: str, size: int = 3, etag: str | None = "e") -> ObjectEntry:
-    return ObjectEntry(name, NOW, NOW, size, etag, "text/plain")
-
-
-def model(names: set[str], ask: Ask) -> list[str]:
-    """What a list is, said simply: folded names end with the delimiter."""
-    prefix, delimiter = ask.prefix, ask.delimiter
-    if ask.path is not None:
-        prefix, delimiter = (ask.path.rstrip("/") + "/" if ask.path else ""), "/"
-    found: list[str] = []
-    for name in sorted(names, key=str.encode, reverse=ask.reverse):
-        if not name.startswith(prefix):
-            continue
-        low, high = (ask.end_marker, ask.marker) if ask.reverse else (ask.marker, ask.end_marker)
-        if (low and name <= low) or (high and name >= high):
-            continue
-        at = name.find(delimiter, len(prefix)) if delimiter else -1
-        if ask.path is not None:
-            if name == prefix or (at >= 0 and len(name) > at + 1):
-                continue
-        elif at >= 0:
-            folder = name[: at + len(delimiter)]
-            if not ask.reverse and ask.marker.startswith(folder):
-                continue
-            name = folder
-        if not found or found[-1] != name:
-            found.append(name)
-    return found[: ask.limit]
-
-
-asks = st.builds(
-    Ask,
-    limit=st.integers(0, 12),
-    marker=st.one_of(st.just(""), letters),
-    end_marker=st.one_of(st.just(""), letters),
-    prefix=st.one_of(st.just(""), letters),
-    delimiter=st.sampled_from(["", "", "/", "-", "a", "/a"]),
-    path=st.one_of(st.none(), st.none(), st.sampled_from(["", "a", "a/b", "/"])),
-    reverse=st.booleans(),
-)
+def entry(name: str, size: int = 3, etag: str | None = "e", later: int = 0) -> ObjectEntry:
+    at = Timestamp(NOW.units + later)
+    return ObjectEntry(name, at, at, size, etag, "text/plain")
 
 
 @settings(max_examples=300, deadline=None)
@@ -71,14 +35,18 @@ asks = st.builds(
 def test_any_part_of_any_list(names: set[str], ask: Ask) -> None:
     database = Database(Path(":memory:"), CONTAINER_SCHEMA)
     database.connection.executemany(
-        "INSERT INTO object VALUES (?, 0, 0, 'e', 't')", [(name,) for name in names]
+        "INSERT INTO object VALUES (?, 0, 0, 0, 0, 0, 'e', 't')", [(name,) for name in names]
     )
     found = [row.name if hasattr(row, "name") else row[0] for row in rows(database.connection, OBJECTS, ask)]
     assert found == model(names, ask)
     if not ask.delimiter and ask.path is None:
-        plain = whole_plain(database.connection, OBJECTS, ask).decode()
-        assert plain == "".join(name + "\n" for name in found)
-        assert [item["name"] for item in json.loads(whole_json(database.connection, OBJECTS, ask))] == found
+        plain, count, last = whole(database.connection, OBJECTS, ask, "plain")
+        assert plain.decode() == "".join(name + "\n" for name in found)
+        assert (count, last) == (len(found), found[-1] if found else "")
+        items = json.loads(b"[" + whole(database.connection, OBJECTS, ask, "json")[0] + b"]")
+        assert [item["name"] for item in items] == found
+        tree = ElementTree.fromstring(b"<x>" + whole(database.connection, OBJECTS, ask, "xml")[0] + b"</x>")
+        assert [each.findtext("name") for each in tree] == found
     database.close()
 
 
@@ -99,8 +67,8 @@ async def test_containers_and_their_counts(tmp_path: Path) -> None:
     assert not await listings.set_container("a", "c", NOW, lambda old: {**old, "y": "2"}, make=True)
     for n in range(5):
         listings.note("a", "c", entry(f"o{n}", size=10))
-    listings.note("a", "c", entry("o4", size=7))
-    listings.note("a", "c", entry("o3", etag=None))
+    listings.note("a", "c", entry("o4", size=7, later=1))
+    listings.note("a", "c", entry("o3", etag=None, later=1))
     listings.note("a", "c", entry("never", etag=None))
     listings.note("a", "nowhere", entry("o"))
     info = await listings.container("a", "c")
@@ -133,7 +101,7 @@ async def test_containers_and_their_counts(tmp_path: Path) -> None:
         {"name": "c", "count": 4, "bytes": 37, "last_modified": "2023-11-14T22:13:20.500000"}
     ]
     for n in range(5):
-        listings.note("a", "c", entry(f"o{n}", etag=None))
+        listings.note("a", "c", entry(f"o{n}", etag=None, later=2))
     await listings.delete_container("a", "c")
     assert await listings.container("a", "c") is None
     assert await listings.list_containers("a", Ask(), "plain") == b""
@@ -161,15 +129,18 @@ def test_ten_thousand_of_many(tmp_path: Path) -> None:
     database = Database(tmp_path / "c.db", CONTAINER_SCHEMA)
     with database.writing(durable=False) as connection:
         connection.executemany(
-            "INSERT INTO object VALUES (?, ?, ?, ?, 'application/octet-stream')",
-            ((f"folder-{n // 1000:05}/object-{n:09}", NOW.units + n, n, f"{n:032x}") for n in range(200_000)),
+            "INSERT INTO object VALUES (?, ?, 0, ?, 0, ?, ?, 'application/octet-stream')",
+            (
+                (f"folder-{n // 1000:05}/object-{n:09}", NOW.units + n, NOW.units + n, n, f"{n:032x}")
+                for n in range(200_000)
+            ),
         )
     ask = Ask(marker="folder-00100/")
-    for work, seconds in ((whole_json, 0.060), (whole_plain, 0.015)):
+    for form, seconds in (("json", 0.060), ("xml", 0.060), ("plain", 0.015)):
         best = 1.0
         for _ in range(5):
             started = time.process_time()
-            body = work(database.connection, OBJECTS, ask)
+            body, _, _ = whole(database.connection, OBJECTS, ask, form)
             best = min(best, time.process_time() - started)
         assert body.count(b"object-") == 10_000
         assert best < seconds, "three times what it takes on a quiet machine"

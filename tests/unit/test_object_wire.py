@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pileus.drivers.object.cluster.member import Broken
 from pileus.drivers.object.wire import client, server
 from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.connection import HIGH_WATER
@@ -56,7 +57,7 @@ class Basket(Protocol):
 
 
 class Orchard(Protocol):
-    async def ripen(self, fruit: Fruit, seconds: float = 1.0) -> Fruit: ...
+    async def ripen(self, fruit: Fruit, *, seconds: float = 1.0) -> Fruit: ...
 
     def pick(self, name: str) -> Awaitable[Fruit | None]: ...
 
@@ -81,7 +82,8 @@ FAILURES: list[Exception] = [
     Missing(Timestamp(9)),
     Missing(),
     DeviceFull("full to the brim"),
-    DeviceError("broken"),
+    DeviceError("out of order"),
+    Broken("rotten"),
     NoSuchContainer(),
     NotEmpty(),
     KeyError("a defect"),
@@ -121,7 +123,7 @@ class _Orchard:
         self.sent = 0
         self.hanging = 0
 
-    async def ripen(self, fruit: Fruit, seconds: float = 1.0) -> Fruit:
+    async def ripen(self, fruit: Fruit, *, seconds: float = 1.0) -> Fruit:
         self.hanging += 1
         await self.slowly.wait()
         self.hanging -= 1
@@ -390,7 +392,32 @@ async def test_a_dead_server_is_found_dead_long_before_a_call_is_slow(
             peer.hold()
         with pytest.raises(Unreachable, match="silent"):
             await hanging
-        assert (await world.remote.pick("another connection")).name == "another connection"
+        with pytest.raises(Unreachable, match="silent"):
+            await world.remote.pick("not waited for")
+        assert (await reached(world.remote)).name == "again"
+
+
+async def reached(remote: Any) -> Any:
+    """Asks until it is answered, which it is soon: a connection is made behind the scenes."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await remote.pick("again")
+            except Unreachable:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_comes_back_is_found() -> None:
+    async with running() as world:
+        await world.remote.pick("apple")
+        port = world.server.port
+        await world.server.close()
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                await world.remote.pick("apple")
+        await world.server.start("127.0.0.1", port)
+        assert (await reached(world.remote)).name == "again"
+        assert b"".join([chunk async for chunk in world.remote.juice(2, 10)]) == b"\0" * 10 + b"\1" * 10
 
 
 async def test_what_is_under_way_ends_before_the_server_does() -> None:

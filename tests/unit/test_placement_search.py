@@ -190,6 +190,7 @@ def key(candidate: Candidate) -> tuple[Any, Any]:
     return frozenset(amounts.items()), frozenset(candidate.mappings.items())
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(situations(), st.integers(1, 3))
 def test_finds_exactly_what_brute_force_finds(situation: tuple[list[Provider], Request], limit: int) -> None:

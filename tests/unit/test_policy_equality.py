@@ -95,6 +95,7 @@ def oslo_decides(
     return bool(enforcer.enforce("asked", target, dict(context.creds)))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(texts, min_size=3, max_size=3), st.one_of(texts, lists), scope_types, contexts, targets)
 @example(["!", "@", "@"], "rule:r1 or rule:r0 and rule:r0", (), Context(), {})

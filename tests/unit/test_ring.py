@@ -103,6 +103,7 @@ def test_devices_differ_by_less_than_a_percent_from_their_weights_share():
     one_replica_a_zone(builder.ring())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3, 3, 4, 2.5, 3.25]), st.sampled_from([0.0, 0.1, 10.0]), st.data())
 def test_whatever_changed_it_ends_balanced_and_spread(layout, replicas, overload, data):

@@ -85,6 +85,7 @@ def test_we_read_swifts(tmp_path: Path, version: int) -> None:
     agree(ring, again)
 
 
+@pytest.mark.slow
 def test_many_partitions(tmp_path: Path) -> None:
     """Handoffs walk in strides above 65,536 partitions."""
     builder = Builder(17, 2)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from pileus.drivers.hypervisor.sim import Faults, SimHypervisor, World
@@ -265,16 +266,19 @@ async def _floating(process: Life) -> list[str]:
     return [each["addr"] for each in shown if each["OS-EXT-IPS:type"] == "floating"]
 
 
+@pytest.mark.slow
 async def test_addresses_that_change_show_at_once_and_survive_every_crash() -> None:
     proof = await crash_everywhere(AddressesThatChange())
     assert proof.points > 30
 
 
+@pytest.mark.slow
 async def test_booting_and_deleting_survive_every_crash() -> None:
     proof = await crash_everywhere(BootAndDelete())
     assert proof.points > 30
 
 
+@pytest.mark.slow
 async def test_power_changes_survive_every_crash() -> None:
     proof = await crash_everywhere(StopStartReboot())
     assert proof.points > 60

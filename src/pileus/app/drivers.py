@@ -27,10 +27,6 @@ from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, StoreSettings
 from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
-from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import ObjectDevice
-from pileus.services.object_store.listings import Listings
-from pileus.services.object_store.policies import Policies
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -77,23 +73,6 @@ def _host_addresses(settings: Settings) -> tuple[str, ...]:
     """This host's own on the external subnets, their first ones, with prefix length."""
     subnets = [ipaddress.ip_network(each) for each in settings.network.external_cidrs]
     return tuple(f"{subnet.network_address + 1}/{subnet.prefixlen}" for subnet in subnets)
-
-
-def object_store(
-    settings: Settings, state: Path, clock: Clock
-) -> tuple[dict[int, ObjectDevice], Listings, Daemons]:
-    """By the index of storage policies a device in the state directory, in the simulator too; the lists; the walks."""
-    from pileus.drivers.object.engine import ObjectEngine
-    from pileus.drivers.object.listing.store import SqliteListings
-
-    folder = state / "object-store"
-    devices: dict[int, ObjectDevice] = {
-        policy.index: ObjectEngine.on_host(
-            folder / f"device-1{f'-policy-{policy.index}' * (policy.index > 0)}"
-        )
-        for policy in Policies(settings.object_store.policies)
-    }
-    return devices, SqliteListings(folder / "listings"), Daemons(clock, folder / "walks")
 
 
 HYPERVISORS: Mapping[str, str] = {

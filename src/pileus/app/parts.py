@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pileus.app import drivers
+from pileus.app.objects import object_store
 from pileus.app.settings import Settings
 from pileus.kernel.api.auth import Revision, TokenCache
 from pileus.kernel.api.service import Runtime
@@ -94,16 +95,15 @@ class Images:
 
 class Objects:
     def __init__(self, bench: Bench) -> None:
-        settings = bench.settings.object_store
-        devices, listings, daemons = drivers.object_store(bench.settings, bench.state, bench.clock)
+        made = object_store(bench.settings.object_store, bench.state / "object-store", bench.clock)
         disk = encrypted(
-            devices,
-            listings,
+            made.devices,
+            made.listings,
             bench.state / "object-store" / "encryption-secrets",
-            settings.encryption_secrets,
-            on=settings.encryption,
+            made.settings.encryption_secrets,
+            on=made.settings.encryption,
         )
-        self._objects = ObjectStoreState(*disk, daemons, bench.clock, settings)
+        self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects
         bench.runtimes["s3"].needs = IdentityKeys(
             bench.peer("identity"), bench.authenticate, bench.revision, bench.clock

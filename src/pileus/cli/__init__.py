@@ -15,6 +15,7 @@ COMMANDS = {
     "status": ("pileus.cli.life", "status"),
     "doctor": ("pileus.cli.doctor", "doctor"),
     "image": ("pileus.cli.image", "image"),
+    "object-server": ("pileus.cli.object_server", "object_server"),
     "ring": ("pileus.cli.ring", "ring"),
     "keys": ("pileus.cli.keys", "keys"),
     "version": ("pileus.cli.life", "version"),

@@ -85,11 +85,18 @@ class ObjectEngine:
             self._files.unlink(f"{ARRIVING}/{name}")
         for group in self._groups:
             group.load()
+            for key in group.doubtful:
+                self._recount(key)
 
     async def close(self) -> None:
         while under_way := {*self._turns.values(), *self._later}:
             await asyncio.wait(under_way)
         await asyncio.gather(*(group.close() for group in self._groups))
+
+    @property
+    def busy(self) -> bool:
+        """Whether changes are under way."""
+        return bool(self._turns or self._later)
 
     def _group(self, key: bytes) -> Group:
         return self._groups[key[0] >> self._shift]
@@ -154,6 +161,8 @@ class ObjectEngine:
 
     async def expect_file(self, key: bytes, timestamp: Timestamp) -> bool:
         """`tidy` lets the file be until `forget_file`. False where it is the object's already, or another's on its way."""
+        while (before := self._turns.get(key)) is not None:  # it may be about to remove a file of that name
+            await asyncio.wait((before,))
         record = await self._newest(key)
         file = file_of(key, timestamp)
         if file in self._arriving or (record is not None and _names(record, file)):
@@ -276,15 +285,22 @@ class ObjectEngine:
             )
         ]
 
+        broken: list[bytes] = []
+
         def read() -> dict[bytes, Stamp]:
             found = {}
             for group, key, volume, place in places:
-                with suppress(Broken):
+                try:
                     if (stamp := stamp_of(group.header_at(volume, place))) is not None:
                         found[key] = stamp
+                except Broken:
+                    broken.append(key)
             return found
 
-        return await asyncio.to_thread(read)
+        stamps = await asyncio.to_thread(read)
+        for key in broken:
+            await self._quarantine(key, None)
+        return stamps
 
     async def drop(self, key: bytes, stamp: Stamp) -> bool:
         def make(old: Record | None) -> Record:

@@ -69,6 +69,8 @@ class Group:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sealing: set[asyncio.Task[None]] = set()
+        self.doubtful: set[bytes] = set()
+        """Keys of which it is not known what the summary has counted."""
         self.told: Callable[[Record], None] = lambda record: None
         """Hears of each record that became the newest."""
         self.position = (0, 0)
@@ -104,16 +106,19 @@ class Group:
             if volume.number >= number:
                 for entry in list(volume.entries()):
                     if (volume.number, entry.place.offset) >= (number, offset):
-                        yield self._read(volume, entry.place)
+                        with suppress(Broken):  # there is nothing to tell of it
+                            yield self._read(volume, entry.place)
 
     def _learn(self, entry: Entry) -> None:
         old, known = None, self.index.get(entry.key)
         if known is not None:
-            with suppress(Torn):  # what is broken gives way
-                header = self._volumes[known.volume].header(known)
-                if header.order > entry.order and header.kind != Kind.BROKEN:
+            try:
+                record = self._volumes[known.volume].read(known)
+                if record.order > entry.order and record.kind is not Kind.BROKEN:
                     return
-                old = stamp_of(header)
+                old = stamp_of(record)
+            except Torn:  # what is broken gives way
+                self.doubtful.add(entry.key)
         self._set(entry.key, entry.place)
         if self._summary is not None:
             self._summary.replace(entry.key, old, entry.stamp)

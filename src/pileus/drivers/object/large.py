@@ -130,7 +130,7 @@ class LargeWriter:
     async def abort(self) -> None:
         self._gathered.clear()
         if self._writing is not None:
-            await asyncio.wait((self._writing,))
+            await asyncio.gather(self._writing, return_exceptions=True)
             self._writing = None
         if self._file is not None:
             self._file.close()

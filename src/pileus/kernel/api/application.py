@@ -90,7 +90,8 @@ class Application:
         try:
             try:
                 call = await self._find(scope, receive)
-                reply = await dispatch(call)
+                around = call.runtime.service.around
+                reply = await (dispatch(call) if around is None else around(call, dispatch))
             except ClientGone:
                 return
             except ApiError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pileus.kernel.api.auth import Authenticate, Revision
 from pileus.kernel.api.dialect import Dialect
@@ -19,6 +19,10 @@ from pileus.kernel.events import Events
 from pileus.kernel.http.front_proxy import FrontProxy
 from pileus.kernel.policy import Enforcer, Rule
 from pileus.kernel.work import Work
+
+if TYPE_CHECKING:
+    from pileus.kernel.api.call import Call
+    from pileus.kernel.http.reply import Reply
 
 Handler = Callable[..., Any]
 
@@ -79,6 +83,8 @@ class Service:
     """What the catalog says, if not `path`; may hold `$(project_id)s`."""
     listed: bool = True
     """Whether the catalog has it."""
+    around: Callable[[Call, Callable[[Call], Awaitable[Reply]]], Awaitable[Reply]] | None = None
+    """Runs each call by calling what it is handed; where something is to be seen to before or after all operations."""
     claims: Callable[[Runtime, Mapping[str, Any]], str | None] | None = None
     """From an ASGI scope to the path below the service's own, of a request that is this service's though its path is
     not: S3's are told by their signature. None: it is not."""

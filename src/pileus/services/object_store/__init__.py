@@ -1,7 +1,9 @@
 """Object store: Swift's v1 API, and S3's over the same objects. README.md says what is here and what is not."""
 
 from pileus.kernel.api.service import Service
+from pileus.services.object_store import remap
 from pileus.services.object_store.api import ROUTES
+from pileus.services.object_store.api.around import around
 from pileus.services.object_store.dialect import SWIFT
 from pileus.services.object_store.s3 import service as s3
 
@@ -13,6 +15,8 @@ service = Service(
     catalog_path="/v1/AUTH_$(project_id)s",
     dialect=SWIFT,
     routes=ROUTES,
+    around=around,
+    claims=remap.claims,
 )
 
 __all__ = ["s3", "service"]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 from urllib.parse import urlsplit
+
+import msgspec
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dispatch import authenticate
 from pileus.kernel.context import Context
-from pileus.kernel.errors import Forbidden, Unauthorized
+from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.object_store import metadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
 
+ACCOUNT_ACL = "x-account-access-control"
+ACCOUNT_LEVELS = ("admin", "read-write", "read-only")
+AccountAcl = dict[str, list[str]]
 Way = Literal["read", "write", "list"]
 RULED = frozenset(f"{metadata.SYSTEM}s3-{each}" for each in ("policy", "ownership", "public-access"))
 """A container with one of these has rules that S3 made; they hold for every API."""
@@ -20,6 +26,11 @@ RULED = frozenset(f"{metadata.SYSTEM}s3-{each}" for each in ("policy", "ownershi
 
 async def identify(call: Call) -> Context | None:
     """Who asks; None for nobody in particular, also where the token is no good: a public object needs none."""
+    state: ObjectStoreState = call.runtime.state
+    token = call.header("x-auth-token") or call.header("x-storage-token")
+    if token and state.temp_auth is not None and (known := state.temp_auth.context(token)) is not None:
+        call.context = known
+        return known
     try:
         await authenticate(call)
     except Unauthorized:
@@ -57,7 +68,7 @@ def _action(call: Call, name: Name, way: Way) -> str:
 
 
 async def require(call: Call, name: Name, way: Way) -> Context | None:
-    """401 or 403 where the caller may not; an account is its owner's alone. Returns the owner's context, else None."""
+    """401 or 403 where the caller may not. Returns the owner's context; None for whom a list lets in."""
     state: ObjectStoreState = call.runtime.state
     context = await identify(call)
     info = await state.container(name.account, name.container) if name.container else None
@@ -69,6 +80,11 @@ async def require(call: Call, name: Name, way: Way) -> Context | None:
         return context if owns(context, name, state) else None
     if owns(context, name, state):
         return context
+    level = await account_level(state, name, context)
+    if level == "admin":
+        return context
+    if (level and way != "write") or (level == "read-write" and name.container):
+        return None
     if name.container:
         acl = (
             ""
@@ -80,19 +96,65 @@ async def require(call: Call, name: Name, way: Way) -> Context | None:
     raise refuse(context)
 
 
+async def require_account(call: Call, name: Name) -> bool:
+    """Whether the caller owns the account, not only writes to it. A container's lists open what is in it, not itself."""
+    state: ObjectStoreState = call.runtime.state
+    context = await identify(call)
+    if owns(context, name, state):
+        return True
+    level = await account_level(state, name, context)
+    if level not in ("admin", "read-write"):
+        raise refuse(context)
+    return level == "admin"
+
+
+async def account_level(state: ObjectStoreState, name: Name, context: Context | None) -> str:
+    """What the account's own access list gives the caller: `admin`, `read-write`, `read-only` or nothing."""
+    if context is None:
+        return ""
+    kept = (await state.account_metadata(name.account)).get(ACCOUNT_ACL)
+    if not kept:
+        return ""
+    levels = msgspec.json.decode(kept.encode("latin-1", "replace"), type=AccountAcl)
+    for level in ACCOUNT_LEVELS:
+        if any(_is_named(entry, context) for entry in levels.get(level, ())):
+            return level
+    return ""
+
+
+def clean_account_acl(value: str) -> str:
+    """`X-Account-Access-Control` in its plain form: JSON in ASCII, levels to identities. 400 where it is none."""
+    try:
+        levels = msgspec.json.decode(value.encode("latin-1"), type=AccountAcl)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise BadRequest(
+            f"X-Account-Access-Control must be JSON, levels to lists of identities: {error}"
+        ) from error
+    unknown = levels.keys() - set(ACCOUNT_LEVELS)
+    if unknown:
+        raise BadRequest(
+            f"X-Account-Access-Control knows {', '.join(ACCOUNT_LEVELS)}, not {', '.join(sorted(unknown))}"
+        )
+    return json.dumps({level: levels[level] for level in ACCOUNT_LEVELS if levels.get(level)})
+
+
+def _is_named(entry: str, context: Context) -> bool:
+    """Whether `PROJECT:USER` or a role, in an access list, is the caller."""
+    project, colon, user = entry.partition(":")
+    if entry.startswith(".") or not entry:
+        return False
+    if not colon:
+        return entry.lower() in {role.lower() for role in context.roles}
+    projects = {"*", context.project_id, context.project_name} - {None}
+    users = {"*", context.user_id, context.user_name} - {None}
+    return project in projects and user in users
+
+
 def granted(acl: str, context: Context | None, referrer: str | None, way: Way) -> bool:
     """Whether an access list (Object Storage API, "Container ACLs") lets somebody in."""
     entries = [entry for entry in acl.split(",") if entry]
-    if context is not None:
-        projects = {"*", context.project_id, context.project_name} - {None}
-        users = {"*", context.user_id, context.user_name} - {None}
-        roles = {role.lower() for role in context.roles}
-        for entry in entries:
-            project, colon, user = entry.partition(":")
-            if entry.startswith("."):
-                continue
-            if (colon and project in projects and user in users) or (not colon and entry.lower() in roles):
-                return True
+    if context is not None and any(_is_named(entry, context) for entry in entries):
+        return True
     if way == "write" or not _referred([e[3:] for e in entries if e.startswith(".r:")], referrer):
         return False
     return way == "read" or ".rlistings" in entries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from pileus.lib.timestamp import Timestamp
@@ -26,6 +26,12 @@ class Content(NamedTuple):
     """All of it, where it is small and at hand."""
     content_type: str | None = None
     """Where it is not the object's own."""
+    name: Name | None = None
+    """Where it was found, if a symlink led there."""
+    version_id: str | None = None
+    """Where the container keeps versions."""
+    manifest: Callable[[], Awaitable[bytes]] | None = None
+    """Of a static large object: what lists its segments."""
 
 
 def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:

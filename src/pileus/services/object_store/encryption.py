@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -189,6 +190,11 @@ class _Inside(msgspec.Struct, array_like=True, frozen=True):
     metadata: bytes
 
 
+class _Below(NamedTuple):
+    found: Version
+    key: ObjectKey
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_sealed = msgspec.msgpack.Decoder(_Sealed).decode
 _decode_inside = msgspec.msgpack.Decoder(_Inside).decode
@@ -229,7 +235,7 @@ class EncryptedDevice:
         if version.deleted or not version.metadata.startswith(_SEALED):
             return version
         inside = self._inside(version.path, version.metadata)
-        return version._replace(metadata=inside.metadata, body=None, below=(version, inside.body))
+        return version._replace(metadata=inside.metadata, body=None, below=_Below(version, inside.body))
 
     async def find(self, key: bytes) -> Version | None:
         version = await self._below.find(key)
@@ -247,7 +253,7 @@ class EncryptedDevice:
         return _Writer(below, path, self._seal) if self._on else below
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
-        if version.below is None:
+        if not isinstance(version.below, _Below):
             return self._below.read(key, version, offset, length)
         found, own = version.below
         cipher = BodyCipher(own.key, own.iv, offset)

@@ -7,7 +7,7 @@ object is deleted where its own time has come, and once that is so no request ch
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -24,6 +24,8 @@ from pileus.services.object_store.name import Name
 ACCOUNT, CONTAINER = ".expiring_objects", "queue"
 SKEW_SECONDS = 2.0
 """So much later than due, so that no other host, whose clock is behind, still changes it."""
+UNCONDITIONAL = "application/async-deleted"
+"""Content type of a task for an object that goes whatever its own time is, unless it is newer than the task."""
 PAGE = 1000
 
 
@@ -39,6 +41,13 @@ def task(version: Version, kept: ObjectMetadata) -> ObjectEntry | None:
     if delete_at is None:
         return None
     return ObjectEntry(f"{int(delete_at):011d}-{version.path}", version.changed, version.changed, 0, "", "")
+
+
+def delete_soon(listings: Listings, now: Timestamp, paths: Iterable[str]) -> None:
+    """The objects as they are now are deleted with the next walk; whoever asks sees to the list's durability."""
+    for path in paths:
+        entry = ObjectEntry(f"{int(now.seconds):011d}-{path}", now, now, 0, "", UNCONDITIONAL)
+        listings.note(ACCOUNT, CONTAINER, entry)
 
 
 async def prepare(listings: Listings, now: Timestamp) -> None:
@@ -75,12 +84,13 @@ class Expirer:
         due = self._clock.now().timestamp() - SKEW_SECONDS
         place = walk.since
         while True:
-            asked = Ask(marker=place, end_marker=f"{int(due) + 1:011d}", limit=PAGE)
-            body = await self._listings.list_objects(ACCOUNT, CONTAINER, asked, "json")
+            part = Ask(marker=place, end_marker=f"{int(due) + 1:011d}", limit=PAGE)
+            body = await self._listings.list_objects(ACCOUNT, CONTAINER, part, "json")
             page: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
             for each in page:
                 place = each["name"]
-                outcome = await self._expire(place.partition("-")[2], due)
+                asked = each["last_modified"] if each["content_type"] == UNCONDITIONAL else None
+                outcome = await self._expire(place.partition("-")[2], due, asked)
                 walk.count(**{outcome: 1})
                 if outcome != "failed":
                     now = self._now()
@@ -89,13 +99,17 @@ class Expirer:
             if len(page) < PAGE:
                 return
 
-    async def _expire(self, path: str, due: float) -> str:
+    async def _expire(self, path: str, due: float, asked_at: str | None) -> str:
         """`deleted`, `changed` (nothing was to be done any more) or `failed`."""
         key = self._key(path)
         try:
             device = await self._device_of(Name(*path.split("/", 2)))
             version = await device.find(key)
-            if version is None or version.deleted or not has_expired(metadata.decode(version.metadata), due):
+            if version is None or version.deleted:
+                return "changed"
+            if asked_at is None and not has_expired(metadata.decode(version.metadata), due):
+                return "changed"
+            if asked_at is not None and version.changed.iso > asked_at:
                 return "changed"
             # Right after the version that was looked at: one that has come meanwhile is newer, and stays.
             await device.delete(key, path, Timestamp(version.changed.units + 1))

@@ -24,8 +24,16 @@ SYSTEM = "x-container-sysmeta-"
 """Begins the names of what other layers keep with a container; no client sets or sees it as it stands."""
 
 
+LINK = "version"
+"""In an object's `system`: the id of the version that it stands for; its size is in `large_bytes`."""
+CUSTOMER_KEY = "s3-customer-key"
+"""In an object's `system`: its bytes are encrypted with a key that the client has; S3's `customer_key` reads them."""
 LISTED_ETAG = "s3-etag"
 """In an object's `system`: the etag that S3 gives it, `MD5-PARTS`, and that lists have of it."""
+
+
+UPLOAD = "s3-upload"
+"""In an object's `system`: the upload in parts that it came from. Its segments are its own, not other objects."""
 
 
 class ObjectMetadata(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -41,6 +49,12 @@ class ObjectMetadata(msgspec.Struct, array_like=True, frozen=True, kw_only=True)
     large_bytes: int = 0
     system: dict[str, str] = {}
     """What other layers keep with the object, by lower-case name: no client sets or sees it as it stands."""
+
+
+def size(kept: ObjectMetadata, stored_bytes: int) -> int:
+    """Of what a GET gives, in bytes."""
+    is_other = kept.large_etag is not None or LINK in kept.system
+    return kept.large_bytes if is_other else stored_bytes
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from pileus.kernel.errors import BadRequest, NotFound, PreconditionFailed
 
@@ -52,6 +53,14 @@ def check_container(container: str) -> None:
 def check_object(name: str) -> None:
     if len(name.encode()) > MAX_OBJECT:
         raise BadRequest(f"Object name length of {len(name.encode())} longer than {MAX_OBJECT}")
+
+
+def from_header(text: str) -> str:
+    """A name that a header has as in a URL, or as it is. 412 where it is not UTF-8."""
+    try:
+        return unquote_to_bytes(text.encode("latin-1")).decode()
+    except UnicodeError:
+        raise PreconditionFailed("Invalid UTF8 or contains NULL") from None
 
 
 def parse_reference(text: str, what: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import sha256
+from hmac import HMAC
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context, service_user
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.caller import Peer
-from pileus.lib import aws_signature
+from pileus.lib import aws_signature, s3_signature
 
 _SELF = service_user("object-store")
 REMEMBERED = 20_000
@@ -27,15 +28,16 @@ class AccessKey:
     def __init__(self, secret: str, context: Context) -> None:
         self.secret = secret
         self.context = context
-        self._signing: dict[tuple[str, str], bytes] = {}
+        self._signing: dict[tuple[str, str], HMAC] = {}
 
-    def signing_key(self, date: str, region: str) -> bytes:
+    def signing_key(self, date: str, region: str) -> HMAC:
         """Of version 4, for S3; a day and a region take as long as the rest of the request, so they are remembered."""
         found = self._signing.get((date, region))
         if found is None:
             if len(self._signing) > 8:
                 self._signing.clear()
-            found = self._signing[date, region] = aws_signature.signing_key(self.secret, date, region, "s3")
+            key = aws_signature.signing_key(self.secret, date, region, "s3")
+            found = self._signing[date, region] = s3_signature.signer(key)
         return found
 
 

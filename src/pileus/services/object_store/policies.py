@@ -16,7 +16,20 @@ from pileus.kernel.config import ConfigError
 
 FIRST = "Policy-0"
 """The policy where none is configured, and a name that no other may have."""
+MAX_SEGMENT_KIB = 16 * 1024
+"""A reader holds two segments."""
 _LETTERS = frozenset(string.ascii_letters + string.digits + "-")
+
+
+class ErasureCoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each object in `data` + `parity` fragments, of which any `data` give it back."""
+
+    data: int
+    parity: int
+    code: str = ""
+    """One of PyECLib's. Empty: the fastest Reed-Solomon code that is there."""
+    segment_kib: int = 1024
+    """So much is coded at once; who reads a part of it has all of it decoded."""
 
 
 class StoragePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +41,8 @@ class StoragePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Of containers for which none is asked."""
     deprecated: bool = False
     """What is there stays; no new container gets it."""
+    erasure_coding: ErasureCoding | None = None
+    """None: whole copies."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,6 +79,13 @@ class Policies:
             if name.lower() in self._by_name or (name.lower() == FIRST.lower() and policy.index):
                 raise ConfigError(f"{at}: the name {name!r} is another policy's")
             self._by_name[name.lower()] = policy
+        code = policy.erasure_coding
+        if code is not None and not (
+            code.data >= 1 and code.parity >= 1 and 1 <= code.segment_kib <= MAX_SEGMENT_KIB
+        ):
+            raise ConfigError(
+                f"{at}: erasure coding takes 1 or more for data and parity, segments of 1 to {MAX_SEGMENT_KIB} KiB"
+            )
         self.by_index[policy.index] = policy
 
     def __iter__(self) -> Iterator[StoragePolicy]:

@@ -12,14 +12,17 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import expirer, metadata
+from pileus.services.object_store import expirer, listed, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
-from pileus.services.object_store.listings import ContainerInfo, Listings, ObjectEntry
+from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
+from pileus.services.object_store.rate_limit import RateLimits
+from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -39,10 +42,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_shard_rows: int = 1_000_000
+    """A container with more objects is split into shards."""
     s3_domain: str = ""
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
+    tempauth: TempAuthSettings = TempAuthSettings()
+    """Users of the store's own, beside the identity service's."""
+    read_only: bool = False
+    """Whether nothing may be written, but for accounts that say otherwise."""
+    read_only_allows_deletes: bool = False
+    """Whether even then objects may be deleted."""
+    quoted_etags: bool = False
+    """Whether etags are in quotes where neither account nor container says."""
+    account_ratelimit: float = 0.0
+    """Containers that may be made and deleted in an account, a second; 0 for any number."""
+    container_ratelimits: dict[str, float] = {}
+    """Objects that may be written in a container, a second, by the number of objects from which on it holds."""
+    ratelimit_max_sleep_seconds: float = 60.0
+    """Who would have to wait for longer is refused."""
+    storage_domains: tuple[str, ...] = ()
+    """Hosts under these are accounts, and containers of accounts."""
+    cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
+    """What `/crossdomain.xml` says."""
     expirer_interval_seconds: float = 300.0
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0
@@ -52,6 +75,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
+    devices: int = 1
+    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there."""
+    replicas: int = 3
+    """Copies of each object, at most as many as there are devices."""
+    rings: str = ""
+    """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
+    cluster_key: str = ""
+    """The cluster's key, a file; `cluster.key` beside the rings by default."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
 
@@ -64,11 +95,13 @@ class ObjectStoreState:
         daemons: Daemons,
         clock: Clock,
         settings: Settings,
+        recon: Recon | None = None,
     ) -> None:
         """`devices` has one for each storage policy, by its index."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
+        self.recon = recon or Recon(daemons)
         self.settings = settings
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
@@ -78,6 +111,22 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.rates = RateLimits(
+            clock,
+            settings.account_ratelimit,
+            settings.container_ratelimits,
+            settings.ratelimit_max_sleep_seconds,
+        )
+        self.temp_auth = (
+            TempAuth(
+                settings.tempauth,
+                clock,
+                settings.operator_roles[0],
+                settings.reseller_admin_role,
+            )
+            if settings.tempauth.users
+            else None
+        )
         self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
         daemons.add(
@@ -121,27 +170,19 @@ class ObjectStoreState:
             except Exception:
                 log.exception("lists can't be made durable; tried again")
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
+        """What the lists were told is durable when this returns, also what no object tells again."""
+        await asyncio.shield(self._settle(always=True))
+
+    async def _settle(self, *, always: bool = False) -> None:
         async with self._settle_turn:
             mark = ";".join(f"{index}={device.mark()}" for index, device in self.devices.items())
-            if mark != self._settled:
+            if always or mark != self._settled:
                 await self.listings.settle(mark)
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
-        account, container, name = version.path.split("/", 2)
-        if version.deleted:
-            self.listings.note(
-                account, container, ObjectEntry(name, version.timestamp, version.changed, 0, None, "")
-            )
-            return
-        kept = metadata.decode(version.metadata)
-        size = version.size_bytes if kept.large_etag is None else kept.large_bytes
-        etag = kept.system.get(metadata.LISTED_ETAG, kept.etag)
-        entry = ObjectEntry(name, version.timestamp, version.changed, size, etag, kept.content_type)
-        self.listings.note(account, container, entry)
-        if (task := expirer.task(version, kept)) is not None:
-            self.listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)
+        listed.note(self.listings, version)
 
     def now(self) -> Timestamp:
         """Later than any before."""

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from pileus.drivers.object.cluster.absent import AbsentMember
+from pileus.drivers.object.cluster.copying import bring
 from pileus.drivers.object.cluster.look import Look
 from pileus.drivers.object.cluster.member import Member, Stamp
 from pileus.drivers.object.cluster.peer import PATIENCE, Patience, Peer, Placement
@@ -119,25 +120,24 @@ class ObjectCluster:
         seats, patience = self.placement.of(key), self.placement.patience
         await Write(seats, key, version, self.clock, patience, partial(self._bring, key, version)).run()
 
-    async def _bring(self, key: bytes, version: Version, peer: Peer) -> None:
+    async def _bring(self, key: bytes, version: Version, target: Peer) -> None:
         """A large object to a device that has only been sent new metadata of it."""
-        await bring(peer.member, key, version, self.read(key, version, 0, version.size_bytes))
+        why = DeviceError(f"the data of {version.path} can't be found")
+        for source in self.placement.every(key):
+            if source is target or source.suspended:
+                continue
+            try:
+                stamp = await source.member.peek(key)
+                if stamp is not None and not stamp.deleted and stamp.timestamp == version.timestamp:
+                    await bring(source.member, target.member, key, version)
+                    return
+            except DeviceError as error:
+                why = error
+        raise why
 
     async def tidy(self, forget_before: Timestamp) -> int:
         freed = [await peer.member.tidy(forget_before) for peer in self.placement.peers.values()]
         return sum(freed)
-
-
-async def bring(member: Member, key: bytes, version: Version, chunks: AsyncIterator[bytes]) -> None:
-    """Writes a large version as it is. Raises Superseded, DeviceError."""
-    writer = member.writer(key, version.path)
-    try:
-        async for chunk in chunks:
-            await writer.write(chunk)
-        await writer.finish(version.timestamp, version.metadata, version.changed)
-    except BaseException:
-        await writer.abort()
-        raise
 
 
 async def _part(data: bytes) -> AsyncIterator[bytes]:

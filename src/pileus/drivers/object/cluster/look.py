@@ -30,6 +30,7 @@ class Look:
         self._clock = clock
         self._patience = patience
         self._allowed = quorum(len(seats.primaries)) - 1
+        self._asked: set[Peer] = set()
         self._known: dict[Peer, Stamp | None] = {}
         self._versions: dict[Peer, Version] = {}
         self._failed: dict[Peer, BaseException] = {}
@@ -39,36 +40,36 @@ class Look:
 
     async def run(self) -> Version | None:
         """Raises DeviceError where too few answer, or nobody can give what there is."""
-        self._ask_all()
-        if not self._sure() and not await self._wait(self._patience.slow_seconds):
+        self._ask_primaries()
+        await self._wait(self._patience.slow_seconds)
+        if not self._sure():
             self._widen()
+            for peer in self._seats.primaries + self._seats.handoffs:  # perhaps one that failed is back
+                self._ask(peer)
             if not await self._wait(self._patience.answer_seconds - self._patience.slow_seconds):
                 for peer in {*self._pending.values()}:
                     peer.ill("no answer in time")
-                    self._failed.setdefault(peer, DeviceError("no answer in time"))
         return await self._newest()
 
-    def _ask_all(self) -> None:
-        whole = True
+    def _ask_primaries(self) -> None:
         for peer in self._seats.primaries:
-            if not peer.suspended:
-                self._ask(peer, whole=whole)
-                whole = False
-        if len(self._known) + len(self._pending) < len(self._seats.primaries):
-            self._widen()
-        if not self._pending and not self._sure():
-            for peer in self._seats.primaries + self._seats.handoffs:  # perhaps one that failed is back
-                if peer not in self._known and peer not in self._failed:
-                    self._ask(peer, whole=False)
+            if peer.suspended:
+                self._widen()
+            else:
+                self._ask(peer, whole=not self._asked)
 
     def _widen(self) -> None:
         if not self._widened:
             self._widened = True
             for peer in self._seats.handoffs:
                 if not peer.suspended:
-                    self._ask(peer, whole=False)
+                    self._ask(peer)
 
-    def _ask(self, peer: Peer, *, whole: bool) -> None:
+    def _ask(self, peer: Peer, *, whole: bool = False) -> None:
+        """Each once."""
+        if peer in self._asked:
+            return
+        self._asked.add(peer)
         asked: asyncio.Future[Any] = peer.member.find(self._key) if whole else peer.member.peek(self._key)
         if asked.done():
             self._take(peer, asked)
@@ -79,8 +80,6 @@ class Look:
     def _answered(self, peer: Peer, answer: asyncio.Future[Any]) -> None:
         del self._pending[answer]
         self._take(peer, answer)
-        if peer in self._failed:
-            self._widen()
         if self._sure() or not self._pending:
             self._event.set()
 
@@ -88,13 +87,13 @@ class Look:
         error = DeviceError("it gave up") if answer.cancelled() else answer.exception()
         if error is not None:
             self._failed[peer] = error
+            self._widen()
             if isinstance(error, Broken):
                 peer.well()
             else:
                 peer.ill(error)
             return
         peer.well()
-        self._failed.pop(peer, None)
         found = answer.result()
         if isinstance(found, Version):
             self._versions[peer] = found
@@ -129,6 +128,7 @@ class Look:
             asked = peer.member.find(self._key)
             if not await within(self._clock, self._patience.answer_seconds, asked):
                 peer.ill("no answer in time")
+                asked.cancel()
                 continue
             if (error := asked.exception()) is not None:
                 reason = error

@@ -99,6 +99,11 @@ class Placement:
             seats = self._seats[partition] = self.seats(partition)
         return seats
 
+    def every(self, key: bytes) -> tuple[Peer, ...]:
+        """All that are asked for a key, in order."""
+        seats = self.of(key)
+        return seats.primaries + seats.handoffs
+
     def seats(self, partition: int) -> Seats:
         primaries = tuple(self.peers[device.id] for device in self.ring.primaries(partition))
         handoffs = islice(self.ring.handoffs(partition), len(primaries))

@@ -6,49 +6,34 @@ import os
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import md5
 from pathlib import Path
 
-import msgspec
+from pileus.drivers.object.listing.schema import ACCOUNT_SCHEMA, CONTAINER_SCHEMA, load
 
-from pileus.services.object_store.listings import Metadata
-
-OPEN_FILES = 32
+OPEN_FILES = 48
+"""Databases; SQLite has up to three descriptors for each."""
 CACHE_KIB = 1024
-
-ACCOUNT_SCHEMA = """
-CREATE TABLE info (created INTEGER NOT NULL, metadata BLOB NOT NULL);
-CREATE TABLE container (
-    name TEXT PRIMARY KEY, changed INTEGER NOT NULL, objects INTEGER NOT NULL, bytes_used INTEGER NOT NULL,
-    policy INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
-CONTAINER_SCHEMA = """
-CREATE TABLE info (
-    created INTEGER NOT NULL, metadata BLOB NOT NULL, objects INTEGER NOT NULL, bytes_used INTEGER NOT NULL,
-    policy INTEGER NOT NULL
-);
-CREATE TABLE object (
-    name TEXT PRIMARY KEY, changed INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL, content_type TEXT NOT NULL
-) WITHOUT ROWID;
-"""
+VERSION = 2
 
 
 class Database:
     """Used by one thread at a time: hold `lock`."""
 
-    def __init__(self, path: Path, schema: str) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, schema: str) -> None:
         self.lock = threading.RLock()
         self.dirty = False
         """Something was committed that is not durable yet."""
+        self.used = True
+        """Since `Databases.settle` looked last."""
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
         self.connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if self.connection.execute("PRAGMA user_version").fetchone() == (0,):
-            self.connection.executescript(f"BEGIN; {schema} PRAGMA user_version=1; COMMIT")
+            self.connection.executescript(f"BEGIN; {schema} PRAGMA user_version={VERSION}; COMMIT")
 
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
@@ -77,76 +62,160 @@ class Database:
 
 
 class Databases:
-    """The files of one kind, by name hash; the ones used last stay open."""
+    """The files of a device, by the hash of their path; the ones used last stay open."""
 
-    def __init__(self, folder: Path, schema: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._schema = schema
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _path(self, key: str) -> Path:
+    def file(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.db"
 
     @contextmanager
-    def using(self, key: str, *, make: bool = False) -> Iterator[Database | None]:
+    def using(self, path: str, *, make: bool = False) -> Iterator[Database | None]:
         """The database, locked; None where it is not there and may not be made."""
+        key = key_of(path)
         while True:
             with self._lock:
                 found = self._open.get(key)
                 if found is None:
-                    path = self._path(key)
-                    if not make and not path.exists():
+                    file = self.file(key)
+                    if not make and not file.exists():
                         yield None
                         return
-                    _make_folder(path.parent)
-                    found = self._open[key] = Database(path, self._schema)
+                    make_folder(file.parent)
+                    found = self._open[key] = Database(file, _schema(path))
                 self._open.move_to_end(key)
                 extra = self._open.popitem(last=False)[1] if len(self._open) > OPEN_FILES else None
             if extra is not None:
                 extra.close()
             with found.lock:
                 if self._open.get(key) is found:
+                    found.used = True
                     yield found
                     return
 
-    def remove(self, key: str) -> None:
-        """The file is gone when this returns, as far as anybody can see."""
+    def remove(self, path: str, when: Callable[[sqlite3.Connection], bool]) -> bool:
+        """The file is gone when this returns, as far as anybody can see; unless `when` says otherwise."""
+        key = key_of(path)
         with self._lock:
-            found = self._open.pop(key, None)
-            if found is not None:
+            found = self._open.get(key)
+            if found is None:
+                if not self.file(key).exists():
+                    return True
+                found = self._open[key] = Database(self.file(key), _schema(path))
+            with found.lock:
+                if not when(found.connection):
+                    return False
+                self._forget(key)
+            for name in self._files(key):
+                name.unlink(missing_ok=True)
+            return True
+
+    def adopt(self, path: str, file: Path) -> None:
+        """A whole file, closed and synced, becomes the database, of which there was none."""
+        key = key_of(path)
+        with self._lock:
+            self._forget(key)
+            place = self.file(key)
+            make_folder(place.parent)
+            for name in self._files(key):
+                name.unlink(missing_ok=True)
+            file.replace(place)
+            _sync(place.parent)
+
+    def _files(self, key: str) -> list[Path]:
+        file = self.file(key)
+        return [file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm")]
+
+    def _forget(self, key: str) -> None:
+        found = self._open.pop(key, None)
+        if found is not None:
+            with found.lock:
                 found.dirty = False
                 found.close()
-            path = self._path(key)
-            for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                name.unlink(missing_ok=True)
+
+    def keys(self, after: str, limit: int) -> list[str]:
+        """Hashes of the files that there are, in order."""
+        found: list[str] = []
+        folders = sorted(os.listdir(self._folder)) if self._folder.is_dir() else []
+        for folder in folders:
+            if len(folder) != 2 or folder < after[:2]:
+                continue
+            names = sorted(name[:-3] for name in os.listdir(self._folder / folder) if name.endswith(".db"))
+            found += [name for name in names if name > after]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def path_of(self, key: str) -> str | None:
+        """Of the file with that hash; None where nothing was made of it."""
+        with self._lock:
+            found = self._open.get(key)
+            if found is not None:
+                head = load(found.connection)
+                return None if head is None else head.path
+        try:
+            connection = sqlite3.connect(f"file:{self.file(key)}?mode=rw", uri=True)
+        except sqlite3.OperationalError:
+            return None  # it went meanwhile
+        try:
+            head = load(connection)
+        except sqlite3.DatabaseError:
+            return None
+        finally:
+            connection.close()
+        return None if head is None else head.path
 
     def settle(self) -> None:
+        """All is durable; what was not used since the last time is closed."""
         with self._lock:
-            databases = list(self._open.values())
-        for database in databases:
-            database.settle()
+            databases = list(self._open.items())
+        for key, database in databases:
+            with database.lock:
+                if self._open.get(key) is database:
+                    database.settle()
+            with self._lock:
+                if database.used:
+                    database.used = False
+                elif self._open.get(key) is database and database.lock.acquire(blocking=False):
+                    try:
+                        del self._open[key]
+                        database.close()
+                    finally:
+                        database.lock.release()
 
     def close(self) -> None:
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
 
+    @property
+    def open_files(self) -> int:
+        return len(self._open)
 
-def _make_folder(folder: Path) -> None:
+
+def _schema(path: str) -> str:
+    return CONTAINER_SCHEMA if "/" in path else ACCOUNT_SCHEMA
+
+
+def key_of(path: str) -> str:
+    return md5(path.encode(), usedforsecurity=False).hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """With its parents, durably."""
     if folder.is_dir():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder.parent, os.O_RDONLY)
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def read_metadata(blob: bytes) -> dict[str, str]:
-    return msgspec.msgpack.decode(blob, type=dict[str, str])
-
-
-def write_metadata(metadata: Metadata) -> bytes:
-    return msgspec.msgpack.encode(dict(metadata))

@@ -1,4 +1,4 @@
-"""Rows in the forms that clients ask for."""
+"""Rows in the forms that clients ask for, and what stands around them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ _OBJECT = ("name", "hash", "bytes", "content_type", "last_modified")
 _CONTAINER = ("name", "count", "bytes", "last_modified")
 
 
-def encode(table: Table, found: Iterable[Row | Folded], form: Form, root: str) -> bytes:
-    """`root` is the name of the account or container that is listed."""
+def entries(table: Table, found: Iterable[Row | Folded], form: Form) -> bytes:
+    """As `select.whole` has them."""
     if form == "plain":
         return "".join(f"{row[0]}\n" for row in found).encode()
     names = _OBJECT if table is OBJECTS else _CONTAINER
     if form == "json":
-        return msgspec.json.encode(
-            [{"subdir": row.name} if isinstance(row, Folded) else _item(names, row) for row in found]
-        )
-    outer, inner = ("container", "object") if table is OBJECTS else ("account", "container")
-    parts = [f'<?xml version="1.0" encoding="UTF-8"?>\n<{outer} name={quoteattr(root)}>']
+        items = [{"subdir": row.name} if isinstance(row, Folded) else _item(names, row) for row in found]
+        return msgspec.json.encode(items)[1:-1]
+    inner = "object" if table is OBJECTS else "container"
+    parts = []
     for row in found:
         if isinstance(row, Folded):
             parts.append(f"<subdir name={quoteattr(row.name)}><name>{escape(row.name)}</name></subdir>")
@@ -35,8 +34,18 @@ def encode(table: Table, found: Iterable[Row | Folded], form: Form, root: str) -
             f"<{name}>{escape(str(value))}</{name}>" for name, value in _item(names, row).items()
         )
         parts.append(f"<{inner}>{fields}</{inner}>")
-    parts.append(f"</{outer}>")
-    return "".join(parts).encode("utf-8", "replace")
+    return "".join(parts).encode()
+
+
+def around(parts: Iterable[bytes], form: Form, kind: str, root: str) -> bytes:
+    """A whole list; `root` is the name of the account or container, `kind` which of them, that is listed."""
+    if form == "json":
+        return b"[" + b", ".join(part for part in parts if part) + b"]"
+    body = b"".join(parts)
+    if form == "plain":
+        return body
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<{kind} name={quoteattr(root)}>'
+    return head.encode("utf-8", "replace") + body + f"</{kind}>".encode()
 
 
 def _item(names: tuple[str, ...], row: Row) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pileus.lib.timestamp import ZERO, Timestamp
 from pileus.services.object_store.driver import DeviceError
-from pileus.services.object_store.listings import Ask, Form, ObjectEntry
+from pileus.services.object_store.listings import Ask, Form, ObjectEntry, Usage
 
 
 class MemberAway(DeviceError):
@@ -38,9 +38,9 @@ class Life(NamedTuple):
     policy: int = 0
     """The storage policy's index, of a container."""
 
-    @property
-    def exists(self) -> bool:
-        return self.put_at > self.delete_at
+    def exists(self, objects: int) -> bool:
+        """A container that objects have come into is not deleted: whoever deleted it did not know of them."""
+        return self.put_at > self.delete_at or (objects > 0 and self.put_at > ZERO)
 
 
 class Child(NamedTuple):
@@ -116,6 +116,12 @@ class Info(NamedTuple):
     ranges: Sequence[Range]
     """In order of names; those that are gone, too."""
     own: Own | None
+    policies: Mapping[int, Usage] = {}
+    """Of an account: what containers of each policy have."""
+
+    @property
+    def exists(self) -> bool:
+        return self.life.exists(self.objects)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -175,6 +181,8 @@ class Batch(NamedTuple):
     children: Sequence[Child]
     upto: int
     """The sender's rows up to this sequence number have been told with it; 0: says nothing of that."""
+    base: tuple[str, int] | None = None
+    """The file began as a copy of that one, as of that sequence number."""
 
 
 class Merged(NamedTuple):

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pileus.services.object_store.listings import Ask
+from pileus.drivers.object.listing.member import Window
+from pileus.services.object_store.listings import Ask, Form
 
 _LAST = "\U0010ffff"
 CHUNK = 500
@@ -18,25 +19,36 @@ class Table(NamedTuple):
     name: str
     json: str
     """An SQL expression for one item."""
+    xml: str
     columns: str
     """What `rows` yields."""
 
 
-_MOMENT = "strftime('%Y-%m-%dT%H:%M:%S', {0} / 100000, 'unixepoch') || printf('.%05d0', {0} % 100000)"
+def _escaped(column: str) -> str:
+    return f"replace(replace(replace({column}, '&', '&amp;'), '<', '&lt;'), '>', '&gt;')"
+
+
+def _moment(column: str) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {column} / 100000, 'unixepoch') || printf('.%05d0', {column} % 100000)"
+
+
 OBJECTS = Table(
     "object",
     "json_object('name', name, 'hash', etag, 'bytes', size, 'content_type', content_type, 'last_modified', "
-    + _MOMENT.format("changed")
-    + ")",
+    f"{_moment('changed')})",
+    f"'<object><name>' || {_escaped('name')} || '</name><hash>' || {_escaped('etag')} || '</hash><bytes>' || size || "
+    f"'</bytes><content_type>' || {_escaped('content_type')} || '</content_type><last_modified>' || {_moment('changed')} "
+    "|| '</last_modified></object>'",
     "name, etag, size, content_type, changed",
 )
 CONTAINERS = Table(
     "container",
-    "json_object('name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', "
-    + _MOMENT.format("changed")
-    + ")",
-    "name, objects, bytes_used, changed",
+    f"json_object('name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', {_moment('put_at')})",
+    f"'<container><name>' || {_escaped('name')} || '</name><count>' || objects || '</count><bytes>' || bytes_used || "
+    f"'</bytes><last_modified>' || {_moment('put_at')} || '</last_modified></container>'",
+    "name, objects, bytes_used, put_at",
 )
+NO_WINDOW = Window()
 
 
 class Folded(NamedTuple):
@@ -65,7 +77,7 @@ def effective(ask: Ask) -> Ask:
     return ask._replace(prefix=below, delimiter="/")
 
 
-def _bounds(ask: Ask) -> tuple[str, list[str]]:
+def _bounds(ask: Ask, window: Window) -> tuple[str, list[str]]:
     low, high = (ask.end_marker, ask.marker) if ask.reverse else (ask.marker, ask.end_marker)
     conditions, values = [], []
     if low:
@@ -80,42 +92,58 @@ def _bounds(ask: Ask) -> tuple[str, list[str]]:
         if end := after(ask.prefix):
             conditions.append("name < ?")
             values.append(end)
+    if window.lower:
+        conditions.append("name > ?")
+        values.append(window.lower)
+    if window.upper:
+        conditions.append("name <= ?")
+        values.append(window.upper)
     return " AND ".join(conditions) or "1", values
 
 
 def _part(
-    table: Table, ask: Ask, columns: str, limit: int, extra: str = "", more: tuple[str, ...] = ()
+    table: Table,
+    ask: Ask,
+    window: Window,
+    columns: str,
+    limit: int,
+    extra: str = "",
+    more: tuple[str, ...] = (),
 ) -> tuple[str, list[object]]:
-    where, values = _bounds(ask)
+    where, values = _bounds(ask, window)
     order = "DESC" if ask.reverse else "ASC"
     sql = f"SELECT {columns} FROM {table.name} WHERE {where}{extra} ORDER BY name {order} LIMIT ?"
     return sql, [*values, *more, limit]
 
 
-def whole_json(connection: sqlite3.Connection, table: Table, ask: Ask) -> bytes:
-    sql, values = _part(table, ask, "*", ask.limit)
-    (found,) = connection.execute(f"SELECT group_concat({table.json}, ', ') FROM ({sql})", values).fetchone()
-    return b"[" + (found or "").encode() + b"]"
+def whole(
+    connection: sqlite3.Connection, table: Table, ask: Ask, form: Form, window: Window = NO_WINDOW
+) -> tuple[bytes, int, str]:
+    """Entries, how many, and the last one's name; where there is neither delimiter nor path."""
+    sql, values = _part(table, ask, window, "*", ask.limit)
+    entry = {"json": table.json, "xml": table.xml, "plain": "name || char(10)"}[form]
+    between = "', '" if form == "json" else "''"
+    found, count, last = connection.execute(
+        f"SELECT group_concat({entry}, {between}), count(*), {'min' if ask.reverse else 'max'}(name) FROM ({sql})",
+        values,
+    ).fetchone()
+    return (found or "").encode(), count, last or ""
 
 
-def whole_plain(connection: sqlite3.Connection, table: Table, ask: Ask) -> bytes:
-    sql, values = _part(table, ask, "name", ask.limit)
-    (found,) = connection.execute(f"SELECT group_concat(name, char(10)) FROM ({sql})", values).fetchone()
-    return (found + "\n").encode() if found else b""
-
-
-def rows(connection: sqlite3.Connection, table: Table, ask: Ask) -> Iterator[Row | Folded]:
+def rows(
+    connection: sqlite3.Connection, table: Table, ask: Ask, window: Window = NO_WINDOW
+) -> Iterator[Row | Folded]:
     """At most `ask.limit`, in order; folded names among them where there is a delimiter."""
     wanted = effective(ask)
     left = ask.limit
     if not wanted.delimiter:
-        yield from connection.execute(*_part(table, wanted, table.columns, left))
+        yield from connection.execute(*_part(table, wanted, window, table.columns, left))
         return
     start = len(wanted.prefix)
     extra = ""
     more: tuple[str, ...] = ()
     while left > 0:
-        sql, values = _part(table, wanted, table.columns, min(CHUNK, left + 1), extra, more)
+        sql, values = _part(table, wanted, window, table.columns, min(CHUNK, left + 1), extra, more)
         found = connection.execute(sql, values).fetchall()
         for row in found:
             name: str = row[0]

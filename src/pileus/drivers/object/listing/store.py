@@ -1,4 +1,4 @@
-"""`Listings` on one disk: a SQLite file for each account and each container, read and written by two threads.
+"""`Listings` over a ring of members, or over a single one.
 
 Changes of objects are gathered and entered together: when somebody asks, when there are many, or after a moment. They are
 made durable by `settle`; what a power cut takes is told again, from the objects themselves.
@@ -9,23 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from hashlib import md5
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pileus.drivers.object.listing.database import (
-    ACCOUNT_SCHEMA,
-    CONTAINER_SCHEMA,
-    Database,
-    Databases,
-    read_metadata,
-    write_metadata,
-)
-from pileus.drivers.object.listing.encode import encode
-from pileus.drivers.object.listing.select import CONTAINERS, OBJECTS, Table, rows, whole_json, whole_plain
+from pileus.drivers.object.listing.backlog import Backlog
+from pileus.drivers.object.listing.encode import around
+from pileus.drivers.object.listing.entering import Entering, path_of
+from pileus.drivers.object.listing.member import Change, Child, Info, Item, Member, Part, Window
+from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.router import Router
+from pileus.drivers.object.listing.sqlite import SqliteMember
+from pileus.kernel.clock import Clock, SystemClock
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import (
     AccountInfo,
     Ask,
@@ -35,96 +30,84 @@ from pileus.services.object_store.listings import (
     NoSuchContainer,
     NotEmpty,
     ObjectEntry,
-    Usage,
 )
 
-R = TypeVar("R")
-GATHER_SECONDS = 0.25
-GATHER_MANY = 2000
-THREADS = 2
-Pending = dict[tuple[str, str], dict[str, ObjectEntry]]
+DEEPEST = 8
+"""So many shards of shards are followed: there are two or three where one is being split."""
 
 
-class SqliteListings:
-    def __init__(self, folder: Path) -> None:
+class RingListings:
+    """`folder` keeps what is this one's own: how far it was told, and what members have not been told."""
+
+    def __init__(self, placement: Placement, folder: Path, clock: Clock) -> None:
         self._mark = folder / "told"
-        self._accounts = Databases(folder / "accounts", ACCOUNT_SCHEMA)
-        self._containers = Databases(folder / "containers", CONTAINER_SCHEMA)
-        self._threads: ThreadPoolExecutor | None = None
-        self._pending: Pending = {}
-        self._pending_count = 0
-        self._flushing: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock = clock
+        self.backlog = Backlog(folder)
+        self.router = Router(placement, self.backlog)
+        self.entering = Entering(self.router)
+        self._words: dict[int, str] = {}
+        self._last = 0
 
     async def start(self) -> str:
+        await asyncio.to_thread(self.backlog.start)
+        for member in self.router.placement.members.values():
+            await member.start()
         return self._mark.read_text() if self._mark.exists() else ""
 
     async def close(self) -> None:
-        await self._flush()
-        await self._run(self._accounts.close)
-        await self._run(self._containers.close)
-        if self._threads is not None:
-            self._threads.shutdown()
-            self._threads = None
+        await self.entering.flush()
+        for member in self.router.placement.members.values():
+            await member.close()
+        await asyncio.to_thread(self.backlog.close)
 
-    async def _run(self, work: Callable[..., R], *arguments: Any) -> R:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="object listings")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+    def _now(self, *before: Timestamp) -> Timestamp:
+        """Later than any before."""
+        now = Timestamp.at(self._clock.now().timestamp()).units
+        self._last = max(now, self._last + 1, *(each.units + 1 for each in before))
+        return Timestamp(self._last)
+
+    async def _existing(self, path: str) -> Info | None:
+        info = await self.router.info(path)
+        return info if info is not None and info.exists else None
 
     async def account(self, account: str) -> AccountInfo | None:
-        await self._flush()
-        return await self._run(self._account, account)
-
-    def _account(self, account: str) -> AccountInfo | None:
-        with self._accounts.using(_key(account)) as database:
-            if database is None:
-                return None
-            row = database.connection.execute("SELECT created, metadata FROM info").fetchone()
-            if row is None:
-                return None
-            policies = {
-                policy: Usage(*totals)
-                for policy, *totals in database.connection.execute(
-                    "SELECT policy, count(*), sum(objects), sum(bytes_used) FROM container GROUP BY policy"
-                )
-            }
-            totals = Usage(*(sum(each[n] for each in policies.values()) for n in range(3)))
-            return AccountInfo(Timestamp(row[0]), read_metadata(row[1]), *totals, policies=policies)
+        await self.entering.flush()
+        info = await self._existing(account)
+        if info is None:
+            return None
+        return AccountInfo(
+            info.life.created_at,
+            info.metadata,
+            info.containers,
+            info.objects,
+            info.bytes_used,
+            info.policies,
+        )
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
-        await self._run(self._set_account, account, now, change)
-
-    def _set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
-        with self._accounts.using(_key(account), make=True) as database:
-            assert database is not None
-            _set_info(database, now, change, "created, metadata", "?, ?")
+        info = await self.router.info(account)
+        old = info.metadata if info is not None and info.exists else {}
+        items = _difference(old, change(old), now)
+        if info is None or not info.exists or items:
+            await self.router.change(account, Change(put_at=_after(now, info), items=items), make=True)
 
     async def delete_account(self, account: str) -> bool:
-        await self._flush()
-        return await self._run(self._delete_account, account)
-
-    def _delete_account(self, account: str) -> bool:
-        with self._accounts.using(_key(account)) as database:
-            if database is None:
-                return False
-            if database.connection.execute("SELECT 1 FROM container LIMIT 1").fetchone():
-                raise NotEmpty
-        self._accounts.remove(_key(account))
+        await self.entering.flush()
+        info = await self._existing(account)
+        if info is None:
+            return False
+        if info.containers:
+            raise NotEmpty
+        await self.router.change(account, Change(delete_at=self._now(info.life.put_at)), empty=True)
         return True
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
-        await self._flush()
-        return await self._run(self._container, account, container)
-
-    def _container(self, account: str, container: str) -> ContainerInfo | None:
-        with self._containers.using(_key(account, container)) as database:
-            row = None
-            if database is not None:
-                row = database.connection.execute(
-                    "SELECT created, metadata, objects, bytes_used, policy FROM info"
-                ).fetchone()
-            return row and ContainerInfo(Timestamp(row[0]), read_metadata(row[1]), *row[2:])
+        await self.entering.flush()
+        info = await self._existing(path_of(account, container))
+        if info is None:
+            return None
+        life = info.life
+        return ContainerInfo(life.created_at, info.metadata, info.objects, info.bytes_used, life.policy)
 
     async def set_container(
         self,
@@ -136,124 +119,121 @@ class SqliteListings:
         make: bool,
         policy: int = 0,
     ) -> bool:
-        work = partial(self._set_container, account, container, now, change, make=make, policy=policy)
-        return await self._run(work)
-
-    def _set_container(
-        self,
-        account: str,
-        container: str,
-        now: Timestamp,
-        change: Callable[[Metadata], Metadata],
-        *,
-        make: bool,
-        policy: int,
-    ) -> bool:
-        with self._containers.using(_key(account, container), make=make) as database:
-            if database is None or not (make or database.connection.execute("SELECT 1 FROM info").fetchone()):
-                raise NoSuchContainer
-            columns = "created, metadata, objects, bytes_used, policy"
-            made = _set_info(database, now, change, columns, f"?, ?, 0, 0, {policy:d}")
-            (policy,) = database.connection.execute("SELECT policy FROM info").fetchone()
+        path = path_of(account, container)
+        info = await self.router.info(path)
+        exists = info is not None and info.exists
+        if not exists and not make:
+            raise NoSuchContainer
+        old = info.metadata if exists and info is not None else {}
+        now = _after(now, info)
+        asked = Change(put_at=now, policy=policy, items=_difference(old, change(old), now))
+        changed = await self.router.change(path, asked, make=make)
+        if not changed:
+            raise NoSuchContainer
         if make:
-            self._set_account(account, now, dict)
-            with self._accounts.using(_key(account), make=True) as database:
-                assert database is not None
-                with database.writing(durable=True) as connection:
-                    connection.execute(
-                        "INSERT INTO container VALUES (?, ?, 0, 0, ?) "
-                        "ON CONFLICT (name) DO UPDATE SET changed = max(changed, excluded.changed)",
-                        (container, now.units, policy),
-                    )
-        return made
+            await self.set_account(account, now, dict)
+            newest = max((each.info for each in changed), key=lambda each: each.counted_at)
+            await self._tell_account(account, container, newest)
+        return any(each.made for each in changed) and not exists
+
+    async def _tell_account(self, account: str, container: str, info: Info) -> None:
+        life = info.life
+        child = Child(
+            container,
+            life.put_at,
+            life.delete_at,
+            info.counted_at,
+            info.objects,
+            info.bytes_used,
+            life.policy,
+        )
+        await self.entering.report(account, [child], durable=True)
 
     async def delete_container(self, account: str, container: str) -> None:
-        await self._flush()
-        await self._run(self._delete_container, account, container)
-
-    def _delete_container(self, account: str, container: str) -> None:
-        key = _key(account, container)
-        with self._containers.using(key) as database:
-            if database is None or not database.connection.execute("SELECT 1 FROM info").fetchone():
-                raise NoSuchContainer
-            with database.writing(durable=True) as connection:
-                if connection.execute("SELECT 1 FROM object LIMIT 1").fetchone():
-                    raise NotEmpty
-                connection.execute("DELETE FROM info")
-        with self._accounts.using(_key(account)) as database:
-            if database is not None:
-                with database.writing(durable=True) as connection:
-                    connection.execute("DELETE FROM container WHERE name = ?", (container,))
-        self._containers.remove(key)
+        await self.entering.flush()
+        path = path_of(account, container)
+        info = await self._existing(path)
+        if info is None:
+            raise NoSuchContainer
+        for shard in info.ranges:
+            part = await self.router.info(shard.shard) if shard.state == "created" else None
+            if part is not None and part.objects:
+                raise NotEmpty
+        at = self._now(info.life.put_at)
+        changed = await self.router.change(path, Change(delete_at=at), empty=True)
+        if not changed:
+            raise NoSuchContainer
+        await self._tell_account(
+            account, container, max((each.info for each in changed), key=lambda i: i.counted_at)
+        )
 
     def note(self, account: str, container: str, entry: ObjectEntry) -> None:
-        self._pending.setdefault((account, container), {})[entry.name] = entry
-        self._pending_count += 1
-        if self._pending_count >= GATHER_MANY or self._timer is None:
-            loop = asyncio.get_running_loop()
-            if self._timer is not None:
-                self._timer.cancel()
-            wait = 0.0 if self._pending_count >= GATHER_MANY else GATHER_SECONDS
-            self._timer = loop.call_later(wait, lambda: asyncio.ensure_future(self._flush()))
-
-    async def _flush(self) -> None:
-        """What was told before is entered when this returns."""
-        while self._flushing is not None:
-            await asyncio.wait((self._flushing,))
-        if not self._pending:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        pending, self._pending, self._pending_count = self._pending, {}, 0
-        self._flushing = asyncio.ensure_future(self._run(self._enter, pending))
-        try:
-            await asyncio.shield(self._flushing)
-        finally:
-            self._flushing = None
-
-    def _enter(self, pending: Pending) -> None:
-        of_accounts: dict[str, list[tuple[int, int, str]]] = {}
-        for (account, container), entries in pending.items():
-            with self._containers.using(_key(account, container)) as database:
-                totals = None if database is None else _enter(database, entries)
-            if totals is not None:
-                of_accounts.setdefault(account, []).append((*totals, container))
-        for account, totals_of in of_accounts.items():
-            with self._accounts.using(_key(account)) as database:
-                if database is not None:
-                    with database.writing(durable=False) as connection:
-                        connection.executemany(
-                            "UPDATE container SET objects = ?, bytes_used = ? WHERE name = ?", totals_of
-                        )
+        self.entering.note(account, container, entry)
 
     async def list_containers(self, account: str, ask: Ask, form: Form) -> bytes | None:
-        await self._flush()
-        return await self._run(self._list, self._accounts, _key(account), CONTAINERS, ask, form, account)
+        await self.entering.flush()
+        parts = await self._parts(account, ask, form)
+        return None if parts is None else around(parts, form, "account", account)
 
     async def list_objects(self, account: str, container: str, ask: Ask, form: Form) -> bytes | None:
-        await self._flush()
-        key = _key(account, container)
-        return await self._run(self._list, self._containers, key, OBJECTS, ask, form, container)
+        await self.entering.flush()
+        parts = await self._parts(path_of(account, container), ask, form)
+        return None if parts is None else around(parts, form, "container", container)
 
-    def _list(
-        self, databases: Databases, key: str, table: Table, ask: Ask, form: Form, root: str
-    ) -> bytes | None:
-        with databases.using(key) as database:
-            if database is None or not database.connection.execute("SELECT 1 FROM info").fetchone():
-                return None
-            if form != "xml" and not ask.delimiter and ask.path is None:
-                whole = whole_json if form == "json" else whole_plain
-                return whole(database.connection, table, ask)
-            return encode(table, rows(database.connection, table, ask), form, root)
+    async def _parts(self, path: str, ask: Ask, form: Form) -> list[bytes] | None:
+        pages = _Pages(ask)
+        found = await self._read(path, pages, form, Window(), 0)
+        return pages.parts if found else None
+
+    async def _read(self, path: str, pages: _Pages, form: Form, window: Window, depth: int) -> bool:
+        """Adds what is in the window; False where there is no such list."""
+        while True:
+            part = await self._part(path, pages.ask, form, window)
+            if part is None:
+                return False
+            pages.add(part)
+            shard = part.more
+            if pages.ask.limit <= 0 or shard is None:
+                return True
+            within = Window(max(window.lower, shard.lower), _least(window.upper, shard.upper))
+            if depth == DEEPEST or not await self._read(shard.shard, pages, form, within, depth + 1):
+                raise DeviceError(f"{shard.shard}, which has a part of {path}, is not to be found")
+            end = shard.lower if pages.ask.reverse else shard.upper
+            if pages.ask.limit <= 0 or not end:
+                return True
+            window = window._replace(upper=end) if pages.ask.reverse else window._replace(lower=end)
+
+    async def _part(self, path: str, ask: Ask, form: Form, window: Window) -> Part | None:
+        async def asked(member: Member) -> Part | None:
+            return await member.list(path, ask, form, window)
+
+        return await self.router.first(path, asked)
 
     async def settle(self, mark: str) -> None:
-        await self._flush()
-        await self._run(self._settle, mark)
+        """Raises DeviceError where a list may have lost what it was told, and no other replica has it."""
+        touched = await self.entering.begin_settling()
+        words = await asyncio.gather(
+            *(self._settled(device) for device in self.router.placement.members), return_exceptions=True
+        )
+        sure: set[str] = set()
+        for device, word in zip(self.router.placement.members, words, strict=True):
+            if isinstance(word, str):
+                if self._words.setdefault(device, word) == word:
+                    sure |= touched.get(device, set())
+                self._words[device] = word
+            elif not isinstance(word, DeviceError):
+                raise word
+        lost = set().union(*touched.values()) - sure if touched else set()
+        if lost:
+            raise DeviceError(f"nobody has made {len(lost)} lists durable, {min(lost)} among them")
+        await asyncio.to_thread(self._keep, mark)
+        self.entering.settled(touched)
 
-    def _settle(self, mark: str) -> None:
-        self._containers.settle()
-        self._accounts.settle()
+    async def _settled(self, device: int) -> str:
+        return await self.router.placement.members[device].settle()
+
+    def _keep(self, mark: str) -> None:
+        self.backlog.settle()
         new = self._mark.with_suffix(".new")
         new.parent.mkdir(parents=True, exist_ok=True)
         with open(new, "w") as file:
@@ -263,47 +243,39 @@ class SqliteListings:
         new.replace(self._mark)
 
 
-def _key(*names: str) -> str:
-    return md5("/".join(names).encode(), usedforsecurity=False).hexdigest()
+class SqliteListings(RingListings):
+    """On one disk, with one replica."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self.member = SqliteMember(folder, clock)
+        super().__init__(Placement({0: self.member}), folder, clock)
 
 
-def _set_info(
-    database: Database, now: Timestamp, change: Callable[[Metadata], Metadata], columns: str, values: str
-) -> bool:
-    """Whether there was nothing before."""
-    row = database.connection.execute("SELECT metadata FROM info").fetchone()
-    old: Mapping[str, str] = {} if row is None else read_metadata(row[0])
-    new = change(old)
-    if row is not None and new == old:
-        return False
-    with database.writing(durable=True) as connection:
-        if row is None:
-            connection.execute(
-                f"INSERT INTO info ({columns}) VALUES ({values})", (now.units, write_metadata(new))
-            )
-        else:
-            connection.execute("UPDATE info SET metadata = ?", (write_metadata(new),))
-    return row is None
+class _Pages:
+    """A list that comes in parts, and what is to be asked next."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.parts: list[bytes] = []
+
+    def add(self, part: Part) -> None:
+        if part.entries:
+            self.parts.append(part.body)
+            self.ask = self.ask._replace(limit=self.ask.limit - part.entries, marker=part.last)
 
 
-def _enter(database: Database, entries: Mapping[str, ObjectEntry]) -> tuple[int, int] | None:
-    """Objects and bytes in the container afterwards; None where it was deleted."""
-    with database.writing(durable=False) as connection:
-        totals = connection.execute("SELECT objects, bytes_used FROM info").fetchone()
-        if totals is None:
-            return None
-        count, size = totals
-        for entry in entries.values():
-            old = connection.execute("SELECT size FROM object WHERE name = ?", (entry.name,)).fetchone()
-            if old is not None:
-                count, size = count - 1, size - old[0]
-            if entry.etag is not None:
-                connection.execute(
-                    "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?)",
-                    (entry.name, entry.changed.units, entry.size_bytes, entry.etag, entry.content_type),
-                )
-                count, size = count + 1, size + entry.size_bytes
-            elif old is not None:
-                connection.execute("DELETE FROM object WHERE name = ?", (entry.name,))
-        connection.execute("UPDATE info SET objects = ?, bytes_used = ?", (count, size))
-    return count, size
+def _least(one: str, other: str) -> str:
+    """The lesser upper bound; empty is none."""
+    return min(filter(None, (one, other)), default="")
+
+
+def _difference(old: Mapping[str, str], new: Mapping[str, str], now: Timestamp) -> dict[str, Item]:
+    changed = {name: Item(now, value) for name, value in new.items() if old.get(name) != value}
+    removed = {name: Item(now, "") for name in old if name not in new}
+    return {**changed, **removed}
+
+
+def _after(now: Timestamp, info: Info | None) -> Timestamp:
+    """Clocks differ: what a client does now comes after what was done before."""
+    return now if info is None else max(now, Timestamp(info.life.delete_at.units + 1))

@@ -27,6 +27,9 @@ SILENCE_SECONDS = 3.0
 LOOK_SECONDS = 0.5
 STREAM_SECONDS = 60.0
 """For the next piece of a stream."""
+AGAIN_SECONDS, REFUSED_AGAIN_SECONDS = 1.0, 0.05
+"""A server that did not answer, or refused, is not waited for: it is tried again so often, and what is asked meanwhile
+fails at once."""
 QUEUED_BYTES = 2 * 1024 * 1024
 """Of a stream out that its reader has not taken yet."""
 IDLE_STREAMS = 8
@@ -49,6 +52,7 @@ class _Link(Connection):
         self.open: asyncio.Future[None] = self.loop.create_future()
         self.reason = ""
         """Why it was lost."""
+        self.was_silent = False
         self._calls: dict[int, _Waiting] = {}
         self._number = 0
         self._looking: asyncio.TimerHandle | None = None
@@ -115,7 +119,8 @@ class _Link(Connection):
             return
         silent = now - max(self.heard, self._asked)
         if silent > SILENCE_SECONDS:
-            self.fail("it is silent")
+            self.was_silent = True
+            self.fail("is silent")
             return
         if silent > LOOK_SECONDS:
             self.send(Kind.PING, 0, b"")
@@ -158,6 +163,9 @@ class Peer:
         self._linking: asyncio.Task[_Link] | None = None
         self._idle: list[_Link] = []
         self._is_closed = False
+        self._broken = ""
+        """Why it can't be reached; empty as long as nothing is wrong."""
+        self._again_at = 0.0
 
     async def close(self) -> None:
         self._is_closed = True
@@ -180,24 +188,40 @@ class Peer:
                 await link.open
         except TimeoutError:
             link.close()
-            raise Unreachable(f"{self.address} does not answer") from None
+            raise self._break(f"{self.address} does not answer", AGAIN_SECONDS) from None
         except OSError as error:
-            raise Unreachable(f"{self.address} can't be reached: {error.strerror or error}") from None
+            why = f"{self.address} can't be reached: {error.strerror or error}"
+            raise self._break(why, REFUSED_AGAIN_SECONDS) from None
         except Unreachable as error:
-            raise Unreachable(
-                f"{self.address} refuses the connection ({error}); does it have the same cluster key?"
-            ) from None
+            why = f"{self.address} refuses the connection ({error}); does it have the same cluster key?"
+            raise self._break(why, AGAIN_SECONDS) from None
         except BaseException:
             link.close()
             raise
+        self._broken = ""
         return link
+
+    def _break(self, why: str, seconds: float) -> Unreachable:
+        self._broken = why
+        self._again_at = asyncio.get_running_loop().time() + seconds
+        return Unreachable(why)
+
+    def _is_hopeless(self) -> bool:
+        """Whether it is not worth waiting for; it is tried again behind the scenes."""
+        if not self._broken:
+            return False
+        if asyncio.get_running_loop().time() >= self._again_at and self._linking is None:
+            self._link_up()
+        return True
+
+    def _link_up(self) -> asyncio.Task[_Link]:
+        self._linking = asyncio.create_task(self._connect())
+        self._linking.add_done_callback(self._linked)
+        return self._linking
 
     async def _calling(self) -> _Link:
         """The connection for calls; those that find none share the making of one."""
-        if self._linking is None:
-            self._linking = asyncio.create_task(self._connect())
-            self._linking.add_done_callback(self._linked)
-        return await asyncio.shield(self._linking)
+        return await asyncio.shield(self._linking or self._link_up())
 
     def _linked(self, task: asyncio.Task[_Link]) -> None:
         self._linking = None
@@ -210,7 +234,13 @@ class Peer:
         The future fails with what the other side raised, or with Unreachable.
         """
         link = self._link
-        if link is None or link.is_lost or link.is_clogged:
+        if link is None or link.is_lost:
+            if link is not None and link.was_silent and not self._broken:
+                self._break(f"{self.address} {link.reason}", 0.0)
+            if self._is_hopeless():
+                return _failed(self._broken)
+            return asyncio.shield(self._call_later(target, verb, arguments))
+        if link.is_clogged:
             return asyncio.shield(self._call_later(target, verb, arguments))
         return self._ask(link, target, verb, _call(target, verb, arguments))
 
@@ -236,6 +266,8 @@ class Peer:
             link = self._idle.pop()
             if not link.is_lost:
                 return link
+        if self._is_hopeless():
+            raise Unreachable(self._broken)
         return await self._connect()
 
     def give_back(self, link: _Link) -> None:
@@ -412,6 +444,12 @@ class StreamIn:
             await self._outcome(STREAM_SECONDS)
         except DeviceError:
             self._let_go()
+
+
+def _failed(why: str) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(Unreachable(why))
+    return future
 
 
 def _call(target: str, verb: Verb, arguments: list[Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pileus.drivers.object.cluster.member import Broken
 from pileus.drivers.object.listing.member import MemberAway
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull, Missing, Superseded
@@ -27,6 +28,7 @@ class _Error(msgspec.Struct, array_like=True):
 
 _PLAIN: dict[str, type[Exception]] = {
     "full": DeviceFull,
+    "broken": Broken,
     "misunderstood": Misunderstood,
     "away": MemberAway,
     "device": DeviceError,

@@ -11,7 +11,7 @@ import asyncio
 import collections.abc
 import inspect
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ class Verb(NamedTuple):
     decode_arguments: Callable[[bytes], Any]
     decode_result: Callable[[bytes], Any]
     """Of a call its result, of a stream out one of its values, of a stream in what `finish` gives."""
+    keywords: tuple[str, ...] = ()
+    """The last arguments, where they must be named."""
     of_bytes: bool = False
     """Whether a stream out is made of bytes."""
     finish: Verb | None = None
@@ -42,6 +44,14 @@ class Verb(NamedTuple):
     """A call that may take minutes."""
     begins: bool = False
     """A call that has begun when the function returns, as its future says."""
+
+    def call(self, method: Callable[..., Any], arguments: Sequence[Any], *more: Any) -> Any:
+        """With the arguments as `decode_arguments` gives them, and then `more`."""
+        if not self.keywords:
+            return method(*arguments, *more)
+        many = len(arguments) - len(self.keywords)
+        named = dict(zip(self.keywords, arguments[many:], strict=True))
+        return method(*arguments[:many], *more, **named)
 
 
 class Call(msgspec.Struct, array_like=True):
@@ -96,7 +106,8 @@ def _made(name: str, shape: Shape, parameters: list[inspect.Parameter], types: l
         decode_result = msgspec.msgpack.Decoder(value).decode
     except TypeError as error:
         raise TypeError(f"{name} can't cross a wire: {error}") from error
-    return Verb(name, shape, _binder(parameters), decode_arguments, decode_result)
+    keywords = tuple(each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY)
+    return Verb(name, shape, _binder(parameters), decode_arguments, decode_result, keywords)
 
 
 def _binder(parameters: list[inspect.Parameter]) -> Callable[..., list[Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from pileus.drivers.object.cluster.member import Member as ObjectMember
 from pileus.drivers.object.listing.member import Member as ListingMember
-from pileus.drivers.object.wire.client import Peer
+from pileus.drivers.object.wire.client import Peer, StreamIn
 from pileus.drivers.object.wire.interface import Interface
 from pileus.drivers.object.wire.remote import Remote
 from pileus.lib.timestamp import Timestamp
@@ -14,29 +16,63 @@ from pileus.services.object_store.driver import Missing, Superseded, Told, Versi
 
 OBJECT_VERBS = Interface(
     ObjectMember,
-    local=("start", "mark", "close", "update"),
-    slow=("tidy", "check", "summaries", "suffixes", "stamps"),
+    local=("start", "mark", "close", "update", "put", "delete", "tidy"),
+    slow=("check", "summaries", "suffixes", "stamps"),
 )
 LISTING_VERBS = Interface(ListingMember, local=("start", "close"), slow=("settle",))
 
 
 class RemoteObjects(Remote):
-    """The objects of another server's device: a `Member`."""
+    """The objects of another server's device: a `Member`.
 
-    find: Callable[[bytes], Awaitable[Version | None]]
-    store: Callable[[bytes, Version], Awaitable[None]]
+    Its server hears of all that becomes durable there, and sees to the lists. What is stored from here is told here, too,
+    so that who has written finds it in the list at once.
+    """
 
-    def __init__(self, peer: Peer, device: str) -> None:
-        super().__init__(OBJECT_VERBS, peer, device)
+    find: Callable[[bytes], asyncio.Future[Version | None]]
+
+    def __init__(self, peer: Peer, target: str) -> None:
+        super().__init__(OBJECT_VERBS, peer, target)
+        self._peer, self._target = peer, target
+        self._told: Told = lambda version: None
+        self._count = 0
 
     async def start(self, told: Told, since: str) -> None:
-        """The server itself hears of what is durable there."""
+        """Nothing is told again."""
+        self._told = told
 
     def mark(self) -> str:
-        return ""
+        """Changes whenever something was told."""
+        return str(self._count)
 
     async def close(self) -> None:
         """The connection is its peer's."""
+
+    async def tidy(self, forget_before: Timestamp) -> int:
+        """Its server does."""
+        return 0
+
+    def _tell(self, version: Version) -> None:
+        self._count += 1
+        self._told(version)
+
+    def store(self, key: bytes, version: Version) -> asyncio.Future[None]:
+        stored = self._peer.call(self._target, OBJECT_VERBS["store"], [key, version])
+        stored.add_done_callback(partial(self._stored, version))
+        return stored
+
+    def _stored(self, version: Version, stored: asyncio.Future[None]) -> None:
+        if not stored.cancelled() and stored.exception() is None:
+            self._tell(version)
+
+    async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
+        await self.store(key, Version(path, timestamp, timestamp, len(body), metadata, False, body))
+
+    async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
+        await self.store(key, Version(path, timestamp, timestamp, 0, b"", True, None))
+
+    def writer(self, key: bytes, path: str) -> ObjectStreamIn:
+        return ObjectStreamIn(self._peer, self._target, key, path, self._tell)
 
     async def update(self, key: bytes, timestamp: Timestamp, change: Callable[[bytes], bytes]) -> Version:
         old = await self.find(key)
@@ -47,6 +83,23 @@ class RemoteObjects(Remote):
         new = old._replace(changed=timestamp, metadata=change(old.metadata))
         await self.store(key, new._replace(body=None))
         return new
+
+
+class ObjectStreamIn(StreamIn):
+    """An object on its way to another server, told of when it is there."""
+
+    def __init__(self, peer: Peer, target: str, key: bytes, path: str, told: Told) -> None:
+        super().__init__(peer, target, OBJECT_VERBS["writer"], [key, path])
+        self._path, self._told = path, told
+        self._size = 0
+
+    async def write(self, chunk: bytes) -> None:
+        await super().write(chunk)
+        self._size += len(chunk)
+
+    async def finish(self, timestamp: Timestamp, metadata: bytes, changed: Timestamp | None = None) -> None:
+        await super().finish(timestamp, metadata, changed)
+        self._told(Version(self._path, timestamp, changed or timestamp, self._size, metadata, False, None))
 
 
 class RemoteListings(Remote):

@@ -10,11 +10,12 @@ from pileus.drivers.object.wire.interface import Interface, Shape, Verb
 
 
 class Remote:
-    """Has a method for each verb. Nothing is connected yet."""
+    """Has a method for each verb that its class does not define itself. Nothing is connected yet."""
 
     def __init__(self, verbs: Interface, peer: Peer, target: str) -> None:
         for name, verb in verbs.items():
-            setattr(self, name, _method(peer, target, verb))
+            if not hasattr(type(self), name):
+                setattr(self, name, _method(peer, target, verb))
 
 
 def _method(peer: Peer, target: str, verb: Verb) -> Callable[..., Any]:

@@ -58,8 +58,9 @@ class WireServer:
         """Those verbs may be asked of `thing` under the name `target`."""
         self._served[target] = Served(verbs, thing)
 
-    def withdraw(self, target: str) -> None:
-        self._served.pop(target, None)
+    @property
+    def targets(self) -> list[str]:
+        return list(self._served)
 
     async def start(self, host: str, port: int) -> None:
         """Raises OSError where nothing can listen there."""
@@ -194,7 +195,7 @@ class _Peer(Connection):
             return
         method = getattr(thing, verb.name)
         if verb.shape is Shape.CALL:
-            self._ask(request, method, arguments, len(payload))
+            self._ask(request, verb, method, arguments, len(payload))
             return
         if verb.shape is Shape.OUT:
             work = self._stream_out(request, verb, method, arguments)
@@ -206,9 +207,11 @@ class _Peer(Connection):
             work = take(request, stream, method, arguments)
         self._begin(request, self.loop.create_task(work), len(payload), self._done)
 
-    def _ask(self, request: int, method: Callable[..., Awaitable[Any]], arguments: Any, size: int) -> None:
+    def _ask(
+        self, request: int, verb: Verb, method: Callable[..., Awaitable[Any]], arguments: Any, size: int
+    ) -> None:
         try:
-            outcome = asyncio.ensure_future(method(*arguments))
+            outcome = asyncio.ensure_future(verb.call(method, arguments))
         except Exception as error:
             self._failed(request, error)
             return
@@ -266,7 +269,7 @@ class _Peer(Connection):
     async def _stream_out(self, request: int, verb: Verb, method: Callable[..., Any], arguments: Any) -> None:
         chunks: AsyncIterator[Any] | None = None
         try:
-            chunks = method(*arguments)
+            chunks = verb.call(method, arguments)
             async for chunk in chunks:
                 if self.is_lost:
                     return
@@ -290,7 +293,7 @@ class _Peer(Connection):
     ) -> None:
         writer = None
         try:
-            writer = method(*arguments)
+            writer = stream.verb.call(method, arguments)
             while chunks := await stream.next(STALL_SECONDS):
                 for chunk in chunks:
                     await writer.write(chunk)
@@ -300,7 +303,9 @@ class _Peer(Connection):
                 result = None
             else:
                 assert stream.verb.finish is not None
-                result = await writer.finish(*stream.verb.finish.decode_arguments(finish))
+                result = await stream.verb.finish.call(
+                    writer.finish, stream.verb.finish.decode_arguments(finish)
+                )
             writer = None
             self.send(Kind.RESULT, request, encode(result))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -319,7 +324,9 @@ class _Peer(Connection):
         self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any
     ) -> None:
         try:
-            self.send(Kind.RESULT, request, encode(await method(*arguments, stream.chunks())))
+            self.send(
+                Kind.RESULT, request, encode(await stream.verb.call(method, arguments, stream.chunks()))
+            )
         except TimeoutError:
             self.fail("nothing more comes of a stream")
         except Exception as error:

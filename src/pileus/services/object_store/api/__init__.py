@@ -1,7 +1,29 @@
 """Swift's paths."""
 
-from pileus.services.object_store.api import account, container, copying, info, read, write
+from pileus.services.object_store.api import (
+    account,
+    auth,
+    container,
+    copying,
+    cors,
+    crossdomain,
+    info,
+    read,
+    recon,
+    write,
+)
 
-ROUTES = [info.routes, account.routes, container.routes, read.routes, write.routes, copying.routes]
+ROUTES = [
+    info.routes,
+    recon.routes,
+    crossdomain.routes,
+    auth.routes,
+    account.routes,
+    container.routes,
+    read.routes,
+    write.routes,
+    copying.routes,
+    cors.routes,
+]
 
 __all__ = ["ROUTES"]

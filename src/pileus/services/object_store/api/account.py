@@ -17,12 +17,17 @@ from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
+ALSO = ("account-access-control", "account-rfc-compliant-etags")
+LOCK = "account-sysmeta-read-only"
+"""Likewise; for resellers' administrators."""
+PRIVATE = (access.ACCOUNT_ACL, "x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2")
+"""Shown to the account's owner only."""
 QUOTAS = ("account-quota-bytes", "account-quota-count")
 """Headers beside `X-Account-Meta-*`, without `x-`, that an account keeps. With `-policy-INDEX` those of one storage policy;
 clients name it."""
 
 
-async def _described(state: ObjectStoreState, name: Name) -> dict[str, str]:
+async def _described(state: ObjectStoreState, name: Name, *, owner: bool) -> dict[str, str]:
     """An owner's account is there before it is made."""
     info = await state.listings.account(name.account) or AccountInfo(state.now(), {}, 0, 0, 0)
     headers = _counts("x-account", Usage(info.containers, info.objects, info.bytes_used))
@@ -30,7 +35,11 @@ async def _described(state: ObjectStoreState, name: Name) -> dict[str, str]:
         headers |= _counts(f"x-account-storage-policy-{state.policies.name_of(index).lower()}", usage)
     return {
         **headers,
-        **_quotas_named(state, info.metadata),
+        **{
+            each: value
+            for each, value in _quotas_named(state, info.metadata).items()
+            if (owner or each not in PRIVATE) and each != f"x-{LOCK}"
+        },
         "x-timestamp": info.created.normal,
         "accept-ranges": "bytes",
     }
@@ -73,25 +82,30 @@ def _change(call: Call, context: Context | None) -> Callable[[Metadata], Metadat
     limits = [
         f"{start}{each}" for each in ("account-meta-quota-bytes", *quotas) for start in ("x-", "x-remove-")
     ]
-    given = [each for each in limits if each in headers]
+    locks = [f"{start}{LOCK}" for start in ("x-", "x-remove-")]
+    given = [each for each in (*limits, *locks) if each in headers]
     if given:
         roles = {role.lower() for role in context.roles} if context is not None else set()
         if state.settings.reseller_admin_role.lower() not in roles:
-            raise Forbidden("Only a reseller's administrator sets an account's quota.")
-    for each in given:
+            raise Forbidden(
+                "Only a reseller's administrator sets an account's quota, or closes it for writing."
+            )
+    for each in set(given) - set(locks):
         limit = headers[each]
         if limit and not each.startswith("x-remove-") and not (limit.isascii() and limit.isdigit()):
             raise BadRequest(f"{each}: {limit!r} is not a number.")
-    return lambda old: metadata.changed(old, headers, "account", tuple(quotas))
+    if headers.get(access.ACCOUNT_ACL):
+        headers[access.ACCOUNT_ACL] = access.clean_account_acl(headers[access.ACCOUNT_ACL])
+    return lambda old: metadata.changed(old, headers, "account", (*quotas, *ALSO, LOCK))
 
 
 @routes.add("HEAD", "/{account}", policy=ANYONE)
 async def head_account(call: Call) -> Reply:
     """An account's metadata and counts."""
     name = parse(call.path)
-    await access.require(call, name, "read")
+    owner = await access.require(call, name, "read")
     state: ObjectStoreState = call.runtime.state
-    headers = await _described(state, name)
+    headers = await _described(state, name, owner=owner is not None)
     return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
 
 
@@ -99,14 +113,14 @@ async def head_account(call: Call) -> Reply:
 async def list_containers(call: Call) -> Reply:
     """An account's containers."""
     name = parse(call.path)
-    await access.require(call, name, "list")
+    owner = await access.require(call, name, "list")
     shape, asked = listing.form(call), listing.ask(call)
     state: ObjectStoreState = call.runtime.state
     body = await state.listings.list_containers(name.account, asked, shape)
     if body is None:
         empty = f'<?xml version="1.0" encoding="UTF-8"?>\n<account name="{name.account}"></account>'
         body = {"plain": b"", "json": b"[]", "xml": empty.encode()}[shape]
-    return listing.answer(body, shape, await _described(state, name))
+    return listing.answer(body, shape, await _described(state, name, owner=owner is not None))
 
 
 @routes.add("POST", "/{account}", policy=ANYONE)

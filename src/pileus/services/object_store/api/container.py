@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from pileus.kernel.api.call import Call
+from collections.abc import Mapping
+from typing import Any
+
+from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
-from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata
+from pileus.kernel.http.reply import Reply, encode_json
+from pileus.services.object_store import access, metadata, symlinks, versioning
 from pileus.services.object_store.api import listing
-from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer, NotEmpty
+from pileus.services.object_store.listings import (
+    Ask,
+    ContainerInfo,
+    Form,
+    Metadata,
+    NoSuchContainer,
+    NotEmpty,
+)
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.policies import StoragePolicy
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_list import Versions
 
 routes = Routes()
 ALSO = (
@@ -22,9 +33,17 @@ ALSO = (
     "container-sync-key",
     "versions-location",
     "history-location",
+    "container-rfc-compliant-etags",
 )
 """Headers beside `X-Container-Meta-*`, without `x-`, that a container keeps."""
-PRIVATE = ("x-container-read", "x-container-write", "x-container-sync-to", "x-container-sync-key")
+PRIVATE = (
+    "x-container-read",
+    "x-container-write",
+    "x-container-sync-to",
+    "x-container-sync-key",
+    "x-container-meta-temp-url-key",
+    "x-container-meta-temp-url-key-2",
+)
 """Shown to the account's owner only."""
 
 
@@ -46,6 +65,11 @@ def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> 
         "last-modified": info.created.http,
         "x-storage-policy": state.policies.name_of(info.policy),
         "accept-ranges": "bytes",
+        **(
+            {"x-versions-enabled": str(versioning.status(info.metadata) == "Enabled")}
+            if versioning.status(info.metadata)
+            else {}
+        ),
     }
 
 
@@ -70,10 +94,48 @@ async def list_objects(call: Call) -> Reply:
     shape, asked = listing.form(call), listing.ask(call)
     state: ObjectStoreState = call.runtime.state
     info = await state.listings.container(name.account, name.container)
+    if "versions" in call.query and info is not None:
+        listed = await _list_versions(call, name, asked, shape)
+        return listing.answer(listed, shape, _described(state, info, owner=owner is not None))
     body = await state.listings.list_objects(name.account, name.container, asked, shape)
     if info is None or body is None:
         raise gone()
+    if shape != "plain":
+        body = symlinks.shown_json(body) if shape == "json" else symlinks.shown_xml(body)
     return listing.answer(body, shape, _described(state, info, owner=owner is not None))
+
+
+async def _list_versions(call: Call, name: Name, asked: Ask, shape: Form) -> bytes:
+    """Every version of every object, delete markers among them (Object Storage API, "Object versioning")."""
+    if shape == "xml" or asked.delimiter or asked.path is not None or asked.reverse:
+        raise BadRequest("Versions are listed as JSON or plain text, forwards, and without a delimiter.")
+    found: list[dict[str, Any]] = []
+    versions = Versions(call.runtime.state, name, asked.prefix)
+    after = call.arg("version_marker")
+    if asked.marker:
+        versions.start(asked.marker)
+    while len(found) < asked.limit and (of_name := await versions.next_key()):
+        if of_name[0].key <= asked.marker:
+            if of_name[0].key < asked.marker or after is None:
+                continue
+            at = next((n for n, each in enumerate(of_name) if each.id == after), len(of_name))
+            of_name = of_name[at + 1 :]
+        for each in of_name:
+            found.append(
+                {
+                    "name": each.key,
+                    "hash": each.etag,
+                    "bytes": each.size_bytes,
+                    "content_type": each.content_type,
+                    "last_modified": each.changed,
+                    "version_id": each.id,
+                    "is_latest": each.is_latest,
+                }
+            )
+    found = found[: asked.limit]
+    if shape == "plain":
+        return "".join(f"{each['name']}\n" for each in found).encode()
+    return encode_json(found)
 
 
 def _clean(call: Call) -> dict[str, str]:
@@ -106,41 +168,69 @@ async def _require_policy(state: ObjectStoreState, name: Name, policy: StoragePo
         raise Conflict(f"The container's storage policy is {has}; it keeps that as long as it is there.")
 
 
-async def _set(call: Call, name: Name, *, make: bool, policy: StoragePolicy | None = None) -> bool:
+async def _set(
+    call: Call, name: Name, *, make: bool, owner: bool, policy: StoragePolicy | None = None
+) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
+    if not owner:
+        private = {*PRIVATE, *(each.replace("x-", "x-remove-", 1) for each in PRIVATE)}
+        headers = {each: value for each, value in headers.items() if each not in private}
     index = (policy or state.policies.default).index
 
     def change(old: Metadata) -> Metadata:
         return metadata.changed(old, headers, "container", ALSO)
 
+    enabled = _versions_asked(headers, await state.container(name.account, name.container))
     made = await state.listings.set_container(
         name.account, name.container, state.now(), change, make=make, policy=index
     )
     state.forget(name.account, name.container)
+    if enabled is not None:
+        info = await state.container(name.account, name.container)
+        if info is not None:
+            await versioning.set_status(state, name, info, "Enabled" if enabled else "Suspended")
     return made
+
+
+def _versions_asked(headers: Mapping[str, str], info: ContainerInfo | None) -> bool | None:
+    """What `X-Versions-Enabled` says; 400 where the container keeps older versions in the other way."""
+    said = headers.get("x-versions-enabled")
+    if said is None:
+        return None
+    enabled = read_bool("X-Versions-Enabled", said)
+    kept = {} if info is None else info.metadata
+    locations = ("x-versions-location", "x-history-location")
+    if enabled and any(headers.get(each) or each in kept for each in locations):
+        raise BadRequest("A container has X-Versions-Enabled, or X-Versions-Location, or X-History-Location.")
+    return enabled
 
 
 @routes.add("PUT", "/{account}/{container}", policy=ANYONE)
 async def create_container(call: Call) -> Reply:
     """Makes a container; of one that is there, the metadata are set."""
-    name = parse(call.path)
-    await _require_owner(call, name)
+    made = await make(call, parse(call.path))
+    return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+async def make(call: Call, name: Name) -> bool:
+    """The container, as the request's headers say; whether there was none before."""
+    owner = await access.require_account(call, name)
     state: ObjectStoreState = call.runtime.state
     policy = asked_policy(state, call.header("x-storage-policy"))
     await _require_policy(state, name, policy)
-    made = await _set(call, name, make=True, policy=policy)
+    made = await _set(call, name, make=True, owner=owner, policy=policy)
     await _require_policy(state, name, policy)  # another request may have made it in between
-    return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+    return made
 
 
 @routes.add("POST", "/{account}/{container}", policy=ANYONE)
 async def update_container(call: Call) -> Reply:
     """Sets and removes a container's metadata."""
     name = parse(call.path)
-    await _require_owner(call, name)
+    owner = await access.require_account(call, name)
     try:
-        await _set(call, name, make=False)
+        await _set(call, name, make=False, owner=owner)
     except NoSuchContainer:
         raise gone() from None
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
@@ -149,10 +239,16 @@ async def update_container(call: Call) -> Reply:
 @routes.add("DELETE", "/{account}/{container}", policy=ANYONE)
 async def delete_container(call: Call) -> Reply:
     """Deletes an empty container."""
-    name = parse(call.path)
-    await _require_owner(call, name)
+    await delete(call, parse(call.path))
+    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
+
+
+async def delete(call: Call, name: Name) -> None:
+    """404 where there is none, 409 where something is in it."""
+    await access.require_account(call, name)
     state: ObjectStoreState = call.runtime.state
     try:
+        await versioning.drop(state, name)
         await state.listings.delete_container(name.account, name.container)
     except NoSuchContainer:
         raise gone() from None
@@ -160,12 +256,3 @@ async def delete_container(call: Call) -> Reply:
         raise Conflict("There was a conflict when trying to complete your request.") from None
     finally:
         state.forget(name.account, name.container)
-    return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
-
-
-async def _require_owner(call: Call, name: Name) -> None:
-    """Access lists open what is in a container, not the container."""
-    state: ObjectStoreState = call.runtime.state
-    context = await access.identify(call)
-    if not access.owns(context, name, state):
-        raise access.refuse(context)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, versions
+from pileus.services.object_store import access, symlinks, versions
 from pileus.services.object_store.api.container import gone
-from pileus.services.object_store.api.read import OBJECT, open_object
+from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.metadata import ObjectMetadata
-from pileus.services.object_store.name import Name, parse, parse_reference
+from pileus.services.object_store.name import Name, from_header, parse, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
 
 
 def _account(call: Call, header: str, own: str) -> str:
-    named = unquote(call.header(header) or own)
+    said = call.header(header)
+    named = from_header(said) if said else own
     if not named or "/" in named or "\0" in named:
         raise PreconditionFailed("Account name must not contain slashes")
     return named
@@ -34,7 +35,7 @@ async def copy_into(call: Call, target: Name, info: ContainerInfo) -> Reply:
     if (call.header("content-length") or "0") != "0":
         raise BadRequest("Copy requests require a zero byte body")
     account = _account(call, "x-copy-from-account", target.account)
-    source = Name(account, *parse_reference(unquote(call.header("x-copy-from") or ""), "X-Copy-From"))
+    source = Name(account, *parse_reference(from_header(call.header("x-copy-from") or ""), "X-Copy-From"))
     return await _copy(call, source, target, info)
 
 
@@ -46,7 +47,7 @@ async def copy_object(call: Call) -> Reply:
     if destination is None:
         raise PreconditionFailed("Destination header required")
     account = _account(call, "destination-account", source.account)
-    target = Name(account, *parse_reference(unquote(destination), "Destination"))
+    target = Name(account, *parse_reference(from_header(destination), "Destination"))
     return await _copy(call, source, target, await allow(call, target))
 
 
@@ -54,7 +55,9 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     state: ObjectStoreState = call.runtime.state
     await access.require(call, source, "read")
     as_manifest = call.arg("multipart-manifest") == "get"
-    found = await open_object(state, source, raw=as_manifest)
+    as_link = call.arg("symlink") == "get"
+    permit = None if as_link else reader(call, source)
+    found = await open_object(state, source, raw=as_manifest or as_link, permit=permit)
     if found is None:
         raise gone()
     await check_quota(state, target, info, found.size_bytes)
@@ -90,5 +93,5 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
-        system=found.kept.system if large else {},
+        system=found.kept.system if large or symlinks.of(found.kept) is not None else {},
     )

@@ -7,9 +7,10 @@ from typing import Any
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.services.object_store import metadata, name
+from pileus.services.object_store import metadata, name, symlinks
+from pileus.services.object_store.api import bulk_delete, bulk_upload, outcome
 from pileus.services.object_store.large import slo
-from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.services.object_store.temp_url import DIGESTS, METHODS
 
 routes = Routes(base="")
@@ -20,6 +21,7 @@ LISTING_LIMIT = 10_000
 async def info(call: Call) -> dict[str, Any]:
     """Limits and features (Object Storage API, "Discoverability")."""
     state: ObjectStoreState = call.runtime.state
+    settings = state.settings
     return {
         "swift": {
             "version": "2.38.0",
@@ -44,8 +46,10 @@ async def info(call: Call) -> dict[str, Any]:
             "max_manifest_segments": slo.MAX_SEGMENTS,
             "max_manifest_size": slo.MAX_MANIFEST_BYTES,
             "min_segment_size": 1,
-            "yield_frequency": 10,
+            "yield_frequency": int(outcome.BLANK_SECONDS),
+            "allow_async_delete": True,
         },
+        "object_versioning": {},
         "dlo": {"max_segments": 10_000},
         "tempurl": {
             "methods": list(METHODS),
@@ -57,4 +61,35 @@ async def info(call: Call) -> dict[str, Any]:
         },
         "account_quotas": {},
         "container_quotas": {},
+        "bulk_upload": {
+            "max_containers_per_extraction": bulk_upload.MAX_CONTAINERS,
+            "max_failed_extractions": bulk_upload.MAX_FAILURES,
+        },
+        "bulk_delete": {
+            "max_deletes_per_request": bulk_delete.MAX_DELETES,
+            "max_failed_deletes": bulk_delete.MAX_FAILURES,
+        },
+        "symlink": {"symloop_max": symlinks.MAX_HOPS, "static_links": True},
+        "formpost": {"allowed_digests": sorted(DIGESTS)},
+        "staticweb": {},
+        "crossdomain": {},
+        "etag_quoter": {"enable_by_default": settings.quoted_etags},
+        "versioned_writes": {"allowed_flags": ["x-versions-location", "x-history-location"]},
+        "tempauth": {"account_acls": True},
+        **({"encryption": {"enabled": True}} if settings.encryption else {}),
+        **({"ratelimit": _rates(settings)} if state.rates.any else {}),
+        **(
+            {"domain_remap": {"default_reseller_prefix": name.ACCOUNT_PREFIX[:-1]}}
+            if settings.storage_domains
+            else {}
+        ),
+    }
+
+
+def _rates(settings: Settings) -> dict[str, Any]:
+    sizes = sorted(settings.container_ratelimits.items(), key=lambda each: int(each[0]))
+    return {
+        "account_ratelimit": settings.account_ratelimit,
+        "max_sleep_time_seconds": settings.ratelimit_max_sleep_seconds,
+        "container_ratelimits": [[int(size), rate] for size, rate in sizes],
     }

@@ -11,9 +11,17 @@ from urllib.parse import quote
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable, Unavailable
+from pileus.kernel.errors import NotFound, PreconditionFailed, RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, conditions, content, temp_url
+from pileus.services.object_store import (
+    access,
+    conditions,
+    content,
+    metadata,
+    symlinks,
+    temp_url,
+    versioning,
+)
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
@@ -26,16 +34,51 @@ OBJECT = "/{account}/{container}/{object:path}"
 
 
 async def open_object(
-    state: ObjectStoreState, name: Name, *, raw: bool = False, depth: int = 0
+    state: ObjectStoreState,
+    name: Name,
+    *,
+    raw: bool = False,
+    permit: symlinks.Permit | None = None,
+    depth: int = 0,
 ) -> Content | None:
-    """What reading the object gives; `raw`: a large object's manifest instead. None where there is none."""
+    """What reading the object gives; `raw`: a large object's manifest instead. None where there is none.
+
+    `permit` is asked of each object that the caller did not name, but that a symlink or a manifest does. Without it
+    symlinks are not followed.
+    """
     try:
         version = await state.find(name)
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     if version is None:
         return None
+    found_at = None
+    if permit is not None and symlinks.of(metadata.decode(version.metadata)) is not None:
+        found_at, version = await symlinks.follow(state, name, version, permit)
+        if version is None:
+            where = {"content-location": _path(found_at)}
+            raise NotFound("The symlink's target is not there.", headers=where)
+        name = found_at
     own = content.plain(state, name, version)
+    if own.kept.system and (link := versioning.linked(own.kept)) is not None:
+        found = await versioning.find(state, name, {versioning.STATUS: "Enabled"}, link)
+        if found is None:
+            return None
+        own = content.plain(state, found.at, found.version)._replace(version_id=found.id)
+    own = own._replace(name=found_at)
+    return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
+
+
+async def open_content(
+    state: ObjectStoreState,
+    name: Name,
+    own: Content,
+    *,
+    raw: bool = False,
+    permit: symlinks.Permit | None = None,
+    depth: int = 0,
+) -> Content:
+    """What is stored as the object, or as a version of it, read as what it means."""
     kept = own.kept
     manifest = kept.headers.get("x-object-manifest")
     if raw or (manifest is None and kept.large_etag is None):
@@ -44,13 +87,19 @@ async def open_object(
         raise DeviceError("manifests name each other too deeply")
 
     async def open_segment(segment: Name) -> Content | None:
-        return await open_object(state, segment, depth=depth + 1)
+        return await open_object(state, segment, permit=permit, depth=depth + 1)
+
+    async def manifest_body() -> bytes:
+        return b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
 
     if kept.large_etag is not None:
-        body = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
-        parts, etag = slo.segments(name.account, body), kept.large_etag
+        parts, etag = slo.segments(name.account, await manifest_body()), kept.large_etag
     else:
         parts, etag = await dlo.segments(state, name.account, manifest or "")
+    named = [part.name for part in parts if part.data is None]
+    if permit is not None and metadata.UPLOAD not in kept.system:
+        for segment in {each.container: each for each in named}.values():
+            await permit(segment)
     return Content(
         kept,
         own.changed,
@@ -58,6 +107,9 @@ async def open_object(
         etag,
         lambda offset, length: segments.read(parts, open_segment, offset, length),
         is_large=True,
+        name=own.name,
+        version_id=own.version_id,
+        manifest=None if kept.large_etag is None else manifest_body,
     )
 
 
@@ -73,7 +125,32 @@ def described(found: Content) -> dict[str, str]:
     }
     if found.kept.large_etag is not None:
         headers["x-static-large-object"] = "True"
+        headers["x-manifest-etag"] = found.kept.etag
+    if found.version_id is not None:
+        headers["x-object-version-id"] = found.version_id
+    if found.name is not None:
+        headers["content-location"] = _path(found.name)
     return headers
+
+
+def _path(name: Name) -> str:
+    return quote(f"/v1/{name.path}")
+
+
+def reader(call: Call, name: Name) -> symlinks.Permit:
+    """Who may read `name` may read what the returned function lets pass."""
+    allowed = {(name.account, name.container)}
+
+    async def permit(other: Name) -> None:
+        if (other.account, other.container) in allowed:
+            return
+        if temp_url.is_signed(call):
+            await temp_url.require_reach(call, name, other)
+        else:
+            await access.require(call, other, "read")
+        allowed.add((other.account, other.container))
+
+    return permit
 
 
 async def _find(call: Call) -> tuple[Name, Content]:
@@ -84,7 +161,13 @@ async def _find(call: Call) -> tuple[Name, Content]:
     else:
         await access.require(call, name, "read")
     raw = call.arg("multipart-manifest") == "get"
-    found = await open_object(state, name, raw=raw)
+    link = call.arg("symlink") == "get"
+    permit = None if link else reader(call, name)
+    version_id = call.arg("version-id")
+    if version_id is None:
+        found = await open_object(state, name, raw=raw or link, permit=permit)
+    else:
+        found = await _version(state, name, version_id, raw=raw or link, permit=permit)
     if found is None:
         raise gone()
     if raw and found.kept.large_etag is not None:
@@ -99,12 +182,28 @@ async def _find(call: Call) -> tuple[Name, Content]:
     return name, found
 
 
+async def _version(
+    state: ObjectStoreState, name: Name, version_id: str, *, raw: bool, permit: symlinks.Permit | None
+) -> Content | None:
+    """An older version, or the newest, by its id; 404 for a delete marker, which says that it is one."""
+    info = await state.container(name.account, name.container)
+    at = None if info is None else await versioning.find(state, name, info.metadata, version_id)
+    if at is None:
+        return None
+    if at.is_marker:
+        raise NotFound("This version is a deletion.", headers={"x-object-version-id": at.id})
+    own = content.plain(state, at.at, at.version)._replace(version_id=at.id)
+    return await open_content(state, name, own, raw=raw, permit=permit)
+
+
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
     yield data
 
 
 def _headers(call: Call, name: Name, found: Content) -> dict[str, str]:
     headers = described(found)
+    if (link := symlinks.of(found.kept)) is not None:
+        headers.update(link.headers())
     if temp_url.is_signed(call):
         hidden = [
             each

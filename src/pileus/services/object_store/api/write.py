@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from hashlib import md5
 
 import msgspec
 
@@ -12,13 +12,13 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
-from pileus.kernel.http.reply import Reply, encode_json
+from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, metadata, temp_url, versions
+from pileus.services.object_store import access, metadata, symlinks, temp_url, versioning, versions
 from pileus.services.object_store.api.container import gone
-from pileus.services.object_store.api.read import OBJECT, open_object
+from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
-from pileus.services.object_store.large import dlo, slo
+from pileus.services.object_store.large import dlo
 from pileus.services.object_store.listings import AccountInfo, ContainerInfo, Usage
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name, parse
@@ -26,6 +26,7 @@ from pileus.services.object_store.receive import announced, receive
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
+EMPTY_ETAG = md5(b"", usedforsecurity=False).hexdigest()
 
 
 async def allow(call: Call, name: Name) -> ContainerInfo:
@@ -33,8 +34,9 @@ async def allow(call: Call, name: Name) -> ContainerInfo:
     state: ObjectStoreState = call.runtime.state
     if temp_url.is_signed(call):
         await temp_url.require(call, name)
-        if "x-object-manifest" in call.headers:
-            raise BadRequest("X-Object-Manifest is not allowed with a temporary URL.")
+        for header in ("x-object-manifest", symlinks.TARGET):
+            if header in call.headers:
+                raise BadRequest(f"{header.title()} is not allowed with a temporary URL.")
     else:
         await access.require(call, name, "write")
     info = await state.container(name.account, name.container)
@@ -92,7 +94,12 @@ def content_type(call: Call, name: Name) -> str:
 
 def kept_headers(call: Call, now: Timestamp) -> dict[str, str]:
     """Headers that stay with the object; `X-Delete-After` becomes `X-Delete-At`. 400 where they can't be."""
-    headers = dict(call.headers)
+    return kept_from(call.headers, now)
+
+
+def kept_from(given: Mapping[str, str], now: Timestamp) -> dict[str, str]:
+    """The same of any headers."""
+    headers = dict(given)
     if (after := headers.get("x-delete-after")) is not None:
         if not (after.isascii() and after.isdigit() and len(after) < 12):
             raise BadRequest("Non-integer X-Delete-After")
@@ -111,6 +118,7 @@ def kept_headers(call: Call, now: Timestamp) -> dict[str, str]:
 async def put_object(call: Call) -> Reply:
     """Stores an object, or the manifest of a large one."""
     from pileus.services.object_store.api.copying import copy_into
+    from pileus.services.object_store.api.manifest import put_manifest
 
     name = parse(call.path)
     info = await allow(call, name)
@@ -118,15 +126,29 @@ async def put_object(call: Call) -> Reply:
     if "x-copy-from" in call.headers:
         return await copy_into(call, name, info)
     if call.arg("multipart-manifest") == "put":
-        return await _put_manifest(call, name, info)
-    length = announced(call, state)
-    await _if_none(call, state, name)
+        return await put_manifest(call, name, info)
+    link = symlinks.asked(call.headers, name)
+    length = announced(call, state) if link is None else 0
+    await if_none(call, state, name)
     await check_quota(state, name, info, length)
+    kind = content_type(call, name)
+    if link is not None:
+        kind = call.header("content-type") or symlinks.CONTENT_TYPE
+        if link.etag:
+            link, target_kind = await symlinks.fix(state, link, reader(call, name))
+            kind = call.header("content-type") or target_kind
     await versions.keep(state, name, info.metadata)
     now = state.now()
-    kept = ObjectMetadata(content_type=content_type(call, name), etag="", headers=kept_headers(call, now))
+    kept = ObjectMetadata(
+        content_type=kind,
+        etag="",
+        headers=kept_headers(call, now),
+        system={} if link is None else link.system(EMPTY_ETAG),
+    )
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
+        call.response_headers["x-object-version-id"] = it.id
     return created(stored.etag, now)
 
 
@@ -139,7 +161,11 @@ async def store(
     length: int | None,
     wanted: str = "",
 ) -> ObjectMetadata:
+    """As the container's versioning wants it."""
+    info = await state.container(name.account, name.container)
     try:
+        if info is not None and versioning.status(info.metadata):
+            return (await versioning.write(state, name, info, kept, body, length, wanted))[0]
         return await receive(state, name, now, kept, body, length, wanted)
     except Superseded as newer:
         raise Conflict(f"There is a version of {newer.newest.normal} already.") from newer
@@ -155,7 +181,7 @@ def created(etag: str, now: Timestamp, **more: str) -> Reply:
     return Reply(201, headers=headers)
 
 
-async def _if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
+async def if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
     header = call.header("if-none-match")
     if header is None:
         return
@@ -165,82 +191,100 @@ async def _if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
         raise PreconditionFailed("There is an object of that name.")
 
 
-async def _put_manifest(call: Call, name: Name, info: ContainerInfo) -> Reply:
-    state: ObjectStoreState = call.runtime.state
-    await _if_none(call, state, name)
-    manifest = await slo.build(state, name.account, await call.body(slo.MAX_MANIFEST_BYTES))
-    wanted = (call.header("etag") or "").strip('"').lower()
-    if wanted and wanted != manifest.etag:
-        from pileus.services.object_store.receive import Unprocessable
-
-        raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {wanted}.")
-    await check_quota(state, name, info, manifest.size_bytes)
-    await versions.keep(state, name, info.metadata)
-    now = state.now()
-    kept = ObjectMetadata(
-        content_type=content_type(call, name),
-        etag="",
-        headers=kept_headers(call, now),
-        large_etag=manifest.etag,
-        large_bytes=manifest.size_bytes,
-    )
-    body = manifest.encode()
-    await store(state, name, now, kept, _once(body), len(body))
-    return created(f'"{manifest.etag}"', now)
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-
-
 @routes.add("POST", OBJECT, policy=ANYONE)
 async def update_object(call: Call) -> Reply:
     """Replaces an object's metadata, all of them."""
     name = parse(call.path)
-    await allow(call, name)
+    info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
+    if symlinks.TARGET in call.headers:
+        raise BadRequest("A PUT request is required to set a symlink target")
     now = state.now()
     given = kept_headers(call, now)
     said = call.header("content-type")
+
+    if versioning.status(info.metadata):
+        return await _update_version(state, name, info, given, said)
 
     def change(old: bytes) -> bytes:
         was = metadata.decode(old)
         if state.has_expired(was):
             raise Missing
-        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        kept = msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
-        return metadata.encode(kept)
+        return metadata.encode(_updated(was, given, said))
 
     try:
         if await state.find(name) is None:
             raise Missing
         device = await state.device_of(name)
-        await device.update(state.key(name), now, change)
+        updated = await device.update(state.key(name), now, change)
     except Missing:
         raise gone() from None
     except Superseded as newer:
         raise Conflict("There is a newer version already.") from newer
     except DeviceError as error:
         raise Unavailable(str(error)) from error
-    return Reply(202, headers={"content-type": "text/html; charset=UTF-8"})
+    headers = {"content-type": "text/html; charset=UTF-8"}
+    if (link := symlinks.of(metadata.decode(updated.metadata))) is not None:
+        return Reply(307, headers={**headers, "location": link.path})
+    return Reply(202, headers=headers)
+
+
+def _updated(was: ObjectMetadata, given: dict[str, str], said: str | None) -> ObjectMetadata:
+    stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
+    return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+
+
+async def _update_version(
+    state: ObjectStoreState, name: Name, info: ContainerInfo, given: dict[str, str], said: str | None
+) -> Reply:
+    found = await versioning.find(state, name, info.metadata, None)
+    if found is None or found.is_marker:
+        raise gone()
+    await versioning.update(state, name, found, lambda was: _updated(was, given, said))
+    return Reply(202, headers={"content-type": "text/html; charset=UTF-8", "x-object-version-id": found.id})
 
 
 @routes.add("DELETE", OBJECT, policy=ANYONE)
 async def delete_object(call: Call) -> Reply:
     """Deletes an object; with `multipart-manifest=delete` a large one's segments too."""
+    from pileus.services.object_store.api.manifest import delete_large
+
     name = parse(call.path)
+    if call.arg("multipart-manifest") == "delete":
+        return await delete_large(call, name)
+    if not await delete(call, name):
+        raise gone()
+    return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
+
+
+async def delete(call: Call, name: Name) -> bool:
+    """Whether there was such an object; what was there before it may be the object now."""
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
-    if call.arg("multipart-manifest") == "delete":
-        return await _delete_large(call, state, name)
+    version_id = call.arg("version-id")
+    if version_id is not None or versioning.status(info.metadata):
+        return await _delete_version(call, state, name, info, version_id)
     if versions.HISTORY in info.metadata and await state.find(name) is not None:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
-        await remove(state, old)
-        return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
-    if not await remove(state, name):
-        raise gone()
-    return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
+        return await remove(state, old)
+    return await remove(state, name)
+
+
+async def _delete_version(
+    call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
+) -> bool:
+    """The version with the id, for good; without one the object, behind a marker."""
+    found = await versioning.find(state, name, info.metadata, version_id)
+    if found is None or (version_id is None and found.is_marker):
+        return False
+    if version_id is None:
+        deleted = await versioning.delete(state, name, info)
+    else:
+        deleted = await versioning.delete_version(state, name, found)
+    if deleted.id is not None:
+        call.response_headers["x-object-version-id"] = deleted.id
+    return True
 
 
 async def remove(state: ObjectStoreState, name: Name) -> bool:
@@ -254,31 +298,3 @@ async def remove(state: ObjectStoreState, name: Name) -> bool:
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     return was_there
-
-
-async def _delete_large(call: Call, state: ObjectStoreState, name: Name) -> Reply:
-    """The answer is that of a bulk deletion: a count, and what went wrong."""
-    found = await open_object(state, name, raw=True)
-    if found is None:
-        raise gone()
-    if found.kept.large_etag is None:
-        raise BadRequest("Not an SLO manifest")
-    body = b"".join([chunk async for chunk in found.read(0, found.size_bytes)])
-    deleted = missing = 0
-    for segment in [*slo.segments(name.account, body)]:
-        if await remove(state, segment.name):
-            deleted += 1
-        else:
-            missing += 1
-    await remove(state, name)
-    outcome: dict[str, Any] = {
-        "Number Deleted": deleted + 1,
-        "Number Not Found": missing,
-        "Response Body": "",
-        "Response Status": "200 OK",
-        "Errors": [],
-    }
-    if "json" in (call.header("accept") or ""):
-        return Reply(200, encode_json(outcome), {"content-type": "application/json"})
-    lines = [f"{key}: {value}" for key, value in outcome.items() if key != "Errors"]
-    return Reply(200, ("\n".join(lines) + "\nErrors:\n").encode(), {"content-type": "text/plain"})

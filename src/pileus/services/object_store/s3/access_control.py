@@ -96,10 +96,10 @@ async def put_object_acl(request: Request) -> Reply:
     return Reply(200)
 
 
-async def take(upload: hooks.Upload, what: Literal["object", "part"]) -> None:
+async def take(upload: hooks.Upload, what: hooks.What) -> None:
     """An upload may bring its list along."""
     request = upload.request
-    grants = acl.from_headers(request.headers, _owner(request)) if what == "object" else None
+    grants = acl.from_headers(request.headers, _owner(request)) if what != "part" else None
     if grants is None:
         return
     _require_lists(request, grants)

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import metadata
+from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.listings import Ask, Metadata, NoSuchContainer, NotEmpty
-from pileus.services.object_store.s3 import body, hooks, place, registry, xml
+from pileus.services.object_store.s3 import body, hooks, place, registry, uploads, xml
 from pileus.services.object_store.s3.authorize import denied
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
-from pileus.services.object_store.s3.request import Request, no_such_bucket
+from pileus.services.object_store.s3.request import Request, no_such_bucket, owner_of
 
 LOCATION = metadata.SYSTEM + "s3-location"
 OLDEST_REGION = "us-east-1"
@@ -68,12 +68,6 @@ def _limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
         raise S3Error("InvalidArgument", "max-buckets must be between 1 and 10000")
     return int(text)
-
-
-def owner_of(account: str) -> xml.Elements:
-    """The owner of everything in an account is its project."""
-    owner = account.removeprefix("AUTH_")
-    return [("ID", owner), ("DisplayName", owner)]
 
 
 @operations.bucket("PUT", action="s3:CreateBucket", makes_bucket=True)
@@ -151,6 +145,7 @@ async def delete_bucket(request: Request) -> Reply:
     """Deletes an empty bucket."""
     state = request.state
     try:
+        await versioning.drop(state, request.name)
         await state.listings.delete_container(request.account, request.bucket)
     except NoSuchContainer:
         raise no_such_bucket(request.bucket) from None
@@ -162,5 +157,6 @@ async def delete_bucket(request: Request) -> Reply:
         ) from None
     finally:
         state.forget(request.account, request.bucket)
+    await uploads.drop(request)
     await registry.release(state, request.bucket, request.account)
     return Reply(204)

@@ -85,7 +85,7 @@ async def decoded(
             if digest is not None:
                 digest.update(piece)
             yield piece
-        if signed is not None and digest is not None:
+        if signed is not None and signed.key is not None and digest is not None:
             expected = s3_signature.chunk_signature(
                 signed.key, signed.moment, signed.scope, previous, digest.hexdigest()
             )
@@ -98,7 +98,7 @@ async def decoded(
             raise _incomplete()
     if payload.endswith("-TRAILER"):
         found = await _trailers(reader)
-        if signed is not None:
+        if signed is not None and signed.key is not None:
             said = found.pop("x-amz-trailer-signature", "")
             text = "".join(f"{name}:{value}\n" for name, value in found.items()).encode("latin-1", "replace")
             expected = s3_signature.trailer_signature(signed.key, signed.moment, signed.scope, previous, text)
@@ -116,6 +116,8 @@ async def _trailers(reader: _Reader) -> dict[str, str]:
     while not await reader.ended():
         line = await reader.line()
         if not line:
+            if not await reader.ended():
+                raise _incomplete()
             break
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or len(found) >= MAX_TRAILERS:

@@ -9,18 +9,21 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError, Unauthorized
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store.s3 import authorize
+from pileus.services.object_store.s3 import authorize, cross_origin
 from pileus.services.object_store.s3.errors import S3Error, translated
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.request import opened
 
 routes = Routes()
 
 
 async def enter(call: Call) -> Reply:
-    resource = call.path
+    resource, request = call.path, None
     try:
         request = await opened(call)
+        if call.method == "OPTIONS":
+            await request.find_bucket()
+            return cross_origin.preflight(request)
         operation = operations.choose(request)
         if operation.makes_bucket:
             if not request.account:
@@ -28,13 +31,18 @@ async def enter(call: Call) -> Reply:
             await authorize.require(request, operation.action)
         elif operation.level != "service":
             await request.find_bucket()
-            await authorize.require(request, operation.action)
-        return await operation.handler(request)
+            if operation.action != DECIDED_LATER:
+                await authorize.require(request, operation.action)
+        reply = await operation.handler(request)
+        reply.headers.update(cross_origin.headers(request))
+        return reply
     except Unauthorized as error:
         raise S3Error("AccessDenied", error.message) from error
     except ApiError as error:
         found = translated(error)
         found.details.setdefault("Resource", resource)
+        if request is not None:
+            found.headers.update(cross_origin.headers(request))
         raise found from error
 
 

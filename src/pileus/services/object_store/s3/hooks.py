@@ -6,19 +6,45 @@ Each is a list of functions that are called in order; a file of such a feature a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Literal, NamedTuple
 
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import Version
+from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.s3 import xml
 from pileus.services.object_store.s3.request import Request
+
+What = Literal["object", "part", "upload"]
+"""An object, a part of one, or a multipart upload that begins, whose bytes come later."""
+
+
+class CompletePart(NamedTuple):
+    """A part as it was stored, and what the client says of it."""
+
+    number: int
+    name: Name
+    etag: str
+    size_bytes: int
+    said: xml.Node
 
 
 class Upload:
     """Bytes on their way in: an object, or a part of one."""
 
-    __slots__ = ("body", "headers", "length", "name", "request", "system", "trailers")
+    __slots__ = (
+        "begun",
+        "body",
+        "headers",
+        "length",
+        "md5",
+        "name",
+        "request",
+        "source",
+        "system",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -34,21 +60,49 @@ class Upload:
         """May be wrapped; an error that a wrapper raises at the end keeps the object from being stored."""
         self.length = length
         """Of the bytes that are stored; None where it is not known before."""
+        self.md5 = ""
+        """That the stored bytes must have, in hexadecimal digits, where the client says it."""
         self.trailers = trailers
         """By lower-case name; complete when the body has ended."""
         self.system: dict[str, str] = {}
         """What is to be kept with the object, by lower-case name; may still be filled when the body ends."""
+        self.begun: ObjectMetadata | None = None
+        """Of a part: what was kept when its upload began."""
+        self.source: Content | None = None
+        """What is copied."""
         self.headers: dict[str, str] = {}
         """More headers of the answer."""
 
 
-Taking = Callable[[Upload, Literal["object", "part"]], Awaitable[None]]
+Taking = Callable[[Upload, What], Awaitable[None]]
 TAKING: list[Taking] = []
 """Before an upload is stored."""
 
 Giving = Callable[[Request, Content, dict[str, str]], Awaitable[Content]]
 GIVING: list[Giving] = []
 """Before an object is given: may add headers, and give the content in another form. HEAD and copies ask, too."""
+
+
+class Completion:
+    """A multipart upload whose parts become an object."""
+
+    __slots__ = ("elements", "headers", "kept", "parts", "request", "system")
+
+    def __init__(self, request: Request, kept: ObjectMetadata, parts: Sequence[CompletePart]) -> None:
+        self.request = request
+        self.kept = kept
+        """What was kept when the upload began."""
+        self.parts = parts
+        self.system: dict[str, str] = {}
+        """More that is to be kept with the object."""
+        self.headers: dict[str, str] = {}
+        self.elements: list[tuple[str, xml.Value]] = []
+        """More of the answer."""
+
+
+Completing = Callable[[Completion], Awaitable[None]]
+COMPLETING: list[Completing] = []
+"""Before the parts of an upload become an object: raise S3Error where they must not."""
 
 Guard = Callable[[Request, Name, Version], Awaitable[None]]
 GUARDS: list[Guard] = []
@@ -60,15 +114,33 @@ MAKING: list[Making] = []
 """What a request that makes a bucket wants of it, as metadata of the container."""
 
 
-async def taking(upload: Upload, what: Literal["object", "part"]) -> None:
+Describe = Callable[[Content], list[tuple[str, xml.Value]]]
+CHECKSUMS: list[Describe] = []
+"""Elements of `GetObjectAttributes` that tell an object's checksums."""
+
+StatusCheck = Callable[[Request, str], None]
+STATUS_CHECKS: list[StatusCheck] = []
+"""Before a bucket's versioning becomes `Enabled` or `Suspended`: raise S3Error where it may not."""
+
+
+async def taking(upload: Upload, what: What) -> None:
     for each in TAKING:
         await each(upload, what)
+
+
+async def completing(completion: Completion) -> None:
+    for each in COMPLETING:
+        await each(completion)
 
 
 async def giving(request: Request, content: Content, headers: dict[str, str]) -> Content:
     for each in GIVING:
         content = await each(request, content, headers)
     return content
+
+
+def checksum(content: Content) -> list[tuple[str, xml.Value]]:
+    return [element for each in CHECKSUMS for element in each(content)]
 
 
 async def guard(request: Request, name: Name, version: Version) -> None:

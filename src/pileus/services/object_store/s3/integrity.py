@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal
 
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.s3 import checksum, hooks
@@ -16,7 +15,7 @@ _BIG = 128 * 1024
 """Bytes of which a hash is computed beside, not on, the loop."""
 
 
-async def take(upload: hooks.Upload, what: Literal["object", "part"]) -> None:
+async def take(upload: hooks.Upload, what: hooks.What) -> None:
     wanted = checksum.wanted(upload.request.headers)
     if wanted is not None:
         upload.body = _computed(upload, upload.body, wanted)

@@ -3,35 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import NamedTuple
 
-from pileus.kernel.errors import RangeNotSatisfiable, TooLarge
+from pileus.kernel.errors import RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import conditions as swift_conditions
-from pileus.services.object_store.api.read import open_object
-from pileus.services.object_store.api.write import check_quota, remove
+from pileus.services.object_store import content, versioning
+from pileus.services.object_store.api.read import open_content, open_object
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.driver import Superseded
-from pileus.services.object_store.receive import Unprocessable, receive
-from pileus.services.object_store.s3 import attributes, body, conditions, hooks
+from pileus.services.object_store.driver import DeviceError
+from pileus.services.object_store.large import slo
+from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
-from pileus.services.object_store.s3.request import Request, no_such_key
+from pileus.services.object_store.s3.request import Request, http_date, no_such_key
+
+VERSION_ID = "versionId"
 
 
-async def find(request: Request) -> Content:
-    """404 where there is no such object."""
-    found = await open_object(request.state, request.name)
-    if found is None:
-        raise no_such_key(request.key)
+class Opened(NamedTuple):
+    """An object, and the id of its version where the bucket has versions."""
+
+    content: Content
+    version_id: str | None
+
+
+def version_asked(request: Request) -> str | None:
+    """400 where the query names an empty one."""
+    if not request.call.scope["query_string"]:
+        return None
+    found = request.arg(VERSION_ID)
+    if found == "":
+        raise S3Error("InvalidArgument", "Version id cannot be the empty string")
     return found
 
 
-async def require_room(request: Request, size: int) -> None:
-    assert request.info is not None  # found before any handler runs
+async def find(request: Request) -> Opened:
+    """404 where there is no such object, or it is a delete marker."""
+    version_id = version_asked(request)
+    status = versioning.status(request.metadata)
+    if not status and version_id is None:
+        found = await open_object(request.state, request.name)
+        if found is None:
+            raise no_such_key(request.key)
+        return Opened(found, None)
+    return await find_version(request, version_id)
+
+
+async def find_version(request: Request, version_id: str | None) -> Opened:
+    """`version_id` None: the newest."""
     try:
-        await check_quota(request.state, request.name, request.info, size)
-    except TooLarge as error:
-        raise S3Error("QuotaExceeded", "The bucket or the project may not hold so much.") from error
+        at = await versioning.find(request.state, request.name, request.metadata, version_id)
+        if at is None:
+            if version_id is None:
+                raise no_such_key(request.key)
+            raise S3Error(
+                "NoSuchVersion",
+                "The specified version does not exist.",
+                details={"Key": request.key, "VersionId": version_id},
+            )
+        if at.is_marker:
+            told = {"x-amz-delete-marker": "true", "x-amz-version-id": at.id}
+            if version_id is None:
+                raise S3Error(
+                    "NoSuchKey",
+                    "The specified key does not exist.",
+                    headers=told,
+                    details={"Key": request.key},
+                )
+            told["last-modified"] = http_date(at.version.changed)
+            raise S3Error(
+                "MethodNotAllowed",
+                "The specified method is not allowed against this resource.",
+                headers={**told, "allow": "DELETE"},
+            )
+        own = content.plain(request.state, at.at, at.version)
+        found = await open_content(request.state, request.name, own)
+    except DeviceError as error:
+        raise Unavailable(str(error)) from error
+    return Opened(found, at.id if versioning.status(request.metadata) else None)
 
 
 @operations.object("HEAD", action="s3:GetObject")
@@ -42,41 +92,90 @@ async def head_object(request: Request) -> Reply:
 
 @operations.object("GET", action="s3:GetObject")
 async def get_object(request: Request) -> Reply:
-    """An object, or the part of it that `Range` asks for."""
+    """An object, or the part of it that `Range` or `partNumber` asks for."""
     return await _give(request, with_body=True)
 
 
 async def _give(request: Request, *, with_body: bool) -> Reply:
-    found = await find(request)
+    found, version_id = await find(request)
     headers = attributes.described(found)
+    if version_id is not None:
+        headers["x-amz-version-id"] = version_id
     found = await hooks.giving(request, found, headers)
     if conditions.not_modified(request.headers, attributes.etag(found), found.changed):
         return Reply(304, headers=headers)
+    part = None
     if request.call.scope["query_string"]:
         attributes.override(request, headers)
+        part = await _part(request, found, headers)
     size = found.size_bytes
+    status, offset, length = 200, 0, size
+    if part is not None:
+        status, (offset, length) = 206, part
+    elif (wanted := request.headers.get("range")) is not None:
+        one = _range(wanted, size)
+        if one is not None:
+            status, (offset, length) = 206, one
+    if status == 206 and length:
+        headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+    headers["content-length"] = str(length)
+    if not with_body or length == 0:
+        return Reply(status, headers=headers)
+    if found.whole is not None:
+        return Reply(status, found.whole[offset : offset + length], headers)
+    return Reply(status, headers=headers, stream=_stream(found, offset, length))
+
+
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """Offset and length of the one range that is asked for; of several, all of the object is given."""
     try:
-        parts = swift_conditions.ranges(request.headers.get("range"), size)
+        parts = swift_conditions.ranges(header, size)
     except RangeNotSatisfiable:
         raise S3Error(
             "InvalidRange",
             "The requested range is not satisfiable",
             headers={"content-range": f"bytes */{size}"},
-            details={"ActualObjectSize": str(size)},
+            details={"RangeRequested": header[:100], "ActualObjectSize": str(size)},
         ) from None
-    status, offset, length = 200, 0, size
-    if parts is not None and len(parts) == 1:
-        status, (offset, length) = 206, parts[0]
-        headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-    headers["content-length"] = str(length)
-    if not with_body or length == 0:
-        return Reply(status, headers=headers)
-    return Reply(status, headers=headers, stream=_stream(found, offset, length))
+    return parts[0] if parts is not None and len(parts) == 1 else None
+
+
+async def _part(request: Request, found: Content, headers: dict[str, str]) -> tuple[int, int] | None:
+    """Offset and length of the part that `partNumber` names."""
+    text = request.arg("partNumber")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
+        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    if "range" in request.headers:
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    lengths = await part_lengths(request, found)
+    number = int(text)
+    if number > len(lengths):
+        raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
+    if len(lengths) > 1 or found.is_large:
+        headers["x-amz-mp-parts-count"] = str(len(lengths))
+    return sum(lengths[: number - 1]), lengths[number - 1]
+
+
+async def part_lengths(request: Request, found: Content) -> list[int]:
+    """Bytes of each part, in order; of an object that has none, all of it."""
+    if found.manifest is None:
+        return [found.size_bytes]
+    return [each.length for each in slo.segments(request.account, await found.manifest())]
 
 
 async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
     async for chunk in found.read(offset, length):
         yield chunk
+
+
+async def check_conditions(request: Request) -> None:
+    """Those that a write may have on what is there."""
+    if "if-match" not in request.headers and "if-none-match" not in request.headers:
+        return
+    there = await open_object(request.state, request.name)
+    conditions.may_write(request.headers, None if there is None else attributes.etag(there))
 
 
 @operations.object("PUT", action="s3:PutObject")
@@ -85,35 +184,29 @@ async def put_object(request: Request) -> Reply:
     length = body.announced(request)
     wanted = body.wanted_md5(request)
     kept = attributes.of_request(request.headers)
-    await require_room(request, length)
-    old = await request.state.find(request.name)
-    if "if-match" in request.headers or "if-none-match" in request.headers:
-        there = await open_object(request.state, request.name)
-        conditions.may_write(request.headers, None if there is None else attributes.etag(there))
-    if old is not None:
-        await hooks.guard(request, request.name, old)
+    await storing.require_room(request, request.name, length)
+    await check_conditions(request)
     trailers: dict[str, str] = {}
     upload = hooks.Upload(request, request.name, body.opened(request, trailers), length, trailers)
-    upload.system = kept.system
+    upload.system, upload.md5 = kept.system, wanted
     await hooks.taking(upload, "object")
-    try:
-        stored = await receive(
-            request.state, upload.name, request.state.now(), kept, upload.body, upload.length, wanted
-        )
-    except Unprocessable:
-        raise body.bad_digest() from None
-    except Superseded as newer:
-        raise S3Error(
-            "SlowDown", "Another request changed the object at the same time; try again."
-        ) from newer
-    return Reply(200, headers={"etag": f'"{stored.etag}"', **upload.headers})
+    stored, told = await storing.store(request, request.name, kept, upload.body, upload.length, upload.md5)
+    return Reply(200, headers={"etag": f'"{stored.etag}"', **told, **upload.headers})
 
 
 @operations.object("DELETE", action="s3:DeleteObject")
 async def delete_object(request: Request) -> Reply:
-    """Deletes an object; what is not there is deleted already."""
-    old = await request.state.find(request.name)
-    if old is not None:
-        await hooks.guard(request, request.name, old)
-        await remove(request.state, request.name)
-    return Reply(204)
+    """Deletes an object, or hides it behind a marker where the bucket has versions; with `versionId`, that version."""
+    version_id = version_asked(request)
+    if version_id is not None:
+        await authorize.require(request, "s3:DeleteObjectVersion")
+    if "if-match" in request.headers:
+        there = await open_object(request.state, request.name)
+        conditions.may_write(request.headers, None if there is None else attributes.etag(there))
+    deleted = await storing.delete(request, request.name, version_id)
+    headers = {}
+    if deleted.id is not None:
+        headers["x-amz-version-id"] = deleted.id
+    if deleted.is_marker:
+        headers["x-amz-delete-marker"] = "true"
+    return Reply(204, headers=headers)

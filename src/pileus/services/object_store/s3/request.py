@@ -95,6 +95,12 @@ def no_such_key(key: str) -> S3Error:
     return S3Error("NoSuchKey", "The specified key does not exist.", details={"Key": key})
 
 
+def owner_of(account: str) -> list[tuple[str, str]]:
+    """The owner of everything in an account is its project."""
+    owner = account.removeprefix(ACCOUNT_PREFIX)
+    return [("ID", owner), ("DisplayName", owner)]
+
+
 def http_date(moment: Timestamp) -> str:
     return moment.http
 

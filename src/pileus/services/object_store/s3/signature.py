@@ -42,7 +42,7 @@ class Signed(NamedTuple):
     """The body's SHA-256, one of `STREAMED`, or `UNSIGNED`."""
     presigned: bool = False
     version: int = 4
-    key: bytes = b""
+    key: hmac.HMAC | None = None
     moment: str = ""
     scope: str = ""
     signature: str = ""

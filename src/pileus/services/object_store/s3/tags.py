@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.s3 import authorize, body, documents, hooks, kept, settings, tagging
@@ -62,10 +60,10 @@ async def delete_object_tags(request: Request) -> Reply:
     return Reply(204)
 
 
-async def take(upload: hooks.Upload, what: Literal["object", "part"]) -> None:
+async def take(upload: hooks.Upload, what: hooks.What) -> None:
     """An upload may bring its tags along."""
     given = upload.request.headers.get("x-amz-tagging")
-    if given and what == "object":
+    if given and what != "part":
         await authorize.require(upload.request, "s3:PutObjectTagging")
         upload.system[OBJECT_TAGS] = tagging.stored(tagging.from_header(given))
 

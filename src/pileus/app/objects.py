@@ -1,0 +1,138 @@
+"""Where the object store keeps what it is given: in folders of this host, or on storage nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pileus.drivers.object.cluster.auditor import Auditor
+from pileus.drivers.object.cluster.device import ObjectCluster
+from pileus.drivers.object.cluster.local import local_ring
+from pileus.drivers.object.cluster.replicator import Replicator
+from pileus.drivers.object.engine import ObjectEngine
+from pileus.drivers.object.erasure.assemble import on_folders
+from pileus.drivers.object.erasure.code import Unusable
+from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
+from pileus.drivers.object.listing.store import SqliteListings
+from pileus.drivers.object.node.cluster import on_nodes
+from pileus.drivers.object.node.rings import CONF, Rings, RingsError
+from pileus.drivers.object.summary import SUFFIX_POWER
+from pileus.drivers.object.wire.handshake import KeyFileError, read_key
+from pileus.kernel.clock import Clock
+from pileus.kernel.config import ConfigError
+from pileus.services.object_store.daemons import Daemons
+from pileus.services.object_store.driver import ObjectDevice
+from pileus.services.object_store.listings import Listings
+from pileus.services.object_store.policies import Policies, StoragePolicy
+from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.state import RECLAIM_SECONDS, Settings
+
+
+class ObjectStore(NamedTuple):
+    devices: Mapping[int, ObjectDevice]
+    """By the index of storage policies."""
+    listings: Listings
+    daemons: Daemons
+    settings: Settings
+    recon: Recon
+
+
+def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
+    """Nothing is started yet. Raises ConfigError."""
+    daemons = Daemons(clock, folder / "walks")
+    if settings.rings:
+        return _on_nodes(settings, folder, clock, daemons)
+    listings = SqliteListings(folder / "listings", clock)
+    for daemon in (
+        *node_daemons({0: listings.member}, listings, clock, shard_rows=settings.container_shard_rows),
+        *teller_daemons(listings),
+    ):
+        daemons.add(daemon)
+    devices: dict[int, ObjectDevice] = {}
+    for policy in Policies(settings.policies):
+        own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
+        folders = [folder / own.format(number + 1) for number in range(settings.devices)]
+        if policy.erasure_coding is not None:
+            devices[policy.index] = _erasure_coded(folders, policy, clock, daemons)
+        elif len(folders) == 1:
+            devices[policy.index] = ObjectEngine.on_host(folders[0])
+        else:
+            devices[policy.index] = _replicated(folders, settings.replicas, policy, clock, daemons)
+    return ObjectStore(devices, listings, daemons, settings, Recon(daemons, devices=folder))
+
+
+def _replicated(
+    folders: list[Path], replicas: int, policy: StoragePolicy, clock: Clock, daemons: Daemons
+) -> ObjectDevice:
+    ring = local_ring(len(folders), replicas)
+    members = {
+        number: ObjectEngine.on_host(each, suffix_power=SUFFIX_POWER) for number, each in enumerate(folders)
+    }
+    cluster = ObjectCluster(ring, members, clock)
+    for daemon in (
+        Replicator(cluster.placement, members, clock, RECLAIM_SECONDS),
+        Auditor(members, members, ring.part_power),
+    ):
+        if policy.index:
+            daemon.name = f"{daemon.name}-{policy.index}"
+        daemons.add(daemon)
+    return cluster
+
+
+def _erasure_coded(
+    folders: list[Path], policy: StoragePolicy, clock: Clock, daemons: Daemons
+) -> ObjectDevice:
+    """On a single device a folder for each fragment. Raises ConfigError where it can't be."""
+    coding = policy.erasure_coding
+    assert coding is not None
+    try:
+        name = f"object-reconstructor-{policy.index}"
+        if len(folders) == 1:
+            folders = [folders[0] / f"d{number}" for number in range(coding.data + coding.parity)]
+        device, reconstructor = on_folders(folders, coding, clock, name)
+    except Unusable as error:
+        raise ConfigError(f"object_store.policies: {policy.name!r}: {error}") from error
+    daemons.add(reconstructor)
+    return device
+
+
+def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) -> ObjectStore:
+    try:
+        rings = Rings(Path(settings.rings))
+        key = read_key(Path(settings.cluster_key) if settings.cluster_key else rings.folder / "cluster.key")
+    except (RingsError, OSError) as error:
+        raise ConfigError(f"object_store.rings: {error}") from error
+    except KeyFileError as error:
+        raise ConfigError(f"object_store.cluster_key: {error}") from error
+    if rings.conf.policies and settings.policies:
+        raise ConfigError(
+            f"object_store.policies: {rings.folder / CONF} has storage policies too; have them there alone, where "
+            "storage nodes read them as well"
+        )
+    for policy in Policies(rings.conf.policies or settings.policies):
+        if policy.erasure_coding is not None and not rings.conf.policies:
+            raise ConfigError(
+                f"object_store.policies: storage nodes must know that {policy.name!r} is erasure-coded: move all "
+                f"policies to {rings.folder / CONF}, as [storage-policy:{policy.index}]"
+            )
+        if policy.index not in rings.objects:
+            raise ConfigError(
+                f"object_store.policies: {policy.name!r} has the index {policy.index}, "
+                f"and there is no object-{policy.index}.ring.gz in {rings.folder}"
+            )
+    try:
+        devices, listings = on_nodes(rings, key, folder / "listings", clock)
+    except Unusable as error:
+        raise ConfigError(f"storage policies in {rings.folder / CONF}: {error}") from error
+    for daemon in teller_daemons(listings):
+        daemons.add(daemon)
+    shared = msgspec.structs.replace(
+        settings,
+        hash_prefix=rings.conf.hash_prefix,
+        hash_suffix=rings.conf.hash_suffix,
+        policies=rings.conf.policies or settings.policies,
+    )
+    return ObjectStore(devices, listings, daemons, shared, Recon(daemons, rings=lambda: rings.files))

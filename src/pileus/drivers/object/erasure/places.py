@@ -1,0 +1,71 @@
+"""Which member device has which fragments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from pileus.drivers.object.cluster.member import Member
+from pileus.drivers.object.erasure.code import Scheme, Unusable
+from pileus.lib.ring.affinity import Nearness
+from pileus.lib.ring.ring import Ring
+
+
+class Places:
+    """A ring with as many replicas as an object has fragments, and its members by device id."""
+
+    def __init__(
+        self, ring: Ring, members: Mapping[int, Member], scheme: Scheme, near: Nearness | None = None
+    ) -> None:
+        """`near`: whom to read from rather. Raises Unusable where the ring is not one for the scheme."""
+        if ring.replicas != scheme.fragments:
+            raise Unusable(
+                f"the ring has {ring.replicas:g} replicas; {scheme.data}+{scheme.parity} fragments need as many as they are"
+            )
+        self.ring = ring
+        self.members = members
+        self._near = near
+        self._of: dict[int, Places.Of] = {}
+
+    class Of(NamedTuple):
+        """Those of one partition."""
+
+        primaries: Sequence[Member]
+        """By fragment index who ought to have it."""
+        handoffs: Sequence[Member]
+        """Who stands in for those that are away, in the ring's order; as many as there are fragments, at most."""
+        order: Sequence[int]
+        """Indexes as they are tried by readers: the nearest first, data before parity."""
+
+    def of(self, key: bytes) -> Places.Of:
+        partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
+        found = self._of.get(partition)
+        if found is None:
+            primaries = [self.members[id_] for id_ in self.primary_ids(partition)]
+            others = islice(self.ring.handoffs(partition), len(primaries))
+            handoffs = [self.members[device.id] for device in others]
+            found = Places.Of(primaries, handoffs, self._order(self.primary_ids(partition)))
+            self._of[partition] = found
+        return found
+
+    def _order(self, primaries: list[int]) -> list[int]:
+        ranks = [0.0] * len(primaries)
+        if self._near is not None:
+            for index, id_ in enumerate(primaries):
+                device = self.ring.devices[id_]
+                ranks[index] = math.inf if device is None else self._near(device)
+        return sorted(range(len(primaries)), key=lambda index: (ranks[index], index))
+
+    def primary_ids(self, partition: int) -> list[int]:
+        """By fragment index the device that ought to have it."""
+        return [row[partition] for row in self.ring.rows]
+
+    def holders(self, key: bytes, index: int) -> list[Member]:
+        """Where the archive of an index may be, the likeliest first."""
+        of = self.of(key)
+        return [of.primaries[index], *of.handoffs]
+
+    def everybody(self) -> Sequence[Member]:
+        return list(self.members.values())

@@ -1,0 +1,103 @@
+"""Replicas of a list tell each other what they have: changed rows where they know how far they are, else all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pileus.drivers.object.listing import handover
+from pileus.drivers.object.listing.member import Child, Merged
+from pileus.drivers.object.listing.passes import Here, Walker
+from pileus.drivers.object.listing.placement import Place
+from pileus.drivers.object.listing.schema import Head
+from pileus.services.object_store.daemons import Walk
+from pileus.services.object_store.driver import DeviceError
+
+ROWS = 1000
+"""Told at once."""
+FEW = 2000
+"""A replica with no more rows tells them all rather than its whole file."""
+FAR = 50_000
+"""A replica that has missed more changes gets the whole file, if that is not much larger."""
+JOURNAL = 200_000
+"""More changes are not remembered, though somebody may not know of them."""
+
+
+class ListReplicator(Walker):
+    name = "list-replicator"
+
+    async def see(self, here: Here, walk: Walk) -> None:
+        others, is_primary = self.router.placement.others(here.path, here.device)
+        if not others:
+            return
+        head = await here.member.head(here.path)
+        if head is None:
+            return
+        known, failed = head.sequence, False
+        for place in others:
+            try:
+                known = min(known, await self._bring(here, head, place, walk))
+            except DeviceError:
+                walk.count(failures=1)
+                failed = True
+        if not is_primary and not failed:
+            if await here.member.drop(here.path, lambda now: now.sequence == head.sequence):
+                walk.count(handed_off=1)
+            return
+        upto = head.sequence - JOURNAL if failed else max(known, head.sequence - JOURNAL)
+        if upto > head.journal_from:
+            await here.member.on(here.path, lambda one: handover.trim(one, upto))
+
+    async def _bring(self, here: Here, head: Head, place: Place, walk: Walk) -> int:
+        """Up to where that place knows our changes afterwards."""
+        hello = await here.member.on(here.path, lambda one: one.batch(head.sequence, 0))
+        if hello is None:
+            return 0
+        merged = await place.member.merge(here.path, hello._replace(upto=0))
+        known = 0 if merged is None else merged.known
+        rows = head.objects + head.containers + head.tombstones
+        if merged is None or known < head.journal_from or FAR < head.sequence - known > rows // 2:
+            if head.sequence > known or merged is None:
+                return await self._all(here, place, rows, walk)
+            return known
+        while known < head.sequence:
+            since = known
+            batch = await here.member.on(here.path, lambda one: one.batch(since, ROWS))  # noqa: B023 - run at once
+            if batch is None or batch.upto <= since:
+                break
+            merged = await place.member.merge(here.path, batch)
+            if merged is None:
+                break
+            known = merged.known
+            walk.count(rows=len(batch.objects) + len(batch.children))
+            await self._elsewhere(here, merged.moved)
+            await self.pace(walk, 1)
+        return known
+
+    async def _all(self, here: Here, place: Place, rows: int, walk: Walk) -> int:
+        merged: Merged | None
+        if rows <= FEW:
+            batch = await here.member.on(here.path, lambda one: one.batch(-1, 0))
+            merged = None if batch is None else await place.member.merge(here.path, batch, make=True)
+            walk.count(rows=rows)
+        else:
+            copied = await here.member.copy(here.path)
+            if copied is None:
+                return 0
+            id_, sequence, file = copied
+            try:
+                merged = await place.member.receive(here.path, id_, sequence, here.member.chunks(file))
+            finally:
+                file.unlink(missing_ok=True)
+            walk.count(files=1)
+        if merged is None:
+            return 0
+        await self._elsewhere(here, merged.moved)
+        return merged.known
+
+    async def _elsewhere(self, here: Here, moved: Sequence[str]) -> None:
+        """Rows that the other replica has given to shards go there."""
+        if moved:
+            rows = await here.member.on(here.path, lambda one: one.objects(moved))
+            children: dict[str, list[Child]] = {}
+            await self.listings.entering.enter(here.path, rows or [], children)
+            await self.listings.entering.report_all(children)

@@ -1,0 +1,68 @@
+"""A proxy's object store: nothing of it here, all of it on storage nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from pileus.drivers.object.cluster.device import ObjectCluster
+from pileus.drivers.object.cluster.member import Member as ObjectMember
+from pileus.drivers.object.erasure.assemble import assemble, scheme_of
+from pileus.drivers.object.listing.member import Member as ListingMember
+from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.store import RingListings
+from pileus.drivers.object.node.rings import Rings, devices_of, list_target, object_target, record_target
+from pileus.drivers.object.wire.members import Peers, RemoteListings, RemoteObjects
+from pileus.kernel.clock import Clock
+from pileus.lib.ring import Ring
+from pileus.services.object_store.driver import ObjectDevice
+
+
+def remote_objects(
+    ring: Ring, policy: int, peers: Peers, target: Callable[[str, int], str] = object_target
+) -> dict[int, ObjectMember]:
+    """By the ids of the ring's devices. `target`: what of them."""
+    return {
+        each.id: cast(ObjectMember, RemoteObjects(peers.at(each.ip, each.port), target(each.device, policy)))
+        for each in devices_of(ring)
+    }
+
+
+def remote_lists(ring: Ring, peers: Peers) -> dict[int, ListingMember]:
+    """By the ids of the ring's devices."""
+    return {
+        each.id: cast(ListingMember, RemoteListings(peers.at(each.ip, each.port), list_target(each.device)))
+        for each in devices_of(ring)
+    }
+
+
+def on_nodes(
+    rings: Rings, key: bytes, folder: Path, clock: Clock
+) -> tuple[dict[int, ObjectDevice], RingListings]:
+    """Objects by storage policy, and lists. `folder` keeps what this proxy has not been able to tell yet.
+
+    Raises Unusable where objects can't be coded as a policy says.
+    """
+    peers = Peers(key)
+    devices: dict[int, ObjectDevice] = {}
+    for policy, ring in rings.objects.items():
+        members, coding = remote_objects(ring, policy, peers), rings.coding(policy)
+        if coding is None:
+            devices[policy] = ObjectCluster(ring, members, clock)
+        else:
+            records = remote_objects(ring, policy, peers, record_target)
+            devices[policy], _ = assemble(ring, members, records, scheme_of(coding), clock, "")
+    return devices, _Lists(Placement(remote_lists(rings.lists, peers), rings.lists), folder, clock, peers)
+
+
+class _Lists(RingListings):
+    """Closed last, and with them the connections."""
+
+    def __init__(self, placement: Placement, folder: Path, clock: Clock, peers: Peers) -> None:
+        super().__init__(placement, folder, clock)
+        self._peers = peers
+
+    async def close(self) -> None:
+        await super().close()
+        await self._peers.close()

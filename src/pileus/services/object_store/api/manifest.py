@@ -1,0 +1,137 @@
+"""Static large objects, put and deleted with their segments (Object Storage API, "Static large objects")."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+
+from pileus.kernel.api.call import Call, read_bool
+from pileus.kernel.errors import ApiError, BadRequest, NotFound
+from pileus.kernel.http.reply import Reply
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import access, expirer, versions
+from pileus.services.object_store.api import outcome, write
+from pileus.services.object_store.api.bulk_delete import DELETED, NOT_FOUND, new_outcome
+from pileus.services.object_store.api.container import gone
+from pileus.services.object_store.api.outcome import Outcome
+from pileus.services.object_store.api.read import open_object
+from pileus.services.object_store.content import Content
+from pileus.services.object_store.large import segments, slo
+from pileus.services.object_store.listings import ContainerInfo
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.receive import Unprocessable
+from pileus.services.object_store.state import ObjectStoreState
+
+MAX_DELETED = 10_000
+"""Segments, those of manifests in manifests among them, that one request deletes."""
+
+
+async def put_manifest(call: Call, name: Name, info: ContainerInfo) -> Reply:
+    """Stores a manifest; with `heartbeat` the answer begins before all segments have been looked at."""
+    state: ObjectStoreState = call.runtime.state
+    await write.if_none(call, state, name)
+    wanted = slo.wanted_segments(await call.body(slo.MAX_MANIFEST_BYTES))
+    if not read_bool("heartbeat", call.arg("heartbeat") or "false"):
+        stored, now = await _store(call, name, info, wanted)
+        return write.created(f'"{stored}"', now)
+    return await outcome.reply(call, _told(call, name, info, wanted), 202)
+
+
+async def _told(call: Call, name: Name, info: ContainerInfo, wanted: list[slo.Wanted]) -> Outcome:
+    result = Outcome("upload", status=201)
+    try:
+        etag, now = await _store(call, name, info, wanted)
+    except slo.Problems as error:
+        result.status, result.errors = error.status, error.problems
+    except ApiError as error:
+        result.refuse(error)
+    else:
+        result.more = {"Etag": f'"{etag}"', "Last Modified": formatdate(now.whole_seconds, usegmt=True)}
+    return result
+
+
+async def _store(
+    call: Call, name: Name, info: ContainerInfo, wanted: list[slo.Wanted]
+) -> tuple[str, Timestamp]:
+    state: ObjectStoreState = call.runtime.state
+    allowed: set[str] = set()
+
+    async def permit(segment: Name) -> None:
+        if segment.container not in allowed:
+            await access.require(call, segment, "read")
+            allowed.add(segment.container)
+
+    manifest = await slo.build(state, name, wanted, permit)
+    expected = (call.header("etag") or "").strip('"').lower()
+    if expected and expected != manifest.etag:
+        raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {expected}.")
+    await write.check_quota(state, name, info, manifest.size_bytes)
+    await versions.keep(state, name, info.metadata)
+    now = state.now()
+    kept = ObjectMetadata(
+        content_type=write.content_type(call, name),
+        etag="",
+        headers=write.kept_headers(call, now),
+        large_etag=manifest.etag,
+        large_bytes=manifest.size_bytes,
+    )
+    body = manifest.encode()
+    await write.store(state, name, now, kept, _once(body), len(body))
+    return manifest.etag, now
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def delete_large(call: Call, name: Name) -> Reply:
+    """Deletes the manifest and its segments, at once or (`async`) soon; answers as a bulk deletion does."""
+    state: ObjectStoreState = call.runtime.state
+    await write.allow(call, name)
+    outcome.form(call)
+    found = await open_object(state, name, raw=True)
+    if found is None:
+        raise gone()
+    if found.kept.large_etag is None:
+        raise BadRequest("Not an SLO manifest")
+    wanted = await _all_below(state, name, found, 0)
+    if len(wanted) > MAX_DELETED:
+        raise BadRequest(f"The manifest has more than {MAX_DELETED} segments in all.")
+    if read_bool("async", call.arg("async") or "false"):
+        for each in {segment.container for segment in wanted}:
+            await write.allow(call, Name(name.account, each, name.object))
+        expirer.delete_soon(state.listings, state.now(), [segment.path for segment in wanted])
+        await state.settle()
+        await write.delete(call, name)
+        return Reply(204, headers={"content-type": "text/html; charset=UTF-8"})
+    return await outcome.reply(call, _delete_all(call, [*wanted, name]))
+
+
+async def _all_below(state: ObjectStoreState, name: Name, found: Content, depth: int) -> list[Name]:
+    """Segments, and those of segments that are manifests, each before what lists it."""
+    body = b"".join([chunk async for chunk in found.read(0, found.size_bytes)])
+    wanted: list[Name] = []
+    inner = set(slo.nested(name.account, body)) if depth < segments.MAX_DEPTH else set()
+    for segment in dict.fromkeys(each.name for each in slo.segments(name.account, body) if each.data is None):
+        if segment in inner and len(wanted) <= MAX_DELETED:
+            below = await open_object(state, segment, raw=True)
+            if below is not None and below.kept.large_etag is not None:
+                wanted += await _all_below(state, segment, below, depth + 1)
+        wanted.append(segment)
+    return list(dict.fromkeys(wanted))
+
+
+async def _delete_all(call: Call, wanted: list[Name]) -> Outcome:
+    result = new_outcome()
+    for name in wanted:
+        try:
+            if not await write.delete(call, name):
+                raise NotFound("There is no such object.")
+        except NotFound:
+            result.counts[NOT_FOUND] += 1
+        except ApiError as error:
+            result.fail(f"{name.container}/{name.object}", error)
+        else:
+            result.counts[DELETED] += 1
+    return result

@@ -1,0 +1,34 @@
+"""How this server does (Swift's documentation, "Cluster Telemetry and Monitoring")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pileus.kernel.api.call import Call
+from pileus.kernel.api.operation import ANYONE
+from pileus.kernel.api.service import Routes
+from pileus.kernel.errors import NotFound
+from pileus.kernel.http.reply import JSON, Reply, encode_json
+from pileus.services.object_store.state import ObjectStoreState
+
+routes = Routes(base="")
+
+
+@routes.add("GET", "/recon/{check}", policy=ANYONE)
+async def recon(call: Call, check: str) -> Any:
+    """Of the system, its disks and its rings."""
+    return _told(call, check, None)
+
+
+@routes.add("GET", "/recon/{check}/{part}", policy=ANYONE)
+async def recon_of(call: Call, check: str, part: str) -> Any:
+    """Of the walks over accounts, containers or objects."""
+    return _told(call, check, part)
+
+
+def _told(call: Call, check: str, part: str | None) -> Reply:
+    state: ObjectStoreState = call.runtime.state
+    found = state.recon.answer(check, part)
+    if found is None:
+        raise NotFound("There is no such check.")
+    return Reply(200, encode_json(found), {"content-type": JSON})

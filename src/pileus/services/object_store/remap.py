@@ -1,0 +1,41 @@
+"""Hosts that stand for accounts and containers: `CONTAINER.ACCOUNT.example.org` (Swift's documentation, "Domain remap")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pileus.services.object_store.name import ACCOUNT_PREFIX
+from pileus.services.object_store.state import Settings
+
+if TYPE_CHECKING:
+    from pileus.kernel.api.service import Runtime
+
+_PORT = re.compile(r":\d+$")
+
+
+def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
+    """As `Service.claims`."""
+    settings: Settings = runtime.state.settings
+    return path(scope, settings) if settings.storage_domains else None
+
+
+def path(scope: Mapping[str, Any], settings: Settings) -> str | None:
+    """The path that host and path mean together; None where the host is no account's.
+
+    Hosts have neither `_` nor capital letters: `auth-ID` is the account `AUTH_ID`, and a bare `ID` as well.
+    """
+    header = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = _PORT.sub("", header.decode("latin-1").lower())
+    for domain in settings.storage_domains:
+        labels = host.removesuffix("." + domain.lower().lstrip("."))
+        if not labels or labels == host or labels.count(".") > 1:
+            continue
+        container, _, account = labels.rpartition(".")
+        own = re.sub(rf"^{ACCOUNT_PREFIX[:-1]}[-_]", "", account, flags=re.IGNORECASE)
+        rest = str(scope["path"])
+        rest = rest[3:] if rest.startswith("/v1/") or rest == "/v1" else rest
+        below = f"/{container}{rest}" if container else rest.rstrip("/") if rest == "/" else rest
+        return f"/v1/{ACCOUNT_PREFIX}{own}{below}"
+    return None

@@ -1,0 +1,71 @@
+"""Many objects, deleted at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from pileus.kernel.errors import ApiError
+from pileus.kernel.http.reply import Reply
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.s3 import authorize, body, place, storing, xml
+from pileus.services.object_store.s3.errors import translated
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
+from pileus.services.object_store.s3.request import Request
+
+MOST = 1000
+
+
+class _Wanted(NamedTuple):
+    key: str
+    version_id: str | None
+
+
+@operations.bucket("POST", "delete", action=DECIDED_LATER)
+async def delete_objects(request: Request) -> Reply:
+    """Deletes up to a thousand objects; the answer tells of each, or where it is to be quiet, of those that failed."""
+    document = xml.read(await body.whole(request, xml.MAX_BYTES), "Delete")
+    wanted = [
+        _Wanted(each.value("Key") or "", each.value("VersionId")) for each in document.children("Object")
+    ]
+    if not wanted or len(wanted) > MOST or any(not each.key for each in wanted):
+        raise xml.malformed()
+    quiet = (document.value("Quiet") or "").strip().lower() == "true"
+    # Of one key, in order: its versions depend on each other.
+    by_key: dict[str, list[int]] = {}
+    for number, each in enumerate(wanted):
+        by_key.setdefault(each.key, []).append(number)
+    told: list[tuple[str, xml.Value]] = [("", None)] * len(wanted)
+
+    async def delete_all(numbers: list[int]) -> None:
+        for number in numbers:
+            told[number] = await _delete(request, wanted[number])
+
+    runs = list(by_key.values())
+    for start in range(0, len(runs), storing.AT_ONCE):
+        await asyncio.gather(*(delete_all(numbers) for numbers in runs[start : start + storing.AT_ONCE]))
+    return xml.reply("DeleteResult", [each for each in told if not (quiet and each[0] == "Deleted")])
+
+
+async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
+    name = Name(request.account, request.bucket, wanted.key)
+    try:
+        place.check_key(wanted.key)
+        action = "s3:DeleteObject" if wanted.version_id is None else "s3:DeleteObjectVersion"
+        await authorize.require(request, action, name)
+        deleted = await storing.delete(request, name, wanted.version_id or None)
+    except ApiError as error:
+        found = translated(error)
+        return "Error", [
+            ("Key", wanted.key),
+            ("VersionId", wanted.version_id),
+            ("Code", found.kind),
+            ("Message", found.message),
+        ]
+    marker = deleted.is_marker
+    return "Deleted", [
+        ("Key", wanted.key),
+        ("VersionId", wanted.version_id),
+        ("DeleteMarker", True if marker else None),
+        ("DeleteMarkerVersionId", deleted.id if marker else None),
+    ]

@@ -1,0 +1,108 @@
+"""What happens to what was there when an object is stored or deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from pileus.kernel.errors import TooLarge
+from pileus.services.object_store import content, metadata, versioning
+from pileus.services.object_store.api.write import check_quota
+from pileus.services.object_store.driver import Superseded
+from pileus.services.object_store.large import slo
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.receive import Unprocessable
+from pileus.services.object_store.s3 import body, hooks
+from pileus.services.object_store.s3.errors import S3Error
+from pileus.services.object_store.s3.request import Request
+from pileus.services.object_store.versioning import Deleted, Found
+
+AT_ONCE = 50
+
+
+async def require_room(request: Request, name: Name, size: int) -> None:
+    assert request.info is not None  # found before any handler runs
+    try:
+        await check_quota(request.state, name, request.info, size)
+    except TooLarge as error:
+        raise S3Error("QuotaExceeded", "The bucket or the project may not hold so much.") from error
+
+
+async def replaced(request: Request, name: Name) -> Found | None:
+    """The version that goes for good when the object is stored or deleted; asks whether it may."""
+    status = versioning.status(request.metadata)
+    if status == "Enabled":
+        return None
+    if status:
+        found = await versioning.find(request.state, name, request.metadata, versioning.NULL)
+    else:
+        version = await request.state.find(name)
+        found = None if version is None else Found(name, version, versioning.NULL)
+    if found is not None:
+        await hooks.guard(request, found.at, found.version)
+    return found
+
+
+async def store(
+    request: Request,
+    name: Name,
+    kept: ObjectMetadata,
+    data: AsyncIterator[bytes],
+    length: int | None,
+    wanted_md5: str = "",
+) -> tuple[ObjectMetadata, dict[str, str]]:
+    """Stores bytes as the object; returns its metadata and headers that tell its version."""
+    assert request.info is not None
+    old = await replaced(request, name)
+    try:
+        stored, version_id = await versioning.write(
+            request.state, name, request.info, kept, data, length, wanted_md5
+        )
+    except Unprocessable:
+        raise body.bad_digest() from None
+    except Superseded as newer:
+        raise S3Error(
+            "SlowDown", "Another request changed the object at the same time; try again."
+        ) from newer
+    if old is not None:
+        await remove_parts(request, old)
+    return stored, {} if version_id is None else {"x-amz-version-id": version_id}
+
+
+async def delete(request: Request, name: Name, version_id: str | None) -> Deleted:
+    """Deletes the object, or the version with that id; what is not there is deleted already."""
+    assert request.info is not None
+    if version_id is not None:
+        found = await versioning.find(request.state, name, request.metadata, version_id)
+        if found is None:
+            return Deleted(version_id, False)
+        await hooks.guard(request, found.at, found.version)
+        deleted = await versioning.delete_version(request.state, name, found)
+        await remove_parts(request, found)
+        return deleted
+    old = await replaced(request, name)
+    if old is None and not versioning.status(request.metadata):
+        return Deleted(None, False)
+    deleted = await versioning.delete(request.state, name, request.info)
+    if old is not None:
+        await remove_parts(request, old)
+    return deleted
+
+
+async def remove_parts(request: Request, old: Found) -> None:
+    """Those of an object that came in parts, once it is gone."""
+    kept = metadata.decode(old.version.metadata)
+    if not kept.system or metadata.UPLOAD not in kept.system:
+        return
+    own = content.plain(request.state, old.at, old.version)
+    manifest = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
+    await remove_all(request, [each.name for each in slo.segments(request.account, manifest)])
+
+
+async def remove_all(request: Request, names: list[Name]) -> None:
+    """Some at once: a device syncs them together."""
+    for start in range(0, len(names), AT_ONCE):
+        await asyncio.gather(
+            *(versioning.remove(request.state, each) for each in names[start : start + AT_ONCE])
+        )
