@@ -23,6 +23,7 @@ from pileus.services.object_store import service as swift_service
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.dialect import SWIFT
 from pileus.services.object_store.needs import AccessKey
+from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.state import ObjectStoreState, Settings
 from pileus.testing.cloud import free_port
 from pileus.testing.service import serving
@@ -128,6 +129,8 @@ async def running(
         clock,
         settings or Settings(),
     )
+    for daemon in s3_daemons(state, clock):
+        state.daemons.add(daemon)
     await state.start()
     try:
         async with (

@@ -32,6 +32,7 @@ from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
+from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.placement.state import PlacementState
 
@@ -104,6 +105,8 @@ class Objects:
             on=made.settings.encryption,
         )
         self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
+        for daemon in s3_daemons(self._objects, bench.clock):
+            made.daemons.add(daemon)
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects
         bench.runtimes["s3"].needs = IdentityKeys(
             bench.peer("identity"), bench.authenticate, bench.revision, bench.clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
+from pileus.kernel.errors import Conflict
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import Version
@@ -45,3 +46,9 @@ def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
         lambda offset, length: state.read(name, version, offset, length),
         whole=version.body,
     )
+
+
+def require_readable(found: Content) -> None:
+    """409 for bytes that are encrypted with a key that only its owner has: S3's API takes it."""
+    if metadata.CUSTOMER_KEY in found.kept.system:
+        raise Conflict("The object is encrypted with a customer's key: read it through S3, with the key.")

@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
+from pileus.kernel.errors import Unavailable
 from pileus.lib.timestamp import Timestamp
 
 
-class DeviceError(Exception):
-    """The device could not do it; the message names the cause. Nothing can be said of what was asked for."""
+class DeviceError(Unavailable):
+    """The device could not do it; the message names the cause. Nothing can be said of what was asked for.
+
+    A client that nobody told otherwise gets a 503.
+    """
 
 
 class DeviceFull(DeviceError):

@@ -14,7 +14,7 @@ import binascii
 import hmac
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -326,6 +326,9 @@ class EncryptedListings:
 
     async def delete_account(self, account: str) -> bool:
         return await self._below.delete_account(account)
+
+    async def containers_left(self, account: str, marker: str, limit: int) -> Sequence[str]:
+        return await self._below.containers_left(account, marker, limit)
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         return await self._below.container(account, container)

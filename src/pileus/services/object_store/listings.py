@@ -6,10 +6,11 @@ What had been told before a list or a count is asked for is in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import DeviceError
 
 Form = Literal["json", "xml", "plain"]
 Metadata = Mapping[str, str]
@@ -18,6 +19,10 @@ Metadata = Mapping[str, str]
 
 class NoSuchContainer(Exception):
     """There is none of that name."""
+
+
+class AccountLeaving(DeviceError):
+    """It was deleted, and what it had is not reaped yet: until then it is not made again."""
 
 
 class NotEmpty(Exception):
@@ -89,10 +94,13 @@ class Listings(Protocol):
     async def account(self, account: str) -> AccountInfo | None: ...
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
-        """Makes the account where there is none. Durable."""
+        """Makes the account where there is none. Durable. Raises AccountLeaving."""
 
     async def delete_account(self, account: str) -> bool:
-        """With all lists; False where there was none. Containers must be gone: raises NotEmpty."""
+        """False where there was none. Durable. Its containers stay, and are no more to be found in a list."""
+
+    async def containers_left(self, account: str, marker: str, limit: int) -> Sequence[str]:
+        """Names after `marker` of the containers of an account, be it deleted or not."""
 
     async def container(self, account: str, container: str) -> ContainerInfo | None: ...
 
@@ -108,7 +116,7 @@ class Listings(Protocol):
     ) -> bool:
         """New metadata; whether the container was made now. Durable. Raises NoSuchContainer where it may not be made.
 
-        `policy` is that of a container made now; one that is there keeps its own.
+        Makes the account, too: raises AccountLeaving. `policy` is that of a container made now; one that is there keeps its own.
         """
 
     async def delete_container(self, account: str, container: str) -> None:

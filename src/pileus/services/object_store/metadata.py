@@ -24,6 +24,10 @@ SYSTEM = "x-container-sysmeta-"
 """Begins the names of what other layers keep with a container; no client sets or sees it as it stands."""
 
 
+OBJECT_LOCK = SYSTEM + "s3-object-lock"
+"""In a container's metadata: versions in it can be locked, as S3's `object_lock` says."""
+SEGMENTS = "+segments"
+"""Ends the name of the container that has the parts of a bucket's large objects."""
 LINK = "version"
 """In an object's `system`: the id of the version that it stands for; its size is in `large_bytes`."""
 CUSTOMER_KEY = "s3-customer-key"

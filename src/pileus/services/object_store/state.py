@@ -21,6 +21,7 @@ from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.rate_limit import RateLimits
+from pileus.services.object_store.reaper import Reaper
 from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings
 
@@ -46,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A container with more objects is split into shards."""
     s3_domain: str = ""
     """Hosts under it are buckets' (`photos.s3.example.org` with `s3.example.org`); S3 also answers at the domain itself."""
+    s3_lifecycle_interval_seconds: float = 3600.0
+    """Between two walks over the buckets that have lifecycle rules."""
+    s3_lifecycle_per_second: float = 500.0
+    """Objects, versions and uploads that such a walk looks at in a second, at most."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     tempauth: TempAuthSettings = TempAuthSettings()
@@ -70,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often objects are looked for whose time has come."""
     expirer_tasks_per_second: float = 50.0
     """Most that are deleted a second."""
+    account_reaper_delay_seconds: float = 0.0
+    """For so long what a deleted account had is let be."""
+    account_reaper_interval_seconds: float = 300.0
+    """How often deleted accounts are looked for."""
     encryption: bool = False
     """Whether what is written is encrypted; what was written before is read as it is."""
     encryption_secrets: dict[str, str] = {}
@@ -105,7 +114,7 @@ class ObjectStoreState:
         self.settings = settings
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
-        self._clock = clock
+        self.clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
@@ -140,6 +149,17 @@ class ObjectStoreState:
                 per_second=settings.expirer_tasks_per_second,
             )
         )
+        daemons.add(
+            Reaper(
+                self.device_of,
+                listings,
+                clock,
+                self.now,
+                self._hash,
+                delay_seconds=settings.account_reaper_delay_seconds,
+                every_seconds=settings.account_reaper_interval_seconds,
+            )
+        )
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
@@ -161,10 +181,10 @@ class ObjectStoreState:
 
     async def _settle_forever(self) -> None:
         while True:
-            await self._clock.sleep(SETTLE_SECONDS)
+            await self.clock.sleep(SETTLE_SECONDS)
             try:
                 await asyncio.shield(self._settle())  # its thread can't be stopped: `close` waits for it
-                forget = Timestamp.at(self._clock.now().timestamp() - RECLAIM_SECONDS)
+                forget = Timestamp.at(self.clock.now().timestamp() - RECLAIM_SECONDS)
                 for device in self.devices.values():
                     await device.tidy(forget)
             except Exception:
@@ -186,7 +206,7 @@ class ObjectStoreState:
 
     def now(self) -> Timestamp:
         """Later than any before."""
-        self._last = max(Timestamp.at(self._clock.now().timestamp()).units, self._last + 1)
+        self._last = max(Timestamp.at(self.clock.now().timestamp()).units, self._last + 1)
         return Timestamp(self._last)
 
     def key(self, name: Name) -> bytes:
@@ -211,7 +231,7 @@ class ObjectStoreState:
         return None if self.has_expired(metadata.decode(version.metadata)) else version
 
     def has_expired(self, kept: ObjectMetadata) -> bool:
-        return expirer.has_expired(kept, self._clock.now().timestamp())
+        return expirer.has_expired(kept, self.clock.now().timestamp())
 
     def read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         """Bytes of a version that `find` gave, as `ObjectDevice.read`."""

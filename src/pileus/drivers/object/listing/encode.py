@@ -8,23 +8,19 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from pileus.drivers.object.listing.select import OBJECTS, Folded, Row, Table
+from pileus.drivers.object.listing.select import Folded, Row, Table
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Form
-
-_OBJECT = ("name", "hash", "bytes", "content_type", "last_modified")
-_CONTAINER = ("name", "count", "bytes", "last_modified")
 
 
 def entries(table: Table, found: Iterable[Row | Folded], form: Form) -> bytes:
     """As `select.whole` has them."""
     if form == "plain":
         return "".join(f"{row[0]}\n" for row in found).encode()
-    names = _OBJECT if table is OBJECTS else _CONTAINER
+    names = tuple(name for name, _ in table.fields)
     if form == "json":
         items = [{"subdir": row.name} if isinstance(row, Folded) else _item(names, row) for row in found]
         return msgspec.json.encode(items)[1:-1]
-    inner = "object" if table is OBJECTS else "container"
     parts = []
     for row in found:
         if isinstance(row, Folded):
@@ -33,7 +29,7 @@ def entries(table: Table, found: Iterable[Row | Folded], form: Form) -> bytes:
         fields = "".join(
             f"<{name}>{escape(str(value))}</{name}>" for name, value in _item(names, row).items()
         )
-        parts.append(f"<{inner}>{fields}</{inner}>")
+        parts.append(f"<{table.item}>{fields}</{table.item}>")
     return "".join(parts).encode()
 
 

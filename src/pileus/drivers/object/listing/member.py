@@ -121,7 +121,7 @@ class Info(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        return self.life.exists(self.objects)
+        return self.life.exists(0 if self.containers else self.objects)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -217,7 +217,10 @@ class Member(Protocol):
         """Merges what containers tell their account, shards their root. Of a shard that it has no range for, nothing."""
 
     async def list(self, path: str, ask: Ask, form: Form, window: Window) -> Part | None:
-        """The first entries of a list, up to where a shard has to be asked. None where it does not exist."""
+        """The first entries of a list, up to where a shard has to be asked. None of a container that is not there.
+
+        Of a deleted account, too, whatever is left.
+        """
 
     async def merge(self, path: str, batch: Batch, *, make: bool = False) -> Merged | None:
         """Merges what another replica has. None where there is no file and `make` is not said."""

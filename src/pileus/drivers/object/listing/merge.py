@@ -97,13 +97,16 @@ def merge_objects(connection: sqlite3.Connection, head: Head, rows: Iterable[Obj
     """Names of the rows that changed; counts are kept in `head`."""
     changed = []
     alive, dead, revived, killed = [], [], [], []
+    (greatest,) = connection.execute("SELECT max(name) FROM object").fetchone()
     for name, row in sorted(newest(rows).items()):
         key = _key(row)
-        live = connection.execute(
-            "SELECT timestamp, timestamp_offset, changed, changed_offset, size, etag, content_type FROM object "
-            "WHERE name = ?",
-            (name,),
-        ).fetchone()
+        live = None
+        if greatest is not None and name <= greatest:
+            live = connection.execute(
+                "SELECT timestamp, timestamp_offset, changed, changed_offset, size, etag, content_type FROM object "
+                "WHERE name = ?",
+                (name,),
+            ).fetchone()
         buried = None
         if live is not None:
             if key <= (*live[:4], False, live[5], live[4], live[6]):

@@ -98,7 +98,7 @@ class Replica:
                 head = self._new()
             if empty and (head.containers or self._totals(head)[0]):
                 raise NotEmpty
-            existed = head.life.exists(self._totals(head)[0])
+            existed = head.life.exists(0 if self.is_account else self._totals(head)[0])
             if change.delete_at is not None:
                 head.life = head.life._replace(delete_at=max(head.life.delete_at, change.delete_at))
             if change.put_at is not None:
@@ -216,7 +216,7 @@ class Replica:
     def part(self, ask: Ask, form: Form, window: Window) -> Part | None:
         connection = self.database.connection
         head = schema.load(connection)
-        if head is None or not head.life.exists(self._totals(head)[0]):
+        if head is None or not (self.is_account or head.life.exists(self._totals(head)[0])):
             return None
         more = None
         if head.moved:

@@ -17,15 +17,12 @@ class Table(NamedTuple):
     """A list of names and what each form says of one."""
 
     name: str
-    json: str
-    """An SQL expression for one item."""
-    xml: str
+    item: str
+    """The XML element of one."""
+    fields: tuple[tuple[str, str], ...]
+    """Of XML and JSON: SQL expressions by their names, that of the entry first."""
     columns: str
     """What `rows` yields."""
-
-
-def _escaped(column: str) -> str:
-    return f"replace(replace(replace({column}, '&', '&amp;'), '<', '&lt;'), '>', '&gt;')"
 
 
 def _moment(column: str) -> str:
@@ -34,20 +31,29 @@ def _moment(column: str) -> str:
 
 OBJECTS = Table(
     "object",
-    "json_object('name', name, 'hash', etag, 'bytes', size, 'content_type', content_type, 'last_modified', "
-    f"{_moment('changed')})",
-    f"'<object><name>' || {_escaped('name')} || '</name><hash>' || {_escaped('etag')} || '</hash><bytes>' || size || "
-    f"'</bytes><content_type>' || {_escaped('content_type')} || '</content_type><last_modified>' || {_moment('changed')} "
-    "|| '</last_modified></object>'",
+    "object",
+    (
+        ("name", "name"),
+        ("hash", "etag"),
+        ("bytes", "size"),
+        ("content_type", "content_type"),
+        ("last_modified", _moment("changed")),
+    ),
     "name, etag, size, content_type, changed",
 )
 CONTAINERS = Table(
     "container",
-    f"json_object('name', name, 'count', objects, 'bytes', bytes_used, 'last_modified', {_moment('put_at')})",
-    f"'<container><name>' || {_escaped('name')} || '</name><count>' || objects || '</count><bytes>' || bytes_used || "
-    f"'</bytes><last_modified>' || {_moment('put_at')} || '</last_modified></container>'",
+    "container",
+    (
+        ("name", "name"),
+        ("count", "objects"),
+        ("bytes", "bytes_used"),
+        ("last_modified", _moment("put_at")),
+    ),
     "name, objects, bytes_used, put_at",
 )
+_MARKS = tuple(bytes([0xFF - number]) for number in range(6))
+"""Bytes that are in no UTF-8 text, so in no name: they stand for XML's tags until what is between them is escaped."""
 NO_WINDOW = Window()
 
 
@@ -120,14 +126,40 @@ def whole(
     connection: sqlite3.Connection, table: Table, ask: Ask, form: Form, window: Window = NO_WINDOW
 ) -> tuple[bytes, int, str]:
     """Entries, how many, and the last one's name; where there is neither delimiter nor path."""
-    sql, values = _part(table, ask, window, "*", ask.limit)
-    entry = {"json": table.json, "xml": table.xml, "plain": "name || char(10)"}[form]
+    sql, values = _part(table, ask, window, table.columns, ask.limit)
+    values_of = ", ".join(f"'{name}', {value}" for name, value in table.fields)
+    marked = "".join(f" || CAST(x'{mark.hex()}' AS TEXT) || {value}" for mark, (_, value) in _marked(table))
+    entry = {
+        "json": f"json_object({values_of})",
+        "xml": f"name{marked} || CAST(x'{_MARKS[0].hex()}' AS TEXT)",
+        "plain": "name || char(10)",
+    }[form]
     between = "', '" if form == "json" else "''"
-    found, count, last = connection.execute(
-        f"SELECT group_concat({entry}, {between}), count(*), {'min' if ask.reverse else 'max'}(name) FROM ({sql})",
-        values,
+    last = f"{'min' if ask.reverse else 'max'}(name)"
+    found, count, end = connection.execute(
+        f"SELECT CAST(group_concat({entry}, {between}) AS BLOB), count(*), {last} FROM ({sql})", values
     ).fetchone()
-    return (found or "").encode(), count, last or ""
+    body: bytes = found or b""
+    return _tagged(table, body) if form == "xml" else body, count, end or ""
+
+
+def _marked(table: Table) -> list[tuple[bytes, tuple[str, str]]]:
+    """What stands before each field but the first."""
+    return list(zip(_MARKS[1:], table.fields[1:], strict=False))
+
+
+def _tagged(table: Table, body: bytes) -> bytes:
+    """In a few sweeps over all of it: much faster than entry by entry."""
+    if not body:
+        return b""
+    for special, escaped in ((b"&", b"&amp;"), (b"<", b"&lt;"), (b">", b"&gt;")):
+        body = body.replace(special, escaped)
+    before = table.fields[0][0]
+    for mark, (name, _) in _marked(table):
+        body = body.replace(mark, f"</{before}><{name}>".encode())
+        before = name
+    begin, end = f"<{table.item}><{table.fields[0][0]}>".encode(), f"</{before}></{table.item}>".encode()
+    return begin + body[:-1].replace(_MARKS[0], end + begin) + end
 
 
 def rows(

@@ -23,6 +23,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import (
     AccountInfo,
+    AccountLeaving,
     Ask,
     ContainerInfo,
     Form,
@@ -86,6 +87,7 @@ class RingListings:
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         info = await self.router.info(account)
+        _require_gone(account, info)
         old = info.metadata if info is not None and info.exists else {}
         items = _difference(old, change(old), now)
         if info is None or not info.exists or items:
@@ -96,10 +98,13 @@ class RingListings:
         info = await self._existing(account)
         if info is None:
             return False
-        if info.containers:
-            raise NotEmpty
-        await self.router.change(account, Change(delete_at=self._now(info.life.put_at)), empty=True)
+        await self.router.change(account, Change(delete_at=self._now(info.life.put_at)))
         return True
+
+    async def containers_left(self, account: str, marker: str, limit: int) -> list[str]:
+        await self.entering.flush()
+        parts = await self._parts(account, Ask(limit, marker), "plain")
+        return b"".join(parts or ()).decode().splitlines()
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         await self.entering.flush()
@@ -126,6 +131,8 @@ class RingListings:
             raise NoSuchContainer
         old = info.metadata if exists and info is not None else {}
         now = _after(now, info)
+        if make and not exists:
+            _require_gone(account, await self.router.info(account))
         asked = Change(put_at=now, policy=policy, items=_difference(old, change(old), now))
         changed = await self.router.change(path, asked, make=make)
         if not changed:
@@ -172,6 +179,8 @@ class RingListings:
 
     async def list_containers(self, account: str, ask: Ask, form: Form) -> bytes | None:
         await self.entering.flush()
+        if await self._existing(account) is None:
+            return None
         parts = await self._parts(account, ask, form)
         return None if parts is None else around(parts, form, "account", account)
 
@@ -263,6 +272,11 @@ class _Pages:
         if part.entries:
             self.parts.append(part.body)
             self.ask = self.ask._replace(limit=self.ask.limit - part.entries, marker=part.last)
+
+
+def _require_gone(account: str, info: Info | None) -> None:
+    if info is not None and not info.exists and info.containers:
+        raise AccountLeaving(f"{account} is deleted, and what it had is on its way out")
 
 
 def _least(one: str, other: str) -> str:

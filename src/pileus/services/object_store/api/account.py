@@ -8,11 +8,11 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.context import Context
-from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from pileus.kernel.errors import BadRequest, Forbidden, Gone, NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata
+from pileus.services.object_store import access, metadata, reaper
 from pileus.services.object_store.api import listing
-from pileus.services.object_store.listings import AccountInfo, Metadata, NotEmpty, Usage
+from pileus.services.object_store.listings import AccountInfo, AccountLeaving, Metadata, Usage
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -28,8 +28,12 @@ clients name it."""
 
 
 async def _described(state: ObjectStoreState, name: Name, *, owner: bool) -> dict[str, str]:
-    """An owner's account is there before it is made."""
-    info = await state.listings.account(name.account) or AccountInfo(state.now(), {}, 0, 0, 0)
+    """An owner's account is there before it is made. 410 where it is deleted, but not all of it gone."""
+    info = await state.listings.account(name.account)
+    if info is None:
+        if await state.listings.containers_left(name.account, "", 1):
+            raise _leaving()
+        info = AccountInfo(state.now(), {}, 0, 0, 0)
     headers = _counts("x-account", Usage(info.containers, info.objects, info.bytes_used))
     for index, usage in info.policies.items():
         headers |= _counts(f"x-account-storage-policy-{state.policies.name_of(index).lower()}", usage)
@@ -43,6 +47,10 @@ async def _described(state: ObjectStoreState, name: Name, *, owner: bool) -> dic
         "x-timestamp": info.created.normal,
         "accept-ranges": "bytes",
     }
+
+
+def _leaving() -> Gone:
+    return Gone("The account is deleted; it can be made again when all that it had is gone.")
 
 
 def _counts(prefix: str, usage: Usage) -> dict[str, str]:
@@ -99,6 +107,15 @@ def _change(call: Call, context: Context | None) -> Callable[[Metadata], Metadat
     return lambda old: metadata.changed(old, headers, "account", (*quotas, *ALSO, LOCK))
 
 
+async def _set(call: Call, name: Name, context: Context | None) -> None:
+    state: ObjectStoreState = call.runtime.state
+    try:
+        await state.listings.set_account(name.account, state.now(), _change(call, context))
+    except AccountLeaving:
+        raise _leaving() from None
+    state.forget_account(name.account)
+
+
 @routes.add("HEAD", "/{account}", policy=ANYONE)
 async def head_account(call: Call) -> Reply:
     """An account's metadata and counts."""
@@ -128,9 +145,7 @@ async def update_account(call: Call) -> Reply:
     """Sets and removes an account's metadata."""
     name = parse(call.path)
     context = await access.require(call, name, "write")
-    state: ObjectStoreState = call.runtime.state
-    await state.listings.set_account(name.account, state.now(), _change(call, context))
-    state.forget_account(name.account)
+    await _set(call, name, context)
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 
@@ -142,22 +157,18 @@ async def create_account(call: Call) -> Reply:
     _require_reseller(call, context is not None)
     state: ObjectStoreState = call.runtime.state
     made = await state.listings.account(name.account) is None
-    await state.listings.set_account(name.account, state.now(), _change(call, context))
-    state.forget_account(name.account)
+    await _set(call, name, context)
     return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 
 @routes.add("DELETE", "/{account}", policy=ANYONE)
 async def delete_account(call: Call) -> Reply:
-    """Deletes an empty account; resellers' administrators only."""
+    """Deletes an account; resellers' administrators only. What it had is reaped."""
     name = parse(call.path)
     _require_reseller(call, await access.require(call, name, "write") is not None)
     state: ObjectStoreState = call.runtime.state
-    try:
-        if not await state.listings.delete_account(name.account):
-            raise NotFound("The resource could not be found.")
-    except NotEmpty:
-        raise Conflict("The account has containers; delete them first.") from None
+    if not await reaper.delete_account(state.listings, name.account, state.now()):
+        raise NotFound("The resource could not be found.")
     state.forget_account(name.account)
     return Reply(204)
 

@@ -8,11 +8,12 @@ from typing import Any
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import BadRequest, Conflict, NotFound
+from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply, encode_json
 from pileus.services.object_store import access, metadata, symlinks, versioning
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import (
+    AccountLeaving,
     Ask,
     ContainerInfo,
     Form,
@@ -182,9 +183,14 @@ async def _set(
         return metadata.changed(old, headers, "container", ALSO)
 
     enabled = _versions_asked(headers, await state.container(name.account, name.container))
-    made = await state.listings.set_container(
-        name.account, name.container, state.now(), change, make=make, policy=index
-    )
+    try:
+        made = await state.listings.set_container(
+            name.account, name.container, state.now(), change, make=make, policy=index
+        )
+    except AccountLeaving:
+        raise Forbidden(
+            "The account was deleted recently; it can be used again when all that it had is gone."
+        ) from None
     state.forget(name.account, name.container)
     if enabled is not None:
         info = await state.container(name.account, name.container)

@@ -9,7 +9,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, symlinks, versions
+from pileus.services.object_store import access, content, symlinks, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
@@ -60,6 +60,7 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     found = await open_object(state, source, raw=as_manifest or as_link, permit=permit)
     if found is None:
         raise gone()
+    content.require_readable(found)
     await check_quota(state, target, info, found.size_bytes)
     await versions.keep(state, target, info.metadata)
     now = state.now()

@@ -170,6 +170,8 @@ async def _find(call: Call) -> tuple[Name, Content]:
         found = await _version(state, name, version_id, raw=raw or link, permit=permit)
     if found is None:
         raise gone()
+    if call.method == "GET":
+        content.require_readable(found)
     if raw and found.kept.large_etag is not None:
         found = found._replace(content_type="application/json; charset=utf-8")
         if call.arg("format") == "raw":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import md5
 
 import msgspec
@@ -14,7 +14,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, metadata, symlinks, temp_url, versioning, versions
+from pileus.services.object_store import access, locks, metadata, symlinks, temp_url, versioning, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -161,10 +161,12 @@ async def store(
     length: int | None,
     wanted: str = "",
 ) -> ObjectMetadata:
-    """As the container's versioning wants it."""
+    """As `receive`; in a container with object versioning, as a new version."""
+    await locks.require_parts_free(state, name)
     info = await state.container(name.account, name.container)
     try:
         if info is not None and versioning.status(info.metadata):
+            kept = await locks.stored(state, info, kept)
             return (await versioning.write(state, name, info, kept, body, length, wanted))[0]
         return await receive(state, name, now, kept, body, length, wanted)
     except Superseded as newer:
@@ -203,20 +205,14 @@ async def update_object(call: Call) -> Reply:
     given = kept_headers(call, now)
     said = call.header("content-type")
 
-    if versioning.status(info.metadata):
-        return await _update_version(state, name, info, given, said)
-
-    def change(old: bytes) -> bytes:
-        was = metadata.decode(old)
+    def changed(was: ObjectMetadata) -> ObjectMetadata:
         if state.has_expired(was):
             raise Missing
-        return metadata.encode(_updated(was, given, said))
+        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
+        return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
 
     try:
-        if await state.find(name) is None:
-            raise Missing
-        device = await state.device_of(name)
-        updated = await device.update(state.key(name), now, change)
+        kept = await _update(call, state, name, info, now, changed)
     except Missing:
         raise gone() from None
     except Superseded as newer:
@@ -224,24 +220,35 @@ async def update_object(call: Call) -> Reply:
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     headers = {"content-type": "text/html; charset=UTF-8"}
-    if (link := symlinks.of(metadata.decode(updated.metadata))) is not None:
+    if (link := symlinks.of(kept)) is not None:
         return Reply(307, headers={**headers, "location": link.path})
     return Reply(202, headers=headers)
 
 
-def _updated(was: ObjectMetadata, given: dict[str, str], said: str | None) -> ObjectMetadata:
-    stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-    return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
-
-
-async def _update_version(
-    state: ObjectStoreState, name: Name, info: ContainerInfo, given: dict[str, str], said: str | None
-) -> Reply:
-    found = await versioning.find(state, name, info.metadata, None)
-    if found is None or found.is_marker:
-        raise gone()
-    await versioning.update(state, name, found, lambda was: _updated(was, given, said))
-    return Reply(202, headers={"content-type": "text/html; charset=UTF-8", "x-object-version-id": found.id})
+async def _update(
+    call: Call,
+    state: ObjectStoreState,
+    name: Name,
+    info: ContainerInfo,
+    now: Timestamp,
+    changed: Callable[[ObjectMetadata], ObjectMetadata],
+) -> ObjectMetadata:
+    await locks.require_parts_free(state, name)
+    if versioning.status(info.metadata):
+        found = await versioning.find(state, name, info.metadata, None)
+        if found is None or found.is_marker:
+            raise Missing
+        locks.require_free(state, info, found.version)
+        await versioning.update(state, name, found, changed)
+        call.response_headers["x-object-version-id"] = found.id
+        return metadata.decode(found.version.metadata)
+    if await state.find(name) is None:
+        raise Missing
+    device = await state.device_of(name)
+    updated = await device.update(
+        state.key(name), now, lambda old: metadata.encode(changed(metadata.decode(old)))
+    )
+    return metadata.decode(updated.metadata)
 
 
 @routes.add("DELETE", OBJECT, policy=ANYONE)
@@ -275,12 +282,14 @@ async def _delete_version(
     call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
 ) -> bool:
     """The version with the id, for good; without one the object, behind a marker."""
+    await locks.require_parts_free(state, name)
     found = await versioning.find(state, name, info.metadata, version_id)
     if found is None or (version_id is None and found.is_marker):
         return False
     if version_id is None:
         deleted = await versioning.delete(state, name, info)
     else:
+        locks.require_free(state, info, found.version)
         deleted = await versioning.delete_version(state, name, found)
     if deleted.id is not None:
         call.response_headers["x-object-version-id"] = deleted.id
@@ -288,8 +297,14 @@ async def _delete_version(
 
 
 async def remove(state: ObjectStoreState, name: Name) -> bool:
-    """Whether there was such an object."""
+    """Whether there was such an object. In a container with object versioning a marker hides it."""
+    await locks.require_parts_free(state, name)
     was_there = await state.find(name) is not None
+    info = await state.container(name.account, name.container)
+    if info is not None and versioning.status(info.metadata):
+        if was_there:
+            await versioning.delete(state, name, info)
+        return was_there
     try:
         device = await state.device_of(name)
         await device.delete(state.key(name), name.path, state.now())

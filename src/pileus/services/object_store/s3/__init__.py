@@ -1,6 +1,8 @@
 """S3's API over the same accounts, containers and objects. README.md of the object store says what is here."""
 
 from pileus.kernel.api.service import Service
+from pileus.kernel.clock import Clock
+from pileus.services.object_store.daemons import Daemon
 from pileus.services.object_store.s3 import (
     access_control,
     bucket_encryption,
@@ -13,10 +15,12 @@ from pileus.services.object_store.s3 import (
     customer_key,
     deleting,
     integrity,
+    lifecycle_walk,
     listing,
     multipart,
     objects,
     place,
+    retention,
     site,
     summary,
     tags,
@@ -24,6 +28,7 @@ from pileus.services.object_store.s3 import (
 from pileus.services.object_store.s3.dialect import S3
 from pileus.services.object_store.s3.entry import routes
 from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.state import ObjectStoreState
 
 OPERATIONS = (
     access_control,
@@ -35,9 +40,11 @@ OPERATIONS = (
     copying,
     cross_origin,
     deleting,
+    lifecycle_walk,
     listing,
     multipart,
     objects,
+    retention,
     site,
     summary,
     tags,
@@ -45,6 +52,20 @@ OPERATIONS = (
 """The files that fill the table of operations."""
 HOOKED = (integrity, customer_key)
 """Those that only take part in others'."""
+
+
+def daemons(state: ObjectStoreState, clock: Clock) -> list[Daemon]:
+    """What S3 does in the background."""
+    wanted = state.settings
+    return [
+        lifecycle_walk.LifecycleWalk(
+            state,
+            clock,
+            every_seconds=wanted.s3_lifecycle_interval_seconds,
+            per_second=wanted.s3_lifecycle_per_second,
+        )
+    ]
+
 
 service = Service(
     type="s3",
@@ -56,4 +77,4 @@ service = Service(
     claims=place.claims,
 )
 
-__all__ = ["operations", "service"]
+__all__ = ["daemons", "operations", "service"]

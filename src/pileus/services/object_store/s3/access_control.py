@@ -82,7 +82,8 @@ async def put_bucket_acl(request: Request) -> Reply:
 async def get_object_acl(request: Request) -> Reply:
     """Who may do what with an object."""
     owner = _owner(request)
-    system = await kept.system(request)
+    found = await kept.find(request)
+    system = kept.system(found)
     grants = acl.load(system.get(OBJECT_ACL)) or (Grant(owner, "FULL_CONTROL"),)
     return documents.reply(acl.document(grants, owner), "AccessControlPolicy")
 
@@ -91,13 +92,15 @@ async def get_object_acl(request: Request) -> Reply:
 async def put_object_acl(request: Request) -> Reply:
     """Sets who may do what with an object."""
     grants = await _given(request)
-    await kept.change(request, {OBJECT_ACL: acl.stored(grants)})
+    found = await kept.find(request)
+    await kept.change(request, found, {OBJECT_ACL: acl.stored(grants)})
     await registry.claim(request.state, request.bucket, request.account)
     return Reply(200)
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:
-    """An upload may bring its list along."""
+    """An upload may bring its list along; that of what is copied stays behind."""
+    upload.system.pop(OBJECT_ACL, None)
     request = upload.request
     grants = acl.from_headers(request.headers, _owner(request)) if what != "part" else None
     if grants is None:

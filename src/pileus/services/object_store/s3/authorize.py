@@ -15,7 +15,7 @@ async def allows(request: Request, action: str, name: Name | None = None) -> boo
     if (name.account, name.container) != (request.account, request.bucket):
         info = await request.state.container(name.account, name.container)
         metadata = {} if info is None else info.metadata
-    return await permission.decide(request.call, request.context, action, name, metadata)
+    return await permission.decide(request.call, request.context, action, name, metadata, request.headers)
 
 
 async def require(request: Request, action: str, name: Name | None = None) -> None:

@@ -9,10 +9,10 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError, Unauthorized
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store.s3 import authorize, cross_origin
+from pileus.services.object_store.s3 import authorize, cross_origin, post_form
 from pileus.services.object_store.s3.errors import S3Error, translated
 from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
-from pileus.services.object_store.s3.request import opened
+from pileus.services.object_store.s3.request import Request, opened
 
 routes = Routes()
 
@@ -24,6 +24,8 @@ async def enter(call: Call) -> Reply:
         if call.method == "OPTIONS":
             await request.find_bucket()
             return cross_origin.preflight(request)
+        if post_form.is_form(request):
+            return await _form(request)
         operation = operations.choose(request)
         if operation.makes_bucket:
             if not request.account:
@@ -44,6 +46,14 @@ async def enter(call: Call) -> Reply:
         if request is not None:
             found.headers.update(cross_origin.headers(request))
         raise found from error
+
+
+async def _form(request: Request) -> Reply:
+    await request.find_bucket()
+    more = cross_origin.headers(request)
+    reply = await post_form.post_object(request)
+    reply.headers.update(more)
+    return reply
 
 
 def _mount(path: str, summaries: Mapping[str, str]) -> None:

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+from pileus.services.object_store import metadata
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.s3 import checksum, hooks
+from pileus.services.object_store.s3 import checksum, hooks, xml
+from pileus.services.object_store.s3.checksum import ALGORITHMS, Algorithm, Checksum, Kind, Wanted
+from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 
 KEPT = "s3-checksum"
-"""Name under which it is kept with an object or a part."""
+"""Name under which it is kept with an object or a part; with an upload in parts, without a value: how it will be made."""
 _BIG = 128 * 1024
 """Bytes of which a hash is computed beside, not on, the loop."""
+_AT_ONCE = 100
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:
+    old = upload.system.pop(KEPT, None)
+    if upload.source is not None and what == "object":
+        old = upload.source.kept.system.get(KEPT)
     wanted = checksum.wanted(upload.request.headers)
+    if what == "upload":
+        if wanted is not None:
+            kind = checksum.upload_kind(upload.request.headers, wanted.algorithm)
+            upload.system[KEPT] = Checksum(wanted.algorithm, "", kind).stored()
+            upload.headers["x-amz-checksum-algorithm"] = wanted.algorithm.name
+            upload.headers["x-amz-checksum-type"] = kind
+        return
+    if upload.begun is not None and (planned := upload.begun.system.get(KEPT)):
+        algorithm = checksum.load(planned).algorithm
+        if wanted is not None and wanted.algorithm is not algorithm:
+            raise S3Error(
+                "InvalidRequest",
+                f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.name.lower()}, "
+                f"actual checksum Type: {wanted.algorithm.name.lower()}",
+            )
+        wanted = wanted or Wanted(algorithm, None)
+    if wanted is None and old is not None:
+        kept = checksum.load(old)
+        if kept.kind == "FULL_OBJECT":
+            upload.system[KEPT] = old
+            upload.headers.update(kept.headers())
+            return
+        wanted = Wanted(kept.algorithm, None)
     if wanted is not None:
         upload.body = _computed(upload, upload.body, wanted)
 
 
-async def _computed(
-    upload: hooks.Upload, body: AsyncIterator[bytes], wanted: checksum.Wanted
-) -> AsyncIterator[bytes]:
+async def _computed(upload: hooks.Upload, body: AsyncIterator[bytes], wanted: Wanted) -> AsyncIterator[bytes]:
     hasher = wanted.algorithm.new()
     slow = wanted.algorithm.model is None
     async for chunk in body:
@@ -37,12 +65,77 @@ async def _computed(
     upload.headers.update(found.headers())
 
 
+async def complete(completion: hooks.Completion) -> None:
+    """Of the parts' checksums, the object's."""
+    headers = completion.request.headers
+    size = sum(each.size_bytes for each in completion.parts)
+    if (said := headers.get("x-amz-mp-object-size")) is not None and said != str(size):
+        raise S3Error(
+            "InvalidRequest",
+            f"The provided 'x-amz-mp-object-size' header does not match the {size} bytes of the parts.",
+        )
+    planned = completion.kept.system.get(KEPT)
+    if planned is None:
+        return
+    algorithm, _, kind = checksum.load(planned)
+    values = await _of_parts(completion, algorithm)
+    sizes = [each.size_bytes for each in completion.parts]
+    found = checksum.of_parts(algorithm, kind, list(zip(values, sizes, strict=True)))
+    _compare(headers.get(algorithm.header), found, kind)
+    completion.system[KEPT] = found.stored()
+    completion.elements += [(algorithm.element, found.value), ("ChecksumType", kind)]
+
+
+def _compare(said: str | None, found: Checksum, kind: Kind) -> None:
+    """Of a composite one, a client may leave out the number of parts."""
+    possible = {found.value, found.value.partition("-")[0]} if kind == "COMPOSITE" else {found.value}
+    if said is not None and said not in possible:
+        raise checksum.mismatch(found.algorithm)
+
+
+async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[str]:
+    state = completion.request.state
+
+    async def kept(part: hooks.CompletePart) -> str:
+        version = await state.find(part.name)
+        stored = None if version is None else metadata.decode(version.metadata).system.get(KEPT)
+        value = None if stored is None else checksum.load(stored).value
+        said = part.said.value(algorithm.element)
+        if value is None or (said is not None and said.strip() != value):
+            raise S3Error(
+                "InvalidPart",
+                "One or more of the specified parts could not be found. The part may not have been uploaded, or the "
+                "specified checksum may not match the part's checksum.",
+                details={"PartNumber": str(part.number)},
+            )
+        return value
+
+    found: list[str] = []
+    for start in range(0, len(completion.parts), _AT_ONCE):
+        some: Sequence[hooks.CompletePart] = completion.parts[start : start + _AT_ONCE]
+        found += await asyncio.gather(*(kept(each) for each in some))
+    return found
+
+
 async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
     kept = content.kept.system.get(KEPT)
-    if kept and request.headers.get("x-amz-checksum-mode") == "ENABLED" and "range" not in request.headers:
+    asked = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    if kept and asked and "range" not in request.headers and "partNumber" not in request.call.query:
         headers.update(checksum.load(kept).headers())
     return content
 
 
+def describe(content: Content) -> list[tuple[str, xml.Value]]:
+    """As `GetObjectAttributes` tells it."""
+    kept = content.kept.system.get(KEPT)
+    if not kept:
+        return []
+    found = checksum.load(kept)
+    named = {each.element for each in ALGORITHMS.values()} & {found.algorithm.element}
+    return [("Checksum", [*((each, found.value) for each in named), ("ChecksumType", found.kind)])]
+
+
 hooks.TAKING.append(take)
+hooks.COMPLETING.append(complete)
 hooks.GIVING.append(give)
+hooks.CHECKSUMS.append(describe)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from pileus.lib.xml_document import Document
+from pileus.services.object_store import metadata
+from pileus.services.object_store.driver import Version
 from pileus.services.object_store.s3 import documents
 from pileus.services.object_store.s3.errors import S3Error
 
 Mode = Literal["GOVERNANCE", "COMPLIANCE"]
+ROOT = "ObjectLockConfiguration"
 MODE, UNTIL, HOLD = "s3-lock-mode", "s3-lock-until", "s3-legal-hold"
 """Names under which it is kept with a version."""
 _HEADERS = {
@@ -86,8 +90,23 @@ def load(kept: Mapping[str, str]) -> Lock:
     return Lock(mode, until, kept.get(HOLD) == "ON")
 
 
+@lru_cache(maxsize=256)
+def _read(text: str) -> Configuration:
+    return documents.read(text.encode(), Configuration, ROOT)
+
+
+def of_container(container: Mapping[str, str]) -> Configuration | None:
+    """A bucket's; None where nothing in it can be locked."""
+    text = container.get(metadata.OBJECT_LOCK)
+    return None if text is None else _read(text)
+
+
+def of_version(version: Version) -> Lock:
+    return load(metadata.decode(version.metadata).system)
+
+
 def read(body: bytes) -> Configuration:
-    found = documents.read(body, Configuration, "ObjectLockConfiguration")
+    found = documents.read(body, Configuration, ROOT)
     if found.rule is not None:
         default = found.rule.default_retention
         if (default.days is None) == (default.years is None):

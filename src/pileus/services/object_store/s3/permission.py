@@ -11,7 +11,7 @@ from functools import lru_cache
 from pileus.kernel.api.call import Call
 from pileus.kernel.context import Context
 from pileus.lib.xml_document import Document
-from pileus.services.object_store import access, metadata
+from pileus.services.object_store import access, metadata, versioning
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import acl, documents, settings, tagging
 from pileus.services.object_store.s3.acl import Permission
@@ -85,20 +85,35 @@ def ownership(container: Mapping[str, str]) -> str:
 
 
 async def decide(
-    call: Call, context: Context | None, action: str, name: Name, container: Mapping[str, str]
+    call: Call,
+    context: Context | None,
+    action: str,
+    name: Name,
+    container: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether the caller may; `container` is the metadata of the one that `name` is in, or is."""
+    """Whether the caller may; `container` is the metadata of the one that `name` is in, or is.
+
+    `headers` are the request's, unless others stand for them: a form's fields.
+    """
     state: ObjectStoreState = call.runtime.state
     owner = access.owns(context, name, state)
     text = settings.load(container, POLICY)
     if text is not None and not (owner and action in ALWAYS_THE_OWNERS):
-        said = await _verdict(call, state, context, action, name, container, text, owner)
+        asker = Principal()
+        if context is not None:
+            asker = Principal(context.project_id, context.user_id, context.user_name)
+        facts = _facts(call, asker, call.headers if headers is None else headers)
+        said = await _verdict(call, state, asker, action, name, container, text, owner, facts)
         if said is not None:
             return said == "allow"
     if owner:
         return True
-    public = not public_access(container).ignore_public_acls
     way = _WAYS.get(action)
+    level = await access.account_level(state, name, context)
+    if level == "admin" or (way == "write" and level == "read-write") or (way in ("read", "list") and level):
+        return True
+    public = not public_access(container).ignore_public_acls
     if way is not None:
         swifts = container.get(f"x-container-{'write' if way == 'write' else 'read'}", "")
         if not public:
@@ -106,26 +121,23 @@ async def decide(
         if swifts and access.granted(swifts, context, call.header("referer"), way):
             return True
     return ownership(container) != ENFORCED and await _granted(
-        state, context, action, name, container, public=public
+        call, state, context, action, name, container, public=public
     )
 
 
 async def _verdict(
     call: Call,
     state: ObjectStoreState,
-    context: Context | None,
+    asker: Principal,
     action: str,
     name: Name,
     container: Mapping[str, str],
     text: str,
     owner: bool,
+    facts: dict[str, list[str]],
 ) -> Verdict | None:
-    asker = Principal()
-    if context is not None:
-        asker = Principal(context.project_id, context.user_id, context.user_name)
-    facts = _facts(call, asker)
     if name.object and "existingobjecttag" in text.lower():
-        kept = await _system(state, name)
+        kept = await _system(call, state, name, container)
         for key, value in tagging.load(kept.get(OBJECT_TAGS)).items():
             facts[f"s3:existingobjecttag/{key.lower()}"] = [value]
     resource = f"{name.container}/{name.object}" if name.object else name.container
@@ -134,7 +146,7 @@ async def _verdict(
     return policy_of(text, name.container).verdict(asked, restricted=restricted)
 
 
-def _facts(call: Call, asker: Principal) -> dict[str, list[str]]:
+def _facts(call: Call, asker: Principal, headers: Mapping[str, str]) -> dict[str, list[str]]:
     now = call.runtime.clock.now()
     client = call.scope.get("client")
     facts = {
@@ -157,13 +169,13 @@ def _facts(call: Call, asker: Principal) -> dict[str, list[str]]:
         "s3:if-none-match": call.header("if-none-match"),
         **_signature_facts(call),
     }
-    for header, value in call.headers.items():
+    for header, value in headers.items():
         if header.startswith("x-amz-"):
             facts[f"s3:{header}"] = value
             if header.startswith("x-amz-object-lock-"):
                 facts[f"s3:{header.removeprefix('x-amz-')}"] = value
     found = {name: [value] for name, value in facts.items() if value is not None}
-    if tags := call.header("x-amz-tagging"):
+    if tags := headers.get("x-amz-tagging"):
         given = tagging.from_header(tags)
         found["s3:requestobjecttagkeys"] = list(given)
         found |= {f"s3:requestobjecttag/{key.lower()}": [value] for key, value in given.items()}
@@ -183,12 +195,16 @@ def _signature_facts(call: Call) -> dict[str, str | None]:
     return {}
 
 
-async def _system(state: ObjectStoreState, name: Name) -> Mapping[str, str]:
-    version = await state.find(name)
-    return {} if version is None else metadata.decode(version.metadata).system
+async def _system(
+    call: Call, state: ObjectStoreState, name: Name, container: Mapping[str, str]
+) -> Mapping[str, str]:
+    """What is kept with the object, or with the version that is asked for."""
+    found = await versioning.find(state, name, container, call.arg("versionId"))
+    return {} if found is None else metadata.decode(found.version.metadata).system
 
 
 async def _granted(
+    call: Call,
     state: ObjectStoreState,
     context: Context | None,
     action: str,
@@ -200,6 +216,6 @@ async def _granted(
     if (permission := _ON_BUCKET.get(action)) is not None:
         return acl.permits(acl.load(settings.load(container, ACL)), context, permission, public=public)
     if (permission := _ON_OBJECT.get(action)) is not None and name.object:
-        grants = acl.load((await _system(state, name)).get(OBJECT_ACL))
+        grants = acl.load((await _system(call, state, name, container)).get(OBJECT_ACL))
         return acl.permits(grants, context, permission, public=public)
     return False

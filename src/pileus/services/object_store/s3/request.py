@@ -37,6 +37,15 @@ class Request:
         self.info: ContainerInfo | None = None
         """The bucket, once it was looked for."""
 
+    @classmethod
+    def inside(cls, state: ObjectStoreState, name: Name, info: ContainerInfo | None) -> Request:
+        """The store's own doing: there is no call and no caller."""
+        request = cls.__new__(cls)
+        request.state, request.info = state, info
+        request.account, request.bucket, request.key = name
+        request.context, request.signed, request.headers = None, None, {}
+        return request
+
     @property
     def name(self) -> Name:
         """The object, or where there is no key the container."""

@@ -90,7 +90,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     return None
 
 
-async def _key(keys: AccessKeys, access: str) -> AccessKey:
+async def find_key(keys: AccessKeys, access: str) -> AccessKey:
     found = await keys.find(access)
     if found is None:
         raise S3Error(
@@ -101,7 +101,7 @@ async def _key(keys: AccessKeys, access: str) -> AccessKey:
     return found
 
 
-def _wrong(access: str, signature: str, text: bytes) -> S3Error:
+def wrong(access: str, signature: str, text: bytes) -> S3Error:
     return S3Error(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. "
@@ -132,7 +132,7 @@ def _from_header(call: Call, authorization: str, region: str) -> _Said:
     if moment is None:
         found = _date(call.header("date"))
         moment = f"{found:%Y%m%dT%H%M%SZ}" if found is not None else ""
-    access, date, where = _scope(credential, region, moment, "AuthorizationHeaderMalformed")
+    access, date, where = scope_of(credential, region, moment, "AuthorizationHeaderMalformed")
     _check_skew(call, _moment(moment))
     payload = call.header("x-amz-content-sha256")
     if payload is None:
@@ -160,7 +160,7 @@ def _from_query(call: Call, region: str) -> _Said:
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
-    access, date, where = _scope(said("Credential"), region, moment, "AuthorizationQueryParametersError")
+    access, date, where = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
     if not (expires.isascii() and expires.isdigit()):
         raise S3Error("AuthorizationQueryParametersError", "X-Amz-Expires should be a number")
     if len(expires) > 9 or int(expires) > MAX_EXPIRES_SECONDS:
@@ -193,7 +193,7 @@ def _check_payload(payload: str) -> None:
         )
 
 
-def _scope(credential: str, region: str, moment: str, code: str) -> tuple[str, str, str]:
+def scope_of(credential: str, region: str, moment: str, code: str) -> tuple[str, str, str]:
     """The access key, the day and the region of `KEY/20260131/REGION/s3/aws4_request`."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or parts[3:] != ["s3", "aws4_request"]:
@@ -211,7 +211,7 @@ def _scope(credential: str, region: str, moment: str, code: str) -> tuple[str, s
 
 
 async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
-    found = await _key(keys, said.access)
+    found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
     headers = _headers(call)
     scope = f"{said.date}/{said.region}/s3/aws4_request"
@@ -244,7 +244,7 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
             )
             for other in others
         ):
-            raise _wrong(said.access, said.signature, text)
+            raise wrong(said.access, said.signature, text)
     return Signed(
         said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
     )
@@ -268,7 +268,7 @@ def _headers(call: Call) -> Mapping[str, str]:
 async def _version_2(
     call: Call, place: Place, keys: AccessKeys, access: str, signature: str, moment: str, *, presigned: bool
 ) -> Signed:
-    found = await _key(keys, access)
+    found = await find_key(keys, access)
     resource = call.scope["raw_path"].decode("latin-1").partition("?")[0]
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
@@ -276,7 +276,7 @@ async def _version_2(
     text = s3_signature.string_to_sign_2(call.method, resource, query, _headers(call), moment)
     expected = s3_signature.signature_2(found.secret, text)
     if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
-        raise _wrong(access, signature, text)
+        raise wrong(access, signature, text)
     payload = call.header("x-amz-content-sha256") or UNSIGNED
     _check_payload(payload)
     if payload.startswith("STREAMING-AWS4"):

@@ -76,7 +76,8 @@ async def delete_website(request: Request) -> Reply:
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:
-    """An object may say that its page is elsewhere."""
+    """An object may say that its page is elsewhere; a copy of it does not."""
+    upload.system.pop(KEPT_REDIRECT, None)
     if (to := upload.request.headers.get(REDIRECT)) is not None and what != "part":
         if not to.startswith(("/", "http://", "https://")) or len(to) > 2048 or not to.isprintable():
             raise S3Error(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.s3 import authorize, body, documents, hooks, kept, settings, tagging
+from pileus.services.object_store.s3 import (
+    authorize,
+    body,
+    copying,
+    documents,
+    hooks,
+    kept,
+    settings,
+    tagging,
+)
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.permission import OBJECT_TAGS
@@ -41,7 +50,8 @@ async def delete_bucket_tags(request: Request) -> Reply:
 @operations.object("GET", "tagging", action="s3:GetObjectTagging")
 async def get_object_tags(request: Request) -> Reply:
     """An object's tags."""
-    system = await kept.system(request)
+    found = await kept.find(request)
+    system = kept.system(found)
     return documents.reply(tagging.document(tagging.load(system.get(OBJECT_TAGS))), "Tagging")
 
 
@@ -49,20 +59,32 @@ async def get_object_tags(request: Request) -> Reply:
 async def put_object_tags(request: Request) -> Reply:
     """Replaces an object's tags."""
     tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_OBJECT_TAGS)
-    await kept.change(request, {OBJECT_TAGS: tagging.stored(tags) or None})
+    found = await kept.find(request)
+    await kept.change(request, found, {OBJECT_TAGS: tagging.stored(tags) or None})
     return Reply(200)
 
 
 @operations.object("DELETE", "tagging", action="s3:DeleteObjectTagging")
 async def delete_object_tags(request: Request) -> Reply:
     """Takes away an object's tags."""
-    await kept.change(request, {OBJECT_TAGS: None})
+    found = await kept.find(request)
+    await kept.change(request, found, {OBJECT_TAGS: None})
     return Reply(204)
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:
     """An upload may bring its tags along."""
     given = upload.request.headers.get("x-amz-tagging")
+    if (
+        upload.source is not None
+        and copying.directive(upload.request, "x-amz-tagging-directive") == "REPLACE"
+    ):
+        upload.system.pop(OBJECT_TAGS, None)
+    elif upload.source is not None:
+        given = None
+        upload.system |= {
+            name: value for name, value in upload.source.kept.system.items() if name == OBJECT_TAGS
+        }
     if given and what != "part":
         await authorize.require(upload.request, "s3:PutObjectTagging")
         upload.system[OBJECT_TAGS] = tagging.stored(tagging.from_header(given))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, NoSuchContainer, NotEmpty
-from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.metadata import SEGMENTS, ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import receive
 from pileus.services.object_store.s3 import storing
@@ -22,7 +22,6 @@ from pileus.services.object_store.s3.listing import Row, decode_rows
 from pileus.services.object_store.s3.request import Request
 
 KIND = "uploads"
-SEGMENTS = "+segments"
 MAX_PARTS = 10_000
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
