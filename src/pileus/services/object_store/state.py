@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
     cluster_key: str = ""
     """The cluster's key, a file; `cluster.key` beside the rings by default."""
+    read_affinity: str = ""
+    """Regions and zones of the rings that this proxy reads from rather, as `r1=100, r2z3=200`: the lower, the nearer."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
 
