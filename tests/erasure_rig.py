@@ -80,16 +80,21 @@ class Rig:
         self, data: int, parity: int, members: int, segment_bytes: int = SEGMENT, power: int = 3
     ) -> None:
         self.scheme = Scheme(best(), data, parity, segment_bytes)
-        builder = Builder(power, data + parity)
-        for number in range(members):
-            builder.add(zone=number, ip=f"10.0.0.{number}", port=1, device="d", weight=1)
-        builder.rebalance(1, 1e9)
-        self.ring = builder.ring()
+        self._shape = power, members
+        self.lay_ring(seed=1)
         self.disks = [MemoryFiles() for _ in range(members)]
         self.record_disks = [MemoryFiles() for _ in range(members)]
         self.members: dict[int, Flaky] = {}
         self.record_members: dict[int, Flaky] = {}
         self.near: Nearness = alike
+
+    def lay_ring(self, seed: int) -> None:
+        power, members = self._shape
+        builder = Builder(power, self.scheme.fragments)
+        for number in range(members):
+            builder.add(zone=number, ip=f"10.0.0.{number}", port=1, device="d", weight=1)
+        builder.rebalance(seed, 1e9)
+        self.ring = builder.ring()
 
     def device(self, **more: float) -> ErasureDevice:
         """Again: after a restart."""

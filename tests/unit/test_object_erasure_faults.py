@@ -184,3 +184,26 @@ async def test_each_partition_is_one_processs_to_look_after() -> None:
     for number in range(5):
         rig.members[number].away = False
     await device.close()
+
+
+async def test_another_ring_finds_what_was_and_moves_it() -> None:
+    rig = Rig(2, 1, 4)
+    bodies = {name: random.Random(name).randbytes(5000) for name in NAMES}
+    device = rig.device()
+    await device.start(lambda version: None, "")
+    for name, body in bodies.items():
+        await device.put(key_of(name), name, Timestamp.at(1e9), b"m", body)
+    await device.close()
+    rig.lay_ring(seed=7)
+    device = rig.device()
+    await device.start(lambda version: None, "")
+    for name, body in bodies.items():
+        assert await body_of(device, name) == body
+    clock = FakeClock(auto=True)
+    daemons = Daemons(clock)
+    daemons.add(Reconstructor(device, list(rig.record_members.values()), clock))
+    await daemons.run_once("object-reconstructor")
+    there = await rig.archives()
+    assert there == {start: rig.belong(start) for start in there}
+    assert daemons.progress["object-reconstructor"].counts["moved"]
+    await device.close()

@@ -66,9 +66,10 @@ class Places:
         return [row[partition] for row in self.ring.rows]
 
     def holders(self, key: bytes, index: int) -> list[Member]:
-        """Where the archive of an index may be, the likeliest first."""
+        """Where the archive of an index may be, the likeliest first; the other primaries, too, after a change of the ring."""
         of = self.of(key)
-        return [of.primaries[index], *of.handoffs]
+        own = of.primaries[index]
+        return [own, *of.handoffs, *(each for each in of.primaries if each is not own)]
 
     def everybody(self) -> Sequence[Member]:
         return list(self.members.values())
