@@ -16,7 +16,9 @@ from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.erasure.assemble import on_folders
 from pileus.drivers.object.erasure.code import Unusable
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
-from pileus.drivers.object.listing.store import SqliteListings
+from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.sqlite import SqliteMember
+from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import on_nodes
 from pileus.drivers.object.node.rings import CONF, Rings, RingsError
 from pileus.drivers.object.summary import SUFFIX_POWER
@@ -45,12 +47,7 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
     daemons = Daemons(clock, folder / "walks")
     if settings.rings:
         return _on_nodes(settings, folder, clock, daemons)
-    listings = SqliteListings(folder / "listings", clock)
-    for daemon in (
-        *node_daemons({0: listings.member}, listings, clock, shard_rows=settings.container_shard_rows),
-        *teller_daemons(listings),
-    ):
-        daemons.add(daemon)
+    listings = _lists(settings, folder, clock, daemons)
     devices: dict[int, ObjectDevice] = {}
     for policy in Policies(settings.policies):
         own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
@@ -62,6 +59,24 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
         else:
             devices[policy.index] = _replicated(folders, settings.replicas, policy, clock, daemons)
     return ObjectStore(devices, listings, daemons, settings, Recon(daemons, devices=folder))
+
+
+def _lists(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) -> RingListings:
+    """As many replicas as objects have; the first device's are where an only one's are, so that devices can be added."""
+    several = settings.devices > 1
+    folders = [
+        folder / "listings",
+        *(folder / f"device-{n}" / "lists" for n in range(2, settings.devices + 1)),
+    ]
+    members = {number: SqliteMember(each, clock, journal=several) for number, each in enumerate(folders)}
+    ring = local_ring(settings.devices, settings.replicas) if several else None
+    listings = RingListings(Placement(members, ring), folder / "listings", clock)
+    for daemon in (
+        *node_daemons(members, listings, clock, shard_rows=settings.container_shard_rows),
+        *teller_daemons(listings),
+    ):
+        daemons.add(daemon)
+    return listings
 
 
 def _replicated(
