@@ -23,7 +23,7 @@ from pileus.drivers.object.listing.member import (
     Window,
 )
 from pileus.drivers.object.listing.schema import Head
-from pileus.drivers.object.listing.select import CONTAINERS, OBJECTS, effective, rows, whole
+from pileus.drivers.object.listing.select import OBJECTS, containers, effective, rows, whole
 from pileus.drivers.object.listing.select import after as beyond
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Ask, Form, NotEmpty, ObjectEntry
@@ -227,7 +227,7 @@ class Replica:
             window, more = self._up_to_shard(ask, window)
             if more is not None and window == NOTHING:
                 return Part(b"", 0, "", more)
-        table = CONTAINERS if self.is_account else OBJECTS
+        table = containers(ask.policies) if self.is_account else OBJECTS
         if not ask.delimiter and ask.path is None:
             return Part(*whole(connection, table, ask, form, window), more)
         found = list(rows(connection, table, ask, window))
