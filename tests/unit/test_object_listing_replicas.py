@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from pileus.app.objects import object_store
 from pileus.drivers.object.listing import replicator
 from pileus.drivers.object.listing.database import OPEN_FILES
 from pileus.drivers.object.listing.store import RingListings
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import Ask, ObjectEntry
+from pileus.services.object_store.state import Settings
 from tests.object_list_world import Hours, World, in_memory, names, ring_of
 
 DAY = 24 * 3600
@@ -158,3 +160,50 @@ async def test_few_files_stay_open_and_none_when_idle(folder: Path) -> None:
     assert await names(listings, "c1") == []
     assert member._databases.open_files == 1
     await world.close()
+
+
+async def test_rows_for_a_list_that_was_split_meanwhile_reach_its_shards(folder: Path) -> None:
+    world = await world_of(folder, shard_rows=20)
+    proxy, other = world.proxies
+    tell(proxy, range(60), 10)
+    behind = proxy.router.placement.primaries("a/c")[-1].id
+    world.cut = {("all", behind)}
+    for _ in range(3):
+        await world.passes()
+    info = await proxy.router.info("a/c")
+    assert info is not None
+    assert len(info.ranges) > 4
+    # A proxy that reaches nobody else tells that one, and dies before it tells the others.
+    world.cut = {("proxy1", id_) for id_ in world.ids if id_ != behind}
+    tell(other, range(60, 70), 20)
+    await other.entering.flush()
+    for id_ in world.ids:
+        other.backlog.done(id_, other.backlog.owed(id_, 0, 10**6))
+    world.cut.clear()
+    assert len(await names(proxy, "c")) == 60, "it asks those first that it knows to have all"
+    await world.daemons[behind].run_once("list-replicator")
+    assert await names(proxy, "c") == [f"{number:05}" for number in range(70)]
+    await world.passes()
+    await world.passes()
+    assert len(await names(world.proxies[1], "c")) == 70
+    await world.close()
+
+
+async def test_devices_can_be_added_to_a_host_that_had_one(folder: Path) -> None:
+    clock = Hours()
+    alone = object_store(Settings(), folder, clock).listings
+    await alone.start()
+    await alone.set_container("a", "c", Timestamp.at(clock.seconds), dict, make=True)
+    alone.note("a", "c", ObjectEntry("o", Timestamp(9), Timestamp(9), 1, "e", "t"))
+    await alone.settle("mark")
+    await alone.close()
+    made = object_store(Settings(devices=3, replicas=3), folder, clock)
+    assert await made.listings.start() == "mark"
+    await made.daemons.run_once("list-replicator")
+    await made.listings.close()
+    shutil.rmtree(folder / "listings" / "lists")
+    again = object_store(Settings(devices=3, replicas=3), folder, clock).listings
+    await again.start()
+    assert await again.list_objects("a", "c", Ask(), "plain") == b"o\n"
+    assert await again.list_containers("a", Ask(), "plain") == b"c\n"
+    await again.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,8 +94,8 @@ def folder() -> Iterator[Path]:
         yield made
 
 
-def many(begin: int, end: int) -> list[str]:
-    return [f"n{number:03}" for number in range(begin, end)]
+def many(begin: int, end: int, step: int = 1) -> list[str]:
+    return [f"n{number:03}" for number in range(begin, end, step)]
 
 
 async def prepared(folder: Path) -> list[tuple[Path, set[str]]]:
@@ -102,7 +104,7 @@ async def prepared(folder: Path) -> list[tuple[Path, set[str]]]:
     process = Process(folder / "world")
     await process.listings.start()
     await process.listings.set_container("a", "c", Timestamp(1), dict, make=True)
-    names = set(many(0, 300)[::5])
+    names = set(many(0, 300, 5))
 
     async def keep(what: str) -> None:
         nonlocal process
@@ -192,4 +194,31 @@ async def test_a_sharded_container_is_deleted_and_made_anew(folder: Path) -> Non
     assert (info.metadata, info.objects, info.created) == ({}, 0, now)
     await process.tell(["n010", "n059"], at=now.units - TODAY + 1)
     await process.check({"n010", "n059"})
+    await process.end()
+
+
+async def test_writers_and_readers_notice_nothing(folder: Path) -> None:
+    """While ranges are handed over, every list has all that was told before it was asked for, and nothing deleted."""
+    process = Process(folder)
+    await process.listings.start()
+    await process.listings.set_container("a", "c", Timestamp(1), dict, make=True)
+    names = set(many(0, 400, 2))
+    await process.tell(sorted(names), at=10)
+    chance = random.Random(1)
+    at = 20
+    walking = asyncio.create_task(process.walk(2))
+    turns = 0
+    while not walking.done():
+        at, turns = at + 1, turns + 1
+        new = chance.sample(many(0, 400), 3)
+        gone = chance.sample(sorted(names), 2)
+        await asyncio.gather(process.tell(new, at=at), process.tell(gone, at=at + 1, etag=None))
+        at += 1
+        names = (names | set(new)) - set(gone)
+        await process.check(names, counts=False)
+    await walking
+    assert turns > 20
+    assert len(await process.ranges()) > 6
+    await process.walk()
+    await process.check(names)
     await process.end()

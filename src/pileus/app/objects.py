@@ -17,7 +17,9 @@ from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.erasure.assemble import on_folders
 from pileus.drivers.object.erasure.code import Unusable
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
-from pileus.drivers.object.listing.store import SqliteListings
+from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.sqlite import SqliteMember
+from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import on_nodes
 from pileus.drivers.object.node.rings import CONF, Rings, RingsError
 from pileus.drivers.object.summary import SUFFIX_POWER
@@ -55,12 +57,7 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
         return _on_nodes(settings, folder, clock, daemons)
     secret = _with_hash_secret(settings, folder)
     count = _device_count(settings.devices, folder)
-    listings = SqliteListings(folder / "listings", clock)
-    for daemon in (
-        *node_daemons({0: listings.member}, listings, clock, shard_rows=settings.container_shard_rows),
-        *teller_daemons(listings),
-    ):
-        daemons.add(daemon)
+    listings = _lists(settings, count, folder, clock, daemons)
     devices: dict[int, ObjectDevice] = {}
     for policy in Policies(settings.policies):
         own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
@@ -108,6 +105,23 @@ def _with_hash_secret(settings: Settings, folder: Path) -> Settings:
             "leave them out, or nothing is found any more"
         )
     return msgspec.structs.replace(settings, hash_prefix=kept.prefix, hash_suffix=kept.suffix)
+
+
+def _lists(settings: Settings, devices: int, folder: Path, clock: Clock, daemons: Daemons) -> RingListings:
+    """As many replicas as objects have; the first device's are where an only one's are, so that devices can be added."""
+    folders = [
+        folder / "listings",
+        *(folder / f"device-{n}" / "lists" for n in range(2, devices + 1)),
+    ]
+    members = {number: SqliteMember(each, clock, journal=devices > 1) for number, each in enumerate(folders)}
+    ring = None if devices == 1 else kept_ring(folder / "lists.builder", devices, settings.replicas)
+    listings = RingListings(Placement(members, ring), folder / "listings", clock)
+    for daemon in (
+        *node_daemons(members, listings, clock, shard_rows=settings.container_shard_rows),
+        *teller_daemons(listings),
+    ):
+        daemons.add(daemon)
+    return listings
 
 
 def _replicated(
