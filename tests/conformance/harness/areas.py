@@ -23,8 +23,20 @@ IMAGE_STORES = {
     "PILEUS_IMAGE__REQUIRE_FORMAT_MATCH": "false",
     "PILEUS_IMAGE__SECURE_HASH": "false",
 }
+OBJECTS = {
+    "PILEUS_OBJECT_STORE__POLICIES": '[{name = "Policy-0", default = true}, {name = "silver", index = 1}]',
+    "PILEUS_OBJECT_STORE__CONTAINER_SYNC__REALMS": '{realm1 = {key = "realm1key", clusters = {name1 = ""}}}',
+    "PILEUS_OBJECT_STORE__CONTAINER_SYNC__INTERVAL_SECONDS": "1.0",
+}
+"""Two storage policies; containers of this cloud follow others of it."""
 LAX_FORMATS = Absent(
     "image-feature-enabled", "image_format_enforcement", "false", "tests upload what is no image"
+)
+REPRESENTATIVE = (
+    r"^tempest\.api\.(identity\.v3\.test_(tokens|application_credentials|access_rules|projects|users|ec2_credentials)"
+    r"|identity\.admin\.v3\.test_(trusts|tokens|roles|inherits|project_tags|domain_configuration|oauth_consumers)"
+    r"|image\.v2\.test_images\.(BasicOperationsImages|ImportImages|ImageLocations)Test"
+    r"|image\.v2\.test_images_(dependency|member|tags))"
 )
 
 
@@ -73,8 +85,10 @@ AREAS = {
         ),
         Area("compute", r"^tempest\.api\.compute\."),
         Area("network", r"^tempest\.api\.network\."),
-        Area("object-storage", r"^tempest\.api\.object_storage\."),
+        Area("object-storage", r"^tempest\.api\.object_storage\.", settings=OBJECTS),
         Area("smoke", r"^tempest\.api\.(identity|image|compute|network)\.", smoke=True, settings=IMAGE),
+        # What every run of the suite holds identity and image to, beside their few smoke tests.
+        Area("representative", REPRESENTATIVE, settings=IMAGE),
         Area("scenario", r"^tempest\.scenario\.", real=True),
         Area(
             "interop-compute",
@@ -83,6 +97,8 @@ AREAS = {
             settings={"PILEUS_IMAGE__REQUIRE_FORMAT_MATCH": "false"},
             options=(LAX_FORMATS,),
         ),
-        Area("interop-storage", r"^tempest\.", listed="required-os_powered_storage.alive.txt"),
+        Area(
+            "interop-storage", r"^tempest\.", listed="required-os_powered_storage.alive.txt", settings=OBJECTS
+        ),
     )
 }
