@@ -41,6 +41,7 @@ _CANNED: dict[str, tuple[tuple[str, Permission], ...]] = {
     "log-delivery-write": ((LOG_DELIVERY, "WRITE"), (LOG_DELIVERY, "READ_ACP")),
 }
 """What each gives beside all to the owner. An object's owner is its bucket's, so what it gives to that one is nothing more."""
+_TELLING = frozenset(("x-amz-acl", *_HEADERS))
 _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*"([^"]*)"\s*', re.IGNORECASE)
 
 
@@ -99,6 +100,8 @@ def from_headers(headers: Mapping[str, str], owner: str) -> tuple[Grant, ...] | 
 
     400 where both are there, or they can't be read.
     """
+    if _TELLING.isdisjoint(headers):
+        return None
     canned = headers.get("x-amz-acl")
     given = [name for name in _HEADERS if name in headers]
     if canned is not None:
@@ -107,8 +110,6 @@ def from_headers(headers: Mapping[str, str], owner: str) -> tuple[Grant, ...] | 
         if canned not in _CANNED:
             raise S3Error("InvalidArgument", f"There is no canned ACL {canned[:60]!r}")
         return (Grant(owner, "FULL_CONTROL"), *(Grant(*each) for each in _CANNED[canned]))
-    if not given:
-        return None
     found = []
     for name in given:
         for each in headers[name].split(","):

@@ -95,6 +95,9 @@ ALGORITHMS = {
 }
 
 
+_TELLING = frozenset((*(each.header for each in ALGORITHMS.values()), "x-amz-trailer", *ALGORITHM_HEADERS))
+
+
 class Checksum(NamedTuple):
     """As it is kept with an object or a part."""
 
@@ -147,6 +150,8 @@ def mismatch(algorithm: Algorithm) -> S3Error:
 
 def wanted(headers: Mapping[str, str]) -> Wanted | None:
     """The checksum that a request with a body asks for or gives. 400 where it gives two, or one that can't be."""
+    if _TELLING.isdisjoint(headers):
+        return None
     named = [each for each in ALGORITHMS.values() if each.header in headers]
     trailer = (headers.get("x-amz-trailer") or "").strip().lower()
     trailing = [each for each in ALGORITHMS.values() if each.header == trailer]

@@ -26,6 +26,8 @@ from pileus.services.object_store.s3.request import Request
 
 HEADER = "x-amz-server-side-encryption-customer-"
 SOURCE_HEADER = "x-amz-copy-source-server-side-encryption-customer-"
+_EACH = ("algorithm", "key", "key-md5")
+_NAMES, _SOURCE_NAMES = (frozenset(prefix + each for each in _EACH) for prefix in (HEADER, SOURCE_HEADER))
 KEY_BYTES, COUNTER_BYTES = 32, 16
 
 
@@ -40,9 +42,10 @@ class CustomerKey(NamedTuple):
 
 def of_headers(headers: Mapping[str, str], prefix: str = HEADER) -> CustomerKey | None:
     """400 where the three headers are not all there, or don't fit together."""
-    algorithm, key, said = (headers.get(prefix + each) for each in ("algorithm", "key", "key-md5"))
-    if algorithm is None and key is None and said is None:
+    names = _SOURCE_NAMES if prefix == SOURCE_HEADER else _NAMES
+    if names.isdisjoint(headers):
         return None
+    algorithm, key, said = (headers.get(prefix + each) for each in _EACH)
     if algorithm != "AES256":
         raise S3Error(
             "InvalidEncryptionAlgorithmError",

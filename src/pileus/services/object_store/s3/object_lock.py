@@ -176,7 +176,7 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> Lock:
 
 def wanted(headers: Mapping[str, str]) -> bool:
     """Whether a request says anything of a lock."""
-    return any(each in headers for each in _HEADERS)
+    return not _HEADERS.keys().isdisjoint(headers)
 
 
 def with_default(lock: Lock, found: Configuration, now: datetime) -> Lock:

@@ -160,7 +160,8 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
 
 
 async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
-    headers.update(object_lock.load(content.kept.system).headers())
+    if content.kept.system:
+        headers.update(object_lock.load(content.kept.system).headers())
     return content
 
 

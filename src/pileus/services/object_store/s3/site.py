@@ -141,6 +141,8 @@ async def _serve(call: Call) -> Reply:
             return _redirect(request, going)
         return await _page(request, website.key(found, key))
     except ApiError as error:
+        if found is None:  # there is no site that could say it in its way
+            raise translated(error) from error
         return await _failed(request, found, key, translated(error))
 
 
@@ -155,9 +157,9 @@ async def _page(request: Request, key: str) -> Reply:
     return page
 
 
-async def _failed(request: Request, found: website.Configuration | None, key: str, error: S3Error) -> Reply:
+async def _failed(request: Request, found: website.Configuration, key: str, error: S3Error) -> Reply:
     """As a rule for the error says; else the site's own page of errors, else one that names the error."""
-    if found is not None and error.status in (403, 404):
+    if error.status in (403, 404):
         if error.status == 404 and key and not key.endswith("/") and await _is_folder(request, found, key):
             return Reply(302, headers={"location": f"{_root(request)}{quote(key)}/"})
         if (going := website.routed(found, key, error.status)) is not None:

@@ -91,8 +91,8 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
 
 
 async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
-    if tags := tagging.load(content.kept.system.get(OBJECT_TAGS)):
-        headers["x-amz-tagging-count"] = str(len(tags))
+    if kept_tags := content.kept.system.get(OBJECT_TAGS):
+        headers["x-amz-tagging-count"] = str(len(tagging.load(kept_tags)))
     return content
 
 
