@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-from harness import spread, table  # noqa: E402 - the path comes first
+from harness import nodes, spread, table  # noqa: E402 - the path comes first
 from harness.table import Row  # noqa: E402
 
 from pileus.drivers.object.engine import ObjectEngine  # noqa: E402
@@ -124,6 +124,7 @@ def main() -> int:
     ]
     with tempfile.TemporaryDirectory(prefix="pileus-bench-", dir=where) as folder:
         rows += spread.rows(Path(folder))
+        rows += nodes.rows(Path(folder) / "nodes")
     table.show(rows)
     print(f"\nbaseline: fsynced creates of 4 KiB by {CLIENTS} threads, {floor:.0f}/s")
     return 0

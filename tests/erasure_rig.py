@@ -7,14 +7,17 @@ import errno
 from collections.abc import AsyncIterator
 from typing import Any
 
+from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.erasure.archive import split_key
+from pileus.drivers.object.erasure.assemble import record_ring
 from pileus.drivers.object.erasure.code import Scheme, best
 from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.places import Places
 from pileus.drivers.object.sim import MemoryFiles
+from pileus.kernel.clock import SystemClock
 from pileus.lib.ring import Builder
-from pileus.lib.ring.affinity import Nearness
+from pileus.lib.ring.affinity import Nearness, alike
 from pileus.services.object_store.driver import DeviceError, Version
 
 SMALL_VOLUMES = 1024 * 1024
@@ -71,7 +74,7 @@ class _FlakyWriter:
 
 
 class Rig:
-    """`data`+`parity` over so many members, and a disk of its own for the records."""
+    """`data`+`parity` over so many devices, each of which has fragments and records."""
 
     def __init__(
         self, data: int, parity: int, members: int, segment_bytes: int = SEGMENT, power: int = 3
@@ -83,9 +86,10 @@ class Rig:
         builder.rebalance(1, 1e9)
         self.ring = builder.ring()
         self.disks = [MemoryFiles() for _ in range(members)]
-        self.records_disk = MemoryFiles()
+        self.record_disks = [MemoryFiles() for _ in range(members)]
         self.members: dict[int, Flaky] = {}
-        self.near: Nearness | None = None
+        self.record_members: dict[int, Flaky] = {}
+        self.near: Nearness = alike
 
     def device(self, **more: float) -> ErasureDevice:
         """Again: after a restart."""
@@ -93,17 +97,27 @@ class Rig:
             number: Flaky(ObjectEngine(disk, volume_bytes=SMALL_VOLUMES, suffix_power=16))
             for number, disk in enumerate(self.disks)
         }
-        self.records = ObjectEngine(self.records_disk, volume_bytes=SMALL_VOLUMES, suffix_power=16)
+        self.record_members = {
+            number: Flaky(ObjectEngine(disk, volume_bytes=SMALL_VOLUMES, suffix_power=16))
+            for number, disk in enumerate(self.record_disks)
+        }
+        ring = record_ring(self.ring, self.scheme)
+        self.records = ObjectCluster(ring, self.record_members, SystemClock(), near=self.near)
         return ErasureDevice(
             self.records, Places(self.ring, self.members, self.scheme, self.near), self.scheme, **more
         )
+
+    def send_away(self, number: int, *, away: bool = True) -> None:
+        """The device with all that it has: fragments and records."""
+        self.members[number].away = self.record_members[number].away = away
 
     def fill(self, number: int, *, full: bool = True) -> None:
         def fault(what: str) -> None:
             if what == "write":
                 raise OSError(errno.ENOSPC, "no space")
 
-        self.disks[number].fault = fault if full else lambda what: None
+        for disk in (self.disks[number], self.record_disks[number]):
+            disk.fault = fault if full else lambda what: None
 
     async def archives(self) -> dict[bytes, dict[int, list[int]]]:
         """By write, by index: who has it."""

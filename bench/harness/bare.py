@@ -1,4 +1,7 @@
-"""The floor: a bare ASGI application on the same server, answering fixed JSON. `python bare.py PORT`."""
+"""The floor: a bare ASGI application on the same server, answering fixed JSON. `python bare.py PORT`.
+
+At `/hash` it does so after a password's hash, in a thread as identity does it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % l
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
+        if scope["path"] == "/hash":
+            from pileus.services.identity.passwords import verify_password
+
+            await verify_password("password", None)
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await send({"type": "http.response.body", "body": BODY, "more_body": False})
 

@@ -127,6 +127,19 @@ async def test_an_account_counts_by_policy(store: Store) -> None:
     assert headers["x-account-bytes-used"] == "20"
 
 
+async def test_lists_of_containers_name_their_policies(store: Store) -> None:
+    await store("PUT", "/a/", x_storage_policy="silver")
+    await store("PUT", "/b-1")
+    await store("PUT", "/b-2")
+    for query in ("", "&delimiter=/"):
+        listed = json.loads((await store("GET", f"?format=json{query}")).body)
+        assert [each["storage_policy"] for each in listed] == ["silver", "gold", "gold"]
+        as_xml = (await store("GET", f"?format=xml{query}")).body
+        assert as_xml.count(b"<storage_policy>gold</storage_policy></container>") == 2
+    folded = json.loads((await store("GET", "?format=json&delimiter=-")).body)
+    assert [each.get("subdir", each.get("storage_policy")) for each in folded] == ["silver", "b-"]
+
+
 async def test_a_policys_quota(store: Store) -> None:
     quota = {"x_account_quota_bytes_policy_silver": "10", "x_account_quota_count_policy_gold": "1"}
     assert (await store("POST", "", **quota)).status == 403
@@ -255,3 +268,29 @@ async def test_a_disk_may_go(coded: Store, tmp_path: Path) -> None:
     await coded("PUT", "/e/o", body)
     shutil.rmtree(tmp_path / "coded-1/fragments/large")
     assert (await coded("GET", "/e/o")).body == body
+
+
+async def test_fragments_of_what_is_encrypted(tmp_path: Path) -> None:
+    coding = CODED[1].erasure_coding
+    assert coding is not None
+    bodies = {"small": b"secret " * 300, "large": os.urandom(300_000), "tiny": b"secret"}
+
+    def devices() -> dict[int, Any]:
+        coded, _ = on_folders([tmp_path / f"x{n}" for n in range(3)], coding, SystemClock(), "r")
+        return {0: ObjectEngine.on_host(tmp_path / "x"), 1: coded}
+
+    async with running(tmp_path, Settings(policies=CODED), devices=devices()) as store:
+        await store("PUT", "/e", x_storage_policy="coded")
+        assert (await store("PUT", "/e/plain", bodies["large"])).status == 201
+    async with running(tmp_path, Settings(policies=CODED, encryption=True), devices=devices()) as store:
+        for name, body in bodies.items():
+            assert (await store("PUT", f"/e/{name}", body)).status == 201
+        for name, body in (*bodies.items(), ("plain", bodies["large"])):
+            assert (await store("GET", f"/e/{name}")).body == body
+            assert (await store("GET", f"/e/{name}", range="bytes=2-4")).body == body[2:5]
+    assert b"secret" not in _kept(tmp_path)
+
+
+def _kept(folder: Path) -> bytes:
+    """All that is on the disks."""
+    return b"".join(file.read_bytes() for file in folder.glob("x*/**/*") if file.is_file())

@@ -71,3 +71,16 @@ async def test_documents_are_served() -> None:
         missing = await cloud.get("/openapi/nothing")
         assert missing.status == 404
         assert "pileus" in missing.json()["error"]["message"]
+
+
+def test_an_answer_that_is_no_resource_has_its_shape() -> None:
+    from pileus.services.identity import service
+
+    paths = document(service)
+    answer = paths["paths"]["/identity/v3/auth/tokens"]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
+    name = answer["schema"]["$ref"].rpartition("/")[2]
+    token = paths["components"]["schemas"][name]
+    assert token["required"] == ["token"]
+    assert "content" not in paths["paths"]["/identity/v3/auth/tokens"]["head"]["responses"]["200"]

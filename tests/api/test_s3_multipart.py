@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from hashlib import md5
 from pathlib import Path
@@ -234,3 +235,36 @@ async def test_parts_in_a_bucket_with_versions(rig: Rig) -> None:
         CopySource={"Bucket": "box", "Key": "big", "VersionId": versions[0]},
     )
     assert back["CopySourceVersionId"] == versions[0]
+
+
+async def test_what_swift_put_together(rig: Rig) -> None:
+    """Static and dynamic large objects and symlinks; an etag in a list is the one that a HEAD gives."""
+    s3, swift = rig.client(), rig.swift
+    for name in ("a", "b"):
+        await swift("PUT", f"/box/{name}", name.encode() * 10)
+    manifest = json.dumps([{"path": "/box/a"}, {"path": "/box/b"}]).encode()
+    put = await swift("PUT", "/box/slo?multipart-manifest=put", manifest)
+    assert put.status == 201
+    assert (await swift("PUT", "/box/link", x_symlink_target="box/slo")).status == 201
+    got = await rig.do(s3.get_object, Bucket="box", Key="slo")
+    assert got["Body"].read() == b"a" * 10 + b"b" * 10
+    assert got["ETag"] == put.headers["etag"][:-1] + '-2"'
+    listed = {each["Key"]: each for each in (await rig.do(s3.list_objects_v2, Bucket="box"))["Contents"]}
+    assert listed["slo"]["ETag"] == got["ETag"]
+    assert len(listed["link"]["ETag"]) == 34
+    assert (await rig.do(s3.get_object, Bucket="box", Key="link"))["ETag"] == got["ETag"]
+    entries = {each["name"]: each for each in json.loads((await swift("GET", "/box?format=json")).body)}
+    assert entries["slo"]["slo_etag"] == put.headers["etag"]
+    stored = (await swift("GET", "/box/slo?multipart-manifest=get")).body
+    assert entries["slo"]["hash"] == md5(stored).hexdigest()
+    # What S3 put together is a segment of a dynamic large object as any other.
+    upload = await begun(rig, "seg/1")
+    parts = await sent(rig, upload, {1: b"x" * SMALL, 2: b"y"})
+    await rig.do(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
+    await swift("PUT", "/box/seg/2", b"z")
+    await swift("PUT", "/box/dlo", x_object_manifest="box/seg/")
+    assert (await swift("GET", "/box/dlo")).body == b"x" * SMALL + b"yz"
+    # A copy of the manifest lists the parts, but does not take them along when it goes.
+    await swift("PUT", "/box/copy?multipart-manifest=get", x_copy_from="/box/seg/1")
+    await rig.do(s3.delete_object, Bucket="box", Key="copy")
+    assert (await swift("GET", "/box/seg/1")).body == b"x" * SMALL + b"y"

@@ -17,8 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import pileus
+from pileus.app import Composer
+from pileus.cli import make
 from pileus.drivers.object.cluster.member import Stamp
 from pileus.drivers.object.node.cluster import remote_objects
 from pileus.drivers.object.node.rings import Rings
@@ -45,11 +48,9 @@ class Cluster:
         self.account = ""
         self.environ = {**os.environ, "PYTHONPATH": str(Path(pileus.__file__).parents[1])}
 
-    def pileus(self, *words: object) -> str:
-        command = [sys.executable, "-m", "pileus", *map(str, words)]
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def pileus(self, *words: object) -> None:
+        done = CliRunner().invoke(make(Composer), [str(word) for word in words])
+        assert done.exit_code == 0, done.output
 
     def lay(self) -> None:
         self.rings.mkdir()

@@ -81,7 +81,7 @@ async def running(rig: Rig, **more: float) -> AsyncIterator[ErasureDevice]:
         await device.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5 * 1024), st.integers(0, 5 * 1024), st.integers(1, 5 * 1024), st.integers(0, 14))
 def test_ranges_are_those_of_the_bytes(size: int, offset: int, length: int, away: int) -> None:
     body = random.Random(size).randbytes(size)
@@ -213,3 +213,17 @@ async def test_readers_go_to_the_near_ones() -> None:
         assert await body_of(device, "a/c/o") == body
         assert await body_of(device, "a/c/small") == body[:9000]
         assert [rig.members[number].asked for number in (0, 2)] == asked
+
+
+async def test_a_disk_that_does_not_start_is_passed_over() -> None:
+    rig = Rig(2, 1, 4)
+    body = os.urandom(9000)
+    async with running(rig) as device:
+        await put(device, "a/c/o", at(1), body)
+        mark = device.mark()
+    device = rig.device()
+    rig.members[1].away = True
+    await device.start(lambda version: None, mark)
+    assert await body_of(device, "a/c/o") == body
+    await put(device, "a/c/o", at(2), b"x" * 5000)
+    await device.close()

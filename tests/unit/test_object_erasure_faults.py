@@ -11,17 +11,19 @@ from itertools import chain
 
 import pytest
 
+from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.reconstructor import UNFINISHED_SECONDS, Reconstructor
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
+from pileus.services.object_store.state import RECLAIM_SECONDS
 from pileus.testing.clock import FakeClock
 from pileus.testing.contract.object.suite import body_of, key_of
 from tests.erasure_rig import Rig
 
 MEMBERS, PARITY = 8, 2
-ROUNDS, OPERATIONS = 8, 40
+ROUNDS, OPERATIONS = 5, 30
 NAMES = [f"a/c/{number}" for number in range(12)]
 Body = bytes | None
 
@@ -93,7 +95,7 @@ class Story:
         self.hurt.add(number)
         how = self.chance.choice(("away", "full", "rot"))
         if how == "away":
-            self.rig.members[number].away = True
+            self.rig.send_away(number)
         elif how == "full":
             self.rig.fill(number)
         else:
@@ -108,7 +110,7 @@ class Story:
     async def heal(self) -> dict[str, int]:
         """All are back, and what the passes do has been done; returns what the reconstructor counted."""
         for number in self.hurt:
-            self.rig.members[number].away = False
+            self.rig.send_away(number, away=False)
             self.rig.fill(number, full=False)
         self.hurt.clear()
         await self.device.tidy(Timestamp(0))
@@ -118,7 +120,11 @@ class Story:
             datetime.fromtimestamp(Timestamp(self.now).seconds + UNFINISHED_SECONDS + 1, UTC), auto=True
         )
         daemons = Daemons(clock)
-        daemons.add(Reconstructor(self.device, [self.rig.records], clock))
+        records = self.rig.record_members
+        daemons.add(Replicator(self.rig.records.placement, records, clock, RECLAIM_SECONDS))
+        daemons.add(Reconstructor(self.device, list(records.values()), clock))
+        await daemons.run_once("object-replicator")
+        assert not daemons.progress["object-replicator"].counts.get("failures")
         await daemons.run_once("object-reconstructor")
         assert not daemons.progress["object-reconstructor"].counts.get("failed")
         return daemons.progress["object-reconstructor"].counts
@@ -171,7 +177,7 @@ async def test_each_partition_is_one_processs_to_look_after() -> None:
             rig.members[number].away = number in away
         there = [number for number in range(5) if number not in away]
         for number in there:
-            reconstructor = Reconstructor(device, [rig.records], FakeClock(), local=[number])
+            reconstructor = Reconstructor(device, [], FakeClock(), local=[number])
             walked.append({p for p in range(16) if reconstructor._is_mine(p, set(away))})
         assert sorted(chain.from_iterable(walked)) == list(range(16))
         walked.clear()

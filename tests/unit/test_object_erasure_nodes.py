@@ -139,6 +139,26 @@ async def test_fragments_on_nodes(tmp_path: Path) -> None:
             assert (await store("GET", f"/c/{name}")).body == data
 
 
+def test_a_proxy_knows_who_is_near(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    near = msgspec.structs.replace(cluster.settings, read_affinity="r1z2=1, r1z0=2")
+    devices = object_store(near, tmp_path, SystemClock()).devices
+    ring = Rings(cluster.rings).objects[0]
+
+    def rank(zone: int) -> int:
+        return {2: 1, 0: 2}.get(zone, 3)
+
+    for partition in range(ring.partitions):
+        zones = [each.zone for each in ring.primaries(partition)]
+        seats = devices[0].placement.seats(partition)
+        asked = [ring.devices[peer.id].zone for peer in seats.primaries]
+        assert asked == sorted(zones, key=rank)
+        fragments = devices[1].places.of(bytes([partition << 4]) + bytes(15))
+        assert fragments.order == sorted(range(3), key=lambda index: rank(zones[index]))
+    with pytest.raises(ConfigError, match="read_affinity: 'west' is no place"):
+        object_store(msgspec.structs.replace(near, read_affinity="west"), tmp_path, SystemClock())
+
+
 def test_policies_stand_in_one_place(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     copies, coded = Rings(cluster.rings).conf.policies

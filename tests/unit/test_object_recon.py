@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from pileus.drivers.object.node.http import StatusPages
 from pileus.kernel.clock import SystemClock
 from pileus.services.object_store.daemons import Daemons, Walk
-from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.recon import SWIFT_VERSION, Recon
+from tests.object_store_client import running
 
 
 class Replicator:
@@ -117,3 +119,13 @@ async def test_a_node_says_it_over_http(recon: Recon) -> None:
     ):
         assert (await pages(recon, path))[0] == 404
     assert (await pages(recon, "/recon/version", "POST"))[0] == 405
+
+
+async def test_the_proxy_says_it_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as store:
+        said = await store("GET", "", at="/recon/version", as_=None)
+        assert (said.status, json.loads(said.body)) == (200, {"version": SWIFT_VERSION})
+        said = await store("GET", "", at="/recon/expirer/object", as_=None)
+        assert set(json.loads(said.body)) == {"object_expiration_pass", "expired_last_pass"}
+        for path in ("/recon/nothing", "/recon/auditor", "/recon/updater/account"):
+            assert (await store("GET", "", at=path, as_=None)).status == 404

@@ -12,18 +12,20 @@ from sqlalchemy import select
 
 from pileus.drivers.hypervisor.sim import Faults, SimHypervisor, World
 from pileus.kernel.clock import Clock
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.events import Events
+from pileus.kernel.ids import new_uuid
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
 from pileus.services.compute.domain import Task, VmState
 from pileus.services.compute.hosts import Host, Hosts
-from pileus.services.compute.model import services
+from pileus.services.compute.model import services, snapshots
 from pileus.services.compute.state import ComputeState, Settings
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as store
 from pileus.services.compute.work import programs
 from pileus.services.compute.work.server import ServerProgram
+from pileus.services.compute.work.snapshot import SnapshotProgram
 from pileus.testing.compute import FakeNeeds
 from pileus.testing.crash import Act, Process, Scenario, crash_everywhere
 
@@ -44,6 +46,7 @@ class Outside:
         self.image_id = self.needs.images.add()
         self.given_port = self.needs.networks.add_port(self.network_id, PROJECT)
         self.boot_id = "one"
+        self.snapshots: list[str] = []
 
 
 Life = Process[Outside]
@@ -53,7 +56,7 @@ def state_of(process: Life, settings: Settings | None = None) -> ComputeState:
     outside = process.world
     faults = Faults()
     faults.latency = dict.fromkeys(
-        ("ensure", "destroy", "observe", "ensure_image", "shut_down"), (0.001, 0.002)
+        ("ensure", "destroy", "observe", "ensure_image", "shut_down", "snapshot"), (0.001, 0.002)
     )
     driver = SimHypervisor(outside.hypervisors, "host-1", process.clock, faults)
     host = Host("host-1", [driver], boot_id=lambda: outside.boot_id)
@@ -103,7 +106,7 @@ class Story(Scenario[Outside]):
 
 def _insert(tx: Tx, process: Life) -> None:
     outside = process.world
-    image = {"disk_format": "qcow2", "size": 4, "sha512": None, "properties": {}}
+    image = {"disk_format": "raw", "size": 4, "sha512": None, "properties": {}}
     nics = [
         {"network_id": outside.network_id, "port_id": port_id, "fixed_ip": None, "tag": None}
         for port_id in (None, outside.given_port)
@@ -283,3 +286,56 @@ async def test_power_changes_survive_every_crash() -> None:
 
 async def test_a_delete_in_the_middle_survives_every_crash() -> None:
     await crash_everywhere(DeleteWhileItIsMade())
+
+
+class SnapshotOf(Story):
+    """An image is made of a running server, and another one while the server goes away."""
+
+    is_active = in_state(VmState.ACTIVE)
+
+    def story(self) -> list[Act[Outside]]:
+        return [
+            Act(self.register, self.is_registered),
+            Act(self.boot, self.is_active),
+            Act(self.snapshot, self.is_taken),
+            Act(self.snapshot_and_delete, self.is_gone_and_settled),
+        ]
+
+    async def snapshot(self, process: Life) -> None:
+        image_id = new_uuid()
+        process.world.snapshots.append(image_id)
+        process.world.needs.images.images_by_id[image_id] = {"id": image_id, "status": "queued"}
+
+        def write(tx: Tx) -> None:
+            store.update(tx, SERVER, task_state=Task.SNAPSHOT_PENDING, task_since=tx.now)
+            snapshot = rows.add(tx, snapshots, {"image_id": image_id, "server_id": SERVER})
+            process.work.begin(tx, SnapshotProgram, snapshot.id)
+
+        await process.db.write(write)
+
+    async def snapshot_and_delete(self, process: Life) -> None:
+        await self.snapshot(process)
+        await process.clock.sleep(0.002)
+        await self.delete(process)
+
+    async def is_taken(self, process: Life) -> bool:
+        image = process.world.needs.images.images_by_id[process.world.snapshots[0]]
+        return image["status"] == "active" and await self.is_active(process)
+
+    async def is_gone_and_settled(self, process: Life) -> bool:
+        left = await process.db.read(lambda tx: tx.rows(select(snapshots)))
+        return await self.is_gone(process) and not left
+
+    async def check(self, process: Life) -> None:
+        await super().check(process)
+        images = process.world.needs.images.images_by_id
+        assert images[process.world.snapshots[0]]["disk_format"] == "raw"
+        # Of the second one either all is there or nothing.
+        assert {each["status"] for each in images.values()} == {"active"}
+        left = await process.db.read(lambda tx: tx.scalars(select(strands.c.program)))
+        assert SnapshotProgram.name not in left
+
+
+async def test_snapshots_survive_every_crash() -> None:
+    proof = await crash_everywhere(SnapshotOf())
+    assert proof.points > 40

@@ -41,6 +41,8 @@ def _failures() -> Iterator[None]:
         yield
     except (BuilderError, WordsError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
 
@@ -173,21 +175,23 @@ def rebalance(builder_file: Path, seed: int | None, force: bool, version: int) -
         if force:
             builder.forget_moves()
         done = builder.rebalance(secrets.randbits(32) if seed is None else seed, time.time())
-        click.echo(f"{done.moved} of {builder.partitions} partitions move; ", nl=False)
-        click.echo(f"balance {done.balance:.2f} %, dispersion {done.dispersion:.2f} %")
-        _write(builder, builder_file, version)
-        if done.balance > 5 or done.dispersion > 0:
-            click.echo(
-                f"Not as even as weights ask for, or not as far apart as tiers allow: at most one replica of a partition "
-                f"moves in {builder.min_part_hours} hours, so rebalance again later; `pileus ring dispersion` says more, "
-                "`pileus ring set-overload` lets weights give way."
-            )
+        file = _write(builder, builder_file, version)
+    click.echo(
+        f"{done.moved} of {builder.partitions} partitions move; balance {done.balance:.2f} %, "
+        f"dispersion {done.dispersion:.2f} %\n{file} is written: copy it to every server and proxy"
+    )
+    if done.balance > 5 or done.dispersion > 0:
+        click.echo(
+            f"Not as even as weights ask for, or not as far apart as tiers allow: at most one replica of a partition "
+            f"moves in {builder.min_part_hours} hours, so rebalance again later; `pileus ring dispersion` says more, "
+            "`pileus ring set-overload` lets weights give way."
+        )
 
 
-def _write(builder: Builder, builder_file: Path, version: int) -> None:
+def _write(builder: Builder, builder_file: Path, version: int) -> Path:
     file = builder_file.with_suffix(".ring.gz")
     write_whole(file, encode(builder.ring(), version), 0o644)
-    click.echo(f"{file} is written: copy it to every server and proxy")
+    return file
 
 
 @ring.command()
@@ -196,7 +200,8 @@ def _write(builder: Builder, builder_file: Path, version: int) -> None:
 def write(builder_file: Path, version: int) -> None:
     """Write the ring file anew."""
     with _opened(builder_file) as builder:
-        _write(builder, builder_file, version)
+        file = _write(builder, builder_file, version)
+    click.echo(f"{file} is written: copy it to every server and proxy")
 
 
 @ring.command()

@@ -45,7 +45,7 @@ class FakeImages:
             "id": image_id,
             "name": "micro",
             "status": "active",
-            "disk_format": "qcow2",
+            "disk_format": "raw",
             "container_format": "bare",
             "size": len(content),
             "min_disk": 0,
@@ -77,6 +77,21 @@ class FakeImages:
             else:
                 image[name] = change["value"]
         return image
+
+    async def create(self, context: Context, values: Item) -> Item:
+        await self.clock.sleep(MOMENT)
+        image_id = new_uuid()
+        self.images_by_id[image_id] = {"id": image_id, "status": "queued", **values}
+        return self.images_by_id[image_id]
+
+    async def upload(self, context: Context, image_id: str, chunks: AsyncIterator[bytes]) -> None:
+        image = await self.get(context, image_id)
+        if image["status"] != "queued":
+            raise Conflict(f"Image {image_id} is {image['status']}.")
+        content = b"".join([chunk async for chunk in chunks])
+        await self.clock.sleep(MOMENT)
+        self.contents[image_id] = content
+        image.update(status="active", size=len(content))
 
     async def delete(self, context: Context, image_id: str) -> None:
         del self.images_by_id[(await self.get(context, image_id))["id"]]

@@ -32,6 +32,12 @@ OBJECTS = {
 LAX_FORMATS = Absent(
     "image-feature-enabled", "image_format_enforcement", "false", "tests upload what is no image"
 )
+REPRESENTATIVE = (
+    r"^tempest\.api\.(identity\.v3\.test_(tokens|application_credentials|access_rules|projects|users|ec2_credentials)"
+    r"|identity\.admin\.v3\.test_(trusts|tokens|roles|inherits|project_tags|domain_configuration|oauth_consumers)"
+    r"|image\.v2\.test_images\.(BasicOperationsImages|ImportImages|ImageLocations)Test"
+    r"|image\.v2\.test_images_(dependency|member|tags))"
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ AREAS = {
         Area("network", r"^tempest\.api\.network\."),
         Area("object-storage", r"^tempest\.api\.object_storage\.", settings=OBJECTS),
         Area("smoke", r"^tempest\.api\.(identity|image|compute|network)\.", smoke=True, settings=IMAGE),
+        # What every run of the suite holds identity and image to, beside their few smoke tests.
+        Area("representative", REPRESENTATIVE, settings=IMAGE),
         Area("scenario", r"^tempest\.scenario\.", real=True),
         Area(
             "interop-compute",

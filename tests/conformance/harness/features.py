@@ -59,7 +59,6 @@ NOT_YET = (
     Absent("compute-feature-enabled", "shelve_migrate", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "rescue", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "stable_rescue", "false", _SERVER_ACTIONS),
-    Absent("compute-feature-enabled", "snapshot", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "cold_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "live_migration", "false", _SERVER_ACTIONS),
     Absent("compute-feature-enabled", "block_migration_for_live_migration", "false", _SERVER_ACTIONS),

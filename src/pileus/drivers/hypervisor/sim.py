@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
+import tarfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from pileus.services.compute.driver import (
     OpenImage,
     Place,
     Power,
+    Snapshot,
     StaleEpoch,
 )
 
@@ -236,6 +239,21 @@ class SimHypervisor:
             self._admit(guest_id, epoch)
             self.host.guests.pop(guest_id, None)
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self, guest_id: str) -> AsyncIterator[Snapshot]:
+        """A disk that holds nothing but whose it is, and how often it was booted."""
+        async with self._call("snapshot"):
+            found = self._find(guest_id)
+            content = f"{guest_id} after {found.boots} boots\n".encode()
+            if found.spec.image.disk_format == "rootfs":
+                yield Snapshot(
+                    disk_format="raw", container_format="docker", chunks=_chunks(_archive(content))
+                )
+            else:
+                yield Snapshot(
+                    disk_format="raw", container_format="bare", chunks=_chunks(content.ljust(512, b"\0"))
+                )
+
     async def observe(self, guest_id: str) -> GuestState | None:
         async with self._call("observe"):
             found = self.host.guests.get(guest_id)
@@ -328,6 +346,19 @@ class SimHypervisor:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _archive(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("etc/hostname")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _boot_messages(guest: Guest, boot: int, random: Random) -> Iterator[str]:

@@ -137,6 +137,10 @@ class Application:
             raise NotFound(f"There is nothing at {scope['path']}.")
         method: str = scope["method"]
         found = match.get(method) or (match.get("GET") if method == "HEAD" else None)
+        if found is None and scope["path"].endswith("/"):
+            raise NotFound(
+                f"There is nothing at {scope['path']}."
+            )  # an empty id is meant, not the collection
         if found is None:
             methods = ", ".join(match.methods)
             raise MethodNotAllowed(

@@ -163,6 +163,8 @@ class _Document:
                 yield kind
             elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
                 yield struct_for(operation.resource, operation.kind, self._version)
+            if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
+                yield operation.answers
             yield from (param.type for param in operation.query or ())
         yield from (each.type for resource in self._service.resources for each in resource.fields.values())
         yield int
@@ -178,6 +180,10 @@ class _Document:
         return described
 
     def _answer(self, operation: Operation) -> Schema | None:
+        if operation.method == "HEAD":
+            return None
+        if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
+            return self._schemas.of(operation.answers)
         if operation.answers is not None:
             return self._shows(operation.answers)
         resource = operation.resource

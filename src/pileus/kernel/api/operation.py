@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pileus.kernel.api.query import Param
 from pileus.kernel.api.versions import Version
 
@@ -74,8 +76,9 @@ class Operation:
     until: Version | None = None
     view: str = "full"
     writes: bool = False
-    answers: type[Resource] | list[type[Resource]] | None = None
-    """What the answer shows, where that is not the operation's own resource: one, or in a list, all of a kind."""
+    answers: type[Resource] | list[type[Resource]] | type[msgspec.Struct] | None = None
+    """What the answer shows, where that is not the operation's own resource: one, or in a list, all of a kind; or its
+    whole shape. For the API's description; nothing is checked by it."""
     existence_first: bool = False
     """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
     secret: bool = False

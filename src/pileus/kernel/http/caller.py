@@ -18,6 +18,7 @@ from pileus.kernel.http.reply import encode_json
 if TYPE_CHECKING:
     import httpx
 
+_OCTETS = {"content-type": "application/octet-stream"}
 _decode = msgspec.json.Decoder().decode
 TokenSource = Callable[[Context], Awaitable[str]]
 """A token that speaks for a context, for calls that leave the process."""
@@ -65,6 +66,9 @@ class Peer(Protocol):
 
     def download(self, path: str, *, context: Context) -> AsyncIterator[bytes]:
         """The body of a GET as it comes; raises as `expect` does where it is an error."""
+
+    async def upload(self, path: str, chunks: AsyncIterator[bytes], *, context: Context) -> PeerReply:
+        """PUTs bytes as they come. What breaks off in `chunks` breaks off the request, and is raised."""
 
 
 class AsgiPeer:
@@ -119,6 +123,28 @@ class AsgiPeer:
             PeerReply(start["status"], {}, failed).expect()
         finally:
             task.cancel()
+
+    async def upload(self, path: str, chunks: AsyncIterator[bytes], *, context: Context) -> PeerReply:
+        said: list[dict[str, Any]] = []
+        broken: list[BaseException] = []
+
+        async def receive() -> dict[str, Any]:
+            try:
+                return {"type": "http.request", "body": await anext(chunks), "more_body": True}
+            except StopAsyncIteration:
+                return {"type": "http.request", "body": b"", "more_body": False}
+            except Exception as error:
+                broken.append(error)
+                return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            said.append(message)
+
+        await self._app(self._scope("PUT", path, context, None, _OCTETS), receive, send)
+        if broken:
+            raise broken[0]
+        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in said[0]["headers"]}
+        return PeerReply(said[0]["status"], names, b"".join(each.get("body", b"") for each in said[1:]))
 
     def _scope(
         self,
@@ -183,6 +209,16 @@ class HttpPeer:
                     yield chunk
         except httpx.TransportError as error:
             raise Unavailable(f"{self._base_url} does not answer: {error}") from error
+
+    async def upload(self, path: str, chunks: AsyncIterator[bytes], *, context: Context) -> PeerReply:
+        import httpx
+
+        sent = await self._sent_headers(context, _OCTETS)
+        try:
+            reply = await self._http().put(self._base_url + path, content=chunks, headers=sent)
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self._base_url} does not answer: {error}") from error
+        return PeerReply(reply.status_code, dict(reply.headers), reply.content)
 
     async def close(self) -> None:
         if self._client is not None:

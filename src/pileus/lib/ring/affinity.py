@@ -14,6 +14,11 @@ Nearness = Callable[[Device], float]
 _PLACE = re.compile(r"r(\d+)(?:z(\d+))?=(\d+)")
 
 
+def alike(device: Device) -> float:
+    """All are equally near."""
+    return 0.0
+
+
 def _places(text: str) -> list[tuple[float, int, int | None]]:
     """Rank, region, zone, the nearest first."""
     found = []
@@ -30,7 +35,7 @@ def nearness(text: str) -> Nearness:
     """From `r1=100, r1z2=50`: regions, or zones of them, and how far they are. All others are farther; nothing: all are
     alike. Raises ValueError."""
     if not text.strip():
-        return lambda device: 0.0
+        return alike
     places = _places(text)
 
     def rank(device: Device) -> float:

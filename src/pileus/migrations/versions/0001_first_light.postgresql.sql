@@ -553,6 +553,14 @@ CREATE TABLE compute_server_actions (
 
 CREATE INDEX ix_compute_server_actions_server ON compute_server_actions (server_id, request_id);
 
+CREATE TABLE compute_snapshots (
+	id VARCHAR(36) NOT NULL,
+	image_id VARCHAR(36) NOT NULL,
+	server_id VARCHAR(36) NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_compute_snapshots PRIMARY KEY (id)
+);
+
 CREATE TABLE compute_hosts (
 	id VARCHAR(36) NOT NULL,
 	number INTEGER NOT NULL,

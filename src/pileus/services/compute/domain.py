@@ -31,6 +31,9 @@ class Task(StrEnum):
     REBOOTING = "rebooting"
     REBOOTING_HARD = "rebooting_hard"
     DELETING = "deleting"
+    SNAPSHOT_PENDING = "image_snapshot_pending"
+    SNAPSHOT = "image_snapshot"
+    SNAPSHOT_UPLOADING = "image_uploading"
 
 
 class PowerState(IntEnum):
@@ -109,6 +112,7 @@ def states_of(status: str) -> list[tuple[str, list[str], bool]]:
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "start": frozenset({VmState.STOPPED}),
     "stop": frozenset({VmState.ACTIVE, VmState.ERROR}),
+    "createImage": frozenset({VmState.ACTIVE, VmState.STOPPED}),
     "reboot_soft": frozenset({VmState.ACTIVE}),
     "reboot_hard": frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
     "attach_interface": frozenset({VmState.ACTIVE, VmState.STOPPED}),

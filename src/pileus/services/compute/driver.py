@@ -9,6 +9,7 @@ process that started them and are found again by `observe` and `list_guests`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,6 +122,14 @@ class GuestNotFound(HypervisorError):
     """There is no such guest on this host."""
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A guest's root disk at one moment, in the form of an image."""
+
+    disk_format: str
+    container_format: str
+    chunks: AsyncIterator[bytes]
+
+
 OpenImage = Callable[[str], AsyncIterator[bytes]]
 """Gives the bytes of the image with this id, in chunks of any size."""
 
@@ -167,6 +176,11 @@ class Hypervisor(Protocol):
     async def destroy(self, guest_id: str, epoch: int) -> None:
         """Leave nothing of the guest: no process, disk, tap, directory. What is not there is no error. Only its
         newest epoch is kept, so that a worker who is out of date does not bring it back."""
+
+    def snapshot(self, guest_id: str) -> AbstractAsyncContextManager[Snapshot]:
+        """The root disk as it is now, for as long as the block lasts; the guest goes on, running or not. Afterwards
+        nothing of it is left on the host, also where the process that asked for it died in between and asks again.
+        Raises GuestNotFound, and where this host can't do it HypervisorError."""
 
     async def observe(self, guest_id: str) -> GuestState | None:
         """What is there now, or None."""

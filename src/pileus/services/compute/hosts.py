@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from pileus.lib.image_format import Inspector, is_stored_as
 from pileus.services.compute.driver import Capabilities, Guest, Hypervisor, HypervisorError, Image, OpenImage
 
 FETCH_GRACE_SECONDS = 15.0
@@ -26,6 +28,7 @@ class Host:
     capabilities: dict[str, tuple[Hypervisor, Capabilities]] = field(default_factory=dict)
     """By hypervisor type, once started."""
     _fetching: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
+    _jobs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
@@ -40,9 +43,10 @@ class Host:
                     self.capabilities[capabilities.hypervisor_type] = (hypervisor, capabilities)
 
     async def close(self) -> None:
-        for task in self._fetching.values():
+        tasks = [*self._fetching.values(), *self._jobs.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._fetching.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for hypervisor in self.hypervisors:
             await hypervisor.close()
 
@@ -63,16 +67,49 @@ class Host:
             task.result()
         return not waiting
 
+    async def finished(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Whether the job of this name is done: begins it where it isn't under way, and waits for a while. Raises what
+        the job raises; whoever asks after that begins it anew."""
+        task = self._jobs.get(name)
+        if task is None:
+            task = self._jobs[name] = asyncio.create_task(job())
+        done, _ = await asyncio.wait([task], timeout=FETCH_GRACE_SECONDS)
+        if not done:
+            return False
+        self._jobs.pop(name, None)
+        task.result()
+        return True
+
     def _fetch(
         self, kind: str, hypervisor: Hypervisor, image: Image, open_image: OpenImage
     ) -> asyncio.Task[None]:
         key = (kind, image.id)
         task = self._fetching.get(key)
         if task is None:
-            task = asyncio.ensure_future(hypervisor.ensure_image(image, open_image))
+            task = asyncio.ensure_future(hypervisor.ensure_image(image, _checked(image, open_image)))
             self._fetching[key] = task
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         return task
+
+
+def _checked(image: Image, open_image: OpenImage) -> OpenImage:
+    """The image's bytes, refused at their end where they are not what it says: a disk called raw that is a qcow2, say,
+    would start as garbage, or name files of the host. Not every image service looks."""
+
+    async def chunks(image_id: str) -> AsyncIterator[bytes]:
+        inspector = Inspector()
+        async for chunk in open_image(image_id):
+            inspector.feed(chunk)
+            yield chunk
+        found = inspector.finish()
+        if not is_stored_as(found, image.disk_format):
+            raise HypervisorError(
+                f"Image {image_id} is said to be {image.disk_format}, and its data is {found.format}."
+            )
+        if found.unsafe_reasons:
+            raise HypervisorError(f"Image {image_id} is refused: {'; '.join(found.unsafe_reasons)}.")
+
+    return chunks
 
 
 class Hosts:

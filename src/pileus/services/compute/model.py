@@ -148,6 +148,15 @@ actions = Table(
     Index("ix_compute_server_actions_server", "server_id", "request_id"),
 )
 
+snapshots = Table(
+    "compute_snapshots",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("image_id", String(36), nullable=False),
+    Column("server_id", String(36), nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+)
+
 hosts = Table(
     "compute_hosts",
     metadata,

@@ -25,6 +25,10 @@ class Images(Protocol):
     async def update(self, context: Context, image_id: str, changes: list[Item]) -> Item:
         """Changes it by a JSON patch; gives it as it is then."""
 
+    async def create(self, context: Context, values: Item) -> Item: ...
+    async def upload(self, context: Context, image_id: str, chunks: AsyncIterator[bytes]) -> None:
+        """Its bytes; the image is active then."""
+
     async def delete(self, context: Context, image_id: str) -> None: ...
 
     def download(self, image_id: str) -> AsyncIterator[bytes]:
@@ -155,6 +159,14 @@ class ImagePeer:
         )
         image: Item = reply.expect(200).json()
         return image
+
+    async def create(self, context: Context, values: Item) -> Item:
+        reply = await self._peer.request("POST", "/images", context=context, body=values)
+        image: Item = reply.expect(201).json()
+        return image
+
+    async def upload(self, context: Context, image_id: str, chunks: AsyncIterator[bytes]) -> None:
+        (await self._peer.upload(f"/images/{image_id}/file", chunks, context=context)).expect(204)
 
     async def delete(self, context: Context, image_id: str) -> None:
         (await self._peer.request("DELETE", f"/images/{image_id}", context=context)).expect(204)

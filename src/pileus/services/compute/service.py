@@ -19,7 +19,15 @@ from pileus.services.compute.api import service as services
 from pileus.services.compute.api.aggregate import Aggregate
 from pileus.services.compute.api.flavor import Flavor
 from pileus.services.compute.api.keypair import Keypair
-from pileus.services.compute.api.server import actions, basics, create, history, interfaces, metadata
+from pileus.services.compute.api.server import (
+    actions,
+    basics,
+    create,
+    history,
+    interfaces,
+    metadata,
+    snapshot,
+)
 from pileus.services.compute.api.server.history import Action
 from pileus.services.compute.api.server.resource import Server
 from pileus.services.compute.api.server_group import ServerGroup
@@ -28,7 +36,7 @@ from pileus.services.compute.policy import RULES
 from pileus.services.compute.quotas import QUOTAS
 from pileus.services.compute.versions import V
 
-OPERATIONS = (actions, basics, create, history, interfaces, metadata)
+OPERATIONS = (actions, basics, create, history, interfaces, metadata, snapshot)
 """Modules that declare operations of a resource that stands elsewhere."""
 
 service = Service(

@@ -70,10 +70,12 @@ async def check_account(state: IdentityState, find: Find, prove: Prove) -> Row[A
 
 
 async def _is_password(state: IdentityState, row: Row[Any] | None, password: str) -> bool:
-    """Takes the time of a hash also where a directory is asked, or nobody is."""
-    good = await verify_password(password, None if row is None else row.password_hash)
-    if row is not None and row.origin == LDAP:
-        return await state.directories.is_password(row, password)
+    """Takes the time of a hash also where a directory is asked, or nobody is. The directory is asked meanwhile: asked
+    afterwards, its answer's time on top would tell who is in it."""
+    hashing = verify_password(password, None if row is None else row.password_hash)
+    if row is None or row.origin != LDAP:
+        return await hashing
+    _, good = await asyncio.gather(hashing, state.directories.is_password(row, password))
     return good
 
 

@@ -43,6 +43,8 @@ class Ask(NamedTuple):
     path: str | None = None
     """Names right below this pseudo-folder, and no entries for those further down."""
     reverse: bool = False
+    policies: tuple[tuple[int, str], ...] = ()
+    """Storage policies that lists of containers are to name, by index."""
 
 
 class ObjectEntry(NamedTuple):

@@ -33,7 +33,17 @@ LINK = "version"
 CUSTOMER_KEY = "s3-customer-key"
 """In an object's `system`: its bytes are encrypted with a key that the client has; S3's `customer_key` reads them."""
 LISTED_ETAG = "s3-etag"
-"""In an object's `system`: the etag that S3 gives it, `MD5-PARTS`, and that lists have of it."""
+"""In an object's `system`: what lists have as its etag; of an object in parts `MD5-PARTS`. More may follow, see `MORE`."""
+MORE = "; "
+"""Ends an etag in a list where more follows that an API wants to tell of the entry."""
+S3_ETAG = "; s3_etag="
+"""Begins the etag that S3 gives an object, where Swift gives another."""
+
+
+def s3_etag(listed: str) -> str:
+    """S3's, from what lists have."""
+    own, _, more = listed.partition(MORE)
+    return more.removeprefix("s3_etag=") if more.startswith("s3_etag=") else own
 
 
 UPLOAD = "s3-upload"

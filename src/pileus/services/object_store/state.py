@@ -89,14 +89,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
-    devices: int = 1
-    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there."""
-    replicas: int = 3
-    """Copies of each object, at most as many as there are devices."""
+    devices: int | None = None
+    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there. Left out:
+    as many as there were at the last start, at first one."""
+    replicas: int | None = None
+    """Copies of each object, at most as many as there are devices. Left out: as at the last start, at first three."""
     rings: str = ""
     """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
     cluster_key: str = ""
     """The cluster's key, a file; `cluster.key` beside the rings by default."""
+    read_affinity: str = ""
+    """Regions and zones of the rings that this proxy reads from rather, as `r1=100, r2z3=200`: the lower, the nearer."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""
 

@@ -137,11 +137,14 @@ async def fix(state: ObjectStoreState, link: Link, permit: Permit) -> tuple[Link
 
 
 def shown_json(body: bytes) -> bytes:
-    """A list whose links say where they lead."""
-    if _MARK.encode() not in body:
+    """A list whose links say where they lead, and whose large objects what etag they have."""
+    if metadata.MORE.encode() not in body:
         return body
     entries: list[dict[str, Any]] = msgspec.json.decode(body)
     for each in entries:
+        own, mark, large = each.get("hash", "").partition(metadata.S3_ETAG)
+        if mark:
+            each |= {"hash": own, "slo_etag": f'"{large.rpartition("-")[0]}"'}
         own, mark, kept = each.get("hash", "").partition(_MARK)
         if mark:
             link = _read(kept)
@@ -153,4 +156,4 @@ def shown_json(body: bytes) -> bytes:
 
 def shown_xml(body: bytes) -> bytes:
     """A list in which links are as other objects."""
-    return _XML.sub(rb"\1\2", body) if _MARK.encode() in body else body
+    return _XML.sub(rb"\1\2", body) if metadata.MORE.encode() in body else body

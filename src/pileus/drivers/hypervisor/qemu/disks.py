@@ -24,7 +24,7 @@ _GIB = 1 << 30
 _TOOL_SECONDS = 60.0
 
 
-async def run_tool(*command: str) -> bytes:
+async def run_tool(*command: str, seconds: float = _TOOL_SECONDS) -> bytes:
     """Run a program to its end; gives what it printed, raises `HypervisorError` with what it complained."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -38,12 +38,12 @@ async def run_tool(*command: str) -> bytes:
             f"{command[0]} is not installed on this host; `pileus doctor` helps."
         ) from error
     try:
-        async with asyncio.timeout(_TOOL_SECONDS):
+        async with asyncio.timeout(seconds):
             output, complaint = await process.communicate()
     except TimeoutError as error:
         process.kill()
         await process.wait()
-        raise HypervisorError(f"{command[0]} did not end within {_TOOL_SECONDS:g} s.") from error
+        raise HypervisorError(f"{command[0]} did not end within {seconds:g} s.") from error
     if process.returncode != 0:
         words = complaint.decode(errors="replace").strip() or f"exit status {process.returncode}"
         raise HypervisorError(f"{command[0]} failed: {words}")
@@ -73,9 +73,9 @@ async def create_root(path: Path, base: Path, base_format: str, root_gib: int) -
     """An overlay over the image, of `root_gib` or of the image's own size; whole or not there."""
     size = [] if root_gib == 0 else [str(root_gib * _GIB)]
     if size:
-        virtual_bytes = _virtual_bytes(base, base_format)
-        if virtual_bytes > root_gib * _GIB:
-            needed = -(-virtual_bytes // _GIB)
+        found = virtual_bytes(base, base_format)
+        if found > root_gib * _GIB:
+            needed = -(-found // _GIB)
             raise HypervisorError(
                 f"The image needs a root disk of {needed} GiB; the flavor gives {root_gib} GiB."
             )
@@ -118,7 +118,7 @@ def copy_variables(path: Path) -> None:
         part.rename(path)
 
 
-def _virtual_bytes(path: Path, disk_format: str) -> int:
+def virtual_bytes(path: Path, disk_format: str) -> int:
     """The size of the disk that an image holds; a qcow2 file has it in its header, at byte 24."""
     if disk_format == "raw":
         return path.stat().st_size

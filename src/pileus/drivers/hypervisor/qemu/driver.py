@@ -7,10 +7,11 @@ found out about KVM. A guest's process needs nothing of Pileus: it is found agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -31,11 +32,13 @@ from pileus.services.compute.driver import (
     OpenImage,
     Place,
     Power,
+    Snapshot,
 )
 
 Changed = Callable[[str], Awaitable[None]]
 
 _TRIM_SECONDS = 10.0
+_CHUNK_BYTES = 1 << 20
 
 _WIDE_UIDS = range(0x7000_0000, 0x7800_0000)
 """Far from any user of the host."""
@@ -51,6 +54,8 @@ class QemuHypervisor:
         self._epochs = Epochs(state / "epochs")
         self._guests: dict[str, QemuGuest] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._copying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Held while a guest's disk is copied, which hinders nothing else that is done with the guest."""
         self._watchers: list[Changed] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._host: Host
@@ -119,6 +124,15 @@ class QemuHypervisor:
                 await found.destroy()
                 del self._guests[guest_id]
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self, guest_id: str) -> AsyncIterator[Snapshot]:
+        async with self._copying.setdefault(guest_id, asyncio.Lock()):
+            file = await self._find(guest_id).snapshot()
+            try:
+                yield Snapshot(disk_format="qcow2", container_format="bare", chunks=_read(file))
+            finally:
+                file.unlink(missing_ok=True)
+
     async def observe(self, guest_id: str) -> GuestState | None:
         found = self._guests.get(guest_id)
         return found.state if found is not None else None
@@ -179,6 +193,12 @@ class QemuHypervisor:
                 "kvm": reason,
             },
         )
+
+
+async def _read(file: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(open, file, "rb") as opened:
+        while chunk := await asyncio.to_thread(opened.read, _CHUNK_BYTES):
+            yield chunk
 
 
 def _uids() -> range | None:

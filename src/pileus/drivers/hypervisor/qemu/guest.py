@@ -13,7 +13,7 @@ import msgspec
 
 from pileus.drivers import vif
 from pileus.drivers.hypervisor.image_cache import ImageCache
-from pileus.drivers.hypervisor.qemu import cards, console, disks
+from pileus.drivers.hypervisor.qemu import cards, console, disks, snapshot
 from pileus.drivers.hypervisor.qemu.runner import Runner
 from pileus.kernel.files import write_whole
 from pileus.lib import qemu_argv
@@ -91,6 +91,16 @@ class QemuGuest:
         # By a new process: after QEMU's own `system_reset` an emulated guest takes seconds longer to boot.
         await self._runner.stop()
         await self._start()
+
+    async def snapshot(self) -> Path:
+        """The root disk as it is now, in a file (qcow2) that is the caller's to remove."""
+        disk, target = self._directory / "disk.qcow2", self._directory / "snapshot.qcow2"
+        target.unlink(missing_ok=True)
+        if self._runner.running:
+            await snapshot.of_running(self._runner, disk, target)
+        else:
+            await snapshot.of_stopped(disk, target)
+        return target
 
     async def destroy(self) -> None:
         await self._runner.stop()

@@ -87,6 +87,15 @@ class Monitor:
 
     async def give(self, name: str, fd: int) -> None:
         """Have QEMU know a copy of the descriptor by this name; raises as `execute`."""
+        self._send(fd)
+        await self.execute("getfd", fdname=name)
+
+    async def add_file(self, fdset: int, fd: int) -> None:
+        """Have QEMU know a copy of the descriptor as the file `/dev/fdset/FDSET`; raises as `execute`."""
+        self._send(fd)
+        await self.execute("add-fd", **{"fdset-id": fdset})
+
+    def _send(self, fd: int) -> None:
         from qemu.qmp import QMPError
 
         if self._client is None:
@@ -95,7 +104,6 @@ class Monitor:
             self._client.send_fd_scm(fd)
         except (OSError, QMPError) as error:
             raise HypervisorError(f"QEMU of guest {self._guest_id} takes no descriptor: {error}") from error
-        await self.execute("getfd", fdname=name)
 
     async def close(self) -> None:
         if self._listening is not None:

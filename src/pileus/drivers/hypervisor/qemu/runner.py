@@ -102,6 +102,10 @@ class Runner:
         """Have QEMU know a copy of the descriptor by this name; raises `HypervisorError`."""
         await (await self._answering()).give(name, fd)
 
+    async def add_file(self, fdset: int, fd: int) -> None:
+        """Have QEMU know a copy of the descriptor as the file `/dev/fdset/FDSET`; raises `HypervisorError`."""
+        await (await self._answering()).add_file(fdset, fd)
+
     async def _answering(self) -> Monitor:
         if self._monitor is None or not self._monitor.connected:
             await self._disconnect()

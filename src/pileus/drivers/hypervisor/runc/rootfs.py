@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import msgspec
 
-from pileus.drivers.hypervisor.runc import unpack
+from pileus.drivers.hypervisor.runc import pack, unpack
 from pileus.services.compute.driver import HypervisorError, Image
 
 DISK_FORMAT = "rootfs"
@@ -27,6 +28,7 @@ POWER_OFF = {
 init. Any other gets SIGPWR, which System V's init and what follows it heed, and which LXC sends too."""
 
 _RESERVE_BYTES = 1 << 30
+_CHUNK_BYTES = 1 << 20
 _MAX_LINKS = 40
 
 
@@ -65,6 +67,31 @@ async def unpack_image(image: Image, tarball: Path) -> Path:
     if process.returncode != 0:
         raise HypervisorError(f"Image {image.id} is no root filesystem: {complaint.decode().strip()}")
     return directory
+
+
+async def packed(directory: Path, first_id: int) -> AsyncGenerator[bytes, None]:
+    """The root filesystem of a container whose ids begin at `first_id`, as a tarball."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        pack.__file__,
+        str(directory),
+        str(first_id),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        while chunk := await process.stdout.read(_CHUNK_BYTES):
+            yield chunk
+        complaint = await process.stderr.read()
+        if await process.wait() != 0:
+            raise HypervisorError(f"The container's files could not be read: {complaint.decode().strip()}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def find_init(root: Path) -> Init:

@@ -19,6 +19,7 @@ from pileus.drivers.object.cluster.reading import Reading
 from pileus.drivers.object.cluster.upload import SMALL_BYTES, ClusterWriter
 from pileus.drivers.object.cluster.write import Write
 from pileus.kernel.clock import Clock
+from pileus.lib.ring.affinity import Nearness, alike
 from pileus.lib.ring.ring import Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
@@ -32,9 +33,15 @@ class ObjectCluster:
     """Versions on as many devices as the ring has replicas; a write is acknowledged when a quorum has it durably."""
 
     def __init__(
-        self, ring: Ring, members: Mapping[int, Member], clock: Clock, patience: Patience = PATIENCE
+        self,
+        ring: Ring,
+        members: Mapping[int, Member],
+        clock: Clock,
+        patience: Patience = PATIENCE,
+        near: Nearness = alike,
     ) -> None:
-        self.placement = Placement(ring, members, clock, patience)
+        """`near`: whom to read from rather."""
+        self.placement = Placement(ring, members, clock, patience, near)
         self.clock = clock
         self._background: set[asyncio.Task[None]] = set()
         self._told: dict[str, Stamp] = {}

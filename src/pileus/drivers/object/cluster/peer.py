@@ -10,6 +10,7 @@ import structlog
 
 from pileus.drivers.object.cluster.member import Member
 from pileus.kernel.clock import Clock
+from pileus.lib.ring.affinity import Nearness, alike, nearest_first
 from pileus.lib.ring.ring import Ring
 
 log = structlog.get_logger("pileus.object_store")
@@ -75,6 +76,7 @@ class Seats(NamedTuple):
     """Who is asked for the keys of one partition."""
 
     primaries: tuple[Peer, ...]
+    """The nearest first, otherwise in the ring's order."""
     handoffs: tuple[Peer, ...]
     """In the order in which they stand in; as many as there are replicas, at most."""
 
@@ -82,8 +84,17 @@ class Seats(NamedTuple):
 class Placement:
     """A ring and the devices behind it. `members` has all of the ring's devices by id."""
 
-    def __init__(self, ring: Ring, members: Mapping[int, Member], clock: Clock, patience: Patience) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        members: Mapping[int, Member],
+        clock: Clock,
+        patience: Patience,
+        near: Nearness = alike,
+    ) -> None:
+        """`near`: whom to read from rather."""
         self.ring = ring
+        self._near = near
         self.patience = patience
         self.peers = {id_: Peer(id_, member, clock, patience) for id_, member in members.items()}
         self._shift = 32 - ring.part_power
@@ -105,7 +116,8 @@ class Placement:
         return seats.primaries + seats.handoffs
 
     def seats(self, partition: int) -> Seats:
-        primaries = tuple(self.peers[device.id] for device in self.ring.primaries(partition))
+        devices = nearest_first(self.ring.primaries(partition), self._near)
+        primaries = tuple(self.peers[device.id] for device in devices)
         handoffs = islice(self.ring.handoffs(partition), len(primaries))
         return Seats(primaries, tuple(self.peers[device.id] for device in handoffs))
 

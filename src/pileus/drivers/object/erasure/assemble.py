@@ -15,6 +15,7 @@ from pileus.drivers.object.erasure.reconstructor import Reconstructor
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Builder, Ring
+from pileus.lib.ring.affinity import Nearness, alike
 from pileus.services.object_store.policies import ErasureCoding
 
 KIB = 1024
@@ -40,13 +41,16 @@ def assemble(
     clock: Clock,
     name: str,
     local: Collection[int] | None = None,
+    near: Nearness = alike,
 ) -> tuple[ErasureDevice, Reconstructor]:
     """The device, and the walk that keeps it whole. Members by the ring's device ids: of fragments and of records two each.
 
-    `local` as `Reconstructor`. Raises Unusable where the ring has not a replica for each fragment.
+    `local` as `Reconstructor`, `near`: whom to read from rather. Raises Unusable where the ring has not a replica for each
+    fragment.
     """
-    places = Places(ring, fragments, scheme)
-    device = ErasureDevice(ObjectCluster(record_ring(ring, scheme), records, clock), places, scheme)
+    places = Places(ring, fragments, scheme, near)
+    kept = ObjectCluster(record_ring(ring, scheme), records, clock, near=near)
+    device = ErasureDevice(kept, places, scheme)
     return device, Reconstructor(device, list(records.values()), clock, name=name, local=local)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 
+from pileus.drivers.object.cluster.absent import AbsentMember
 from pileus.drivers.object.cluster.member import Member, Stamp
 from pileus.drivers.object.erasure.archive import Record, archive_key, record_of, shown
 from pileus.drivers.object.erasure.archive import encode as encode_record
@@ -29,6 +31,11 @@ HEDGE_SECONDS = 1.0
 """After so long another fragment is asked for besides."""
 GRACE_SECONDS = 0.5
 """So long an answer waits for the last fragments, once enough are durable."""
+
+
+class _Marks(NamedTuple):
+    records: str
+    fragments: dict[int, str]
 
 
 class ErasureDevice:
@@ -58,14 +65,26 @@ class ErasureDevice:
         self._drop_later: dict[bytes, list[Callable[[], None]]] = {}
 
     async def start(self, told: Told, since: str) -> None:
+        """A device that does not start is passed over."""
+
         def heard(version: Version) -> None:
             told(shown(version))
 
-        await asyncio.gather(*(member.start(lambda version: None, "") for member in self.places.everybody()))
-        await self.records.start(heard, since)
+        marks = msgspec.json.decode(since, type=_Marks) if since else _Marks("", {})
+        await asyncio.gather(*(self._start(id_, marks.fragments.get(id_, "")) for id_ in self.places.members))
+        await self.records.start(heard, marks.records)
+
+    async def _start(self, id_: int, since: str) -> None:
+        """Nobody is told of fragments; the mark only spares reading what is there already."""
+        try:
+            await self.places.members[id_].start(lambda version: None, since)
+        except (DeviceError, OSError) as error:
+            log.error("a device of the ring does not start", device=id_, error=str(error))
+            self.places.lose(id_, AbsentMember(f"device {id_} did not start: {error}", since))
 
     def mark(self) -> str:
-        return self.records.mark()
+        fragments = {id_: member.mark() for id_, member in self.places.members.items()}
+        return msgspec.json.encode(_Marks(self.records.mark(), fragments)).decode()
 
     async def close(self) -> None:
         while self._background:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pileus.drivers.object.cluster.member import Member
 from pileus.drivers.object.erasure.code import Scheme, Unusable
-from pileus.lib.ring.affinity import Nearness
+from pileus.lib.ring.affinity import Nearness, alike
 from pileus.lib.ring.ring import Ring
 
 
@@ -17,7 +17,7 @@ class Places:
     """A ring with as many replicas as an object has fragments, and its members by device id."""
 
     def __init__(
-        self, ring: Ring, members: Mapping[int, Member], scheme: Scheme, near: Nearness | None = None
+        self, ring: Ring, members: Mapping[int, Member], scheme: Scheme, near: Nearness = alike
     ) -> None:
         """`near`: whom to read from rather. Raises Unusable where the ring is not one for the scheme."""
         if ring.replicas != scheme.fragments:
@@ -25,7 +25,7 @@ class Places:
                 f"the ring has {ring.replicas:g} replicas; {scheme.data}+{scheme.parity} fragments need as many as they are"
             )
         self.ring = ring
-        self.members = members
+        self.members = dict(members)
         self._near = near
         self._of: dict[int, Places.Of] = {}
 
@@ -39,6 +39,10 @@ class Places:
         order: Sequence[int]
         """Indexes as they are tried by readers: the nearest first, data before parity."""
 
+    def lose(self, id_: int, absent: Member) -> None:
+        """Another stands for a member that is not there; before anybody was placed."""
+        self.members[id_] = absent
+
     def of(self, key: bytes) -> Places.Of:
         partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
         found = self._of.get(partition)
@@ -51,12 +55,11 @@ class Places:
         return found
 
     def _order(self, primaries: list[int]) -> list[int]:
-        ranks = [0.0] * len(primaries)
-        if self._near is not None:
-            for index, id_ in enumerate(primaries):
-                device = self.ring.devices[id_]
-                ranks[index] = math.inf if device is None else self._near(device)
-        return sorted(range(len(primaries)), key=lambda index: (ranks[index], index))
+        ranks = []
+        for id_ in primaries:
+            device = self.ring.devices[id_]
+            ranks.append(math.inf if device is None else self._near(device))
+        return sorted(range(len(primaries)), key=ranks.__getitem__)
 
     def primary_ids(self, partition: int) -> list[int]:
         """By fragment index the device that ought to have it."""

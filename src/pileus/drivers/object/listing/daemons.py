@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pileus.drivers.object.listing.passes import Walker
-from pileus.drivers.object.listing.reclaimer import RECLAIM_SECONDS, ListReclaimer
+from pileus.drivers.object.listing.reclaimer import ListReclaimer
 from pileus.drivers.object.listing.replicator import ListReplicator
+from pileus.drivers.object.listing.schema import RECLAIM_SECONDS
 from pileus.drivers.object.listing.sharder import SHARD_ROWS, ListSharder
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
@@ -30,7 +31,7 @@ def node_daemons(
         ListReclaimer(members, listings, clock, reclaim_seconds=reclaim_seconds),
     ]
     if len(listings.router.placement.members) > 1:
-        walkers.append(ListReplicator(members, listings, clock))
+        walkers.append(ListReplicator(members, listings, clock, reclaim_seconds=reclaim_seconds))
     return list(walkers)
 
 

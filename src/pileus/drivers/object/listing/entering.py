@@ -118,7 +118,8 @@ class Entering:
     ) -> list[tuple[str, Rows]]:
         """What has to go elsewhere."""
         answer = await self._router.tell(where, Told(objects=list(rows.values())))
-        self._touch(where)
+        for device in answer.devices:
+            self._touched.setdefault(device, set()).add(where)
         if not answer.entered:
             if where != root:
                 self._routes.pop(root, None)
@@ -156,10 +157,6 @@ class Entering:
             if len(self._routes) > ROUTES:
                 self._routes.popitem(last=False)
         return list(sent.items())
-
-    def _touch(self, path: str) -> None:
-        for place in self._router.placement.primaries(path):
-            self._touched.setdefault(place.id, set()).add(path)
 
     async def report_all(self, children: Mapping[str, Sequence[Child]]) -> None:
         """Shards to their roots, those and other containers to their accounts."""

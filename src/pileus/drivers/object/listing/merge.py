@@ -93,8 +93,14 @@ def newest(rows: Iterable[ObjectEntry]) -> dict[str, ObjectEntry]:
     return found
 
 
-def merge_objects(connection: sqlite3.Connection, head: Head, rows: Iterable[ObjectEntry]) -> list[str]:
-    """Names of the rows that changed; counts are kept in `head`."""
+def merge_objects(
+    connection: sqlite3.Connection, head: Head, rows: Iterable[ObjectEntry], forgotten: int = 0
+) -> list[str]:
+    """Names of the rows that changed; counts are kept in `head`.
+
+    A deletion from before `forgotten` (a timestamp's units) deletes, but is not remembered: else replicas would remind each
+    other for ever of what each has forgotten.
+    """
     changed = []
     alive, dead, revived, killed = [], [], [], []
     (greatest,) = connection.execute("SELECT max(name) FROM object").fetchone()
@@ -120,12 +126,14 @@ def merge_objects(connection: sqlite3.Connection, head: Head, rows: Iterable[Obj
             ).fetchone()
             if buried is not None and key <= (*buried, True, "", row.size_bytes, row.content_type):
                 continue
-        changed.append(name)
         if row.etag is None:
-            dead.append((name, *key[:4]))
-            head.tombstones += buried is None
             if live is not None:
                 killed.append((name,))
+            elif row.timestamp.units < forgotten and buried is None:
+                continue
+            if row.timestamp.units >= forgotten or buried is not None:
+                dead.append((name, *key[:4]))
+                head.tombstones += buried is None
         else:
             alive.append((name, *key[:4], row.size_bytes, row.etag, row.content_type))
             head.objects += 1
@@ -133,6 +141,7 @@ def merge_objects(connection: sqlite3.Connection, head: Head, rows: Iterable[Obj
             if buried is not None:
                 revived.append((name,))
                 head.tombstones -= 1
+        changed.append(name)
     connection.executemany("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?)", alive)
     connection.executemany("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?, ?)", dead)
     connection.executemany("DELETE FROM object WHERE name = ?", killed)
@@ -153,8 +162,10 @@ def child_of(row: tuple[str, int, int, int, int, int, int]) -> Child:
     return Child(name, Timestamp(put_at), Timestamp(delete_at), *counts)
 
 
-def merge_children(connection: sqlite3.Connection, head: Head, children: Iterable[Child]) -> list[str]:
-    """Names of the containers whose rows changed; an account's totals are kept in `head`."""
+def merge_children(
+    connection: sqlite3.Connection, head: Head, children: Iterable[Child], forgotten: int = 0
+) -> list[str]:
+    """Names of the containers whose rows changed; an account's totals are kept in `head`. `forgotten` as above."""
     changed = []
     for child in children:
         old = None
@@ -164,12 +175,15 @@ def merge_children(connection: sqlite3.Connection, head: Head, children: Iterabl
                 old = child_of(row)
                 break
         joined = child if old is None else join_children(old, child)
-        if joined == old:
+        long_gone = not _exists(joined) and joined.delete_at.units < forgotten
+        if joined == old or (long_gone and old is None):
             continue
         changed.append(child.name)
         if old is not None:
             _count(head, old, -1)
             connection.execute(f"DELETE FROM {table} WHERE name = ?", (child.name,))
+        if long_gone:
+            continue
         _count(head, joined, 1)
         table = "container" if _exists(joined) else "tombstone"
         connection.execute(

@@ -23,21 +23,25 @@ from pileus.drivers.object.listing.member import (
     Window,
 )
 from pileus.drivers.object.listing.schema import Head
-from pileus.drivers.object.listing.select import CONTAINERS, OBJECTS, effective, rows, whole
+from pileus.drivers.object.listing.select import OBJECTS, containers, effective, rows, whole
 from pileus.drivers.object.listing.select import after as beyond
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Ask, Form, NotEmpty, ObjectEntry
 
 
 class Replica:
-    """`now_units`: the time as timestamps have it. `journal`: whether other replicas will want to know what changed."""
+    """`now_units`: the time as timestamps have it; `forgotten`: deletions from before that time are forgotten.
+    `journal`: whether other replicas will want to know what changed."""
 
-    def __init__(self, database: Database, path: str, now_units: int, *, journal: bool) -> None:
+    def __init__(
+        self, database: Database, path: str, now_units: int, *, journal: bool, forgotten: int = 0
+    ) -> None:
         self.database = database
         self.path = path
         self.is_account = "/" not in path
         self._now = now_units
         self._journal = journal
+        self._forgotten = forgotten
 
     def info(self) -> Info | None:
         head = schema.load(self.database.connection)
@@ -153,7 +157,7 @@ class Replica:
             if head is None:
                 return None
             taken, moved = self._sorted(connection, head, objects)
-            changed = merge.merge_objects(connection, head, taken)
+            changed = merge.merge_objects(connection, head, taken, self._forgotten)
             self._changed(connection, head, changed)
             if changed:
                 schema.save(connection, head)
@@ -182,7 +186,7 @@ class Replica:
             if head is None:
                 return None
             if self.is_account:
-                changed = merge.merge_children(connection, head, children)
+                changed = merge.merge_children(connection, head, children, self._forgotten)
                 self._changed(connection, head, changed)
                 news = bool(changed)
             else:
@@ -223,7 +227,7 @@ class Replica:
             window, more = self._up_to_shard(ask, window)
             if more is not None and window == NOTHING:
                 return Part(b"", 0, "", more)
-        table = CONTAINERS if self.is_account else OBJECTS
+        table = containers(ask.policies) if self.is_account else OBJECTS
         if not ask.delimiter and ask.path is None:
             return Part(*whole(connection, table, ask, form, window), more)
         found = list(rows(connection, table, ask, window))
@@ -280,10 +284,10 @@ class Replica:
             self._learn(connection, head, Change(items=batch.items, ranges=batch.ranges, own=batch.own))
             moved: Sequence[str] = ()
             if self.is_account:
-                changed = merge.merge_children(connection, head, batch.children)
+                changed = merge.merge_children(connection, head, batch.children, self._forgotten)
             else:
                 taken, moved = self._sorted(connection, head, batch.objects)
-                changed = merge.merge_objects(connection, head, taken)
+                changed = merge.merge_objects(connection, head, taken, self._forgotten)
             self._changed(connection, head, changed)
             if head != before:
                 schema.save(connection, head)

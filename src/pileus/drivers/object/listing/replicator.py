@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pileus.drivers.object.listing import handover
 from pileus.drivers.object.listing.member import Child, Merged
 from pileus.drivers.object.listing.passes import Here, Walker
 from pileus.drivers.object.listing.placement import Place
-from pileus.drivers.object.listing.schema import Head
+from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
+from pileus.drivers.object.listing.sqlite import SqliteMember
+from pileus.drivers.object.listing.store import RingListings
+from pileus.kernel.clock import Clock
+from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError
 
@@ -23,7 +27,20 @@ JOURNAL = 200_000
 
 
 class ListReplicator(Walker):
+    """What is about to be forgotten everywhere is not given to who has forgotten it already."""
+
     name = "list-replicator"
+
+    def __init__(
+        self,
+        members: Mapping[int, SqliteMember],
+        listings: RingListings,
+        clock: Clock,
+        *,
+        reclaim_seconds: float = RECLAIM_SECONDS,
+    ) -> None:
+        super().__init__(members, listings, clock)
+        self._reclaim_seconds = reclaim_seconds
 
     async def see(self, here: Here, walk: Walk) -> None:
         others, is_primary = self.router.placement.others(here.path, here.device)
@@ -32,10 +49,12 @@ class ListReplicator(Walker):
         head = await here.member.head(here.path)
         if head is None:
             return
+        before = Timestamp.at(self.clock.now().timestamp() - self._reclaim_seconds)
+        over = not head.life.exists(head.objects) and head.life.delete_at < before
         known, failed = head.sequence, False
         for place in others:
             try:
-                known = min(known, await self._bring(here, head, place, walk))
+                known = min(known, await self._bring(here, head, place, walk, make=not over))
             except DeviceError:
                 walk.count(failures=1)
                 failed = True
@@ -47,12 +66,14 @@ class ListReplicator(Walker):
         if upto > head.journal_from:
             await here.member.on(here.path, lambda one: handover.trim(one, upto))
 
-    async def _bring(self, here: Here, head: Head, place: Place, walk: Walk) -> int:
-        """Up to where that place knows our changes afterwards."""
+    async def _bring(self, here: Here, head: Head, place: Place, walk: Walk, *, make: bool) -> int:
+        """Up to where that place knows our changes afterwards. Without `make` it gets none where it has none."""
         hello = await here.member.on(here.path, lambda one: one.batch(head.sequence, 0))
         if hello is None:
             return 0
         merged = await place.member.merge(here.path, hello._replace(upto=0))
+        if merged is None and not make:
+            return head.sequence
         known = 0 if merged is None else merged.known
         rows = head.objects + head.containers + head.tombstones
         if merged is None or known < head.journal_from or FAR < head.sequence - known > rows // 2:

@@ -26,6 +26,8 @@ class Answer(NamedTuple):
     """All primaries are among them."""
     known: bool
     """Somebody has it, or may have it."""
+    devices: Sequence[int]
+    """Those that took it, and may lose it until they settle."""
 
 
 class Router:
@@ -167,6 +169,9 @@ class Router:
             )
             _raise_others(answers)
         entered = [answer for answer in answers if isinstance(answer, Entered)]
+        took = [
+            place.id for place, answer in zip(primaries, answers, strict=True) if isinstance(answer, Entered)
+        ]
         away = [
             place for place, answer in zip(primaries, answers, strict=True) if isinstance(answer, DeviceError)
         ]
@@ -179,9 +184,11 @@ class Router:
                     continue
                 if answer is not None:
                     entered.append(answer)
+                    took.append(place.id)
             for place in away:
                 self.backlog.add(place.id, path, told, elsewhere=bool(entered))
-        return Answer(entered, len(entered) == len(primaries) and not away, bool(entered or away))
+        everywhere = len(entered) == len(primaries) and not away
+        return Answer(entered, everywhere, bool(entered or away), took)
 
 
 async def _single(member: Member, path: str, told: Told, durable: bool) -> Entered | DeviceError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from pileus.drivers.object.listing.member import Window
@@ -41,20 +42,27 @@ OBJECTS = Table(
     ),
     "name, etag, size, content_type, changed",
 )
-CONTAINERS = Table(
-    "container",
-    "container",
-    (
-        ("name", "name"),
-        ("count", "objects"),
-        ("bytes", "bytes_used"),
-        ("last_modified", _moment("put_at")),
-    ),
-    "name, objects, bytes_used, put_at",
+_CONTAINER: tuple[tuple[str, str], ...] = (
+    ("name", "name"),
+    ("count", "objects"),
+    ("bytes", "bytes_used"),
+    ("last_modified", _moment("put_at")),
 )
 _MARKS = tuple(bytes([0xFF - number]) for number in range(6))
 """Bytes that are in no UTF-8 text, so in no name: they stand for XML's tags until what is between them is escaped."""
 NO_WINDOW = Window()
+
+
+@lru_cache(maxsize=16)
+def containers(policies: tuple[tuple[int, str], ...]) -> Table:
+    """With the names of storage policies by index; an index without a name is told itself. Without any none are told."""
+    fields, columns = _CONTAINER, "name, objects, bytes_used, put_at"
+    if policies:
+        quoted = ((index, name.replace("'", "''")) for index, name in policies)
+        cases = " ".join(f"WHEN {index:d} THEN '{name}'" for index, name in quoted)
+        fields += (("storage_policy", "storage_policy"),)
+        columns += f", CASE policy {cases} ELSE CAST(policy AS TEXT) END AS storage_policy"
+    return Table("container", "container", fields, columns)
 
 
 class Folded(NamedTuple):

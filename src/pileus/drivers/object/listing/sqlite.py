@@ -27,7 +27,7 @@ from pileus.drivers.object.listing.member import (
 )
 from pileus.drivers.object.listing.merge import child_of
 from pileus.drivers.object.listing.replica import ROWS, Replica, entry_of
-from pileus.drivers.object.listing.schema import Head
+from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull
@@ -40,12 +40,20 @@ COPY_BYTES = 1 << 20
 
 
 class SqliteMember:
-    """`journal`: there are other replicas, which will want to know what changed."""
+    """`journal`: there are other replicas, which will want to know what changed. `reclaim_seconds` as the reclaimer's."""
 
-    def __init__(self, folder: Path, clock: Clock, *, journal: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        journal: bool = False,
+        reclaim_seconds: float = RECLAIM_SECONDS,
+    ) -> None:
         self.folder = folder
         self._clock = clock
         self._journal = journal
+        self._reclaim = Timestamp.at(reclaim_seconds).units
         self._databases = Databases(folder / "lists")
         self._arriving = folder / "arriving"
         self._threads: ThreadPoolExecutor | None = None
@@ -79,7 +87,7 @@ class SqliteMember:
 
     def _replica(self, database: Database, path: str) -> Replica:
         now = Timestamp.at(self._clock.now().timestamp()).units
-        return Replica(database, path, now, journal=self._journal)
+        return Replica(database, path, now, journal=self._journal, forgotten=now - self._reclaim)
 
     async def on(self, path: str, work: Callable[[Replica], R], *, make: bool = False) -> R | None:
         """What `work` makes of the database; None where there is none."""

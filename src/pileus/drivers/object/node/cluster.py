@@ -16,6 +16,7 @@ from pileus.drivers.object.node.rings import Rings, devices_of, list_target, obj
 from pileus.drivers.object.wire.members import Peers, RemoteListings, RemoteObjects
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Ring
+from pileus.lib.ring.affinity import Nearness, alike
 from pileus.services.object_store.driver import ObjectDevice
 
 
@@ -38,9 +39,10 @@ def remote_lists(ring: Ring, peers: Peers) -> dict[int, ListingMember]:
 
 
 def on_nodes(
-    rings: Rings, key: bytes, folder: Path, clock: Clock
+    rings: Rings, key: bytes, folder: Path, clock: Clock, near: Nearness = alike
 ) -> tuple[dict[int, ObjectDevice], RingListings]:
-    """Objects by storage policy, and lists. `folder` keeps what this proxy has not been able to tell yet.
+    """Objects by storage policy, and lists. `folder` keeps what this proxy has not been able to tell yet,
+    `near` says whom to read from rather.
 
     Raises Unusable where objects can't be coded as a policy says.
     """
@@ -49,10 +51,11 @@ def on_nodes(
     for policy, ring in rings.objects.items():
         members, coding = remote_objects(ring, policy, peers), rings.coding(policy)
         if coding is None:
-            devices[policy] = ObjectCluster(ring, members, clock)
+            devices[policy] = ObjectCluster(ring, members, clock, near=near)
         else:
             records = remote_objects(ring, policy, peers, record_target)
-            devices[policy], _ = assemble(ring, members, records, scheme_of(coding), clock, "")
+            scheme = scheme_of(coding)
+            devices[policy], _ = assemble(ring, members, records, scheme, clock, "", near=near)
     return devices, _Lists(Placement(remote_lists(rings.lists, peers), rings.lists), folder, clock, peers)
 
 

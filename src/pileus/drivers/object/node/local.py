@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from pathlib import Path
 
 from pileus.lib.ring import Device, Ring
 
+ANY = ("0.0.0.0", "::")
+"""All addresses of this host."""
+
 
 def own_devices(ring: Ring, host: str, port: int) -> list[Device]:
     """Those at the address that is listened on; where that is all of the host's, those at any of its addresses."""
     found = [each for each in ring.devices if each is not None and each.port == port]
-    if ipaddress.ip_address(host).is_unspecified:
+    if host in ANY:
         return [each for each in found if _is_here(each.ip)]
     return [each for each in found if each.ip == host]
 

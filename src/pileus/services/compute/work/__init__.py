@@ -7,8 +7,13 @@ from pileus.services.compute.needs import Needs
 from pileus.services.compute.state import ComputeState
 from pileus.services.compute.work.host import HostProgram
 from pileus.services.compute.work.server import ServerProgram
+from pileus.services.compute.work.snapshot import SnapshotProgram
 
 
 def programs(state: ComputeState, needs: Needs) -> list[Program]:
     """All of them, over the state and the needs of this process."""
-    return [ServerProgram(state, needs), HostProgram(state.db, needs, state.settings)]
+    return [
+        ServerProgram(state, needs),
+        SnapshotProgram(state, needs),
+        HostProgram(state.db, needs, state.settings),
+    ]

@@ -21,6 +21,34 @@ from pileus.services.identity.store import project, role, user
 from pileus.services.identity.tokens import Claims, seal_receipt
 
 routes = Routes()
+
+
+class Token(msgspec.Struct):
+    """What a token says; more by the way it was got."""
+
+    methods: list[str]
+    user: dict[str, Any]
+    audit_ids: list[str]
+    expires_at: str
+    issued_at: str
+    roles: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    catalog: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class TokenAnswer(msgspec.Struct):
+    token: Token
+
+
+class CatalogAnswer(msgspec.Struct):
+    catalog: list[dict[str, Any]]
+    links: dict[str, Any]
+
+
+class SystemAnswer(msgspec.Struct):
+    system: list[dict[str, bool]]
+    links: dict[str, Any]
+
+
 SUBJECT = "x-subject-token"
 
 
@@ -29,7 +57,7 @@ def _state(call: Call) -> IdentityState:
     return state
 
 
-@routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest)
+@routes.add("POST", "/auth/tokens", policy=ANYONE, status=201, body=AuthRequest, answers=TokenAnswer)
 async def issue(call: Call, body: AuthRequest) -> Reply:
     """A token for who proves to be somebody, for the scope wanted."""
     try:
@@ -67,7 +95,7 @@ async def issued(call: Call, claims: Claims) -> Reply:
     return reply
 
 
-@routes.add("GET", "/auth/tokens", policy=AUTHENTICATED)
+@routes.add("GET", "/auth/tokens", policy=AUTHENTICATED, answers=TokenAnswer)
 async def validate(call: Call) -> Reply:
     """What a token means."""
     token, meaning = await _subject(call)
@@ -119,7 +147,7 @@ def _shown(call: Call, meaning: Meaning, token: str) -> Reply:
     return Reply(200, body, {"content-type": JSON, SUBJECT: token, "vary": "X-Auth-Token"})
 
 
-@routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog")
+@routes.add("GET", "/auth/catalog", policy="identity:get_auth_catalog", answers=CatalogAnswer)
 async def show_catalog(call: Call) -> dict[str, Any]:
     """The catalog for the token's scope."""
     book, project_id = await _state(call).book(), call.context.project_id
@@ -128,7 +156,7 @@ async def show_catalog(call: Call) -> dict[str, Any]:
     return {"catalog": shown, "links": {"self": f"{call.base_url}/auth/catalog"}}
 
 
-@routes.add("GET", "/auth/projects", policy="identity:get_auth_projects")
+@routes.add("GET", "/auth/projects", policy="identity:get_auth_projects", answers=[Project])
 def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
     """The projects that the bearer could have a token for."""
     show = Project.view(call)
@@ -136,7 +164,7 @@ def auth_projects(call: Call, tx: Tx) -> dict[str, Any]:
     return {"projects": [show(row) for row in rows], "links": _links(call, "projects")}
 
 
-@routes.add("GET", "/auth/domains", policy="identity:get_auth_domains")
+@routes.add("GET", "/auth/domains", policy="identity:get_auth_domains", answers=[Domain])
 def auth_domains(call: Call, tx: Tx) -> dict[str, Any]:
     """The domains that the bearer could have a token for."""
     show = Domain.view(call)
@@ -144,7 +172,7 @@ def auth_domains(call: Call, tx: Tx) -> dict[str, Any]:
     return {"domains": [show(row) for row in rows], "links": _links(call, "domains")}
 
 
-@routes.add("GET", "/auth/system", policy="identity:get_auth_system")
+@routes.add("GET", "/auth/system", policy="identity:get_auth_system", answers=SystemAnswer)
 def auth_system(call: Call, tx: Tx) -> dict[str, Any]:
     """Whether the bearer could have a token for the system."""
     found = role.effective(tx, call.context.user_id or "", "system", None, call.context.group_ids)

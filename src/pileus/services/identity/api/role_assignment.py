@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
@@ -65,7 +67,12 @@ class Wanted:
         return wanted
 
 
-@routes.add("GET", "/role_assignments", policy=AUTHENTICATED)
+class AssignmentsAnswer(msgspec.Struct):
+    role_assignments: list[dict[str, Any]]
+    links: dict[str, Any]
+
+
+@routes.add("GET", "/role_assignments", policy=AUTHENTICATED, answers=AssignmentsAnswer)
 def list_assignments(call: Call, tx: Tx) -> dict[str, Any]:
     """Assignments, narrowed by user, group, role and scope; `effective` resolves groups, inheritance, implication."""
     if is_asked(call, "include_subtree"):

@@ -41,17 +41,22 @@ def _mutable(call: Call, tx: Tx, rule: str) -> Row[Any]:
     return row
 
 
+class TagsAnswer(msgspec.Struct):
+    tags: list[str]
+    links: dict[str, Any]
+
+
 def _shown(call: Call, tags: list[str]) -> dict[str, Any]:
     return {"tags": tags, "links": {"self": call.root_url + call.path, "previous": None, "next": None}}
 
 
-@routes.add("GET", _ALL, policy=AUTHENTICATED)
+@routes.add("GET", _ALL, policy=AUTHENTICATED, answers=TagsAnswer)
 def list_tags(call: Call, tx: Tx) -> dict[str, Any]:
     """A project's tags."""
     return _shown(call, _admitted(call, tx, "list_project_tags").tags)
 
 
-@routes.add("PUT", _ALL, policy=AUTHENTICATED, body=TagsBody)
+@routes.add("PUT", _ALL, policy=AUTHENTICATED, body=TagsBody, answers=TagsAnswer)
 def set_tags(call: Call, tx: Tx, body: TagsBody) -> dict[str, Any]:
     """Sets all of a project's tags."""
     row = _mutable(call, tx, "update_project_tags")

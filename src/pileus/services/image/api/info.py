@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
@@ -42,19 +44,27 @@ def _stores(state: ImageState, *, detail: bool) -> list[dict[str, Any]]:
     return found
 
 
-@routes.add("GET", "/info/stores", policy=AUTHENTICATED)
+class StoresAnswer(msgspec.Struct):
+    stores: list[dict[str, Any]]
+
+
+class UsageAnswer(msgspec.Struct):
+    usage: dict[str, dict[str, int]]
+
+
+@routes.add("GET", "/info/stores", policy=AUTHENTICATED, answers=StoresAnswer)
 async def stores_info(call: Call) -> dict[str, Any]:
     """The stores that this cloud has."""
     return {"stores": _stores(call.runtime.state, detail=False)}
 
 
-@routes.add("GET", "/info/stores/detail", policy="stores_info_detail")
+@routes.add("GET", "/info/stores/detail", policy="stores_info_detail", answers=StoresAnswer)
 async def stores_detail(call: Call) -> dict[str, Any]:
     """The stores that this cloud has, and where their data is."""
     return {"stores": _stores(call.runtime.state, detail=True)}
 
 
-@routes.add("GET", "/info/usage", policy=AUTHENTICATED)
+@routes.add("GET", "/info/usage", policy=AUTHENTICATED, answers=UsageAnswer)
 async def usage(call: Call) -> dict[str, Any]:
     """What the caller's project has of images, and how much it may have."""
     await limits.look_up(call)

@@ -27,6 +27,20 @@ class MemberStatus(msgspec.Struct):
     status: Literal["pending", "accepted", "rejected"]
 
 
+class MemberAnswer(msgspec.Struct):
+    image_id: str
+    member_id: str
+    status: Literal["pending", "accepted", "rejected"]
+    created_at: str
+    updated_at: str
+    schema: str
+
+
+class MembersAnswer(msgspec.Struct):
+    members: list[MemberAnswer]
+    schema: str
+
+
 def _shown(call: Call, row: Row[Any]) -> dict[str, Any]:
     time = call.runtime.service.dialect.time
     return {
@@ -50,7 +64,7 @@ def _member(call: Call, tx: Tx, image: Row[Any]) -> Row[Any]:
     return row
 
 
-@routes.add("POST", _ALL, policy=AUTHENTICATED, body=NewMember)
+@routes.add("POST", _ALL, policy=AUTHENTICATED, body=NewMember, answers=MemberAnswer)
 def add_member(call: Call, tx: Tx, body: NewMember) -> dict[str, Any]:
     """Shares an image with a project."""
     image = _image(call, tx)
@@ -73,7 +87,7 @@ def add_member(call: Call, tx: Tx, body: NewMember) -> dict[str, Any]:
     return _shown(call, row)
 
 
-@routes.add("GET", _ALL, policy=AUTHENTICATED)
+@routes.add("GET", _ALL, policy=AUTHENTICATED, answers=MembersAnswer)
 def list_members(call: Call, tx: Tx) -> dict[str, Any]:
     """The members of an image; a member sees itself alone."""
     image = _image(call, tx)
@@ -85,7 +99,7 @@ def list_members(call: Call, tx: Tx) -> dict[str, Any]:
     return {"members": [_shown(call, row) for row in rows], "schema": "/v2/schemas/members"}
 
 
-@routes.add("GET", _ONE, policy=AUTHENTICATED)
+@routes.add("GET", _ONE, policy=AUTHENTICATED, answers=MemberAnswer)
 def show_member(call: Call, tx: Tx) -> dict[str, Any]:
     """One member."""
     image = _image(call, tx)
@@ -99,7 +113,7 @@ def show_member(call: Call, tx: Tx) -> dict[str, Any]:
     return _shown(call, row)
 
 
-@routes.add("PUT", _ONE, policy=AUTHENTICATED, body=MemberStatus)
+@routes.add("PUT", _ONE, policy=AUTHENTICATED, body=MemberStatus, answers=MemberAnswer)
 def set_status(call: Call, tx: Tx, body: MemberStatus) -> dict[str, Any]:
     """A member accepts or rejects an image."""
     image = _image(call, tx)

@@ -73,7 +73,9 @@ def _quotas_named(state: ObjectStoreState, kept: Metadata) -> dict[str, str]:
 
 def _quotas_numbered(state: ObjectStoreState, headers: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """A request's headers with storage policies' quotas by index, and the names of all quotas that there may be."""
-    found, quotas = dict(headers), list(QUOTAS)
+    by_policy = tuple(f"{start}{quota}-policy-" for start in ("x-", "x-remove-") for quota in QUOTAS)
+    found = {name: value for name, value in headers.items() if not name.startswith(by_policy)}
+    quotas = list(QUOTAS)
     for policy in state.policies:
         for quota in QUOTAS:
             quotas.append(f"{quota}-policy-{policy.index}")
@@ -133,6 +135,7 @@ async def list_containers(call: Call) -> Reply:
     owner = await access.require(call, name, "list")
     shape, asked = listing.form(call), listing.ask(call)
     state: ObjectStoreState = call.runtime.state
+    asked = asked._replace(policies=tuple((policy.index, policy.name) for policy in state.policies))
     body = await state.listings.list_containers(name.account, asked, shape)
     if body is None:
         empty = f'<?xml version="1.0" encoding="UTF-8"?>\n<account name="{name.account}"></account>'

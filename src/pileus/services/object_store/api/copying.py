@@ -15,7 +15,7 @@ from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
-from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.metadata import UPLOAD, ObjectMetadata
 from pileus.services.object_store.name import Name, from_header, parse, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -105,5 +105,10 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
-        system=found.kept.system if large or symlinks.of(found.kept) is not None else {},
+        system=_system(found) if large or symlinks.of(found.kept) is not None else {},
     )
+
+
+def _system(found: Content) -> dict[str, str]:
+    """A copy of a manifest lists the same segments, but they are not its own."""
+    return {name: value for name, value in found.kept.system.items() if name != UPLOAD}

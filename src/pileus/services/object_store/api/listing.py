@@ -65,9 +65,12 @@ def ask(call: Call) -> Ask:
             raise PreconditionFailed(f"Parameter {name!r} is not valid UTF-8") from None
     return Ask(
         limit=int(limit) if limit else LIMIT,
+        marker=values["marker"],
+        end_marker=values["end_marker"],
+        prefix=values["prefix"],
+        delimiter=values["delimiter"],
         path=call.arg("path"),
         reverse=(call.arg("reverse") or "").lower() in ("1", "t", "true", "yes", "on", "y"),
-        **values,
     )
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from email.utils import formatdate
+from hashlib import md5
 
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.errors import ApiError, BadRequest, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, container_sync, expirer, locks, versioning, versions
+from pileus.services.object_store import (
+    access,
+    container_sync,
+    expirer,
+    locks,
+    metadata,
+    versioning,
+    versions,
+)
 from pileus.services.object_store.api import outcome, write
 from pileus.services.object_store.api.bulk_delete import DELETED, NOT_FOUND, new_outcome
 from pileus.services.object_store.api.container import gone
@@ -70,14 +79,16 @@ async def _store(
     await write.check_quota(state, name, info, manifest.size_bytes)
     await versions.keep(state, name, info.metadata)
     now = write.moment(call, name, info)
+    body = manifest.encode()
+    own = md5(body, usedforsecurity=False).hexdigest()
     kept = ObjectMetadata(
         content_type=write.content_type(call, name),
         etag="",
         headers=write.kept_headers(call, now),
         large_etag=manifest.etag,
         large_bytes=manifest.size_bytes,
+        system={metadata.LISTED_ETAG: f"{own}{metadata.S3_ETAG}{manifest.etag}-{len(manifest.segments)}"},
     )
-    body = manifest.encode()
     await write.store(state, name, now, kept, _once(body), len(body))
     return manifest.etag, now
 

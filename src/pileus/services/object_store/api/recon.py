@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -15,20 +13,11 @@ routes = Routes(base="")
 
 
 @routes.add("GET", "/recon/{check}", policy=ANYONE)
-async def recon(call: Call, check: str) -> Any:
-    """Of the system, its disks and its rings."""
-    return _told(call, check, None)
-
-
 @routes.add("GET", "/recon/{check}/{part}", policy=ANYONE)
-async def recon_of(call: Call, check: str, part: str) -> Any:
-    """Of the walks over accounts, containers or objects."""
-    return _told(call, check, part)
-
-
-def _told(call: Call, check: str, part: str | None) -> Reply:
+async def recon(call: Call) -> Reply:
+    """Of the system, its disks and its rings; of the walks over accounts, containers or objects."""
     state: ObjectStoreState = call.runtime.state
-    found = state.recon.answer(check, part)
+    found = state.recon.answer(*call.path.strip("/").split("/")[1:])
     if found is None:
         raise NotFound("There is no such check.")
     return Reply(200, encode_json(found), {"content-type": JSON})

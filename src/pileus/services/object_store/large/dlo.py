@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from pileus.kernel.errors import BadRequest
+from pileus.services.object_store import metadata
 from pileus.services.object_store.large.segments import Segment
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.name import Name
@@ -29,7 +30,16 @@ async def segments(state: ObjectStoreState, account: str, header: str) -> tuple[
     body = await state.listings.list_objects(account, container, Ask(prefix=prefix), "json")
     listed: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
     found = [
-        Segment(Name(account, container, each["name"]), each["hash"], 0, each["bytes"]) for each in listed
+        Segment(Name(account, container, each["name"]), _etag(each["hash"]), 0, each["bytes"])
+        for each in listed
     ]
     digest = md5("".join(each.etag for each in found).encode(), usedforsecurity=False)
     return found, digest.hexdigest()
+
+
+def _etag(listed: str) -> str:
+    """As reading the segment gives it; empty where the list does not tell, as of objects that S3 put together."""
+    own, _, more = listed.partition(metadata.MORE)
+    if more.startswith("s3_etag="):
+        return more.removeprefix("s3_etag=").rpartition("-")[0]
+    return "" if more or "-" in own else own

@@ -16,6 +16,7 @@ MAX_DEPTH = 10
 class Segment(NamedTuple):
     name: Name
     etag: str
+    """Which it must have; empty for any."""
     offset: int
     """Where in the segment its part begins."""
     length: int
@@ -40,7 +41,7 @@ async def read(segments: Sequence[Segment], open_: Open, offset: int, length: in
             length, offset = length - part, 0
             continue
         content = await open_(segment.name)
-        if content is None or content.etag != segment.etag:
+        if content is None or (segment.etag and content.etag != segment.etag):
             raise DeviceError(f"segment {segment.name.path} is gone, or another than it was")
         async for chunk in content.read(segment.offset + offset, part):
             yield chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.metadata import LISTED_ETAG, ObjectMetadata
+from pileus.services.object_store.metadata import LISTED_ETAG, ObjectMetadata, s3_etag
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request, http_date
 
@@ -83,7 +83,7 @@ def etag(found: Content) -> str:
     """As S3 has it: that of an object of several parts is no MD5, and says so."""
     listed = found.kept.system.get(LISTED_ETAG)
     if listed is not None:
-        return listed
+        return s3_etag(listed)
     return f"{found.etag}-1" if found.is_large else found.etag
 
 

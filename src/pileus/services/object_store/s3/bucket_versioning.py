@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import versioning
+from pileus.services.object_store.metadata import s3_etag
 from pileus.services.object_store.s3 import body, hooks, xml
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
@@ -111,7 +112,7 @@ def _shown(request: Request, listed: Listed, key: str) -> tuple[str, xml.Value]:
         return "DeleteMarker", [*common, owner]
     return "Version", [
         *common,
-        ("ETag", f'"{listed.etag}"'),
+        ("ETag", f'"{s3_etag(listed.etag)}"'),
         ("Size", listed.size_bytes),
         owner,
         ("StorageClass", "STANDARD"),

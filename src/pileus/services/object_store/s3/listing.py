@@ -12,6 +12,7 @@ import msgspec
 
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.listings import Ask
+from pileus.services.object_store.metadata import s3_etag
 from pileus.services.object_store.s3 import xml
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -94,7 +95,7 @@ def _contents(
             [
                 ("Key", encoded(row.name)),
                 ("LastModified", listed_date(row.last_modified)),
-                ("ETag", f'"{row.hash}"'),
+                ("ETag", f'"{s3_etag(row.hash)}"'),
                 ("Size", row.bytes),
                 ("Owner", whose),
                 ("StorageClass", "STANDARD"),

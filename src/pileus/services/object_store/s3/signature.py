@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -55,7 +56,7 @@ class _Said(NamedTuple):
     access: str
     date: str
     region: str
-    signed: list[str]
+    signed: tuple[str, ...]
     signature: str
     moment: str
     payload: str
@@ -117,22 +118,47 @@ def wrong(access: str, signature: str, text: bytes) -> S3Error:
 # Version 4
 
 
-def _from_header(call: Call, authorization: str, region: str) -> _Said:
+class _Signer(NamedTuple):
+    """What a header says but for the signature; a client says the same all day."""
+
+    access: str
+    date: str
+    region: str
+    names: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _signer(said: str, region: str) -> _Signer:
+    """From `Credential=…, SignedHeaders=…,`, in any order."""
     fields = {}
-    for part in authorization[len(V4) :].split(","):
+    for part in said.split(","):
         name, _, value = part.strip().partition("=")
         fields[name] = value
     try:
-        credential, signed, signature = fields["Credential"], fields["SignedHeaders"], fields["Signature"]
+        credential, signed = fields["Credential"], fields["SignedHeaders"]
     except KeyError as error:
         raise S3Error(
             "AuthorizationHeaderMalformed", f"The authorization header is malformed; it has no {error}."
         ) from error
+    names = tuple(signed.split(";"))
+    if "host" not in names:
+        raise S3Error("AccessDenied", "There were headers present in the request which were not signed: host")
+    return _Signer(*_parts(credential, region, "AuthorizationHeaderMalformed"), names)
+
+
+def _from_header(call: Call, authorization: str, region: str) -> _Said:
+    before, found, rest = authorization[len(V4) :].partition("Signature=")
+    signature, _, after = rest.partition(",")
+    if not found:
+        raise S3Error(
+            "AuthorizationHeaderMalformed", "The authorization header is malformed; it has no Signature."
+        )
+    signer = _signer(before + after, region)
     moment = call.header("x-amz-date")
     if moment is None:
-        found = _date(call.header("date"))
-        moment = f"{found:%Y%m%dT%H%M%SZ}" if found is not None else ""
-    access, date, where = scope_of(credential, region, moment, "AuthorizationHeaderMalformed")
+        date = _date(call.header("date"))
+        moment = f"{date:%Y%m%dT%H%M%SZ}" if date is not None else ""
+    _check_date(signer.date, moment, "AuthorizationHeaderMalformed")
     _check_skew(call, _moment(moment))
     payload = call.header("x-amz-content-sha256")
     if payload is None:
@@ -140,10 +166,7 @@ def _from_header(call: Call, authorization: str, region: str) -> _Said:
             "MissingSecurityHeader", "Your request was missing a required header: x-amz-content-sha256"
         )
     _check_payload(payload)
-    names = signed.split(";")
-    if "host" not in names:
-        raise S3Error("AccessDenied", "There were headers present in the request which were not signed: host")
-    return _Said(access, date, where, names, signature, moment, payload)
+    return _Said(signer.access, signer.date, signer.region, signer.names, signature.strip(), moment, payload)
 
 
 def _from_query(call: Call, region: str) -> _Said:
@@ -180,7 +203,7 @@ def _from_query(call: Call, region: str) -> _Said:
         raise S3Error("AccessDenied", "Request has expired", details={"X-Amz-Expires": expires})
     payload = call.header("x-amz-content-sha256") or call.arg("X-Amz-Content-Sha256") or UNSIGNED
     _check_payload(payload)
-    names = said("SignedHeaders").split(";")
+    names = tuple(said("SignedHeaders").split(";"))
     return _Said(access, date, where, names, said("Signature"), moment, payload)
 
 
@@ -193,7 +216,7 @@ def _check_payload(payload: str) -> None:
         )
 
 
-def scope_of(credential: str, region: str, moment: str, code: str) -> tuple[str, str, str]:
+def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     """The access key, the day and the region of `KEY/20260131/REGION/s3/aws4_request`."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or parts[3:] != ["s3", "aws4_request"]:
@@ -205,9 +228,19 @@ def scope_of(credential: str, region: str, moment: str, code: str) -> tuple[str,
         raise S3Error(
             code, f"The region '{where[:60]}' is wrong; expecting '{region}'", details={"Region": region}
         )
+    return access, date, where
+
+
+def scope_of(credential: str, region: str, moment: str, code: str) -> tuple[str, str, str]:
+    """The same of a credential for that moment. 400 where it is for another day, or another region."""
+    access, date, where = _parts(credential, region, code)
+    _check_date(date, moment, code)
+    return access, date, where
+
+
+def _check_date(date: str, moment: str, code: str) -> None:
     if not moment.startswith(date) or len(date) != 8:
         raise S3Error(code, "The date of the Credential and that of the request are not the same.")
-    return access, date, where
 
 
 async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
@@ -287,6 +320,7 @@ async def _version_2(
 # Times
 
 
+@lru_cache(maxsize=256)
 def _moment(text: str) -> datetime | None:
     if not _MOMENT.match(text):
         return None

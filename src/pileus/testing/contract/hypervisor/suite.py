@@ -101,6 +101,29 @@ class HypervisorContract:
         assert (await driver.console_log(guest.id)).count(rig.ready_text) == 1
 
     @story
+    async def test_a_snapshot_is_an_image_and_leaves_nothing(self, rig: Rig) -> None:
+        driver = await rig.start()
+        with pytest.raises(GuestNotFound):
+            async with driver.snapshot(str(uuid.uuid4())):
+                pass
+        guest = await rig.new_guest(driver)
+        for power in (Power.RUNNING, Power.STOPPED):
+            await driver.ensure(guest, power, 1)
+            before = rig.traces(guest.id)
+            for _ in range(2):
+                async with driver.snapshot(guest.id) as taken:
+                    content = b"".join([chunk async for chunk in taken.chunks])
+            assert rig.traces(guest.id) == before
+            assert (await driver.observe(guest.id)) == GuestState(id=guest.id, power=power)
+            form = "rootfs" if taken.container_format == "docker" else taken.disk_format
+            image = rig.new_image(content, form)
+            await driver.ensure_image(image, rig.open_image)
+        # Another guest can start from it.
+        twin = msgspec.structs.replace(guest, id=str(uuid.uuid4()), image=image, nics=())
+        rig.guest_ids.append(twin.id)
+        assert (await driver.ensure(twin, Power.RUNNING, 1)).power is Power.RUNNING
+
+    @story
     async def test_ensure_at_the_same_time_makes_one_guest(self, rig: Rig) -> None:
         driver = await rig.start()
         guest = await rig.new_guest(driver)

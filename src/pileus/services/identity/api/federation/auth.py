@@ -10,6 +10,8 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.auth import auth_domains, auth_projects, issued
+from pileus.services.identity.api.domain import Domain
+from pileus.services.identity.api.project import Project
 from pileus.services.identity.authenticate import admit
 from pileus.services.identity.authenticate.mapped import vouched
 from pileus.services.identity.authenticate.method import Attempt
@@ -28,14 +30,14 @@ async def authenticate(call: Call) -> Reply:
     return await issued(call, await admit(attempt, proof, Scope(unscoped={})))
 
 
-@routes.add("GET", "/OS-FEDERATION/projects", policy="identity:get_auth_projects")
+@routes.add("GET", "/OS-FEDERATION/projects", policy="identity:get_auth_projects", answers=[Project])
 def projects(call: Call, tx: Tx) -> dict[str, Any]:
     """The projects that the bearer could have a token for; the older name of /auth/projects."""
     found: dict[str, Any] = auth_projects(call, tx)
     return found
 
 
-@routes.add("GET", "/OS-FEDERATION/domains", policy="identity:get_auth_domains")
+@routes.add("GET", "/OS-FEDERATION/domains", policy="identity:get_auth_domains", answers=[Domain])
 def domains(call: Call, tx: Tx) -> dict[str, Any]:
     """The domains that the bearer could have a token for; the older name of /auth/domains."""
     found: dict[str, Any] = auth_domains(call, tx)
