@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -11,6 +12,8 @@ from pileus.app import Composer, services
 from pileus.app.settings import Settings
 from pileus.cli import make
 from pileus.kernel.config import ConfigError
+from pileus.services.object_store.state import Settings as ObjectStoreSettings
+from pileus.services.object_store.temp_auth import TempAuthSettings, User
 from pileus.testing.cloud import Cloud, free_port
 
 
@@ -54,5 +57,29 @@ def test_an_object_store_alone_needs_no_root_and_stays_alone(tmp_path: Path) -> 
             cloud.down()
         assert not (tmp_path / "state" / "hypervisor").exists()
         assert not (tmp_path / "state" / "network").exists()
+    finally:
+        cloud.purge()
+
+
+@pytest.mark.slow
+def test_an_object_store_with_users_of_its_own_needs_no_identity(tmp_path: Path) -> None:
+    users = {"lab:olga": User(key="k", groups=(".admin",))}
+    alone = Settings(
+        only=("object-store",), object_store=ObjectStoreSettings(tempauth=TempAuthSettings(users=users))
+    )
+    assert services.chosen(alone) == ("object-store",)
+    cloud = Cloud(tmp_path / "state", sim=True, port=free_port())
+    cloud.settings["PILEUS_OBJECT_STORE__TEMPAUTH__USERS"] = '{"lab:olga" = {key = "k", groups = [".admin"]}}'
+    try:
+        cloud.pileus("up", "--only", "object-store", "--listen", f"127.0.0.1:{cloud.port}")
+        with httpx.Client(base_url=cloud.base_url) as client:
+            login = client.get("/auth/v1.0", headers={"X-Auth-User": "lab:olga", "X-Auth-Key": "k"})
+            known = {"X-Auth-Token": login.headers["x-auth-token"]}
+            assert client.put("/v1/AUTH_lab/c", headers=known).status_code == 201
+            assert client.put("/v1/AUTH_lab/c/o", content=b"meow", headers=known).status_code == 201
+            assert client.get(login.headers["x-storage-url"] + "/c/o", headers=known).content == b"meow"
+            assert client.get("/v1/AUTH_lab/c/o").status_code == 401
+            assert client.get("/identity/v3").status_code == 404
+        cloud.down()
     finally:
         cloud.purge()

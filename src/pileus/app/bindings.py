@@ -75,7 +75,8 @@ class Bindings:
             for service in services.running(settings)
         }
         self._identity = identity_state
-        self._runtimes["identity"].state = identity_state
+        if "identity" in self._runtimes:
+            self._runtimes["identity"].state = identity_state
         self.application = Application(self._runtimes.values(), self.fallback_dialect)
         bench = Bench(
             settings,
@@ -93,7 +94,8 @@ class Bindings:
         self._parts = [make(bench) for name, make in PARTS.items() if name in names]
 
     def _peer(self, kind: str) -> AsgiPeer:
-        return AsgiPeer(self.application, self._runtimes[kind].service.path)
+        """A service that does not run here answers 404 to everything."""
+        return AsgiPeer(self.application, services.SERVICES[kind][0].path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks, stores and directories; what is started is let go of by `undo`."""

@@ -34,6 +34,15 @@ _NEEDS: Mapping[str, frozenset[str]] = {
     "compute": frozenset({"identity", "image", "placement", "network"}),
     "object-store": frozenset({"identity"}),
 }
+
+
+def _needs(settings: Settings, name: str) -> frozenset[str]:
+    """What a service can't do without. An object store with users of its own needs nobody's."""
+    if name == "object-store" and settings.object_store.tempauth.users:
+        return frozenset()
+    return _NEEDS[name]
+
+
 HOST = frozenset({"network", "compute"})
 """Services that do something to the host: they need root, and leave something that has to be taken down."""
 
@@ -43,11 +52,12 @@ def chosen(settings: Settings) -> tuple[str, ...]:
     wanted = set(settings.only or SERVICES)
     if unknown := sorted(wanted - set(SERVICES)):
         raise ConfigError(f"there is no service {unknown[0]!r}; there are {', '.join(SERVICES)}")
-    needed = wanted.union(*(_NEEDS[name] for name in wanted))
+    needs = {name: _needs(settings, name) for name in wanted}
+    needed = wanted.union(*needs.values())
     if needed != wanted:
         said = ",".join(name for name in SERVICES if name in needed)
         missing = next(name for name in SERVICES if name in needed - wanted)
-        asking = next(name for name in SERVICES if name in wanted and missing in _NEEDS[name])
+        asking = next(name for name in SERVICES if missing in needs.get(name, ()))
         raise ConfigError(f"{asking} can't do without {missing}: --only {said}")
     return tuple(name for name in SERVICES if name in wanted)
 

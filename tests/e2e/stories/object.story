@@ -36,6 +36,13 @@ $ openstack object delete photos 2026/letter
 *404*
 $ openstack container delete photos
 $ openstack container delete --recursive drafts
+# An object is named after its file where nothing is said, and saved to a file of its name.
+$ openstack container create box
+$ openstack object create box {letter}
+$ openstack container save box
+$ openstack object list box -f value
+{letter}
+$ openstack container delete --recursive box
 $ openstack object store account set --property team=cloud
 $ openstack object store account show -f value -c Containers -c properties
 *
