@@ -200,6 +200,13 @@ async def test_an_account_s_host_is_served(tmp_path: Path) -> None:
         assert "domain_remap" in json.loads((await store("GET", "", at="/info")).body)
 
 
+async def test_characters_that_no_name_may_have(tmp_path: Path) -> None:
+    async with running(tmp_path, Settings(forbidden_characters="<>")) as store:
+        assert (await store("PUT", "/c<")).status == 400
+        assert (await store("PUT", "/c")).status == 201
+        assert (await store("PUT", "/c/a>b", b"")).status == 400
+
+
 async def test_etags_in_quotes(store: Store) -> None:
     etag = (await store("PUT", "/c/o", b"x")).headers["etag"]
     await store("POST", "", x_account_rfc_compliant_etags="true")

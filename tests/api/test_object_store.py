@@ -117,6 +117,15 @@ async def test_copies(store: Store) -> None:
     assert (await store("COPY", "/c/o", destination="nowhere/x")).status == 404
 
 
+async def test_a_part_is_copied(store: Store) -> None:
+    await store("PUT", "/c/o", b"0123456789")
+    assert (await store("COPY", "/c/o", destination="c/p", range="bytes=2-5")).status == 201
+    assert (await store("GET", "/c/p")).body == b"2345"
+    assert (await store("COPY", "/c/o", destination="c/q", range="bytes=0-1,4-5")).status == 400
+    assert (await store("COPY", "/c/o", destination="c/q", range="bytes=20-")).status == 416
+    assert (await store("GET", "/c/q")).status == 404
+
+
 async def test_who_may(store: Store) -> None:
     await store("PUT", "/c/o", b"body")
     for path in ("", "/c", "/c/o"):
@@ -253,6 +262,7 @@ async def test_older_versions(store: Store) -> None:
 
 
 async def test_quotas_and_expiry(store: Store) -> None:
+    assert (await store("POST", "/c", x_container_meta_quota_bytes="ten")).status == 400
     await store("POST", "/c", x_container_meta_quota_bytes="10")
     assert (await store("PUT", "/c/o", b"x" * 11)).status == 413
     assert (await store("PUT", "/c/o", b"x" * 10)).status == 201

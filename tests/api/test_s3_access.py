@@ -107,6 +107,8 @@ async def test_bad_policies_leave_the_old_one(rig: Rig) -> None:
         answer = await rig("PUT", "/pile?policy", bad)
         assert answer.status == 400, bad
         assert code(answer) in ("MalformedPolicy", "MaxMessageLengthExceeded")
+    wrong = await rig("PUT", "/pile?policy", policy({}, {}), x_amz_checksum_crc32="AAAAAA==")
+    assert (wrong.status, code(wrong)) == (400, "BadDigest")
     assert (await rig("GET", "/pile?policy")).body == good
 
 
@@ -204,3 +206,34 @@ async def test_tags(rig: Rig) -> None:
         assert (await rig("PUT", "/pile/u", b"x", x_amz_tagging=bad)).status == 400
     assert (await rig("GET", "/pile/u")).status == 404
     assert code(await rig("GET", "/pile/none?tagging")) == "NoSuchKey"
+
+
+async def test_a_manifest_opens_nothing_else(rig: Rig) -> None:
+    """Who may write and read in one place gets no further by what it writes there."""
+    await rig("PUT", "/private")
+    await rig("PUT", "/private/secret", b"secret")
+    await rig("PUT", "/pile/secret", b"secret")
+    theirs = {
+        "Principal": {"AWS": "p2"},
+        "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": "arn:aws:s3:::pile/in/*",
+    }
+    await rig("PUT", "/pile?policy", policy(theirs))
+    for number, container in enumerate(("private", "pile")):
+        manifest = json.dumps([{"path": f"/{container}/secret"}]).encode()
+        for name, headers, body, query in (
+            (f"dlo{number}", {"x-object-manifest": f"{container}/secret"}, b"", ""),
+            (f"slo{number}", {}, manifest, "?multipart-manifest=put"),
+            (f"link{number}", {"x-symlink-target": f"{container}/secret"}, b"", ""),
+        ):
+            await rig.swift("PUT", f"/pile/in/{name}{query}", body, as_=OTHER, **headers)
+            for answer in (
+                await rig("GET", f"/pile/in/{name}", as_=OTHER),
+                await rig.swift("GET", f"/pile/in/{name}", as_=OTHER),
+            ):
+                assert answer.status in (403, 404), (name, answer.status)
+                assert b"secret</" not in answer.body
+                assert answer.body != b"secret"
+    await rig.swift("PUT", "/pile/in/own", b"", x_object_manifest="private/secret")
+    assert (await rig("GET", "/pile/in/own")).body == b"secret"
+    assert (await rig.swift("GET", "/pile/in/own")).body == b"secret"

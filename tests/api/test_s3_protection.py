@@ -119,6 +119,9 @@ async def test_customers_keys(rig: Rig) -> None:
     for method in ("GET", "HEAD"):
         assert (await rig(method, "/pile/o")).status == 400
         assert (await rig(method, "/pile/o", **key(b"x"))).status == 403
+    await rig("PUT", "/pile/small", b"small", **key())
+    assert (await rig("GET", "/pile/small", **key())).body == b"small"
+    assert (await rig("GET", "/pile/small", **key(), range="bytes=1-2")).body == b"ma"
     # On the disk, and for Swift, there is no plain text; nor is a copy made that nobody could read.
     version = await rig.state.find(Name("AUTH_p1", "pile", "o"))
     assert version is not None
@@ -262,10 +265,14 @@ async def test_locks(vault: Rig, clock: FakeClock) -> None:
         ("PUT", "/vault/o"),
         ("POST", "/vault/o"),
         ("DELETE", "/vault/o"),
-        ("DELETE", f"{at}"),
+        ("DELETE", at),
+        ("DELETE", at.replace("versionId", "version-id")),
         ("DELETE", "/vault"),
     ):
         await rig.swift(*swift)
+    await rig.swift("POST", "/vault", x_versions_enabled="false")
+    assert b"<Status>Enabled<" in (await rig("GET", "/vault?versioning")).body
+    assert (await rig.swift("PUT", "/vault/soon", b"x", x_delete_after="60")).status == 400
     assert (await rig("GET", at)).body == b"body"
     assert (await rig("HEAD", at)).headers["x-amz-object-lock-mode"] == "COMPLIANCE"
     await clock.advance(9 * 24 * 3600 + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 
 from pileus.drivers.object.cluster.auditor import Auditor
 from pileus.drivers.object.cluster.device import ObjectCluster
-from pileus.drivers.object.cluster.local import local_ring
+from pileus.drivers.object.cluster.local import kept_ring
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.erasure.assemble import on_folders
@@ -23,12 +24,18 @@ from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.handshake import KeyFileError, read_key
 from pileus.kernel.clock import Clock
 from pileus.kernel.config import ConfigError
+from pileus.kernel.files import write_whole
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.listings import Listings
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.state import RECLAIM_SECONDS, Settings
+
+
+class HashSecret(msgspec.Struct, frozen=True):
+    prefix: str = ""
+    suffix: str = ""
 
 
 class ObjectStore(NamedTuple):
@@ -45,6 +52,8 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
     daemons = Daemons(clock, folder / "walks")
     if settings.rings:
         return _on_nodes(settings, folder, clock, daemons)
+    secret = _with_hash_secret(settings, folder)
+    count = _device_count(settings.devices, folder)
     listings = SqliteListings(folder / "listings", clock)
     for daemon in (
         *node_daemons({0: listings.member}, listings, clock, shard_rows=settings.container_shard_rows),
@@ -54,20 +63,57 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
     devices: dict[int, ObjectDevice] = {}
     for policy in Policies(settings.policies):
         own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
-        folders = [folder / own.format(number + 1) for number in range(settings.devices)]
+        folders = [folder / own.format(number + 1) for number in range(count)]
         if policy.erasure_coding is not None:
             devices[policy.index] = _erasure_coded(folders, policy, clock, daemons)
         elif len(folders) == 1:
             devices[policy.index] = ObjectEngine.on_host(folders[0])
         else:
             devices[policy.index] = _replicated(folders, settings.replicas, policy, clock, daemons)
-    return ObjectStore(devices, listings, daemons, settings, Recon(daemons, devices=folder))
+    return ObjectStore(devices, listings, daemons, secret, Recon(daemons, devices=folder))
+
+
+def _device_count(said: int | None, folder: Path) -> int:
+    """As said, and never fewer than there were."""
+    file = folder / "devices"
+    kept = int(file.read_text()) if file.exists() else 1
+    count = kept if said is None else said
+    if count < kept:
+        raise ConfigError(
+            f"object_store.devices is {count}, and objects are spread over {kept}: set it to {kept} again, or leave it "
+            "out; fewer would lose what only the others have"
+        )
+    if count != kept:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, str(count).encode())
+    return count
+
+
+def _with_hash_secret(settings: Settings, folder: Path) -> Settings:
+    """What goes into the hash of every name: drawn where there is nothing yet, and the same ever after."""
+    file = folder / "hash-secret.json"
+    said = HashSecret(prefix=settings.hash_prefix, suffix=settings.hash_suffix)
+    if file.exists():
+        kept = msgspec.json.decode(file.read_bytes(), type=HashSecret)
+    elif (folder / "device-1").exists():
+        kept = said  # of a store that began before there was a secret
+    else:
+        kept = said if said != HashSecret() else HashSecret(secrets.token_hex(16), secrets.token_hex(16))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, msgspec.json.encode(kept), 0o600)
+    if said not in (HashSecret(), kept):
+        raise ConfigError(
+            f"object_store.hash_prefix and hash_suffix differ from those that all names were hashed with, in {file}: "
+            "leave them out, or nothing is found any more"
+        )
+    return msgspec.structs.replace(settings, hash_prefix=kept.prefix, hash_suffix=kept.suffix)
 
 
 def _replicated(
-    folders: list[Path], replicas: int, policy: StoragePolicy, clock: Clock, daemons: Daemons
+    folders: list[Path], replicas: int | None, policy: StoragePolicy, clock: Clock, daemons: Daemons
 ) -> ObjectDevice:
-    ring = local_ring(len(folders), replicas)
+    builder = f"object{f'-{policy.index}' * (policy.index > 0)}.builder"
+    ring = kept_ring(folders[0].parent / builder, len(folders), replicas)
     members = {
         number: ObjectEngine.on_host(each, suffix_power=SUFFIX_POWER) for number, each in enumerate(folders)
     }

@@ -11,6 +11,7 @@ from typing import Protocol
 from pileus.app import drivers
 from pileus.app.objects import object_store
 from pileus.app.settings import Settings
+from pileus.drivers.object.remote import HttpRemote
 from pileus.kernel.api.auth import Revision, TokenCache
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.clock import Clock
@@ -30,6 +31,7 @@ from pileus.services.network import bootstrap as network_bootstrap
 from pileus.services.network import needs as network_needs
 from pileus.services.network import work as network_work
 from pileus.services.network.state import State as NetworkState
+from pileus.services.object_store.container_sync import ContainerSync
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
 from pileus.services.object_store.s3 import daemons as s3_daemons
@@ -107,6 +109,8 @@ class Objects:
         self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
         for daemon in s3_daemons(self._objects, bench.clock):
             made.daemons.add(daemon)
+        if made.settings.container_sync.realms:
+            made.daemons.add(ContainerSync(self._objects, HttpRemote(), bench.settings.base_url))
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects
         bench.runtimes["s3"].needs = IdentityKeys(
             bench.peer("identity"), bench.authenticate, bench.revision, bench.clock

@@ -38,6 +38,12 @@ STOP_SECONDS = 20.0
     metavar="SERVICE,…",
     help="Run these services alone, such as object-store,identity; `all` runs all again.",
 )
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    help="Folders that objects are spread over, each meant to be a disk of its own.",
+)
+@click.option("--replicas", type=click.IntRange(min=1), help="Copies of each object on these devices.")
 @click.option("--foreground", is_flag=True, help="Stay, and log to the terminal.")
 @click.pass_obj
 def up(
@@ -47,6 +53,8 @@ def up(
     listen: str | None,
     sim: bool | None,
     only: str | None,
+    devices: int | None,
+    replicas: int | None,
     foreground: bool,
 ) -> None:
     """Raise the cloud; returns when it answers."""
@@ -57,8 +65,15 @@ def up(
 
     def serve(tell: background.Teller) -> None:
         interpreter.load()
+        spread = {"devices": devices, "replicas": replicas}
         composer, settings = load_settings(
-            compose, config, state, listen=listen, sim=sim or _was_sim(state), only=_only(state, only)
+            compose,
+            config,
+            state,
+            listen=listen,
+            sim=sim or _was_sim(state),
+            only=_only(state, only),
+            object_store={name: said for name, said in spread.items() if said is not None} or None,
         )
         asyncio.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
 

@@ -33,13 +33,32 @@ class Document(msgspec.Struct, rename="pascal", forbid_unknown_fields=True, omit
     """An element with children. `Id` is `id`; other spellings are named with `msgspec.field(name="ID")`."""
 
 
-class _Element:
-    __slots__ = ("attributes", "children", "name", "text")
+class Element:
+    """An element as it was read; names are without their namespace."""
+
+    __slots__ = ("attributes", "elements", "name", "pieces")
 
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name, self.attributes = name, attributes
-        self.children: list[_Element] = []
-        self.text: list[str] = []
+        self.elements: list[Element] = []
+        self.pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What stands in it beside elements."""
+        return "".join(self.pieces)
+
+    def children(self, name: str) -> list[Element]:
+        return [each for each in self.elements if each.name == name]
+
+    def child(self, name: str) -> Element | None:
+        """The first of that name."""
+        return next((each for each in self.elements if each.name == name), None)
+
+    def value(self, name: str) -> str | None:
+        """The text of a child; None where there is no such child."""
+        found = self.child(name)
+        return None if found is None else found.text
 
 
 class _Field(NamedTuple):
@@ -52,13 +71,19 @@ class _Field(NamedTuple):
 
 def decode(body: bytes, kind: type[T], root: str) -> T:
     """The document, whose outermost element must be `root`. Raises XmlError."""
-    element = _parse(body)
-    if element.name != root:
-        raise XmlError(f"the outermost element is {element.name!r}, not {root!r}")
+    element = read(body, root)
     try:
         return msgspec.convert(_plain(element, kind), kind, strict=False)
     except msgspec.ValidationError as error:
         raise XmlError(str(error)) from error
+
+
+def read(body: bytes, root: str, *, most: int = MAX_ELEMENTS) -> Element:
+    """The outermost element, which must be `root`. Raises XmlError."""
+    element = _parse(body, most)
+    if element.name != root:
+        raise XmlError(f"the outermost element is {element.name[:60]!r}, not {root!r}")
+    return element
 
 
 def encode(document: msgspec.Struct, root: str, namespace: str) -> bytes:
@@ -72,9 +97,9 @@ def text(value: str) -> str:
     return _CONTROL.sub(lambda found: f"&#x{ord(found[0]):x};", escape(value))
 
 
-def _parse(body: bytes) -> _Element:
+def _parse(body: bytes, most: int) -> Element:
     parser = expat.ParserCreate(namespace_separator=" ")
-    outermost = _Element("", {})
+    outermost = Element("", {})
     path, seen = [outermost], 0
 
     def refuse(*_: Any) -> None:
@@ -83,11 +108,11 @@ def _parse(body: bytes) -> _Element:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal seen
         seen += 1
-        if len(path) > MAX_DEPTH or seen > MAX_ELEMENTS:
-            raise XmlError(f"more than {MAX_ELEMENTS} elements, or more than {MAX_DEPTH} in each other")
+        if len(path) > MAX_DEPTH or seen > most:
+            raise XmlError(f"more than {most} elements, or more than {MAX_DEPTH} in each other")
         local = {each.rpartition(" ")[2]: value for each, value in attributes.items()}
-        element = _Element(name.rpartition(" ")[2], local)
-        path[-1].children.append(element)
+        element = Element(name.rpartition(" ")[2], local)
+        path[-1].elements.append(element)
         path.append(element)
 
     def end(_: str) -> None:
@@ -96,14 +121,14 @@ def _parse(body: bytes) -> _Element:
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.CharacterDataHandler = lambda data: path[-1].text.append(data)
+    parser.CharacterDataHandler = lambda data: path[-1].pieces.append(data)
     try:
         parser.Parse(body, True)
     except expat.ExpatError as error:
         raise XmlError(f"it is no well-formed XML: {error}") from error
     except (ValueError, LookupError) as error:  # an encoding that nobody knows
         raise XmlError(str(error)) from error
-    return outermost.children[0]
+    return outermost.elements[0]
 
 
 @lru_cache(maxsize=256)
@@ -126,18 +151,17 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _plain(element: _Element, kind: Any) -> Any:
+def _plain(element: Element, kind: Any) -> Any:
     """An element as msgspec takes it: an object, or a text."""
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
-        if element.children:
+        if element.elements:
             raise XmlError(f"the element {element.name} holds text, no elements")
-        text = "".join(element.text)
-        return text if kind is str else text.strip()
-    if "".join(element.text).strip():
+        return element.text if kind is str else element.text.strip()
+    if element.text.strip():
         raise XmlError(f"the element {element.name} holds elements, no text")
     fields = _fields(kind)
     found: dict[str, Any] = {}
-    for child in element.children:
+    for child in element.elements:
         field = fields.get(child.name)
         if field is None or field.attribute:
             raise XmlError(f"the element {element.name} has none called {child.name}")

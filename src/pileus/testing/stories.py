@@ -1,4 +1,4 @@
-"""Stories: what a user types and what the stock `openstack` client prints, as a file that can be run.
+"""Stories: what a user types and what the stock clients, `openstack` and `swift`, print, as a file that can be run.
 
     # Anything may be told between.
     $ openstack project create lab -f value -c name
@@ -26,7 +26,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from unittest.mock import patch
 
-CLIENT = "openstack"
+CLIENTS = ("openstack", "swift")
 
 
 @dataclass
@@ -83,21 +83,30 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def run(command: str) -> Said:
-    """Runs one command of the client; variables may stand before it, as `OS_PROJECT_NAME= openstack token issue`,
-    and are unset where empty."""
+def _shell(client: str, arguments: list[str]) -> object:
+    if client == "swift":
+        from swiftclient.shell import main
+
+        return main([client, *arguments])
     from openstackclient.shell import OpenStackShell
 
+    return OpenStackShell().run(arguments)
+
+
+def run(command: str) -> Said:
+    """Runs one command of a client; variables may stand before it, as `OS_PROJECT_NAME= openstack token issue`,
+    and are unset where empty."""
     words = shlex.split(command)
     start = next((n for n, word in enumerate(words) if "=" not in word), len(words))
     changed = dict(word.split("=", 1) for word in words[:start])
-    if words[start : start + 1] != [CLIENT]:
-        raise ValueError(f"a story types {CLIENT}, not {command}")
+    client, arguments = words[start], words[start + 1 :]
+    if client not in CLIENTS:
+        raise ValueError(f"a story types {' or '.join(CLIENTS)}, not {command}")
     variables = {name: value for name, value in {**os.environ, **changed}.items() if value}
     printed = io.StringIO()
     with patch.dict(os.environ, variables, clear=True), redirect_stdout(printed), redirect_stderr(printed):
         try:
-            status = OpenStackShell().run(words[start + 1 :])
+            status = _shell(client, arguments)
         except SystemExit as end:  # argparse's way to refuse
             status = end.code if isinstance(end.code, int) else 1
     # Some commands of the client return what they did where their status should be.

@@ -23,6 +23,12 @@ IMAGE_STORES = {
     "PILEUS_IMAGE__REQUIRE_FORMAT_MATCH": "false",
     "PILEUS_IMAGE__SECURE_HASH": "false",
 }
+OBJECTS = {
+    "PILEUS_OBJECT_STORE__POLICIES": '[{name = "Policy-0", default = true}, {name = "silver", index = 1}]',
+    "PILEUS_OBJECT_STORE__CONTAINER_SYNC__REALMS": '{realm1 = {key = "realm1key", clusters = {name1 = ""}}}',
+    "PILEUS_OBJECT_STORE__CONTAINER_SYNC__INTERVAL_SECONDS": "1.0",
+}
+"""Two storage policies; containers of this cloud follow others of it."""
 LAX_FORMATS = Absent(
     "image-feature-enabled", "image_format_enforcement", "false", "tests upload what is no image"
 )
@@ -73,7 +79,7 @@ AREAS = {
         ),
         Area("compute", r"^tempest\.api\.compute\."),
         Area("network", r"^tempest\.api\.network\."),
-        Area("object-storage", r"^tempest\.api\.object_storage\."),
+        Area("object-storage", r"^tempest\.api\.object_storage\.", settings=OBJECTS),
         Area("smoke", r"^tempest\.api\.(identity|image|compute|network)\.", smoke=True, settings=IMAGE),
         Area("scenario", r"^tempest\.scenario\.", real=True),
         Area(
@@ -83,6 +89,8 @@ AREAS = {
             settings={"PILEUS_IMAGE__REQUIRE_FORMAT_MATCH": "false"},
             options=(LAX_FORMATS,),
         ),
-        Area("interop-storage", r"^tempest\.", listed="required-os_powered_storage.alive.txt"),
+        Area(
+            "interop-storage", r"^tempest\.", listed="required-os_powered_storage.alive.txt", settings=OBJECTS
+        ),
     )
 }

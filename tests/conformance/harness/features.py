@@ -41,7 +41,6 @@ class Absent:
 
 _SERVER_ACTIONS = "comes with the rest of the server's actions"
 _VOLUMES = "needs volumes"
-_WHOLE_OBJECTS = "comes when the object store is made whole"
 _QOS = "QoS comes when network is made whole"
 
 NOT_YET = (
@@ -50,13 +49,6 @@ NOT_YET = (
         "store_weight_enabled",
         "false",
         "one store to write to; two in area image-stores",
-    ),
-    Absent("object-storage-feature-enabled", "container_sync", "false", f"container sync: {_WHOLE_OBJECTS}"),
-    Absent(
-        "object-storage-feature-enabled",
-        "discoverable_apis",
-        "account_quotas,container_quotas,slo,tempurl",
-        f"bulk, forms, static web, symlinks, sync, crossdomain: {_WHOLE_OBJECTS}",
     ),
     Absent("compute", "min_compute_nodes", "1", "one host; more by setting"),
     Absent("compute-feature-enabled", "resize", "false", _SERVER_ACTIONS),

@@ -17,9 +17,20 @@ from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import Files, HostFiles
 from pileus.drivers.object.group import Group, stamp_of
 from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
-from pileus.drivers.object.record import Header, Kind, Record
+from pileus.drivers.object.record import Kind, Record
+from pileus.drivers.object.rules import (
+    amended,
+    found_in,
+    if_newer,
+    names,
+    peeked,
+    present,
+    rotten,
+    tell,
+    version_of,
+)
 from pileus.drivers.object.summary import Summary, suffix_of
-from pileus.lib.timestamp import ZERO, Timestamp
+from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
 
 SMALL_BYTES = 256 * 1024
@@ -72,8 +83,8 @@ class ObjectEngine:
             missed = group.since(int(volume), int(offset))
             while records := await asyncio.to_thread(lambda: list(islice(missed, REPLAY))):  # noqa: B023 - run at once
                 for record in records:
-                    _tell(told, record)
-            group.told = partial(_tell, told)
+                    tell(told, record)
+            group.told = partial(tell, told)
 
     def mark(self) -> str:
         return " ".join(f"{volume}:{offset}" for volume, offset in (group.position for group in self._groups))
@@ -107,14 +118,14 @@ class ObjectEngine:
             found = self._group(key).find_cached(key)
             return await asyncio.to_thread(found) if callable(found) else found
         except Broken:
-            return _rotten(key)
+            return rotten(key)
 
     def find(self, key: bytes) -> asyncio.Future[Version | None]:
         try:
             found = self._group(key).find_cached(key)
             if callable(found):
-                return asyncio.ensure_future(_slowly(found, _found))
-            return _done(_found(found))
+                return asyncio.ensure_future(_slowly(found, found_in))
+            return _done(found_in(found))
         except DeviceError as error:
             return _failed(error)
 
@@ -122,8 +133,8 @@ class ObjectEngine:
         try:
             found = self._group(key).header_cached(key)
             if callable(found):
-                return asyncio.ensure_future(_slowly(found, _peeked))
-            return _done(_peeked(found))
+                return asyncio.ensure_future(_slowly(found, peeked))
+            return _done(peeked(found))
         except DeviceError as error:
             return _failed(error)
 
@@ -134,11 +145,11 @@ class ObjectEngine:
             await writer.finish(timestamp, metadata)
             return
         record = Record(Kind.WHOLE, key, path, timestamp, timestamp, len(body), metadata, body)
-        await asyncio.shield(self._store(key, partial(_if_newer, record)))
+        await asyncio.shield(self._store(key, partial(if_newer, record)))
 
     def store(self, key: bytes, version: Version) -> asyncio.Future[None]:
         if not version.deleted and version.body is None:
-            return self._store(key, partial(_amended, version))
+            return self._store(key, partial(amended, version))
         kind = Kind.DELETED if version.deleted else Kind.WHOLE
         record = Record(
             kind,
@@ -150,14 +161,14 @@ class ObjectEngine:
             version.metadata,
             version.body or b"",
         )
-        return self._store(key, partial(_if_newer, record))
+        return self._store(key, partial(if_newer, record))
 
     def writer(self, key: bytes, path: str) -> LargeWriter:
         return LargeWriter(self, self._files, key, path, SMALL_BYTES)
 
     async def put_file(self, record: Record, file: str) -> None:
         """A large object whose `file` is durable; `LargeWriter` calls it."""
-        await asyncio.shield(self._store(record.key, partial(_if_newer, record)))
+        await asyncio.shield(self._store(record.key, partial(if_newer, record)))
 
     async def expect_file(self, key: bytes, timestamp: Timestamp) -> bool:
         """`tidy` lets the file be until `forget_file`. False where it is the object's already, or another's on its way."""
@@ -165,7 +176,7 @@ class ObjectEngine:
             await asyncio.wait((before,))
         record = await self._newest(key)
         file = file_of(key, timestamp)
-        if file in self._arriving or (record is not None and _names(record, file)):
+        if file in self._arriving or (record is not None and names(record, file)):
             return False
         self._arriving.add(file)
         return True
@@ -186,18 +197,18 @@ class ObjectEngine:
         made: list[Record] = []
 
         def make(old: Record | None) -> Record:
-            known = _present(old)
+            known = present(old)
             if timestamp <= known.changed:
                 raise Superseded(known.changed, deleted=False)
             made.append(known._replace(changed=timestamp, metadata=change(known.metadata)))
             return made[0]
 
         await asyncio.shield(self._store(key, make))
-        return _version(made[0])
+        return version_of(made[0])
 
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         record = Record(Kind.DELETED, key, path, timestamp, timestamp, 0, b"", b"")
-        await asyncio.shield(self._store(key, partial(_if_newer, record)))
+        await asyncio.shield(self._store(key, partial(if_newer, record)))
 
     def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> asyncio.Future[None]:
         """One change at a time for each key; a caller that goes away does not stop what has begun."""
@@ -211,7 +222,7 @@ class ObjectEngine:
             try:
                 old = group.find_cached(key)
             except Broken:
-                old = _rotten(key)
+                old = rotten(key)
             if callable(old) or (old is not None and old.kind is Kind.FILE):
                 change = asyncio.ensure_future(self._change(key, make))
                 self._take_turn(key, change)
@@ -377,64 +388,9 @@ class ObjectEngine:
             for name in await asyncio.to_thread(self._files.names_in, f"{LARGE}/{folder}"):
                 file = f"{LARGE}/{folder}/{name}"
                 record = await self._newest(bytes.fromhex(name.partition(".")[0]))
-                named = record is not None and (_names(record, file) or record.kind is Kind.BROKEN)
+                named = record is not None and (names(record, file) or record.kind is Kind.BROKEN)
                 if not named and file not in self._arriving:
                     await asyncio.to_thread(self._files.unlink, file)
-
-
-def _if_newer(record: Record, old: Record | None) -> Record:
-    if old is None or old.kind is Kind.BROKEN:
-        return record
-    if record.order < old.order or (record.order == old.order and old.kind is not Kind.DROPPED):
-        raise Superseded(old.timestamp, deleted=old.kind is Kind.DELETED)
-    return record
-
-
-def _present(old: Record | None) -> Record:
-    """Raises Missing, DeviceError."""
-    if old is None or old.kind in (Kind.DELETED, Kind.DROPPED):
-        raise Missing(old.timestamp if old is not None and old.kind is Kind.DELETED else None)
-    if old.kind is Kind.BROKEN:
-        raise Broken("its bytes are broken")
-    return old
-
-
-def _amended(version: Version, old: Record | None) -> Record:
-    if old is not None and old.timestamp > version.timestamp:
-        raise Superseded(old.timestamp, deleted=old.kind is Kind.DELETED)
-    known = _present(old)
-    if known.timestamp != version.timestamp:
-        raise Missing
-    if known.changed >= version.changed:
-        raise Superseded(known.changed, deleted=False)
-    return known._replace(changed=version.changed, metadata=version.metadata)
-
-
-def _rotten(key: bytes) -> Record:
-    return Record(Kind.BROKEN, key, "", ZERO, ZERO, 0, b"", b"")
-
-
-def _names(record: Record, file: str) -> bool:
-    return record.kind is Kind.FILE and file_of(record.key, record.timestamp) == file
-
-
-def _found(record: Record | None) -> Version | None:
-    if record is None or record.kind is Kind.DROPPED:
-        return None
-    if record.kind is Kind.BROKEN:
-        raise Broken("its bytes are broken")
-    return _version(record)
-
-
-def _peeked(header: Header | None) -> Stamp | None:
-    if header is not None and header.kind == Kind.BROKEN:
-        raise Broken("its bytes are broken")
-    return None if header is None else stamp_of(header)
-
-
-def _tell(told: Told, record: Record) -> None:
-    if stamp_of(record) is not None:
-        told(_version(record))
 
 
 def _done(value: R) -> asyncio.Future[R]:
@@ -451,18 +407,6 @@ def _failed(error: Exception) -> asyncio.Future[Any]:
 
 async def _slowly(read: Callable[[], T], then: Callable[[T], R]) -> R:
     return then(await asyncio.to_thread(read))
-
-
-def _version(record: Record) -> Version:
-    return Version(
-        record.path,
-        record.timestamp,
-        record.changed,
-        record.size_bytes,
-        record.metadata,
-        record.kind is Kind.DELETED,
-        record.body if record.kind is Kind.WHOLE else None,
-    )
 
 
 async def _part(data: bytes) -> AsyncIterator[bytes]:

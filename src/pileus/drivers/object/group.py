@@ -293,7 +293,10 @@ class Group:
                 if each.replaces is None:
                     if self._summary is not None:
                         self._summary.replace(key, each.old, stamp_of(each.record))
-                    self.told(each.record)
+                    try:
+                        self.told(each.record)
+                    except Exception:
+                        log.exception("who is told of a change can't take it", folder=self._folder)
             self.position = (place.volume, place.offset + place.length)
             self._finished(each)
             each.done.set_result(None)

@@ -16,6 +16,7 @@ from pileus.services.object_store import expirer, listed, metadata
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
+from pileus.services.object_store.following import Following, SyncSettings
 from pileus.services.object_store.listings import ContainerInfo, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
@@ -43,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """As `hash_prefix`."""
     max_file_size_gib: int = 5
     """Largest object in one piece."""
+    container_sync: SyncSettings = SyncSettings()
+    """Clouds that containers may follow into."""
     container_shard_rows: int = 1_000_000
     """A container with more objects is split into shards."""
     s3_domain: str = ""
@@ -67,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Objects that may be written in a container, a second, by the number of objects from which on it holds."""
     ratelimit_max_sleep_seconds: float = 60.0
     """Who would have to wait for longer is refused."""
+    forbidden_characters: str = ""
+    """That no name may have."""
     storage_domains: tuple[str, ...] = ()
     """Hosts under these are accounts, and containers of accounts."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
@@ -84,10 +89,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_secrets: dict[str, str] = {}
     """Root secrets by id, base64 of at least 32 bytes; the id that sorts last encrypts. Without any they are files in
     the state folder, of which the first is made."""
-    devices: int = 1
-    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there."""
-    replicas: int = 3
-    """Copies of each object, at most as many as there are devices."""
+    devices: int | None = None
+    """Folders that objects are spread over on this host; each is meant to be a disk of its own, mounted there. Left out:
+    as many as there were at the last start, at first one."""
+    replicas: int | None = None
+    """Copies of each object, at most as many as there are devices. Left out: as at the last start, at first three."""
     rings: str = ""
     """Folder with the rings of a cluster (`container.ring.gz`, `object.ring.gz` …): storage nodes have everything then."""
     cluster_key: str = ""
@@ -120,6 +126,7 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
             settings.account_ratelimit,
@@ -164,6 +171,7 @@ class ObjectStoreState:
     async def start(self) -> None:
         self._settled = await self.listings.start()
         await expirer.prepare(self.listings, self.now())
+        await self.following.start()
         marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
         for index, device in self.devices.items():
             await device.start(self._heard, marks.get(str(index), ""))
@@ -202,6 +210,7 @@ class ObjectStoreState:
                 self._settled = mark
 
     def _heard(self, version: Version) -> None:
+        self.following.heard(version)
         listed.note(self.listings, version)
 
     def now(self) -> Timestamp:

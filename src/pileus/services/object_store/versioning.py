@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from pileus.kernel.errors import Unavailable
+from pileus.kernel.errors import Conflict, Unavailable
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import content, metadata
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Version
@@ -356,6 +356,9 @@ async def update(
 
 
 async def set_status(state: ObjectStoreState, name: Name, info: ContainerInfo, wanted: Status) -> None:
+    """409 where versions may be locked, and so are kept for good."""
+    if wanted != "Enabled" and metadata.OBJECT_LOCK in info.metadata:
+        raise Conflict("The container has object lock, so it keeps versions.")
     await make_hidden(state, "versions", name, info)
 
     def change(old: Metadata) -> Metadata:

@@ -36,6 +36,7 @@ class Look:
         self._failed: dict[Peer, BaseException] = {}
         self._pending: dict[asyncio.Future[Any], Peer] = {}
         self._widened = False
+        self._enough = True
         self._event = asyncio.Event()
 
     async def run(self) -> Version | None:
@@ -49,6 +50,9 @@ class Look:
             if not await self._wait(self._patience.answer_seconds - self._patience.slow_seconds):
                 for peer in {*self._pending.values()}:
                     peer.ill("no answer in time")
+        if not self._widened and not any(self._known.values()):
+            self._widen()  # after a change of the ring objects are on their way to their new homes
+            await self._wait(self._patience.slow_seconds, enough=False)
         return await self._newest()
 
     def _ask_primaries(self) -> None:
@@ -80,7 +84,7 @@ class Look:
     def _answered(self, peer: Peer, answer: asyncio.Future[Any]) -> None:
         del self._pending[answer]
         self._take(peer, answer)
-        if self._sure() or not self._pending:
+        if not self._pending or (self._enough and self._sure()):
             self._event.set()
 
     def _take(self, peer: Peer, answer: asyncio.Future[Any]) -> None:
@@ -107,9 +111,11 @@ class Look:
         silent += sum(peer not in self._known for peer in self._seats.handoffs)
         return self._widened and silent <= self._allowed
 
-    async def _wait(self, seconds: float) -> bool:
-        if not self._pending or self._sure():
+    async def _wait(self, seconds: float, *, enough: bool = True) -> bool:
+        """Until it is sure what is the newest, or, where that is not `enough`, for all answers."""
+        if not self._pending or (enough and self._sure()):
             return True
+        self._enough = enough
         self._event.clear()
         return await self._clock.wait(self._event, seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.errors import ApiError, MethodNotAllowed, Unavailable
+from pileus.kernel.errors import ApiError, BadRequest, MethodNotAllowed, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import etags, remap
 from pileus.services.object_store.api import bulk_delete, bulk_upload, cors, form_post, static_web
@@ -27,6 +27,10 @@ async def around(call: Call, handle: Handle) -> Reply:
     if not call.path.startswith("/v1/"):
         return await handle(call)
     name = parse(call.path)
+    if any(each in call.path for each in state.settings.forbidden_characters):
+        raise BadRequest(
+            f"Object/Container/Account name contains forbidden chars from {state.settings.forbidden_characters}"
+        )
     try:
         reply = await _handle(call, name, handle, state)
     except DeviceFull as error:

@@ -10,7 +10,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply, encode_json
-from pileus.services.object_store import access, metadata, symlinks, versioning
+from pileus.services.object_store import access, container_sync, metadata, symlinks, versioning
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import (
     AccountLeaving,
@@ -144,6 +144,10 @@ def _clean(call: Call) -> dict[str, str]:
     for acl in ("x-container-read", "x-container-write"):
         if headers.get(acl):
             headers[acl] = metadata.clean_acl(acl, headers[acl])
+    for what in ("bytes", "count"):
+        limit = headers.get(f"x-container-meta-quota-{what}", "")
+        if limit and not (limit.isascii() and limit.isdigit()):
+            raise BadRequest(f"Invalid {what} quota.")
     return headers
 
 
@@ -174,6 +178,8 @@ async def _set(
 ) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
+    if headers.get(container_sync.TO):
+        container_sync.destination(state.settings.container_sync, headers[container_sync.TO], call.root_url)
     if not owner:
         private = {*PRIVATE, *(each.replace("x-", "x-remove-", 1) for each in PRIVATE)}
         headers = {each: value for each, value in headers.items() if each not in private}
@@ -196,7 +202,21 @@ async def _set(
         info = await state.container(name.account, name.container)
         if info is not None:
             await versioning.set_status(state, name, info, "Enabled" if enabled else "Suspended")
+    await _follow(state, name, headers)
     return made
+
+
+async def _follow(state: ObjectStoreState, name: Name, headers: dict[str, str]) -> None:
+    """Where the request set or took away whom the container follows."""
+    if not any(
+        f"{start}container-sync-{each}" in headers for start in ("x-", "x-remove-") for each in ("to", "key")
+    ):
+        return
+    info = await state.listings.container(name.account, name.container)
+    follows = info is not None and container_sync.TO in info.metadata and container_sync.KEY in info.metadata
+    if follows or state.following.follows(name):
+        (state.following.follow if follows else state.following.forget)(name)
+        await state.settle()
 
 
 def _versions_asked(headers: Mapping[str, str], info: ContainerInfo | None) -> bool | None:

@@ -9,7 +9,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, content, symlinks, versions
+from pileus.services.object_store import access, conditions, content, symlinks, versions
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
@@ -61,11 +61,12 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     if found is None:
         raise gone()
     content.require_readable(found)
-    await check_quota(state, target, info, found.size_bytes)
+    offset, length = _part(call, found)
+    await check_quota(state, target, info, length)
     await versions.keep(state, target, info.metadata)
     now = state.now()
     kept = _kept(call, found, kept_headers(call, now), as_manifest=as_manifest)
-    stored = await store(state, target, now, kept, found.read(0, found.size_bytes), found.size_bytes)
+    stored = await store(state, target, now, kept, found.read(offset, length), length)
     return created(
         stored.etag,
         now,
@@ -78,6 +79,16 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
             if name.startswith("x-object-meta-")
         },
     )
+
+
+def _part(call: Call, found: Content) -> tuple[int, int]:
+    """Offset and length of what is copied: all of it, or the one `Range` that the request names."""
+    parts = conditions.ranges(call.header("range"), found.size_bytes)
+    if parts is None:
+        return 0, found.size_bytes
+    if len(parts) > 1 or (found.kept.large_etag is not None and not found.is_large):
+        raise BadRequest("Of an object's bytes one range can be copied, and none of a manifest.")
+    return parts[0]
 
 
 def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: bool) -> ObjectMetadata:

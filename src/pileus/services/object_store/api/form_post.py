@@ -55,7 +55,7 @@ async def post_form(call: Call, name: Name) -> Reply:
             await _require_signature(call, name, fields)
             raise BadRequest("no files to process")
     except ApiError as error:
-        return _answer(fields, error.status, error.message)
+        return _answer(fields, error.status, f"FormPost: {error.message}")
     return _answer(fields, 201, "")
 
 
@@ -123,7 +123,7 @@ def _answer(fields: dict[str, str], status: int, message: str) -> Reply:
     redirect = fields.get("redirect", "")
     phrase = HTTPStatus(status).phrase
     if not redirect:
-        page = f"<html><h1>{phrase}</h1><p>{escape(message or 'FormPost: ' + phrase)}</p></html>"
+        page = f"<html><h1>{phrase}</h1><p>{escape(message or phrase)}</p></html>"
         return Reply(status, page.encode("utf-8", "replace"), {"content-type": "text/html; charset=UTF-8"})
     told = urlencode({"status": status, "message": message}, errors="replace")
     try:

@@ -73,10 +73,21 @@ async def info(call: Call) -> dict[str, Any]:
         "formpost": {"allowed_digests": sorted(DIGESTS)},
         "staticweb": {},
         "crossdomain": {},
+        "container_sync": {
+            "realms": {
+                realm: {"clusters": {cluster: {} for cluster in kept.clusters}}
+                for realm, kept in settings.container_sync.realms.items()
+            }
+        },
         "etag_quoter": {"enable_by_default": settings.quoted_etags},
         "versioned_writes": {"allowed_flags": ["x-versions-location", "x-history-location"]},
         "tempauth": {"account_acls": True},
         **({"encryption": {"enabled": True}} if settings.encryption else {}),
+        **(
+            {"name_check": {"forbidden_chars": settings.forbidden_characters}}
+            if settings.forbidden_characters
+            else {}
+        ),
         **({"ratelimit": _rates(settings)} if state.rates.any else {}),
         **(
             {"domain_remap": {"default_reseller_prefix": name.ACCOUNT_PREFIX[:-1]}}

@@ -98,7 +98,7 @@ async def open_content(
         parts, etag = await dlo.segments(state, name.account, manifest or "")
     named = [part.name for part in parts if part.data is None]
     if permit is not None and metadata.UPLOAD not in kept.system:
-        for segment in {each.container: each for each in named}.values():
+        for segment in named:
             await permit(segment)
     return Content(
         kept,
@@ -139,16 +139,22 @@ def _path(name: Name) -> str:
 
 def reader(call: Call, name: Name) -> symlinks.Permit:
     """Who may read `name` may read what the returned function lets pass."""
-    allowed = {(name.account, name.container)}
+    state: ObjectStoreState = call.runtime.state
+    allowed: set[tuple[str, str]] = set()
 
     async def permit(other: Name) -> None:
-        if (other.account, other.container) in allowed:
+        at = (other.account, other.container)
+        if at in allowed:
             return
-        if temp_url.is_signed(call):
-            await temp_url.require_reach(call, name, other)
-        else:
-            await access.require(call, other, "read")
-        allowed.add((other.account, other.container))
+        info = await state.container(*at)
+        ruled = info is not None and not info.metadata.keys().isdisjoint(access.RULED)
+        if ruled or at != (name.account, name.container):
+            if temp_url.is_signed(call):
+                await temp_url.require_reach(call, name, other)
+            else:
+                await access.require(call, other, "read")
+        if not ruled:
+            allowed.add(at)
 
     return permit
 

@@ -14,7 +14,16 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed, TooLarge, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import access, locks, metadata, symlinks, temp_url, versioning, versions
+from pileus.services.object_store import (
+    access,
+    container_sync,
+    locks,
+    metadata,
+    symlinks,
+    temp_url,
+    versioning,
+    versions,
+)
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -38,11 +47,20 @@ async def allow(call: Call, name: Name) -> ContainerInfo:
             if header in call.headers:
                 raise BadRequest(f"{header.title()} is not allowed with a temporary URL.")
     else:
-        await access.require(call, name, "write")
+        if container_sync.AUTH in call.headers:
+            followed = await state.container(name.account, name.container)
+            container_sync.require(call, name, {} if followed is None else followed.metadata)
+        else:
+            await access.require(call, name, "write")
     info = await state.container(name.account, name.container)
     if info is None:
         raise gone()
     return info
+
+
+def moment(call: Call, name: Name, info: ContainerInfo) -> Timestamp:
+    """When the request's change is: when it was in another cloud that sends it, else now."""
+    return container_sync.require(call, name, info.metadata) or call.runtime.state.now()
 
 
 async def check_quota(state: ObjectStoreState, name: Name, info: ContainerInfo, size: int | None) -> None:
@@ -138,7 +156,7 @@ async def put_object(call: Call) -> Reply:
             link, target_kind = await symlinks.fix(state, link, reader(call, name))
             kind = call.header("content-type") or target_kind
     await versions.keep(state, name, info.metadata)
-    now = state.now()
+    now = moment(call, name, info)
     kept = ObjectMetadata(
         content_type=kind,
         etag="",
@@ -275,7 +293,7 @@ async def delete(call: Call, name: Name) -> bool:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
-    return await remove(state, name)
+    return await remove(state, name, moment(call, name, info))
 
 
 async def _delete_version(
@@ -296,7 +314,7 @@ async def _delete_version(
     return True
 
 
-async def remove(state: ObjectStoreState, name: Name) -> bool:
+async def remove(state: ObjectStoreState, name: Name, now: Timestamp | None = None) -> bool:
     """Whether there was such an object. In a container with object versioning a marker hides it."""
     await locks.require_parts_free(state, name)
     was_there = await state.find(name) is not None
@@ -307,7 +325,7 @@ async def remove(state: ObjectStoreState, name: Name) -> bool:
         return was_there
     try:
         device = await state.device_of(name)
-        await device.delete(state.key(name), name.path, state.now())
+        await device.delete(state.key(name), name.path, now or state.now())
     except Superseded as newer:
         raise Conflict("There is a newer version already.") from newer
     except DeviceError as error:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from hashlib import md5, sha256
 
 from pileus.services.object_store.receive import GIB
-from pileus.services.object_store.s3 import chunked
+from pileus.services.object_store.s3 import checksum, chunked
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.s3.signature import STREAMED, UNSIGNED
@@ -90,7 +90,7 @@ def mismatch(wanted: str, found: str) -> S3Error:
 
 
 async def whole(request: Request, limit: int) -> bytes:
-    """All of a document. 400 past `limit` bytes, and where it has another MD5 than it should."""
+    """All of a document. 400 past `limit` bytes, and where it has another MD5 or checksum than it should."""
     chunks, size, trailers = [], 0, dict[str, str]()
     async for chunk in opened(request, trailers):
         size += len(chunk)
@@ -98,6 +98,10 @@ async def whole(request: Request, limit: int) -> bytes:
             raise S3Error("MaxMessageLengthExceeded", "Your request was too big.")
         chunks.append(chunk)
     found = b"".join(chunks)
+    # What completes an upload has the checksum of the object in its headers, not its own.
+    told = None if "uploadId" in request.call.query else checksum.wanted(request.headers)
+    if told is not None:
+        told.check(told.algorithm.digest(found), trailers)
     if (wanted := wanted_md5(request)) and md5(found, usedforsecurity=False).hexdigest() != wanted:
         raise bad_digest()
     return found

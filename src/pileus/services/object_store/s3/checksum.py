@@ -70,10 +70,14 @@ class Algorithm(NamedTuple):
             return _Crc(lambda data, value: calc(data, value), self.digest_bytes, calc(b""))
         return hashlib.new(self.name.lower(), usedforsecurity=False)
 
-    def of(self, data: bytes) -> str:
+    def digest(self, data: bytes) -> bytes:
         hasher = self.new()
         hasher.update(data)
-        return encode(hasher.digest())
+        return hasher.digest()
+
+    def of(self, data: bytes) -> str:
+        """In base64."""
+        return encode(self.digest(data))
 
     def default_kind(self) -> Kind:
         return "FULL_OBJECT" if self.name == "CRC64NVME" else "COMPOSITE"

@@ -8,9 +8,8 @@ import msgspec
 
 from pileus.kernel.http.reply import Reply
 from pileus.lib import xml_document
-from pileus.services.object_store.s3.errors import S3Error
+from pileus.services.object_store.s3.xml import NAMESPACE, malformed
 
-NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -22,13 +21,9 @@ def read(body: bytes, kind: type[T], root: str) -> T:
         raise malformed(str(error)) from error
 
 
-def malformed(why: str) -> S3Error:
-    return S3Error(
-        "MalformedXML",
-        f"The XML you provided was not well-formed or did not validate against our published schema: {why}",
-    )
-
-
 def reply(document: msgspec.Struct, root: str, status: int = 200) -> Reply:
     body = xml_document.encode(document, root, NAMESPACE)
     return Reply(status, body, {"content-type": "application/xml"})
+
+
+__all__ = ["NAMESPACE", "malformed", "read", "reply"]

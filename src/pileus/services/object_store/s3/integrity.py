@@ -135,7 +135,7 @@ def describe(content: Content) -> list[tuple[str, xml.Value]]:
     return [("Checksum", [*((each, found.value) for each in named), ("ChecksumType", found.kind)])]
 
 
-hooks.TAKING.append(take)
+hooks.TAKING.insert(0, take)  # a checksum is of what the client sends, before anybody encrypts it
 hooks.COMPLETING.append(complete)
 hooks.GIVING.append(give)
 hooks.CHECKSUMS.append(describe)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from pileus.kernel.errors import RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, content, versioning
+from pileus.services.object_store import access, content, symlinks, versioning
 from pileus.services.object_store import conditions as swift_conditions
 from pileus.services.object_store.api.read import open_content, open_object
 from pileus.services.object_store.content import Content
@@ -39,28 +39,31 @@ def version_asked(request: Request) -> str | None:
     return found
 
 
+def reader(request: Request) -> symlinks.Permit:
+    """What a manifest or a symlink names, the caller must be allowed to read, too."""
+    allowed: set[tuple[str, str]] = set()
+
+    async def permit(other: Name) -> None:
+        at = (other.account, other.container)
+        if at not in allowed:
+            await authorize.require(request, "s3:GetObject", other)
+            info = await request.state.container(*at)
+            if info is None or info.metadata.keys().isdisjoint(access.RULED):
+                allowed.add(at)
+
+    return permit
+
+
 async def find(request: Request) -> Opened:
     """404 where there is no such object, or it is a delete marker."""
     version_id = version_asked(request)
     status = versioning.status(request.metadata)
     if not status and version_id is None:
-        found = await open_object(request.state, request.name, permit=reach(request))
+        found = await open_object(request.state, request.name, permit=reader(request))
         if found is None:
             raise no_such_key(request.key)
         return Opened(found, None)
     return await find_version(request, version_id)
-
-
-def reach(request: Request) -> Callable[[Name], Awaitable[None]]:
-    """Asked of what an object leads to, a symlink's target or a manifest's segments: 403 where the caller may not read it."""
-
-    async def permit(other: Name) -> None:
-        if (other.account, other.container) == (request.account, request.bucket):
-            return
-        if not access.owns(request.context, other, request.state):
-            await access.require(request.call, other, "read")
-
-    return permit
 
 
 async def find_version(request: Request, version_id: str | None) -> Opened:
@@ -91,7 +94,7 @@ async def find_version(request: Request, version_id: str | None) -> Opened:
                 headers={**told, "allow": "DELETE"},
             )
         own = content.plain(request.state, at.at, at.version)
-        found = await open_content(request.state, request.name, own, permit=reach(request))
+        found = await open_content(request.state, request.name, own, permit=reader(request))
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     return Opened(found, at.id if versioning.status(request.metadata) else None)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Union
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from pileus.kernel.http.reply import Reply
+from pileus.lib import xml_document
 from pileus.services.object_store.s3.errors import S3Error
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 MAX_BYTES = 2 * 1024 * 1024
+MAX_ELEMENTS = 100_000
+"""An upload of ten thousand parts has several for each."""
 
 Value = Union[str, int, bool, None, "Elements"]
 Elements = Sequence[tuple[str, Value]]
@@ -59,41 +61,8 @@ def reply(root: str, elements: Elements, status: int = 200) -> Reply:
     return Reply(status, document(root, elements), {"content-type": "application/xml"})
 
 
-class Node:
-    """An element that was read; names are without their namespace."""
-
-    __slots__ = ("_element",)
-
-    def __init__(self, element: ElementTree.Element) -> None:
-        self._element = element
-
-    @property
-    def name(self) -> str:
-        return self._element.tag.rpartition("}")[2]
-
-    @property
-    def text(self) -> str:
-        return self._element.text or ""
-
-    def attribute(self, name: str) -> str | None:
-        """By its name without namespace, as `type`."""
-        for key, value in self._element.attrib.items():
-            if key.rpartition("}")[2] == name:
-                return value
-        return None
-
-    def children(self, name: str | None = None) -> list[Node]:
-        found: Iterable[Node] = (Node(each) for each in self._element if isinstance(each.tag, str))
-        return [each for each in found if name is None or each.name == name]
-
-    def child(self, name: str) -> Node | None:
-        found = self.children(name)
-        return found[0] if found else None
-
-    def value(self, name: str) -> str | None:
-        """The text of a child; None where there is no such child."""
-        found = self.child(name)
-        return None if found is None else found.text
+Node = xml_document.Element
+"""An element that was read."""
 
 
 def malformed(why: str = "") -> S3Error:
@@ -103,13 +72,7 @@ def malformed(why: str = "") -> S3Error:
 
 def read(body: bytes, root: str) -> Node:
     """The document's root, which must have this name. A document type is refused: it can only do harm."""
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise malformed("it has a document type")
     try:
-        element = ElementTree.fromstring(body)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        return xml_document.read(body, root, most=MAX_ELEMENTS)
+    except xml_document.XmlError as error:
         raise malformed(str(error)) from error
-    node = Node(element)
-    if node.name != root:
-        raise malformed(f"its root is {node.name[:60]}, not {root}")
-    return node
