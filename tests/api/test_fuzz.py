@@ -40,7 +40,12 @@ ENDLESS = {"GET /events"}
 _OAUTH = ("v3/OS-OAUTH2/token", "oidc/token", "oidc/device_authorization")
 OTHER_WORDS = {f"POST /identity/{path}": {"error", "error_description"} for path in _OAUTH}
 """Operations whose errors another standard words: RFC 6749, section 5.2."""
-PAGES = {"POST /identity/oidc/device", "POST /identity/oidc/authorize"}
+PAGES = {
+    "POST /identity/oidc/device",
+    "POST /identity/oidc/authorize",
+    "GET /s3-website/{bucket}/{key}",
+    "HEAD /s3-website/{bucket}/{key}",
+}
 """What people see, their mistakes included."""
 LONGEST = 300
 """Texts are made no longer: what is longer is as good as this, and takes long to make."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from hashlib import sha256
 from hmac import HMAC
@@ -56,6 +57,8 @@ class IdentityKeys:
         self._clock = clock
         self._seen = revision.number
         self._keys: OrderedDict[str, AccessKey] = OrderedDict()
+        self._asking: dict[tuple[int, str], asyncio.Task[AccessKey | None]] = {}
+        """Questions under way: what many ask at once is asked once."""
 
     async def find(self, access: str) -> AccessKey | None:
         number = self._revision.number
@@ -67,7 +70,12 @@ class IdentityKeys:
             expires = found.context.expires_at
             if expires is None or expires > self._clock.now():
                 return found
-        found = await self._ask(access)
+        at = (number, access)
+        asking = self._asking.get(at)
+        if asking is None:
+            asking = self._asking[at] = asyncio.ensure_future(self._ask(access))
+            asking.add_done_callback(lambda done: self._asking.pop(at, None))
+        found = await asyncio.shield(asking)
         if found is not None and number == self._revision.number:
             self._keys[access] = found
             if len(self._keys) > REMEMBERED:

@@ -70,7 +70,7 @@ def stored(tags: Tags) -> str:
 
 
 def load(kept: str | None) -> dict[str, str]:
-    return dict(parse_qsl(kept or "", keep_blank_values=True))
+    return dict(parse_qsl(kept, keep_blank_values=True)) if kept else {}
 
 
 def document(tags: Tags) -> Tagging:
