@@ -38,7 +38,7 @@ def begun(cloud: Cloud, admin: Connection, image_id: str, to: str, data: bytes) 
 @pytest.mark.parametrize("to", ["file", "stage"])
 def test_killed_at_any_byte(tmp_path: Path, to: str) -> None:
     data = os.urandom(SIZE)
-    with running_cloud(tmp_path) as cloud:
+    with running_cloud(tmp_path, settings={"PILEUS_IMAGE__UPLOAD_LEASE_SECONDS": "2"}) as cloud:
         for sent in (0, 1, 2**20 - 1, 4 * 2**20 + 3, SIZE - 1, SIZE):
             kill_during_upload(cloud, to, data, sent)
 

@@ -17,9 +17,6 @@ from pileus.kernel.ids import new_uuid
 from pileus.services.image import limits, store
 from pileus.services.image.domain import Status
 
-LEASE = timedelta(seconds=10)
-"""An upload that does not renew it is taken for broken off."""
-
 
 class Lease:
     """Of one upload."""
@@ -80,7 +77,13 @@ def _begin(
     wanted = {size_limit: int(announced) if announced.isdecimal() and len(announced) < 19 else 0}
     limits.require(call, tx, image.project_id, image_count_uploading=1, **wanted)
     room = limits.room(call, tx, image.project_id, size_limit)
-    return store.begin_upload(tx, image.id, upload_id, tx.now + LEASE, status, states), room
+    return store.begin_upload(tx, image.id, upload_id, tx.now + _term(call), status, states), room
+
+
+def _term(call: Call) -> timedelta:
+    """An upload that is not heard of for so long is taken for broken off."""
+    seconds: float = call.runtime.state.settings.upload_lease_seconds
+    return timedelta(seconds=seconds)
 
 
 def _give_up(tx: Tx, call: Call, image_id: str, upload_id: str) -> None:
@@ -98,13 +101,13 @@ async def _renew_forever(call: Call, lease: Lease) -> None:
     """Keeps the lease while this process lives, and the strand watching for the case that it does not."""
     await call.runtime.db.write(_watch, call, lease.image.id)
     while not lease.lost:
-        await call.runtime.clock.sleep(LEASE.total_seconds() / 3)
-        lease.lost = not await call.runtime.db.write(_renew, lease.image.id, lease.id)
+        await call.runtime.clock.sleep(_term(call).total_seconds() / 3)
+        lease.lost = not await call.runtime.db.write(_renew, call, lease.image.id, lease.id)
 
 
 def _watch(tx: Tx, call: Call, image_id: str) -> None:
     call.runtime.work.wake(tx, image_id)
 
 
-def _renew(tx: Tx, image_id: str, upload_id: str) -> bool:
-    return store.renew_upload(tx, image_id, upload_id, tx.now + LEASE)
+def _renew(tx: Tx, call: Call, image_id: str, upload_id: str) -> bool:
+    return store.renew_upload(tx, image_id, upload_id, tx.now + _term(call))

@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     copied_properties: tuple[str, ...] = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
     """Properties, by how their names begin, that come along from another image service."""
     cache_max_gib: int = 10
+    upload_lease_seconds: float = 10.0
+    """An upload that its process has not been heard of for so long is taken for broken off."""
 
 
 @dataclass(frozen=True)
