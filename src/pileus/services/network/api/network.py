@@ -230,8 +230,8 @@ def _segment(tx: Tx, state: State, body: Any) -> dict[str, Any]:
 def _check_default(tx: Tx, row: Row[Any], body: Any) -> None:
     if body.is_default is not True:
         return
-    other = store.default_external(tx)
-    if other is not None and other != row.id:
+    other = store.default_external(tx, other_than=row.id)
+    if other is not None:
         raise Conflict(
             f"A default external network already exists: {other}.", kind="DefaultExternalNetworkExists"
         )

@@ -55,7 +55,11 @@ _LOOSE_FLOATING = (
 _DROP_LOOSE_FLOATING = delete(floating_ips).where(
     floating_ips.c.floating_network_id == bindparam("network"), floating_ips.c.port_id.is_(None)
 )
-_DEFAULT_EXTERNAL = select(networks.c.id).where(networks.c.is_default, networks.c.external).limit(1)
+_DEFAULT_EXTERNAL = (
+    select(networks.c.id)
+    .where(networks.c.is_default, networks.c.external, networks.c.id != bindparam("other_than"))
+    .limit(1)
+)
 _ON_PHYSICAL = select(networks.c.id).where(networks.c.physical_network == bindparam("physical")).limit(1)
 
 
@@ -109,8 +113,8 @@ def drop_loose_floating_ips(tx: Tx, network_id: str) -> Sequence[Row[Any]]:
     return held
 
 
-def default_external(tx: Tx) -> str | None:
-    network_id: str | None = tx.scalar(_DEFAULT_EXTERNAL)
+def default_external(tx: Tx, other_than: str = "") -> str | None:
+    network_id: str | None = tx.scalar(_DEFAULT_EXTERNAL, other_than=other_than)
     return network_id
 
 
