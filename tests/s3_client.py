@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,7 +115,15 @@ class Rig:
         )
 
     async def do(self, call: Callable[..., T], **arguments: Any) -> T:
-        return await asyncio.to_thread(lambda: call(**arguments))
+        """A body is read as well, while the event loop is free to send it."""
+
+        def whole() -> T:
+            answer = call(**arguments)
+            if isinstance(answer, dict) and "Body" in answer:
+                answer["Body"] = BytesIO(answer["Body"].read())
+            return answer
+
+        return await asyncio.to_thread(whole)
 
 
 @asynccontextmanager

@@ -131,6 +131,15 @@ def test_whatever_changed_it_ends_balanced_and_spread(layout, replicas, overload
         one_replica_a_zone(builder.ring())
 
 
+def test_a_device_that_is_drained_leaves_the_others_alone():
+    """The first device, whose id is 0, is one to go to as well."""
+    builder = build([[[50.0, 100.0, 50.0]]], 1)
+    builder.rebalance(seed=1, now=100 * DAY)
+    held_by_it = builder.held()[2]
+    builder.set_weight(2, 0.0)
+    assert builder.rebalance(seed=2, now=101 * DAY).moved == held_by_it
+
+
 @settings(max_examples=40, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 25.0, 100.0, 400.0]), st.data())
 def test_a_changed_weight_moves_what_it_must_and_no_more(layout, replicas, weight, data):

@@ -74,9 +74,7 @@ class Assignment:
             leaving = min(crowded, key=lambda id_: (self._room[id_], self._chance.random()))
             others = [id_ for id_ in holders if id_ != leaving]
             others += [leaving] * (holders.count(leaving) - 1)
-            target = self._search(0, others, [], 1, hungry=True) or self._search(
-                0, others, [], 1, hungry=False
-            )
+            target = self._fitting(others, [], 1)
             if target is not None and target != leaving:
                 self._move(self._row_of(partition, leaving), partition, target)
 
@@ -169,13 +167,20 @@ class Assignment:
         )
 
     def _choose(self, holders: list[int], placed: list[int], left: int) -> int:
+        found = self._fitting(holders, placed, left)
+        if found is not None:
+            return found
+        # Too many replicas stand where they must not, and may not move yet: the next rebalance puts it right.
+        unused = [id_ for id_ in self._room if id_ not in holders] or list(self._room)
+        return max(unused, key=lambda id_: (self.plan.wanted[self.tiers.path[id_][-1]] > 0, self._room[id_]))
+
+    def _fitting(self, holders: list[int], placed: list[int], left: int) -> int | None:
+        """A hungry device that may take a replica beside `holders`, or else any that may."""
         for hungry in (True, False):
             found = self._search(0, holders, placed, left, hungry=hungry)
             if found is not None:
                 return found
-        # Too many replicas stand where they must not, and may not move yet: the next rebalance puts it right.
-        unused = [id_ for id_ in self._room if id_ not in holders] or list(self._room)
-        return max(unused, key=lambda id_: (self.plan.wanted[self.tiers.path[id_][-1]] > 0, self._room[id_]))
+        return None
 
     def _search(
         self, node: int, holders: list[int], placed: list[int], left: int, *, hungry: bool, level: int = 0
