@@ -30,7 +30,9 @@ def installed() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
         command = [str(PROGRAMS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+        if done.returncode:
+            raise RuntimeError(f"npm can't fetch {PACKAGE}; is its registry within reach?\n{done.stderr}")
     return folder
 
 
