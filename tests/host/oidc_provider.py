@@ -30,7 +30,11 @@ def installed() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
         command = [str(PROGRAMS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+        trusted = os.environ.get("SSL_CERT_FILE")  # Python and curl go by it, Node.js has a name of its own
+        environment = {**os.environ, **({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})}
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+        )
         if done.returncode:
             raise RuntimeError(f"npm can't fetch {PACKAGE}; is its registry within reach?\n{done.stderr}")
     return folder
