@@ -10,7 +10,7 @@ import pytest
 
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.db import Database, open_database
-from pileus.testing import service
+from pileus.testing import database, service
 from pileus.testing.postgres import PostgresServer, postgres_server
 from tests.host.tiny_linux import TinyLinux
 
@@ -43,7 +43,7 @@ def _databases_of_services(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     laid = server.create_database()
-    asyncio.run(service.laid(laid, SystemClock()).close())
+    asyncio.run(database.laid(laid, SystemClock()).close())
 
     free: list[str] = []
 

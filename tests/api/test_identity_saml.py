@@ -224,6 +224,7 @@ def _invite(home: Cloud, away: Cloud) -> str:
     return str(project.id)
 
 
+@pytest.mark.slow
 def test_between_two_clouds_with_keystoneauths_plugin(clouds: tuple[Cloud, Cloud]) -> None:
     home, away = clouds
     project_id = _invite(home, away)

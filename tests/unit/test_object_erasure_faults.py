@@ -149,6 +149,7 @@ class Story:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost(seed: int) -> None:
     story = Story(seed)
     await story.device.start(lambda version: None, "")

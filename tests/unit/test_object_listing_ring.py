@@ -92,6 +92,7 @@ async def act(world: World, model: Model, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 async def test_after_healing_all_agree(folder: Path, seed: int) -> None:
     chance = random.Random(seed)
     clock = Hours()

@@ -281,6 +281,7 @@ def test_summaries_cover_whole_trees_and_sharing_providers() -> None:
 
 
 @pytest.mark.parametrize(("hosts", "most_seconds"), [(1_000, 0.05), (10_000, 0.5)])
+@pytest.mark.slow
 def test_large_clouds_are_searched_quickly(hosts: int, most_seconds: float) -> None:
     random = Random(1)
     providers = Providers(

@@ -336,6 +336,7 @@ class SnapshotOf(Story):
         assert SnapshotProgram.name not in left
 
 
+@pytest.mark.slow
 async def test_snapshots_survive_every_crash() -> None:
     proof = await crash_everywhere(SnapshotOf())
     assert proof.points > 40

@@ -238,6 +238,7 @@ class ForgetsTheSocket(Lamp):
         (ForgetsTheSocket, r"undisturbed: a socket is left plugged in"),
     ],
 )
+@pytest.mark.slow
 async def test_an_unsound_program_is_caught(program: type[Lamp], said: str) -> None:
     with pytest.raises(CrashFailure, match=said):
         await crash_everywhere(Evening(program))

@@ -24,14 +24,14 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import select
 
 from pileus.kernel.clock import Clock
-from pileus.kernel.db import Database, Tx, open_database
+from pileus.kernel.db import Database, Tx
 from pileus.kernel.work import Engine, Program, Step, Strand, Work
 from pileus.kernel.work.commit import Committed, Decide
 from pileus.kernel.work.held import Held
 from pileus.kernel.work.model import strands
 from pileus.kernel.work.strand import Write
 from pileus.testing.clock import FakeClock
-from pileus.testing.database import fresh_schema
+from pileus.testing.database import laid
 
 W = TypeVar("W")
 LOOK_SECONDS = 0.25
@@ -230,12 +230,11 @@ class _Run(Generic[W]):
         self._scenario = scenario
         self._plan = plan
         self._clock = FakeClock(auto=True, busy=lambda: self._db.busy)
-        self._db = open_database(url, self._clock)
+        self._db = laid(url, self._clock)
         self._lives: list[_MortalEngine] = []
 
     async def play(self) -> None:
         others = asyncio.all_tasks()
-        fresh_schema(self._db)
         try:
             await self._play(self._scenario.make_world(self._clock))
         except CrashFailure:

@@ -21,24 +21,17 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
-from pileus.kernel.db import Database, open_database
+from pileus.kernel.db import Database
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.events import Events
 from pileus.kernel.http.caller import AsgiPeer, PeerReply
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Engine, Program, Work
-from pileus.testing.database import fresh_schema
+from pileus.testing.database import laid
 from pileus.testing.personas import persona
 
 MEMBER = persona("project", "member")
 ADMIN = persona("project", "admin")
-
-
-def laid(url: str, clock: Clock) -> Database:
-    """An empty database with the declared tables."""
-    db = open_database(url, clock)
-    fresh_schema(db)
-    return db
 
 
 def on_sqlite(folder: Path, clock: Clock) -> Database:
