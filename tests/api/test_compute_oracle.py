@@ -39,6 +39,8 @@ from pileus.testing.compute import ComputeUnderTest, compute_alone
 from pileus.testing.service import ADMIN, MEMBER
 from pileus.testing.tempest import Asked, compute_version
 
+pytestmark = pytest.mark.slow
+
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL4MXhSKEPjK3ktyJy2uwyH0ZC2ExmU/Rg9vHYyh1jUK somebody@somewhere"
 )

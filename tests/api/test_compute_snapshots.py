@@ -103,6 +103,7 @@ async def test_one_that_fails_leaves_no_image(compute: ComputeUnderTest) -> None
 @pytest.mark.parametrize(
     ("said", "content"), [("raw", b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504)), ("qcow2", b"just text")]
 )
+@pytest.mark.slow
 async def test_images_that_are_not_what_they_say_are_told(
     compute: ComputeUnderTest, said: str, content: bytes
 ) -> None:

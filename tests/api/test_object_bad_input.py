@@ -79,6 +79,7 @@ async def forget() -> None:
     gc.collect()
 
 
+@pytest.mark.slow
 async def test_uploads_that_break_off_leave_nothing(store: Store, tmp_path: Path) -> None:
     body = b"x" * 1_000_000
 

@@ -15,6 +15,8 @@ from pileus.kernel.clock import SystemClock
 from pileus.testing.contract.object import ObjectDeviceContract
 from pileus.testing.contract.object.suite import Disk
 
+pytestmark = pytest.mark.slow
+
 SMALL_VOLUMES = 1024 * 1024
 
 

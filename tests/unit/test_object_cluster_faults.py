@@ -212,9 +212,10 @@ class Trouble:
     [
         (1, 5, 3, False, 100),
         (2, 5, 3, True, 100),
-        *(pytest.param(*each, 300, marks=pytest.mark.slow) for each in LONG),
+        *((*each, 300) for each in LONG),
     ],
 )
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost(
     seed: int, devices: int, replicas: int, rot: bool, operations: int
 ) -> None:

@@ -117,6 +117,7 @@ async def test_two_of_six_may_be_away_or_broken_while_it_is_read() -> None:
             await body_of(device, "a/c/o")
 
 
+@pytest.mark.slow
 async def test_who_does_not_answer_is_not_waited_for() -> None:
     rig = Rig(4, 2, 6)
     body = os.urandom(3 * SEGMENT)

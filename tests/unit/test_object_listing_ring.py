@@ -148,6 +148,7 @@ async def check(world: World, model: Model) -> None:
         )
 
 
+@pytest.mark.slow
 def test_parts_of_lists_over_shards(folder: Path) -> None:
     """Every part of a list that is in many shards is as if it were in one place."""
     with asyncio.Runner() as runner:

@@ -164,7 +164,8 @@ async def killed_before(step: int, template: Path, names: set[str], folder: Path
     return not alive
 
 
-@pytest.mark.parametrize("stride", [41, pytest.param(9, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [41, 9])
 async def test_killed_before_every_step(folder: Path, stride: int) -> None:
     for number, (template, names) in enumerate(await prepared(folder)):
         step = number % stride

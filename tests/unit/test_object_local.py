@@ -67,6 +67,7 @@ async def test_what_was_decided_once_holds_with_the_settings_left_out(tmp_path: 
     assert secret(object_store(Settings(), tmp_path / "other", SystemClock())) != drawn
 
 
+@pytest.mark.slow
 async def test_a_single_device_becomes_several(tmp_path: Path) -> None:
     bodies = {f"a/c/{n}": os.urandom(n * 10) for n in range(40)} | {"a/c/big": os.urandom(600_000)}
     async with opened(Settings(), tmp_path) as store:
