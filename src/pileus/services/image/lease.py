@@ -77,6 +77,7 @@ def _begin(
     wanted = {size_limit: int(announced) if announced.isdecimal() and len(announced) < 19 else 0}
     limits.require(call, tx, image.project_id, image_count_uploading=1, **wanted)
     room = limits.room(call, tx, image.project_id, size_limit)
+    call.runtime.work.wake(tx, image.id)  # who watches for the case that this process dies, from the first moment on
     return store.begin_upload(tx, image.id, upload_id, tx.now + _term(call), status, states), room
 
 
@@ -98,15 +99,10 @@ def leave(tx: Tx, call: Call, image_id: str, upload_id: str) -> None:
 
 
 async def _renew_forever(call: Call, lease: Lease) -> None:
-    """Keeps the lease while this process lives, and the strand watching for the case that it does not."""
-    await call.runtime.db.write(_watch, call, lease.image.id)
+    """Keeps the lease while this process lives."""
     while not lease.lost:
         await call.runtime.clock.sleep(_term(call).total_seconds() / 3)
         lease.lost = not await call.runtime.db.write(_renew, call, lease.image.id, lease.id)
-
-
-def _watch(tx: Tx, call: Call, image_id: str) -> None:
-    call.runtime.work.wake(tx, image_id)
 
 
 def _renew(tx: Tx, call: Call, image_id: str, upload_id: str) -> bool:
