@@ -27,6 +27,8 @@ from pileus.testing.cloud import Cloud, running_cloud
 from pileus.testing.identity import ADMIN_PASSWORD, V3, make, serving_identity
 from pileus.testing.service import ADMIN, ServiceUnderTest
 
+pytestmark = pytest.mark.slow
+
 OIDC = "/identity/oidc"
 ISSUER = f"http://localhost{OIDC}"
 REDIRECT = "http://127.0.0.1:4711/done"

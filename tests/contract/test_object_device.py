@@ -81,6 +81,7 @@ class TestMemberInMemory(MemberContract):
         return turn_over
 
 
+@pytest.mark.slow
 class TestErasureCoded(ObjectDeviceContract):
     @pytest.fixture(params=[(4, 2, 6), (2, 1, 3), (2, 1, 2)], ids=["4+2", "2+1", "2+1 on two"])
     def disk(self, request: pytest.FixtureRequest) -> Disk:
