@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server for the whole run."""
     with postgres_server() as server:
         yield server
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected by now stays to the end: the collector need not look at it before each test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts in place what this checkout needs: Debian packages, and a virtual environment in `.venv`.
 
-    tools/prepare.py [--packages GROUP]... [--extra EXTRA]
+    tools/prepare.py [--packages GROUP]... [--extra EXTRA]...
 
 Runs with any Python 3.9+, before anything else is installed. Run again, it is quick.
 """
@@ -114,9 +114,10 @@ def python() -> str:
     sys.exit(f"Pileus needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {sys.version.split()[0]}")
 
 
-def make_environment(extra: str) -> None:
-    # One line for each extra that has been installed, so that two of them do not undo each other.
+def make_environment(extras: list[str]) -> None:
+    # One line for what has been installed at once, so that one does not undo another.
     stamp = VENV / "made-from"
+    extra = ",".join(extras)
     wanted = f"{hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()} {extra}"
     made = stamp.read_text().splitlines() if stamp.exists() else []
     if wanted in made:
@@ -136,7 +137,7 @@ def make_environment(extra: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--packages", action="append", default=[], help="host, image, client or test")
-    parser.add_argument("--extra", default="", help="optional dependencies of pyproject.toml")
+    parser.add_argument("--extra", action="append", default=[], help="optional dependencies of pyproject.toml")
     options = parser.parse_args()
     if importlib.util.find_spec("ensurepip") is None:
         install_packages(["python"])

@@ -256,6 +256,7 @@ async def raw(
     return status
 
 
+@pytest.mark.slow
 async def test_no_operation_falls_over(compute: ComputeUnderTest) -> None:
     server = await compute.boot()
     for path, operation in service.operations():

@@ -129,6 +129,7 @@ async def test_groups_keep_servers_apart_and_together() -> None:
             assert all(server["server_groups"] == [group["id"]] for server in servers)
 
 
+@pytest.mark.slow
 async def test_a_guest_that_ends_by_itself_is_shutoff(compute: ComputeUnderTest) -> None:
     server = await compute.boot()
     await asyncio.sleep(1.1)  # a server that has just been launched is not looked at
@@ -139,6 +140,7 @@ async def test_a_guest_that_ends_by_itself_is_shutoff(compute: ComputeUnderTest)
     await compute.until(server["id"], "ACTIVE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [True, False])
 async def test_after_its_host_has_started_anew(resume: bool) -> None:
     async with compute_alone(
@@ -155,6 +157,7 @@ async def test_after_its_host_has_started_anew(resume: bool) -> None:
         assert guest.power == ("running" if resume else "stopped")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("power", "status"), [(Power.CRASHED, "ACTIVE"), (Power.STOPPED, "SHUTOFF")])
 async def test_what_ended_while_nobody_looked(power: Power, status: str) -> None:
     """Killed with all the rest, it is started again; off by its own doing, it stays off."""
@@ -179,6 +182,7 @@ async def test_ports_that_come_up_late_hold_the_server_back(compute: ComputeUnde
     await compute.until(server_id, "ACTIVE")
 
 
+@pytest.mark.slow
 async def test_a_driver_that_fails_for_good_is_told(compute: ComputeUnderTest) -> None:
     image_id = compute.needs.images.add(b"good")
     compute.needs.images.contents[image_id] = b"bad!"

@@ -61,6 +61,7 @@ async def test_old_clients_are_told_where_it_is(compute: ComputeUnderTest) -> No
     await compute.until(server["id"], "ACTIVE")
 
 
+@pytest.mark.slow
 async def test_one_at_a_time_and_not_in_every_state() -> None:
     faults = Faults()
     faults.latency["snapshot"] = (0.2, 0.2)
@@ -92,6 +93,7 @@ async def test_one_at_a_time_and_not_in_every_state() -> None:
         assert (await compute.ask("POST", path, wanted(metadata=many))).status == 403
 
 
+@pytest.mark.slow
 async def test_one_that_fails_leaves_no_image(compute: ComputeUnderTest) -> None:
     server = await compute.boot()
     del compute.world.hosts["host-1"].guests[server["id"]]  # the host has lost it

@@ -69,6 +69,7 @@ async def test_a_success_forgets_failures_and_an_administrator_unlocks(under: Un
         assert (await token_for(cloud, "bob", "right")).status == 201
 
 
+@pytest.mark.slow
 async def test_many_guesses_at_once_are_all_counted(under: Under) -> None:
     async with under(lockout_failure_attempts=3, lockout_duration=60) as cloud:
         await make(cloud, "user", name="bob", password="right")
@@ -124,6 +125,7 @@ async def test_passwords_expire_and_are_found_by_when(under: Under) -> None:
         assert (await token_for(cloud, "bob", "new")).status == 201
 
 
+@pytest.mark.slow
 async def test_history_and_minimum_age(under: Under) -> None:
     async with under(unique_last_password_count=3, minimum_password_age=1) as cloud:
         user = await make(cloud, "user", name="bob", password="p0")
@@ -225,6 +227,7 @@ async def test_a_user_voids_its_own_tokens_and_nobody_elses(under: Under) -> Non
         assert shown.status == 404
 
 
+@pytest.mark.slow
 async def test_a_storm_of_logins_does_not_stall_validation(under: Under) -> None:
     async with under() as cloud:
         token = (await token_for(cloud, **ADMIN_PROJECT)).headers["x-subject-token"]
@@ -244,6 +247,7 @@ async def test_a_storm_of_logins_does_not_stall_validation(under: Under) -> None
         assert slowest < 0.5
 
 
+@pytest.mark.slow
 async def test_who_is_there_can_not_be_told_by_the_time_an_answer_takes(under: Under) -> None:
     async with under(lockout_failure_attempts=1000) as cloud:
         await make(cloud, "user", name="bob", password="right")

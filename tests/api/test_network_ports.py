@@ -329,6 +329,7 @@ async def test_the_last_addresses_go_to_one_port_each(database_url: str) -> None
         assert len(set(ips)) == 13
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     moves=st.lists(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pileus.testing.service import ADMIN
 from tests.network_cloud import HOST, NetworkCloud, network_cloud
 
@@ -29,6 +31,7 @@ async def _server_port(cloud: NetworkCloud, network: Any) -> Any:
     return await cloud.make("port", as_=ADMIN, network_id=network["id"], **more)
 
 
+@pytest.mark.slow
 async def test_floating_ips_that_come_and_go_and_fixed_ones_that_change() -> None:
     listening = Listening()
     async with network_cloud(servers=listening) as cloud:

@@ -116,6 +116,7 @@ def flatten(value: object, path: str = "") -> dict[str, str]:
             return {path: json.dumps(value)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BUSYBOX is None, reason="needs busybox, which runs the guest's scripts")
 @pytest.mark.parametrize("ascii_only", [True, False])
 @settings(deadline=None, max_examples=50)

@@ -41,6 +41,7 @@ def described(url: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 async def test_history_and_script_lay_the_same(tmp_path: Path) -> None:
     fresh, migrated = (f"sqlite:///{tmp_path}/{name}.db" for name in ("fresh", "migrated"))
     db = open_database(fresh, SystemClock())

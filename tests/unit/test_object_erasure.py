@@ -81,6 +81,7 @@ async def running(rig: Rig, **more: float) -> AsyncIterator[ErasureDevice]:
         await device.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5 * 1024), st.integers(0, 5 * 1024), st.integers(1, 5 * 1024), st.integers(0, 14))
 def test_ranges_are_those_of_the_bytes(size: int, offset: int, length: int, away: int) -> None:

@@ -110,6 +110,7 @@ async def proxy(cluster: Cluster) -> AsyncIterator[Store]:
         await state.close()
 
 
+@pytest.mark.slow
 async def test_fragments_on_nodes(tmp_path: Path) -> None:
     body = os.urandom(700_000)
     bodies = {"large": body, "small": body[:5000], "tiny": b"tiny"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def check_counts(replica: Replica) -> None:
         assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.booleans())
 def test_any_order_any_repetition_any_split(data: st.DataObject, of_account: bool) -> None:

@@ -120,6 +120,7 @@ async def test_a_device_that_lost_power_is_not_believed(folder: Path) -> None:
     await world.close()
 
 
+@pytest.mark.slow
 async def test_in_time_all_is_forgotten(folder: Path) -> None:
     world = await world_of(folder, shard_rows=20)
     proxy = world.proxies[0]

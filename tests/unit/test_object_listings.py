@@ -29,6 +29,7 @@ def entry(name: str, size: int = 3, etag: str | None = "e", later: int = 0) -> O
     return ObjectEntry(name, at, at, size, etag, "text/plain")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sets(letters, max_size=25), asks)
 @example(names={"/", "/a"}, ask=Ask(limit=1, path="", reverse=True))
@@ -108,6 +109,7 @@ async def test_containers_and_their_counts(tmp_path: Path) -> None:
     await listings.close()
 
 
+@pytest.mark.slow
 async def test_many_containers_share_few_open_files(tmp_path: Path) -> None:
     listings = SqliteListings(tmp_path)
     await asyncio.gather(*(listings.set_container("a", f"c{n}", NOW, dict, make=True) for n in range(90)))

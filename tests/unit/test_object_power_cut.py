@@ -91,6 +91,7 @@ def check(found: dict[str, bytes | None], marks: list[Promise], when: object) ->
         assert found[path] in allowed, (when, path, sure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_prefix_of_the_log(seed: int) -> None:
     chance = random.Random(seed)

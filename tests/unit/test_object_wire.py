@@ -378,6 +378,7 @@ async def test_calls_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await world.remote.pick("apple")).name == "apple"
 
 
+@pytest.mark.slow
 async def test_a_dead_server_is_found_dead_long_before_a_call_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -492,6 +493,7 @@ frames = st.builds(
 rubbish = st.lists(frames | st.binary(max_size=40), max_size=12).map(b"".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rubbish, min_size=1, max_size=8), st.booleans())
 def test_rubbish_never_hurts_the_server(parts: list[bytes], shake: bool) -> None:
@@ -569,6 +571,7 @@ async def test_frames_are_bounded() -> None:
             await world.remote.ripen(Fruit("a", Timestamp(1), bytes(MAX_FRAME)))
 
 
+@pytest.mark.slow
 async def test_who_asks_much_and_reads_nothing_costs_little() -> None:
     async with running() as world:
         async with stranger(world) as (_, writer):

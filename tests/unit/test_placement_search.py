@@ -210,6 +210,7 @@ def test_finds_exactly_what_brute_force_finds(situation: tuple[list[Provider], R
         assert not reason.endswith(".")
 
 
+@pytest.mark.slow
 @given(clouds(), clouds(), st.data())
 def test_put_and_remove_lead_to_the_same_as_building_anew(
     old: list[Provider], new: list[Provider], data: st.DataObject

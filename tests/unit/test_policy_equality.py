@@ -118,6 +118,7 @@ def test_decides_as_oslo_policy(
     assert allowed or "\n- " in explained
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(

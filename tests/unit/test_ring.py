@@ -46,6 +46,7 @@ def within_one_percent(builder: Builder) -> None:
         assert abs(counted[device.id] - ideal) <= max(0.01 * ideal, 2), (device, counted[device.id], ideal)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3, 3, 4, 2.5, 3.25]), st.sampled_from([0.0, 0.1, 10.0]))
 def test_a_new_ring_is_balanced_and_spread(layout, replicas, overload):
@@ -88,6 +89,7 @@ def test_dispersion_counts_replicas_that_stand_too_close():
     assert disperse_report(crowded, builder._plan()).percent == 50
 
 
+@pytest.mark.slow
 def test_devices_differ_by_less_than_a_percent_from_their_weights_share():
     builder = Builder(13, 3)
     for number, weight in enumerate([100.0, 100, 150, 200, 80, 120, 100, 90, 300, 110, 130, 95]):
@@ -140,6 +142,7 @@ def test_a_device_that_is_drained_leaves_the_others_alone():
     assert builder.rebalance(seed=2, now=101 * DAY).moved == held_by_it
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 25.0, 100.0, 400.0]), st.data())
 def test_a_changed_weight_moves_what_it_must_and_no_more(layout, replicas, weight, data):
@@ -161,6 +164,7 @@ def surplus(before: Counter[int], plan: Plan) -> int:
     return sum(max(0, before[plan.tiers.leaves[leaf].id] - quota) for leaf, quota in quotas.items())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3]), st.integers(0, 5), weights)
 def test_an_added_device_takes_its_share_and_no_more(layout, replicas, zone, weight):
@@ -190,6 +194,7 @@ def crowding(before: Counter[int], builder: Builder, plan: Plan) -> float:
     return total
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(zones, st.sampled_from([1, 2, 3]), st.data())
 def test_a_removed_device_is_empty_at_once_and_the_rest_stays(layout, replicas, data):

@@ -72,6 +72,7 @@ def test_swift_reads_ours(tmp_path: Path, version: int) -> None:
     agree(ring, file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2])
 def test_we_read_swifts(tmp_path: Path, version: int) -> None:
     file = tmp_path / "object.ring.gz"

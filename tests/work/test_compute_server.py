@@ -284,6 +284,7 @@ async def test_power_changes_survive_every_crash() -> None:
     assert proof.points > 60
 
 
+@pytest.mark.slow
 async def test_a_delete_in_the_middle_survives_every_crash() -> None:
     await crash_everywhere(DeleteWhileItIsMade())
 

@@ -132,6 +132,7 @@ class Evening(Scenario[House]):
         assert process.world.sockets == set(), "a socket is left plugged in"
 
 
+@pytest.mark.slow
 async def test_a_sound_program_survives_everything() -> None:
     proof = await crash_everywhere(Evening(Lamp))
     # 4 labels with leased, acted, committed, and 2 to 4 awaits in each but steady.

@@ -281,6 +281,7 @@ async def test_ending_by_itself_gives_way_to_an_asked_for_end(house: House) -> N
     assert toy.trail == ["start", "steady", "destroy", "bury"]
 
 
+@pytest.mark.slow
 async def test_trouble_backs_off_and_passes(house: House) -> None:
     async def troubled(strand: Strand) -> Step:
         if strand.tries < 5:
@@ -339,6 +340,7 @@ async def test_a_passed_deadline_is_a_fault_that_rests_until_woken(house: House)
     await house.until(lambda: toy.trail[4:] == ["steady"])
 
 
+@pytest.mark.slow
 async def test_the_fault_of_a_failing_label_names_the_error(house: House) -> None:
     async def fail(strand: Strand) -> Step:
         raise OSError("disk full")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Column, Integer, Row, String, Table, delete, insert, select, update
 
 import pileus.kernel.work
@@ -131,6 +132,7 @@ class Life(Scenario[Shelf]):
         assert process.world.disks == {}
 
 
+@pytest.mark.slow
 async def test_the_shown_program_survives_everything() -> None:
     proof = await asyncio.wait_for(crash_everywhere(Life()), 100)
     assert proof.points > 40

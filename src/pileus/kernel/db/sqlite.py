@@ -27,12 +27,12 @@ _STOP = None
 
 
 class SqliteBackend:
-    """`path` is a file; its WAL and shared memory lie beside it."""
+    """`path` is a file; its WAL and shared memory lie beside it. Not `durable`, it survives the process but no power cut."""
 
-    def __init__(self, path: str, clock: Clock) -> None:
+    def __init__(self, path: str, clock: Clock, *, durable: bool = True) -> None:
         self._path = path
         self._clock = clock
-        self._engine = _engine(path)
+        self._engine = _engine(path, durable)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._scans: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -154,7 +154,7 @@ def _driver_of(conn: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(path: str) -> Engine:
+def _engine(path: str, durable: bool) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         isolation_level="AUTOCOMMIT",
@@ -166,7 +166,7 @@ def _engine(path: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, record: Any) -> None:
         for pragma in (
-            "synchronous=FULL",
+            f"synchronous={'FULL' if durable else 'OFF'}",
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16000",

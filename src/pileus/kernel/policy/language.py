@@ -110,9 +110,12 @@ _FIELD: Final = re.compile(r"(?P<resource>[^:]+):(?P<name>[^=]+)=(?P<tilde>~?)(?
 
 def parse(rule: RuleText) -> Check:
     """The tree of a rule; an empty text or list allows everybody. Raises PolicyError."""
-    if isinstance(rule, str):
-        return _Parser(rule).parse() if rule else Always()
-    return _parse_list(rule)
+    return _parse_text(rule) if isinstance(rule, str) else _parse_list(rule)
+
+
+@lru_cache(maxsize=1024)
+def _parse_text(rule: str) -> Check:
+    return _Parser(rule).parse() if rule else Always()
 
 
 def references(check: Check) -> Iterator[str]:
