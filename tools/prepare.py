@@ -128,6 +128,8 @@ def make_environment(extras: list[str]) -> None:
         inside = str(VENV / "bin" / "python")
         what = f"{ROOT}[{extra}]" if extra else str(ROOT)
         quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
+        # Today's pip finds out what is needed in half the time of Debian's.
+        run(inside, "-m", "pip", "install", *quiet, "--upgrade", "pip")
         run(inside, "-m", "pip", "install", *quiet, "--editable", what)
         # pip would compile on one processor; what can't be compiled are other languages' templates.
         subprocess.run([inside, "-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")])
