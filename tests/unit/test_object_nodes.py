@@ -12,7 +12,7 @@ import pytest
 
 from pileus.app.objects import object_store
 from pileus.drivers.object.node import node as node_module
-from pileus.drivers.object.node.cluster import on_nodes, remote_objects
+from pileus.drivers.object.node.cluster import OnNodes, remote_objects
 from pileus.drivers.object.node.node import StorageNode
 from pileus.drivers.object.node.rings import Rings, RingsError
 from pileus.drivers.object.wire.members import Peers
@@ -74,7 +74,8 @@ async def nodes(site: Site) -> AsyncIterator[dict[str, StorageNode]]:
 
 @contextlib.asynccontextmanager
 async def proxy(site: Site, name: str) -> AsyncIterator[tuple[ObjectDevice, Listings]]:
-    devices, listings = on_nodes(site.rings, KEY, site.folder / name, SystemClock())
+    store = OnNodes(site.rings, KEY, site.folder / name, SystemClock())
+    devices, listings = store.devices, store.listings
     await listings.start()
     await devices[0].start(lambda version: note(listings, version), "")
     try:

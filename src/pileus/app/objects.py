@@ -20,7 +20,7 @@ from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
-from pileus.drivers.object.node.cluster import on_nodes
+from pileus.drivers.object.node.cluster import OnNodes
 from pileus.drivers.object.node.rings import CONF, Rings, RingsError
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.handshake import KeyFileError, read_key
@@ -189,10 +189,10 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
     except ValueError as error:
         raise ConfigError(f"object_store.read_affinity: {error}") from error
     try:
-        devices, listings = on_nodes(rings, key, folder / "listings", clock, near)
+        store = OnNodes(rings, key, folder / "listings", clock, near)
     except Unusable as error:
         raise ConfigError(f"storage policies in {rings.folder / CONF}: {error}") from error
-    for daemon in teller_daemons(listings):
+    for daemon in (*teller_daemons(store.listings), store.follower):
         daemons.add(daemon)
     shared = msgspec.structs.replace(
         settings,
@@ -200,4 +200,5 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
         hash_suffix=rings.conf.hash_suffix,
         policies=rings.conf.policies or settings.policies,
     )
-    return ObjectStore(devices, listings, daemons, shared, Recon(daemons, rings=lambda: rings.files))
+    recon = Recon(daemons, rings=lambda: store.follower.rings.files)
+    return ObjectStore(store.devices, store.listings, daemons, shared, recon)

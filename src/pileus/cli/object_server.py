@@ -118,7 +118,7 @@ async def _serve(
             undo.push_async_callback(node.close)
             await node.start()
             if recon_address is not None:
-                recon = Recon(node.daemons, devices=devices, rings=lambda: rings.files)
+                recon = Recon(node.daemons, devices=devices, rings=lambda: node.follower.rings.files)
                 pages = Server(StatusPages(recon), *recon_address)
                 await pages.start()
                 undo.push_async_callback(pages.stop)

@@ -30,7 +30,7 @@ def node_daemons(
         ListSharder(members, listings, clock, shard_rows=shard_rows),
         ListReclaimer(members, listings, clock, reclaim_seconds=reclaim_seconds),
     ]
-    if len(listings.router.placement.members) > 1:
+    if listings.router.placement.ring is not None:
         walkers.append(ListReplicator(members, listings, clock, reclaim_seconds=reclaim_seconds))
     return list(walkers)
 

@@ -58,6 +58,8 @@ class SqliteMember:
         self._arriving = folder / "arriving"
         self._threads: ThreadPoolExecutor | None = None
         self._boot = uuid.uuid4().hex
+        self.ring_digest = ""
+        """Of the ring that whoever serves it goes by."""
 
     async def start(self) -> None:
         await self._run(self._clear)
@@ -118,6 +120,9 @@ class SqliteMember:
     async def settle(self) -> str:
         await self._run(self._databases.settle)
         return self._boot
+
+    async def ring(self) -> str:
+        return self.ring_digest
 
     async def receive(self, path: str, id: str, sequence: int, file: AsyncIterator[bytes]) -> Merged:
         arriving = self._arriving / uuid.uuid4().hex
