@@ -18,6 +18,7 @@ from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.member import Member as ListingMember
 from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.sharder import SHARD_ROWS
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import remote_lists
@@ -58,12 +59,15 @@ class StorageNode:
         *,
         roles: Sequence[str] = ROLES,
         every_seconds: float | None = None,
+        shard_rows: int = SHARD_ROWS,
     ) -> None:
         """`devices` has a folder for each device, named as the rings do; one that is not there is not served.
 
-        `every_seconds`: from one walk of each daemon to its next; None: as each has it.
+        `every_seconds`: from one walk of each daemon to its next; None: as each has it. `shard_rows`: containers with
+        more objects are split.
         """
         self._every_seconds = every_seconds
+        self._shard_rows = shard_rows
         self.devices = devices
         self.follower = RingFollower(rings, clock, self._change, self._agree)
         self.server = WireServer(key)
@@ -145,7 +149,8 @@ class StorageNode:
         placement = Placement(self._list_members, rings.lists)
         self.listings = listings = RingListings(placement, self._state / "lists", self._clock)
         self._settled = await listings.start()
-        for daemon in (*node_daemons(self._lists, listings, self._clock), *teller_daemons(listings)):
+        walks = node_daemons(self._lists, listings, self._clock, shard_rows=self._shard_rows)
+        for daemon in (*walks, *teller_daemons(listings)):
             self._add(daemon)
         return bool(self._lists)
 
