@@ -16,8 +16,7 @@ from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.reconstructor import UNFINISHED_SECONDS, Reconstructor
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded
-from pileus.services.object_store.state import RECLAIM_SECONDS
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, Missing, Superseded
 from pileus.testing.clock import FakeClock
 from pileus.testing.contract.object.suite import body_of, key_of
 from tests.erasure_rig import Rig

@@ -27,10 +27,10 @@ from pileus.drivers.object.listing.member import (
 )
 from pileus.drivers.object.listing.merge import child_of
 from pileus.drivers.object.listing.replica import ROWS, Replica, entry_of
-from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
+from pileus.drivers.object.listing.schema import Head
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, DeviceFull
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, DeviceFull
 from pileus.services.object_store.listings import Ask, Form, ObjectEntry
 
 R = TypeVar("R")

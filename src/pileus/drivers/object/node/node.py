@@ -26,6 +26,7 @@ from pileus.drivers.object.node.follower import RingFollower
 from pileus.drivers.object.node.local import folder_of, own_devices
 from pileus.drivers.object.node.objects import PolicyObjects
 from pileus.drivers.object.node.rings import Rings, list_target
+from pileus.drivers.object.presence import Presence
 from pileus.drivers.object.wire.members import LISTING_VERBS, Peers
 from pileus.drivers.object.wire.server import WireServer
 from pileus.kernel.clock import Clock
@@ -33,7 +34,7 @@ from pileus.lib.ring import Device, Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import listed
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, Version
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, Version
 
 log = structlog.get_logger("pileus.object_store")
 ROLES = ("account", "container", "object")
@@ -41,8 +42,6 @@ ROLES = ("account", "container", "object")
 NOTE_SECONDS = 5.0
 """Changes are gathered for so long before lists are told: whoever made them has told them already."""
 SETTLE_SECONDS = 30.0
-RECLAIM_SECONDS = 7 * 24 * 3600.0
-"""For so long a deletion is remembered."""
 
 
 class StorageNode:
@@ -76,6 +75,9 @@ class StorageNode:
         self.engines: dict[str, ObjectEngine] = {}
         """By the name that each is served under."""
         self.listings: RingListings | None = None
+        self._presence = Presence(clock)
+        self._refused: dict[Path, DeviceError | None] = {}
+        """By the folder of each device why it is not served; None: it is."""
         self._policies: dict[int, PolicyObjects] = {}
         self._list_members: dict[int, ListingMember] = {}
         self._lists: dict[int, SqliteMember] = {}
@@ -92,12 +94,15 @@ class StorageNode:
         own_lists = await self._start_lists()
         await self._start_objects()
         if not self.engines and not own_lists:
+            if refusal := next(filter(None, self._refused.values()), None):
+                raise refusal
             raise DeviceError(
                 f"no device of the rings in {self.follower.rings.folder} is at {self._host}:{self._port} and has a folder in "
                 f"{self.devices}: --listen must be the address that `pileus ring show` lists, and each device needs a "
                 "folder of its name (a mounted disk, normally)"
             )
         self._add(self.follower)
+        self._add(self._presence)
         await self.server.start(self._host, self._port)
         self.daemons.start()
         self._tasks = [
@@ -139,9 +144,20 @@ class StorageNode:
                     device=device.device,
                     within=str(self.devices),
                 )
-            else:
+            elif self._is_welcome(folder):
                 found.append((device, folder))
         return found
+
+    def _is_welcome(self, folder: Path) -> bool:
+        """Asked once for each device, and remembered as long as the node runs."""
+        if folder not in self._refused:
+            try:
+                self._presence.begin(folder)
+                self._refused[folder] = None
+            except DeviceError as error:
+                log.error("a device is not served", device=folder.name, reason=str(error))
+                self._refused[folder] = error
+        return self._refused[folder] is None
 
     async def _start_lists(self) -> bool:
         rings = self.follower.rings
