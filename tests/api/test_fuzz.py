@@ -288,14 +288,21 @@ def path_of(case: Any, cloud: RunningCloud, draw: Callable[..., Any]) -> str:
     return path
 
 
-def check_described(kind: str, operation: Any, status: int, answer: bytes, asked: str) -> None:
-    """That a good answer is one that the service's document has, in status and in shape."""
+def check_described(
+    kind: str, operation: Any, status: int, said: dict[str, str], answer: bytes, asked: str
+) -> None:
+    """That a good answer is one that the service's document has: in status, in media type and in shape."""
     described = DOCUMENTS[kind]["paths"][operation.path][operation.method.lower()]["responses"]
     assert str(status) in described, f"{status}, not {', '.join(described)}, from {asked[:2000]}"
-    content = described[str(status)].get("content", {}).get("application/json")
+    content = described[str(status)].get("content")
     if content is None:
+        assert answer == b"", f"no content is described, from {asked[:2000]}: {answer[:1000]!r}"
         return
-    schema = {**content["schema"], "components": DOCUMENTS[kind]["components"]}
+    media = said.get("content-type", "").partition(";")[0]
+    assert media in content, f"{media}, not {', '.join(content)}, from {asked[:2000]}"
+    if not media.endswith("json"):
+        return
+    schema = {**content[media]["schema"], "components": DOCUMENTS[kind]["components"]}
     for problem in Draft202012Validator(schema).iter_errors(json.loads(answer)):
         raise AssertionError(f"{asked[:2000]}: {problem.json_path}: {problem.message}")
 
@@ -340,8 +347,8 @@ def test_never_a_500(cloud: RunningCloud, kind: str, operation: Any) -> None:
         )
         asked = f"{operation.method.upper()} {path}?{query} {content!r}"
         assert status < 500 or status == 501, f"{status} from {asked[:2000]}: {answer[:1000]!r}"
-        if status < 300 and kind in DESCRIBED:
-            check_described(kind, operation, status, answer, asked)
+        if status < 400 and kind in DESCRIBED:
+            check_described(kind, operation, status, said, answer, asked)
         if operation.label in PAGES and said.get("content-type", "").startswith("text/html"):
             return
         page = DIALECTS[kind].page

@@ -1,7 +1,7 @@
 """An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
 
-What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that it makes up
-itself are any JSON.
+What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that nobody declared are
+anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pileus.kernel.api.answer import NOTHING, Answer, Media, answers
 from pileus.kernel.api.bodies import Body, struct_for
 from pileus.kernel.api.fields import EXTRAS, Field, Use
 from pileus.kernel.api.operation import ANYONE, Kind, Operation
@@ -19,12 +20,14 @@ from pileus.kernel.api.query import Param
 from pileus.kernel.api.resource import Resource, is_time
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
+from pileus.kernel.http.reply import JSON
 
 Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-_NO_CONTENT = frozenset({204, 205, 304})
+ANYTHING = "*/*"
+"""The media type of answers that nobody has declared."""
 
 
 def document(service: Service) -> Schema:
@@ -72,7 +75,9 @@ class _Document:
             else "One of several actions, told apart by name.",
             "parameters": [*self._path_parameters(path), *self._query_parameters(first)],
             "responses": {
-                str(operation.status): self._response(operation) for operation in reversed(operations)
+                str(status): self._response(operation, answer)
+                for operation in reversed(operations)
+                for status, answer in answers(operation).items()
             }
             | {"default": {"description": "An error in the words of this API."}},
         }
@@ -125,7 +130,7 @@ class _Document:
         if not schemas:
             return None
         schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
+        return {"required": True, "content": {JSON: {"schema": schema}}}
 
     def _body(self, operation: Operation) -> Schema | None:
         if operation.kind is Kind.ACTION:
@@ -163,8 +168,8 @@ class _Document:
                 yield kind
             elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
                 yield struct_for(operation.resource, operation.kind, self._version)
-            if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
-                yield operation.answers
+            for answer in answers(operation).values():
+                yield from (each for each in _alternatives(answer) if _is_type(each))
             yield from (param.type for param in operation.query or ())
         yield from (each.type for resource in self._service.resources for each in resource.fields.values())
         yield int
@@ -172,26 +177,18 @@ class _Document:
 
     # Answers
 
-    def _response(self, operation: Operation) -> Schema:
+    def _response(self, operation: Operation, answer: Answer) -> Schema:
         described: Schema = {"description": operation.summary or operation.label}
-        schema = None if operation.status in _NO_CONTENT else self._answer(operation)
-        if schema is not None:
-            described["content"] = {"application/json": {"schema": schema}}
+        if answer is not NOTHING:
+            described["content"] = dict(self._content(each) for each in _alternatives(answer))
         return described
 
-    def _answer(self, operation: Operation) -> Schema | None:
-        if operation.method == "HEAD":
-            return None
-        if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
-            return self._schemas.of(operation.answers)
-        if operation.answers is not None:
-            return self._shows(operation.answers)
-        resource = operation.resource
-        if resource is None or operation.kind in (Kind.DELETE, Kind.ACTION, Kind.ROUTE):
-            return None
-        if operation.kind.has_row and operation.path != resource.member_path():
-            return None
-        return self._shows([resource] if operation.kind is Kind.LIST else resource)
+    def _content(self, answer: Answer) -> tuple[str, Schema]:
+        if answer is None:
+            return ANYTHING, {}
+        if isinstance(answer, Media):
+            return answer.type, {} if answer.schema is None else {"schema": dict(answer.schema)}
+        return JSON, {"schema": self._schemas.of(answer) if _is_type(answer) else self._shows(answer)}
 
     def _shows(self, shown: type[Resource] | list[type[Resource]]) -> Schema:
         resource = shown[0] if isinstance(shown, list) else shown
@@ -220,6 +217,17 @@ class _Document:
         if is_time(each.type):
             return {"type": ["string", "null"], "format": "date-time"}
         return self._schemas.of(each.type)
+
+
+def _alternatives(answer: Answer) -> tuple[Answer, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _is_type(answer: Answer) -> bool:
+    """Whether it is the JSON's whole type, and not something that is shown in an envelope."""
+    if answer is None or answer is NOTHING or isinstance(answer, Media | list):
+        return False
+    return not (isinstance(answer, type) and issubclass(answer, Resource))
 
 
 class _Schemas:
