@@ -99,7 +99,8 @@ def test_every_answer_is_described(kind: str) -> None:
         for path, methods in document(service)["paths"].items()
         for method, operation in methods.items()
         for status, answer in operation["responses"].items()
-        if ANYTHING in answer.get("content", {}) or answer.get("content", {}).get(JSON) in ({}, {"schema": {}})
+        if ANYTHING in answer.get("content", {})
+        or answer.get("content", {}).get(JSON) in ({}, {"schema": {}})
     ]
     assert not unknown
 
@@ -119,7 +120,9 @@ def test_answers_follow_from_handlers() -> None:
     def nothing(call: Any, tx: Any) -> None:
         return None
 
-    @routes.add("GET", "/picture", policy=ANYONE, answers=Media("image/png"), also={206: OCTETS, 302: NOTHING})
+    @routes.add(
+        "GET", "/picture", policy=ANYONE, answers=Media("image/png"), also={206: OCTETS, 302: NOTHING}
+    )
     def picture(call: Any, tx: Any) -> Any:
         return None
 

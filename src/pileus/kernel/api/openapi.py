@@ -42,6 +42,8 @@ class _Document:
         self._version = version
         self._operations = [each for each in service.operations() if each[1].alive(version)]
         self._schemas = _Schemas(self._types())
+        self._whole = not any(None in answers(each).values() for _, each in self._operations)
+        """Whether every answer is declared; then nothing is shown but what is."""
 
     def build(self) -> Schema:
         paths: dict[str, Schema] = {}
@@ -171,7 +173,8 @@ class _Document:
             for answer in answers(operation).values():
                 yield from (each for each in _alternatives(answer) if _is_type(each))
             yield from (param.type for param in operation.query or ())
-        yield from (each.type for resource in self._service.resources for each in resource.fields.values())
+        for resource in self._service.resources:
+            yield from (each.shows or each.type for each in resource.fields.values())
         yield int
         yield str
 
@@ -211,12 +214,17 @@ class _Document:
             for each in resource.fields.values()
             if Use.hidden not in each.use and each.alive(self._version)
         ]
-        return {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
+        schema = {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
+        return (
+            {**schema, "additionalProperties": False} if self._whole and resource.extras is None else schema
+        )
 
     def _field(self, each: Field) -> Schema:
+        if isinstance(each.shows, list):
+            return {"type": "array", "items": {"$ref": _REF.format(name=each.shows[0].__name__)}}
         if is_time(each.type):
             return {"type": ["string", "null"], "format": "date-time"}
-        return self._schemas.of(each.type)
+        return self._schemas.of(each.shows or each.type)
 
 
 def _alternatives(answer: Answer) -> tuple[Answer, ...]:

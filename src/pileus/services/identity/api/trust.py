@@ -52,7 +52,7 @@ class Trust(
     trustee_user_id: str = field(create, filter, required=True)
     impersonation: bool = field(create, required=True)
     project_id: str | None = field(create, default=None)
-    roles: list[RoleRef] = field(create, render=_shown_roles)
+    roles: list[RoleRef] = field(create, render=_shown_roles, shows=[Role])
     roles_links: dict[str, Any] = field(render=_roles_links)
     expires_at: str | None = field(create, render=lambda call, row: _time(call, row.expires_at))
     deleted_at: str | None = field(read_only, column=None, render=lambda call, row: None)
