@@ -14,9 +14,10 @@ from msgspec import structs
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
-from pileus.services.identity import bootstrap, service
+from pileus.services.identity import bootstrap
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.passwords import Passwords
+from pileus.services.identity.service import service
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.state import IdentityState
 from pileus.testing.service import ADMIN, ServiceUnderTest, serving
