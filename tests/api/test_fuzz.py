@@ -25,11 +25,13 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from pileus.app.cloud import LocalCloud
-from pileus.app.services import ALL as SERVICES
+from pileus.app.services import SERVICES, load
 from pileus.app.settings import Settings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.errors import ApiError
 from pileus.testing.described import Description
+
+EVERY = load(*SERVICES)
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -59,14 +61,14 @@ def shortened(value: Any) -> Any:
     return [shortened(each) for each in value] if isinstance(value, list) else value
 
 
-DESCRIPTIONS = {service.type: Description(service) for service in SERVICES}
+DESCRIPTIONS = {service.type: Description(service) for service in EVERY}
 DESCRIBED = {"identity", "image"}
 """Services whose good answers are held to the document, too."""
 SCHEMAS = {
     service.type: schemathesis.openapi.from_dict(shortened(DESCRIPTIONS[service.type].document))
-    for service in SERVICES
+    for service in EVERY
 }
-DIALECTS = {service.type: service.dialect for service in SERVICES}
+DIALECTS = {service.type: service.dialect for service in EVERY}
 OPERATIONS = sorted(
     (
         (kind, operation)
