@@ -17,7 +17,8 @@ from pileus.kernel.api.bodies import Body, struct_for
 from pileus.kernel.api.fields import EXTRAS, Field, Use
 from pileus.kernel.api.operation import ANYONE, Kind, Operation
 from pileus.kernel.api.query import Param
-from pileus.kernel.api.resource import Resource, is_time
+from pileus.kernel.api.rendering import is_time
+from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
 from pileus.kernel.http.reply import JSON
