@@ -16,7 +16,7 @@ from pileus.kernel.config import ConfigError
 from pileus.lib.ring import Builder, encode
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
 from pileus.testing.cloud import free_port
 

@@ -34,7 +34,7 @@ from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, Ob
 from pileus.services.object_store.listings import Listings
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.recon import Recon
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 
 
 class HashSecret(msgspec.Struct, frozen=True):
