@@ -188,7 +188,7 @@ def merge_children(
         table = "container" if _exists(joined) else "tombstone"
         connection.execute(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (joined.name, joined.put_at.units, joined.delete_at.units, *joined[3:]),
+            (joined.name, joined.put_at.units, joined.delete_at.units, *joined[3:7]),
         )
     return changed
 
