@@ -158,8 +158,8 @@ def join_children(one: Child, other: Child) -> Child:
 
 
 def child_of(row: tuple[str, int, int, int, int, int, int]) -> Child:
-    name, put_at, delete_at, *counts = row
-    return Child(name, Timestamp(put_at), Timestamp(delete_at), *counts)
+    name, put_at, delete_at, counted_at, objects, size, policy = row
+    return Child(name, Timestamp(put_at), Timestamp(delete_at), counted_at, objects, size, policy)
 
 
 def merge_children(
