@@ -244,5 +244,8 @@ class Member(Protocol):
     async def settle(self) -> str:
         """All is durable; a word that changes where the device was started anew, and may have lost what was not."""
 
+    async def word(self, path: str) -> str:
+        """Another one whenever what a list knows of itself may have changed, but for its rows; costs no look at the disk."""
+
     async def ring(self) -> str:
         """As of a member that keeps objects: the digest of the ring that its server goes by."""
