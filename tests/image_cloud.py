@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
 from pileus.services.image import service
+from pileus.services.image.driver import Store
 from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState, Settings
 from pileus.services.image.work import programs
@@ -58,7 +60,7 @@ class Images:
             chunks = body
         else:
             chunks = (msgspec.json.encode(body),)
-        pending = iter([*chunks, b""])
+        pending = chain(chunks, [b""])
         said: dict[str, Any] = {}
         received: list[bytes] = []
 
@@ -182,9 +184,14 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 @asynccontextmanager
 async def image_cloud(
-    folder: Path, *, loopback: bool = True, more: Mapping[str, Any] | None = None, **settings: Any
+    folder: Path,
+    *,
+    loopback: bool = True,
+    more: Mapping[str, Any] | None = None,
+    stores: Iterable[Store] = (),
+    **settings: Any,
 ) -> AsyncIterator[Images]:
-    """Two stores of files, `file` before `second`, and `web`, which is only read from."""
+    """Two stores of files, `file` before `second`, and `web`, which is only read from; after them `stores`."""
     networks = ("127.0.0.0/8", "::1/128") if loopback else ()
     chosen = Settings(**{"import_allowed_networks": networks, "show_locations": True, **settings})
     fetcher = HttpFetcher(Guard.of(chosen.import_allowed_ports, chosen.import_allowed_networks))
@@ -192,6 +199,7 @@ async def image_cloud(
         Shelf(FileStore(folder / "first", "file"), "the first", 10),
         Shelf(FileStore(folder / "second", "second"), "the second", 5),
         Shelf(HttpStore("web", fetcher)),
+        *map(Shelf, stores),
     ]
     state = ImageState(
         Shelves(shelves, "file"),

@@ -16,6 +16,8 @@ from pileus.drivers.image.fetch import HttpFetcher
 from pileus.drivers.image.file import FileStore
 from pileus.drivers.image.http import HttpStore
 from pileus.drivers.image.qemu_img import QemuImg
+from pileus.drivers.image.s3 import S3Store
+from pileus.drivers.image.swift import SwiftStore
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.config import ConfigError
 from pileus.kernel.ids import new_uuid
@@ -24,8 +26,9 @@ from pileus.services.compute.driver import Hypervisor, HypervisorError, Place
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.image.driver import Store
 from pileus.services.image.shelves import Shelf, Shelves
-from pileus.services.image.state import ImageState, StoreSettings
+from pileus.services.image.state import ImageState
 from pileus.services.image.state import Settings as ImageSettings
+from pileus.services.image.store_settings import StoreSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
 
 if TYPE_CHECKING:
@@ -45,19 +48,14 @@ def network_engine(settings: Settings, state: Path, node: str, metadata: Any) ->
     return OvnEngine(state / "network", node, host_addresses=_host_addresses(settings), metadata=metadata)
 
 
-def image_stores(settings: ImageSettings, folder: Path, node: str) -> ImageState:
+def image_stores(settings: ImageSettings, folder: Path, node: str, clock: Clock) -> ImageState:
     """Stores as the settings name them, the stage and the cache in `folder`."""
     guard = Guard.of(settings.import_allowed_ports, settings.import_allowed_networks)
     fetcher = HttpFetcher(guard)
-    shelves = []
-    for name, each in (settings.stores or {"file": StoreSettings()}).items():
-        if each.type == "http":
-            store: Store = HttpStore(name, fetcher)
-        else:
-            # The first store that there was is where it always was.
-            own = folder / "data" if name == "file" else folder / f"data-{name}"
-            store = FileStore(Path(each.path) if each.path else own, name)
-        shelves.append(Shelf(store, each.description, each.weight))
+    shelves = [
+        Shelf(_image_store(name, each, folder, fetcher, clock), each.description, each.weight)
+        for name, each in (settings.stores or {"file": StoreSettings()}).items()
+    ]
     return ImageState(
         Shelves(shelves, settings.default_store),
         stage=FileStore(folder / "stage", "stage"),
@@ -67,6 +65,25 @@ def image_stores(settings: ImageSettings, folder: Path, node: str) -> ImageState
         converter=QemuImg(),
         node=node,
     )
+
+
+def _image_store(
+    name: str, settings: StoreSettings, folder: Path, fetcher: HttpFetcher, clock: Clock
+) -> Store:
+    """Raises ConfigError where an option is missing."""
+    for option in settings.missing():
+        raise ConfigError(f"image.stores.{name} is of type {settings.type}, and needs {option}")
+    match settings.type:
+        case "http":
+            return HttpStore(name, fetcher)
+        case "swift":
+            return SwiftStore(name, settings, clock)
+        case "s3":
+            return S3Store(name, settings, clock)
+        case "file":
+            # The first store that there was is where it always was.
+            own = folder / "data" if name == "file" else folder / f"data-{name}"
+            return FileStore(Path(settings.path) if settings.path else own, name)
 
 
 def _host_addresses(settings: Settings) -> tuple[str, ...]:

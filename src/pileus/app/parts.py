@@ -79,7 +79,7 @@ class Images:
         self._db = bench.db
         self._runtime = bench.runtimes["image"]
         self._images = replace(
-            drivers.image_stores(bench.settings.image, bench.state / "image", bench.node),
+            drivers.image_stores(bench.settings.image, bench.state / "image", bench.node, bench.clock),
             limits=IdentityLimits(bench.peer("identity"), bench.clock),
             regions=Catalog(bench.peer("identity")),
         )

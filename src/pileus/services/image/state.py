@@ -12,16 +12,7 @@ from pileus.services.image.jobs import Jobs
 from pileus.services.image.limits import LimitSource, NoLimits
 from pileus.services.image.regions import NoRegions, Regions
 from pileus.services.image.shelves import Shelf, Shelves
-
-
-class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One store."""
-
-    type: Literal["file", "http"] = "file"
-    path: str = ""
-    """Of a file store: its folder; by default in the state folder."""
-    description: str = ""
-    weight: int = 0
+from pileus.services.image.store_settings import StoreSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +75,8 @@ class ImageState:
 
     async def close(self) -> None:
         await self.jobs.stop()
+        for each in (self.shelves, self.stage, self.cache):
+            await each.close()
 
 
 def one_store(
