@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,7 +17,7 @@ from pileus.drivers.image.file import FileStore
 from pileus.drivers.image.http import HttpStore
 from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.api.application import scope_of
-from pileus.kernel.api.call import CONTEXT_KEY
+from pileus.kernel.api.call import CONTEXT_KEY, ClientGone
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
@@ -140,6 +140,12 @@ class Images:
 
     async def empty(self) -> bool:
         return not self.files()
+
+
+def broken_off(data: bytes) -> Iterator[bytes]:
+    """What a client sends that goes away before the end."""
+    yield from (data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000))
+    raise ClientGone
 
 
 @dataclass
