@@ -53,15 +53,17 @@ class Objects:
         self._stores.append(store)
         return store
 
-    async def held(self) -> list[str]:
-        """All that is in the container, segments too, and uploads under way by their keys."""
-        listed = await self.rig.swift("GET", f"/{PLACE}?format=json")
+    async def held(self, place: str = PLACE) -> list[str]:
+        """All that is in a container, segments too, and uploads under way by their keys."""
+        listed = await self.rig.swift("GET", f"/{place}?format=json")
         names = (
             [each["name"] for each in msgspec.json.decode(listed.body or b"[]")]
             if listed.status == 200
             else []
         )
-        uploads = await self.rig("GET", f"/{PLACE}?uploads")
+        uploads = await self.rig("GET", f"/{place}?uploads")
+        if uploads.status == 404:
+            return names
         keys = [
             each.text or ""
             for each in ElementTree.fromstring(uploads.body).iter()

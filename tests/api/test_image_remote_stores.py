@@ -108,7 +108,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(rig: Rig) -> None:
                 await rig.images.upload(image_id, broken_off(sent), x_image_meta_store=store)
         assert (await rig.images.get(f"/images/{image_id}"))["status"] == "queued"
         assert await rig.objects.held() == []
-        assert await keys_of(rig, "images") == []
+        assert await rig.objects.held("images") == []
         assert (await rig.images.upload(image_id, DATA, x_image_meta_store=store)).status == 204
         assert (await rig.images.ask("DELETE", f"/images/{image_id}")).status == 204
         await rig.images.until(lambda: _is_empty(rig, PLACE))
