@@ -15,7 +15,7 @@ from pileus.drivers.image.s3 import S3Store
 from pileus.drivers.image.swift import SwiftStore
 from pileus.kernel.clock import SystemClock
 from pileus.services.image.store_settings import StoreSettings
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings, User
 from tests.s3_client import KEYS, Rig, running
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import pytest
 
-from pileus.app.drivers import image_stores
+from pileus.app.parts.images import image_stores
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.config import ConfigError
-from pileus.services.image.state import Settings
+from pileus.services.image.settings import Settings
 from pileus.services.image.store_settings import StoreSettings
 from pileus.testing.cloud import free_port
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.image_cloud import Images, broken_off, image_cloud
 from tests.image_remote import PLACE, SECRETS, Objects, objects
 
@@ -82,7 +83,7 @@ async def test_one_to_several_out_of_one_and_copied_back(rig: Rig) -> None:
         assert await read_from(images, image_id, store) == DATA
     for store, place in (("swift", PLACE), ("s3", "images")):
         assert (await images.ask("DELETE", f"/stores/{store}/{image_id}", as_=ADMIN)).status == 204
-        await images.until(lambda place=place: _is_empty(rig, place))
+        await until(lambda place=place: _is_empty(rig, place))
         assert store not in await stores_of(images, image_id)
         copied = await images.import_(image_id, "copy-image", as_=ADMIN, stores=[store])
         assert copied.status == 202, copied.body
@@ -90,9 +91,9 @@ async def test_one_to_several_out_of_one_and_copied_back(rig: Rig) -> None:
         assert await stores_of(images, image_id) == sorted(ALL)
         assert await read_from(images, image_id, store) == DATA
     assert (await images.ask("DELETE", f"/images/{image_id}", as_=ADMIN)).status == 204
-    await images.until(images.empty)
+    await until(images.empty)
     for place in (PLACE, "images"):
-        await images.until(lambda place=place: _is_empty(rig, place))
+        await until(lambda place=place: _is_empty(rig, place))
 
 
 async def _is_empty(rig: Rig, place: str) -> bool:
@@ -111,8 +112,8 @@ async def test_an_upload_that_breaks_off_leaves_nothing(rig: Rig) -> None:
         assert await rig.objects.held("images") == []
         assert (await rig.images.upload(image_id, DATA, x_image_meta_store=store)).status == 204
         assert (await rig.images.ask("DELETE", f"/images/{image_id}")).status == 204
-        await rig.images.until(lambda: _is_empty(rig, PLACE))
-        await rig.images.until(lambda: _is_empty(rig, "images"))
+        await until(lambda: _is_empty(rig, PLACE))
+        await until(lambda: _is_empty(rig, "images"))
 
 
 async def test_stores_as_users_and_administrators_see_them(rig: Rig) -> None:

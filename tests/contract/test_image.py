@@ -100,8 +100,8 @@ class RemoteContract(StoreContract):
                 await store.close()
                 store = await self.again(store)
                 await store.remove(NAME)
-            else:
-                await half.abort()
+                assert await self.objects.held() == []
+            await half.abort()
             assert await self.objects.held() == []
 
     async def test_what_was_removed_can_not_become_whole(self, tmp_path: Path) -> None:
