@@ -19,6 +19,7 @@ from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.version_settler import VersionSettler
 from pileus.testing.service import ServiceUnderTest, serving
 
 OWNER = Context(
@@ -111,6 +112,7 @@ async def running(
     secrets = folder / "encryption-secrets"
     disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
     state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
+    state.daemons.add(VersionSettler(state))
     await state.start()
     try:
         async with serving(service, state=state, clock=clock) as cloud:

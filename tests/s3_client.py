@@ -23,9 +23,11 @@ from pileus.services.object_store import s3 as s3_service
 from pileus.services.object_store import service as swift_service
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.dialect import SWIFT
+from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.needs import AccessKey
 from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.version_settler import VersionSettler
 from pileus.testing.cloud import free_port
 from pileus.testing.service import serving
 from tests.object_store_client import OTHER, OWNER, Answer, Store
@@ -128,17 +130,22 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, clock: Clock | None = None, settings: Settings | None = None, listen: bool = False
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    settings: Settings | None = None,
+    listen: bool = False,
+    device: ObjectDevice | None = None,
 ) -> AsyncIterator[Rig]:
     clock = clock or SystemClock()
     state = ObjectStoreState(
-        {0: ObjectEngine.on_host(folder / "device")},
+        {0: device or ObjectEngine.on_host(folder / "device")},
         SqliteListings(folder / "listings"),
         Daemons(clock),
         clock,
         settings or Settings(),
     )
-    for daemon in s3_daemons(state, clock):
+    for daemon in (*s3_daemons(state, clock), VersionSettler(state)):
         state.daemons.add(daemon)
     await state.start()
     try:
