@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +20,17 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
-from pileus.services.image import service
+from pileus.services.image.service import service
+from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
-from pileus.services.image.state import ImageState, Settings
+from pileus.services.image.state import ImageState
 from pileus.services.image.work import programs
 from pileus.testing.service import MEMBER, ServiceUnderTest, serving
+from pileus.testing.waiting import until
 
 OCTETS = "application/octet-stream"
 RAW = {"name": "one", "disk_format": "raw", "container_format": "bare"}
 PATCH = "application/openstack-images-v2.1-json-patch"
-WAIT_SECONDS = 20.0
 
 
 @dataclass
@@ -122,15 +123,7 @@ class Images:
             task = (await self.get(f"/images/{image_id}/tasks"))["tasks"][-1]
             return task if task["status"] in ("success", "failure") else None
 
-        return await self.until(ended)
-
-    async def until(self, look: Callable[[], Any]) -> Any:
-        """What `look` finds at last."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                if found := await look():
-                    return found
-                await asyncio.sleep(0.01)
+        return await until(ended)
 
     def files(self) -> set[str]:
         """All that lies in stores, on the stage and in the cache."""

@@ -10,15 +10,16 @@ from typing import Any
 
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.listing.store import SqliteListings
-from pileus.kernel.api.application import scope_of
+from pileus.kernel.api.application import Application, scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
-from pileus.services.object_store import service
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.encryption import encrypted
-from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.service import service
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_settler import VersionSettler
 from pileus.testing.service import ServiceUnderTest, serving
 
@@ -62,41 +63,71 @@ class Store:
             sent["transfer-encoding"] = "chunked"
         elif method in ("PUT", "POST"):
             sent.setdefault("content-length", str(len(body)))
-        waiting = [body] if chunks is None else list(chunks)
-        start: dict[str, Any] = {}
-        got: list[bytes] = []
+        pieces = [body] if chunks is None else chunks
+        return await sent_to(self._app, method, at or ROOT + path, query, sent, pieces, as_=as_)
 
-        is_sent = False
 
-        async def receive() -> dict[str, Any]:
-            nonlocal is_sent
-            if is_sent:
-                await asyncio.Event().wait()  # a client that waits for the answer
-            is_sent = len(waiting) == 1
-            if not waiting:
-                return {"type": "http.disconnect"}
-            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+async def sent_to(
+    application: Application,
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    pieces: list[bytes],
+    *,
+    as_: Context | None,
+    raw_path: bytes | None = None,
+) -> Answer:
+    """A request as it comes over a socket, its body in pieces; status 0 where there is no answer."""
+    waiting = list(pieces)
+    start: dict[str, Any] = {}
+    got: list[bytes] = []
+    is_sent = False
 
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                got.append(message.get("body", b""))
+    async def receive() -> dict[str, Any]:
+        nonlocal is_sent
+        if is_sent:
+            await asyncio.Event().wait()  # a client that waits for the answer
+        is_sent = len(waiting) == 1
+        if not waiting:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
 
-        scope = scope_of(
-            method,
-            at or ROOT + path,
-            [(n.encode(), v.encode("latin-1")) for n, v in sent.items()],
-            query.encode(),
-        )
-        if as_ is not None:
-            scope[CONTEXT_KEY] = as_
-        await self._app(scope, receive, send)
-        if not start:
-            return Answer(0, {}, b"")
-        return Answer(
-            start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
-        )
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            got.append(message.get("body", b""))
+
+    named = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope = scope_of(method, path, named, query.encode())
+    if raw_path is not None:
+        scope["raw_path"] = raw_path
+    if as_ is not None:
+        scope[CONTEXT_KEY] = as_
+    await application(scope, receive, send)
+    if not start:
+        return Answer(0, {}, b"")
+    return Answer(
+        start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
+    )
+
+
+def store_in(
+    folder: Path,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    devices: Mapping[int, ObjectDevice] | None = None,
+) -> ObjectStoreState:
+    """A store that keeps everything in a folder."""
+    settings, clock = settings or Settings(), clock or SystemClock()
+    devices = devices or {0: ObjectEngine.on_host(folder / "device")}
+    listings = SqliteListings(folder / "listings")
+    secrets = folder / "encryption-secrets"
+    disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
+    state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
+    state.daemons.add(VersionSettler(state))
+    return state
 
 
 @asynccontextmanager
@@ -106,16 +137,10 @@ async def running(
     clock: Clock | None = None,
     devices: Mapping[int, ObjectDevice] | None = None,
 ) -> AsyncIterator[Store]:
-    settings, clock = settings or Settings(), clock or SystemClock()
-    devices = devices or {0: ObjectEngine.on_host(folder / "device")}
-    listings = SqliteListings(folder / "listings")
-    secrets = folder / "encryption-secrets"
-    disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
-    state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
-    state.daemons.add(VersionSettler(state))
+    state = store_in(folder, settings, clock, devices)
     await state.start()
     try:
-        async with serving(service, state=state, clock=clock) as cloud:
+        async with serving(service, state=state, clock=state.clock) as cloud:
             yield Store(cloud, state)
     finally:
         await state.close()

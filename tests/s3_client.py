@@ -12,25 +12,21 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
-from pileus.drivers.object.engine import ObjectEngine
-from pileus.drivers.object.listing.store import SqliteListings
-from pileus.kernel.api.application import Application, scope_of
-from pileus.kernel.api.call import CONTEXT_KEY
-from pileus.kernel.clock import Clock, SystemClock
+from pileus.kernel.api.application import Application
+from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.http.server import Server
-from pileus.services.object_store import s3 as s3_service
-from pileus.services.object_store import service as swift_service
-from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.dialect import SWIFT
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.needs import AccessKey
 from pileus.services.object_store.s3 import daemons as s3_daemons
-from pileus.services.object_store.state import ObjectStoreState, Settings
-from pileus.services.object_store.version_settler import VersionSettler
+from pileus.services.object_store.s3 import service as s3_service
+from pileus.services.object_store.service import service as swift_service
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.testing.cloud import free_port
 from pileus.testing.service import serving
-from tests.object_store_client import OTHER, OWNER, Answer, Store
+from tests.object_store_client import OTHER, OWNER, Answer, Store, sent_to, store_in
 
 T = TypeVar("T")
 KEYS = {
@@ -71,36 +67,9 @@ class Rig:
         sent = {"host": "s3.test", **{name.replace("_", "-"): value for name, value in headers.items()}}
         if method in ("PUT", "POST"):
             sent.setdefault("content-length", str(len(body)))
-        waiting = [body] if chunks is None else list(chunks)
-        start: dict[str, Any] = {}
-        got: list[bytes] = []
-
-        async def receive() -> dict[str, Any]:
-            if not waiting:
-                return {"type": "http.disconnect"}
-            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                got.append(message.get("body", b""))
-
-        scope = scope_of(
-            method,
-            prefix + path,
-            [(n.encode(), v.encode("latin-1")) for n, v in sent.items()],
-            query.encode(),
-        )
-        if raw_path is not None:
-            scope["raw_path"] = raw_path
-        if as_ is not None:
-            scope[CONTEXT_KEY] = as_
-        await self.application(scope, receive, send)
-        if not start:
-            return Answer(0, {}, b"")
-        return Answer(
-            start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
+        pieces = [body] if chunks is None else chunks
+        return await sent_to(
+            self.application, method, prefix + path, query, sent, pieces, as_=as_, raw_path=raw_path
         )
 
     def client(self, access: str = "olga", **config: Any) -> Any:
@@ -137,15 +106,9 @@ async def running(
     listen: bool = False,
     device: ObjectDevice | None = None,
 ) -> AsyncIterator[Rig]:
-    clock = clock or SystemClock()
-    state = ObjectStoreState(
-        {0: device or ObjectEngine.on_host(folder / "device")},
-        SqliteListings(folder / "listings"),
-        Daemons(clock),
-        clock,
-        settings or Settings(),
-    )
-    for daemon in (*s3_daemons(state, clock), VersionSettler(state)):
+    state = store_in(folder, settings, clock, None if device is None else {0: device})
+    clock = state.clock
+    for daemon in s3_daemons(state, clock):
         state.daemons.add(daemon)
     await state.start()
     try:

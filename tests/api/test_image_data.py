@@ -15,6 +15,7 @@ from pileus.kernel.api.call import ClientGone
 from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.image_cloud import Images, WebServer, image_cloud, web_server
 
 OTHER = persona("project", "member", project_id="0" * 32)
@@ -174,7 +175,7 @@ async def test_cache(images: Images) -> None:
     async def there() -> Any:
         return (await images.get("/cache", as_=ADMIN))["cached_images"]
 
-    (entry,) = await images.until(there)
+    (entry,) = await until(there)
     assert (entry["image_id"], entry["size"], entry["hits"]) == (image_id, len(DATA), 0)
     assert (await images.ask("GET", f"/images/{image_id}/file")).body == DATA
     assert (await there())[0]["hits"] == 1
@@ -187,9 +188,9 @@ async def test_cache(images: Images) -> None:
     assert (await images.ask("DELETE", f"/cache/{image_id}", as_=ADMIN)).status == 204
     assert not await there()
     assert (await images.ask("PUT", f"/cache/{image_id}", as_=ADMIN)).status == 202
-    await images.until(there)
+    await until(there)
     assert (await images.ask("DELETE", f"/images/{image_id}")).status == 204
-    await images.until(images.empty)
+    await until(images.empty)
     queued = await images.make()
     assert (await images.ask("PUT", f"/cache/{queued}", as_=ADMIN)).status == 400
     assert (await images.ask("PUT", "/cache/nowhere", as_=ADMIN)).status == 404

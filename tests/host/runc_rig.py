@@ -18,7 +18,8 @@ import msgspec
 from pileus.drivers.hypervisor.runc import RuncHypervisor, cgroups, processes
 from pileus.drivers.hypervisor.runc.record import Records
 from pileus.services.compute.driver import Guest, Image
-from pileus.testing.contract.hypervisor import Rig, until
+from pileus.testing.contract.hypervisor import Rig
+from pileus.testing.waiting import until
 
 from . import busybox_rootfs
 from .open_vswitch import OpenVSwitch

@@ -76,7 +76,7 @@ def object_server(
         raise click.UsageError(f"there is no role {unknown[0]!r}; there are {', '.join(ROLES)}")
     address, recon_address = _address(listen, "--listen"), _address(recon, "--recon") if recon else None
     log.configure(log_level, json=not sys.stderr.isatty())
-    asyncio.run(_serve(devices, rings, key, address, recon_address, chosen, interval))
+    interpreter.run(_serve(devices, rings, key, address, recon_address, chosen, interval))
 
 
 def _address(text: str, option: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ stored while versioning was off, or suspended, stands under the object's own nam
 is moved to the others only when a newer one comes.
 
 A version is written, or removed, before the link: each step alone leaves what can be told from what is there, and where
-the next one never came `settle` makes it up (`doc/decisions/0026-versions-and-their-links.md`).
+the next one never came `settle` makes it up (`doc/decisions/0027-versions-and-their-links.md`).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.errors import ApiError, BadRequest, MethodNotAllowed, Unavailable
+from pileus.kernel.errors import ApiError, Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import etags, remap
+from pileus.services.object_store import admission, etags, remap
 from pileus.services.object_store.api import bulk_delete, bulk_upload, cors, form_post, static_web
 from pileus.services.object_store.driver import DeviceError, DeviceFull
 from pileus.services.object_store.name import Name, parse
@@ -27,10 +27,7 @@ async def around(call: Call, handle: Handle) -> Reply:
     if not call.path.startswith("/v1/"):
         return await handle(call)
     name = parse(call.path)
-    if any(each in call.path for each in state.settings.forbidden_characters):
-        raise BadRequest(
-            f"Object/Container/Account name contains forbidden chars from {state.settings.forbidden_characters}"
-        )
+    admission.check_characters(call.path, state)
     try:
         reply = await _handle(call, name, handle, state)
     except DeviceFull as error:
@@ -48,9 +45,12 @@ async def around(call: Call, handle: Handle) -> Reply:
 
 async def _handle(call: Call, name: Name, handle: Handle, state: ObjectStoreState) -> Reply:
     if call.method in _WRITES:
-        await _require_writable(call, name, state)
-        if state.rates.any and (refused := await _slow_down(call, name, state)) is not None:
-            return refused
+        await admission.require_writable(state, name, deletes=call.method == "DELETE")
+        if name.object or (name.container and call.method in ("PUT", "DELETE")):
+            try:
+                await admission.wait_for_turn(state, name)
+            except TooFast:
+                return Reply(498, b"Slow down", {"content-type": "text/plain"})
         if call.scope["query_string"]:
             if "bulk-delete" in call.query and call.method in ("POST", "DELETE"):
                 return await bulk_delete.bulk_delete(call, name.account)
@@ -65,27 +65,3 @@ async def _handle(call: Call, name: Name, handle: Handle, state: ObjectStoreStat
     if not etag.startswith('"') and await etags.are_quoted(state, name):
         reply.headers["etag"] = f'"{etag}"'
     return reply
-
-
-async def _require_writable(call: Call, name: Name, state: ObjectStoreState) -> None:
-    """405 where nothing may be written now."""
-    own = (await state.account_metadata(name.account)).get("x-account-sysmeta-read-only", "")
-    locked = state.settings.read_only if not own else own.lower() in ("true", "1", "yes", "on")
-    if not locked or (call.method == "DELETE" and state.settings.read_only_allows_deletes):
-        return
-    if not name.container and own:
-        return  # by this the account is opened again
-    raise MethodNotAllowed("Writes are disabled for this account.")
-
-
-async def _slow_down(call: Call, name: Name, state: ObjectStoreState) -> Reply | None:
-    try:
-        if name.object:
-            if state.rates.of_containers:
-                info = await state.container(name.account, name.container)
-                await state.rates.container(name.account, name.container, 0 if info is None else info.objects)
-        elif name.container and call.method in ("PUT", "DELETE"):
-            await state.rates.account(name.account)
-    except TooFast:
-        return Reply(498, b"Slow down", {"content-type": "text/plain"})
-    return None

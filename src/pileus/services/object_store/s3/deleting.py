@@ -53,6 +53,7 @@ async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
         place.check_key(wanted.key)
         action = "s3:DeleteObject" if wanted.version_id is None else "s3:DeleteObjectVersion"
         await authorize.require(request, action, name)
+        await storing.take_turn(request, name)
         deleted = await storing.delete(request, name, wanted.version_id or None)
     except ApiError as error:
         found = translated(error)

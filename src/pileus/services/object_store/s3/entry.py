@@ -9,12 +9,16 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError, Unauthorized
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store.s3 import authorize, cross_origin, post_form
+from pileus.services.object_store import admission
+from pileus.services.object_store.s3 import authorize, cross_origin, post_form, storing
 from pileus.services.object_store.s3.errors import S3Error, translated
-from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, S3Operation, operations
 from pileus.services.object_store.s3.request import Request, opened
 
 routes = Routes()
+_WRITES = ("PUT", "POST", "DELETE")
+_DELETING = ((), ("uploadId",))
+"""What a DELETE names that takes bytes away, not a setting."""
 
 
 async def enter(call: Call) -> Reply:
@@ -35,6 +39,8 @@ async def enter(call: Call) -> Reply:
             await request.find_bucket()
             if operation.action != DECIDED_LATER:
                 await authorize.require(request, operation.action)
+        if call.method in _WRITES:
+            await _admit(request, operation)
         reply = await operation.handler(request)
         reply.headers.update(cross_origin.headers(request))
         return reply
@@ -46,6 +52,15 @@ async def enter(call: Call) -> Reply:
         if request is not None:
             found.headers.update(cross_origin.headers(request))
         raise found from error
+
+
+async def _admit(request: Request, operation: S3Operation) -> None:
+    """405 where the bucket's account is closed, 503 where it is written too often."""
+    deletes = operation.method == "DELETE" and operation.query in _DELETING
+    many = operation.query == ("delete",)
+    await admission.require_writable(request.state, request.name, deletes=deletes or many)
+    if operation.level == "object" or not operation.query:
+        await storing.take_turn(request, request.name)
 
 
 async def _form(request: Request) -> Reply:

@@ -12,6 +12,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.http.reply import Reply
 from pileus.lib import s3_signature
 from pileus.lib.aws_signature import V4
+from pileus.services.object_store import admission
 from pileus.services.object_store.forms import Form, Part
 from pileus.services.object_store.s3 import (
     attributes,
@@ -64,6 +65,7 @@ async def post_object(request: Request) -> Reply:
     if "\0" in key:
         raise S3Error("InvalidURI", "Couldn't parse the specified URI.")
     place.check_key(key)
+    admission.check_characters(key, call.runtime.state)
     signed = await _signed(call, fields)
     policy = None
     if signed is not None:
@@ -75,6 +77,8 @@ async def post_object(request: Request) -> Reply:
     asked.headers = _headers(fields)
     await asked.find_bucket()
     await authorize.require(asked, "s3:PutObject")
+    await admission.require_writable(asked.state, asked.name, deletes=False)
+    await storing.take_turn(asked, asked.name)
     return await _store(asked, filled, policy)
 
 

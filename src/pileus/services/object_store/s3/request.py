@@ -8,6 +8,7 @@ from pileus.kernel.api import access_rules
 from pileus.kernel.api.call import CONTEXT_KEY, Call
 from pileus.kernel.context import Context
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import admission
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
 from pileus.services.object_store.s3 import place, registry, signature
@@ -88,6 +89,7 @@ async def opened(call: Call) -> Request:
         access_rules.check(call)
     if where.key:
         place.check_key(where.key)
+    admission.check_characters(where.bucket + where.key, state)
     return Request(call, where.bucket, where.key, context, signed)
 
 

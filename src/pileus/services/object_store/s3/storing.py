@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from pileus.kernel.errors import TooLarge
-from pileus.services.object_store import content, metadata, versioning
+from pileus.services.object_store import admission, content, metadata, versioning
 from pileus.services.object_store.api.write import check_quota
 from pileus.services.object_store.driver import Superseded
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rate_limit import TooFast
 from pileus.services.object_store.receive import Unprocessable
 from pileus.services.object_store.s3 import body, hooks
 from pileus.services.object_store.s3.errors import S3Error
@@ -20,6 +21,14 @@ from pileus.services.object_store.version_entries import NULL
 from pileus.services.object_store.versioning import Deleted, Found
 
 AT_ONCE = 50
+
+
+async def take_turn(request: Request, name: Name) -> None:
+    """Before an object is written, or a bucket made or deleted: not faster than the operator has set."""
+    try:
+        await admission.wait_for_turn(request.state, name)
+    except TooFast:
+        raise S3Error("SlowDown", "Please reduce your request rate.") from None
 
 
 async def require_room(request: Request, name: Name, size: int) -> None:
