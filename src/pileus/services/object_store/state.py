@@ -13,7 +13,7 @@ from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.following import Following
 from pileus.services.object_store.listings import Ask, ContainerInfo, Form, Listings
@@ -28,8 +28,6 @@ from pileus.services.object_store.temp_auth import TempAuth
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
-RECLAIM_SECONDS = 7 * 24 * 3600.0
-"""For so long a deletion is remembered."""
 REMEMBERED = 4096
 
 
