@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import msgspec
 import structlog
@@ -13,6 +13,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata
+from pileus.services.object_store.access_log import AccessLog
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
@@ -54,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two walks over the buckets that have lifecycle rules."""
     s3_lifecycle_per_second: float = 500.0
     """Objects, versions and uploads that such a walk looks at in a second, at most."""
+    s3_access_log_interval_seconds: float = 60.0
+    """For so long at most requests that are logged wait in memory, before they are in the log's bucket."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     tempauth: TempAuthSettings = TempAuthSettings()
@@ -128,6 +131,9 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.access_log = AccessLog()
+        self.closing: list[Callable[[], Awaitable[None]]] = []
+        """What is done before the devices close, when no daemon walks any more."""
         self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
@@ -184,6 +190,8 @@ class ObjectStoreState:
         if self._settling is not None:
             self._settling.cancel()
         await self.daemons.close()
+        for last in self.closing:
+            await last()
         for device in self.devices.values():
             await device.close()
         await self._settle()

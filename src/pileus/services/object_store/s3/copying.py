@@ -60,6 +60,7 @@ async def open_source(request: Request) -> Source:
         version_id = value
     source = Request(request.call, bucket, key, request.context, request.signed)
     await source.find_bucket()
+    request.copied = source
     await authorize.require(source, "s3:GetObject" if version_id is None else "s3:GetObjectVersion")
     found: Opened = await objects.find_version(source, version_id)
     content = await hooks.giving(source, found.content, {})

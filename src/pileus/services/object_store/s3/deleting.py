@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import NamedTuple
 
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import authorize, body, place, storing, xml
+from pileus.services.object_store.s3 import authorize, body, log_records, place, storing, xml
 from pileus.services.object_store.s3.errors import translated
 from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.request import Request
@@ -48,7 +49,7 @@ async def delete_objects(request: Request) -> Reply:
 
 
 async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
-    name = Name(request.account, request.bucket, wanted.key)
+    name, began = Name(request.account, request.bucket, wanted.key), time.perf_counter()
     try:
         place.check_key(wanted.key)
         action = "s3:DeleteObject" if wanted.version_id is None else "s3:DeleteObjectVersion"
@@ -57,6 +58,7 @@ async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
         deleted = await storing.delete(request, name, wanted.version_id or None)
     except ApiError as error:
         found = translated(error)
+        _log(request, wanted, log_records.Outcome(found.status, found.kind), began)
         return "Error", [
             ("Key", wanted.key),
             ("VersionId", wanted.version_id),
@@ -64,9 +66,15 @@ async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
             ("Message", found.message),
         ]
     marker = deleted.is_marker
+    _log(request, wanted, log_records.Outcome(204, version_id=deleted.id), began)
     return "Deleted", [
         ("Key", wanted.key),
         ("VersionId", wanted.version_id),
         ("DeleteMarker", True if marker else None),
         ("DeleteMarkerVersionId", deleted.id if marker else None),
     ]
+
+
+def _log(request: Request, wanted: _Wanted, outcome: log_records.Outcome, began: float) -> None:
+    if log_records.is_logged(request):
+        log_records.record(request, outcome, began, "BATCH.DELETE.OBJECT", key=wanted.key)
