@@ -32,11 +32,13 @@ from pileus.kernel.api.application import Application, scope_of  # noqa: E402
 from pileus.kernel.api.auth import TokenCache  # noqa: E402
 from pileus.kernel.clock import SystemClock  # noqa: E402
 from pileus.kernel.context import Context  # noqa: E402
-from pileus.services.object_store import s3, service  # noqa: E402
 from pileus.services.object_store.daemons import Daemons  # noqa: E402
 from pileus.services.object_store.dialect import SWIFT  # noqa: E402
 from pileus.services.object_store.needs import AccessKey  # noqa: E402
-from pileus.services.object_store.state import ObjectStoreState, Settings  # noqa: E402
+from pileus.services.object_store.s3 import service as s3  # noqa: E402
+from pileus.services.object_store.service import service  # noqa: E402
+from pileus.services.object_store.settings import Settings  # noqa: E402
+from pileus.services.object_store.state import ObjectStoreState  # noqa: E402
 from pileus.testing.service import serving  # noqa: E402
 
 BATCH = 64

@@ -20,9 +20,10 @@ from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
-from pileus.services.image import service
+from pileus.services.image.service import service
+from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
-from pileus.services.image.state import ImageState, Settings
+from pileus.services.image.state import ImageState
 from pileus.services.image.work import programs
 from pileus.testing.service import MEMBER, ServiceUnderTest, serving
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pileus.drivers.network.sim import SimEngine, World
 from pileus.kernel.context import Context, service_user
-from pileus.services.network import service
 from pileus.services.network.needs import Servers
+from pileus.services.network.service import service
 from pileus.services.network.state import State
 from pileus.services.network.work import attach, programs
 from pileus.testing.personas import persona

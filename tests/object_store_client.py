@@ -14,11 +14,12 @@ from pileus.kernel.api.application import Application, scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.context import Context
-from pileus.services.object_store import service
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.encryption import encrypted
-from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.service import service
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.testing.service import ServiceUnderTest, serving
 
 OWNER = Context(

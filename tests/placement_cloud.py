@@ -9,7 +9,7 @@ from typing import Any
 from pileus.kernel.context import Context, service_user
 from pileus.kernel.http.caller import PeerReply
 from pileus.kernel.ids import new_uuid
-from pileus.services.placement import service
+from pileus.services.placement.service import service
 from pileus.services.placement.state import PlacementState
 from pileus.testing.service import ServiceUnderTest, serving
 

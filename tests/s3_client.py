@@ -16,12 +16,13 @@ from pileus.kernel.api.application import Application
 from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.http.server import Server
-from pileus.services.object_store import s3 as s3_service
-from pileus.services.object_store import service as swift_service
 from pileus.services.object_store.dialect import SWIFT
 from pileus.services.object_store.needs import AccessKey
 from pileus.services.object_store.s3 import daemons as s3_daemons
-from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.s3 import service as s3_service
+from pileus.services.object_store.service import service as swift_service
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.testing.cloud import free_port
 from pileus.testing.service import serving
 from tests.object_store_client import OTHER, OWNER, Answer, Store, sent_to, store_in

@@ -139,7 +139,9 @@ def make_environment(extras: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--packages", action="append", default=[], help="host, image, client or test")
-    parser.add_argument("--extra", action="append", default=[], help="optional dependencies of pyproject.toml")
+    parser.add_argument(
+        "--extra", action="append", default=[], help="optional dependencies of pyproject.toml"
+    )
     options = parser.parse_args()
     if importlib.util.find_spec("ensurepip") is None:
         install_packages(["python"])

@@ -16,9 +16,9 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % l
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         if scope["path"] == "/hash":
-            from pileus.services.identity.passwords import verify_password
+            from pileus.services.identity.passwords import Passwords
 
-            await verify_password("password", None)
+            await Passwords().verify("password", None)
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         await send({"type": "http.response.body", "body": BODY, "more_body": False})
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pileus.kernel.api.operation import Kind
-from pileus.services.compute import service
+from pileus.services.compute.service import service
 from pileus.testing.compute import ComputeUnderTest, compute_alone
 from pileus.testing.personas import PROJECT_ID, persona
 from pileus.testing.service import ADMIN

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from pileus.kernel.events.model import events
 from pileus.services.compute.driver import Power
-from pileus.services.compute.state import Settings
+from pileus.services.compute.settings import Settings
 from pileus.testing.compute import ComputeUnderTest, compute_alone, eventually
 from pileus.testing.personas import PROJECT_ID
 from pileus.testing.service import ADMIN

@@ -26,11 +26,13 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
 from pileus.app.cloud import LocalCloud
-from pileus.app.services import ALL as SERVICES
+from pileus.app.services import SERVICES, load
 from pileus.app.settings import Settings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.openapi import document
 from pileus.kernel.errors import ApiError
+
+EVERY = load(*SERVICES)
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -60,11 +62,11 @@ def shortened(value: Any) -> Any:
     return [shortened(each) for each in value] if isinstance(value, list) else value
 
 
-DOCUMENTS = {service.type: document(service) for service in SERVICES}
+DOCUMENTS = {service.type: document(service) for service in EVERY}
 DESCRIBED = {"identity", "image"}
 """Services whose good answers are held to the document, too."""
-SCHEMAS = {service.type: schemathesis.openapi.from_dict(shortened(document(service))) for service in SERVICES}
-DIALECTS = {service.type: service.dialect for service in SERVICES}
+SCHEMAS = {service.type: schemathesis.openapi.from_dict(shortened(document(service))) for service in EVERY}
+DIALECTS = {service.type: service.dialect for service in EVERY}
 OPERATIONS = sorted(
     (
         (kind, operation)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pileus.services.identity import json_home, service
+from pileus.services.identity import json_home
+from pileus.services.identity.service import service
 from pileus.testing.identity import V3, serving_identity
 from pileus.testing.service import ServiceUnderTest
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pileus.kernel.context import Context
+from pileus.services.identity.passwords import Passwords
 from pileus.services.identity.settings import SecurityCompliance, Settings
 from pileus.testing.identity import ADMIN_PROJECT, V3, by_password, make, role_id, serving_identity, token_for
 from pileus.testing.personas import persona
@@ -230,6 +231,7 @@ async def test_a_user_voids_its_own_tokens_and_nobody_elses(under: Under) -> Non
 @pytest.mark.slow
 async def test_a_storm_of_logins_does_not_stall_validation(under: Under) -> None:
     async with under() as cloud:
+        cloud.runtime.state.passwords = Passwords()
         token = (await token_for(cloud, **ADMIN_PROJECT)).headers["x-subject-token"]
         storm = [
             asyncio.ensure_future(cloud.post(f"{V3}/auth/tokens", by_password("nobody", "wrong")))
@@ -250,6 +252,7 @@ async def test_a_storm_of_logins_does_not_stall_validation(under: Under) -> None
 @pytest.mark.slow
 async def test_who_is_there_can_not_be_told_by_the_time_an_answer_takes(under: Under) -> None:
     async with under(lockout_failure_attempts=1000) as cloud:
+        cloud.runtime.state.passwords = Passwords()
         await make(cloud, "user", name="bob", password="right")
 
         async def middle(name: str) -> float:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.http.caller import PeerReply
-from pileus.services.network import service
+from pileus.services.network.service import service
 from pileus.testing.service import ADMIN
 from tests.network_cloud import NetworkCloud, network_cloud
 

@@ -12,7 +12,7 @@ from pileus.drivers.network.sim import Faults
 from pileus.kernel.work.program import LabelSpec
 from pileus.services.network.bootstrap import first_rows
 from pileus.services.network.driver import Network, NetworkError, SecurityGroup
-from pileus.services.network.state import Settings
+from pileus.services.network.settings import Settings
 from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER

@@ -12,7 +12,7 @@ from pileus.kernel.config import ConfigError
 from pileus.kernel.context import Context
 from pileus.services.object_store.rate_limit import RateLimits, TooFast
 from pileus.services.object_store.remap import path as remapped
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth, TempAuthSettings, User
 from pileus.testing.clock import FakeClock
 from tests.object_store_client import NOBODY, OTHER, Store, running

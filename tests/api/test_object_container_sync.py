@@ -17,7 +17,7 @@ import pytest
 from pileus.drivers.object.remote import HttpRemote
 from pileus.services.object_store.container_sync import ContainerSync
 from pileus.services.object_store.following import Realm, SyncSettings
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_store_client import NOBODY, ROOT, Store, running
 
 SETTINGS = Settings(

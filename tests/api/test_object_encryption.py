@@ -15,7 +15,7 @@ import pytest
 from pileus.kernel.config import ConfigError
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.encryption import BodyCipher, Keymaster, keymaster
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_store_client import Store, running
 
 ON = Settings(encryption=True)

@@ -12,7 +12,7 @@ from pileus.services.object_store import expirer
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
 from tests.object_store_client import Store, running
 

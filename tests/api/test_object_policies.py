@@ -19,7 +19,7 @@ from pileus.drivers.object.erasure.assemble import on_folders
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.config import ConfigError
 from pileus.services.object_store.policies import ErasureCoding, Policies, StoragePolicy
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_store_client import OWNER, Store, running
 
 POLICIES = (

@@ -13,7 +13,7 @@ from pileus.services.object_store import reaper
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
 from tests.object_store_client import OWNER, Store, running
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ from pileus.app import Composer, services
 from pileus.app.settings import Settings
 from pileus.cli import make
 from pileus.kernel.config import ConfigError
-from pileus.services.object_store.state import Settings as ObjectStoreSettings
+from pileus.services.object_store.settings import Settings as ObjectStoreSettings
 from pileus.services.object_store.temp_auth import TempAuthSettings, User
 from pileus.testing.cloud import Cloud, free_port
 
@@ -36,6 +39,26 @@ def test_what_is_chosen_must_have_what_it_needs() -> None:
     )
     assert said.exit_code == 1
     assert "there are identity" in said.output
+
+
+@pytest.mark.slow
+def test_only_what_runs_is_imported() -> None:
+    program = """
+import pkgutil, sys
+from pileus.app import Composer, services
+from pileus.app.parts import PARTS
+services.load("identity", "object-store")
+pkgutil.resolve_name(PARTS["object-store"])
+print(*(name for name in sys.modules if name.count(".") == 3))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    imported = {tuple(name.split(".")[1:]) for name in done.stdout.split() if name.startswith("pileus.")}
+    assert ("services", "object_store", "s3") in imported
+    assert not {noun for floor, noun, _ in imported if floor == "drivers"} - {"object"}
+    others = {file for _, noun, file in imported if noun in ("compute", "image", "network", "placement")}
+    assert others == {"settings", "driver", "hosts"}  # what every process reads its settings with
 
 
 @pytest.mark.slow

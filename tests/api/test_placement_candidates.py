@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pileus.kernel.ids import new_uuid
-from pileus.services.placement.state import PlacementState, Settings
+from pileus.services.placement.settings import Settings
+from pileus.services.placement.state import PlacementState
 from tests.placement_cloud import PlacementCloud, placement_cloud
 
 SHARES = "MISC_SHARES_VIA_AGGREGATE"

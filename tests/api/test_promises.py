@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pileus.app.services import ALL as SERVICES
+from pileus.app.services import SERVICES, load
 from pileus.kernel.api.call import own
 from pileus.kernel.api.service import Service
 from pileus.kernel.policy import Enforcer
 from pileus.testing.golden import assert_golden
 from pileus.testing.personas import ROLES, SCOPES, persona
+
+EVERY = load(*SERVICES)
 
 GOLDEN = Path(__file__).with_name("golden")
 PERSONAS = [(scope, role) for scope in SCOPES for role in ROLES]
@@ -57,14 +59,12 @@ def personas_table(service: Service) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize(
-    "service", [each for each in SERVICES if each.rules], ids=lambda each: str(each.type)
-)
+@pytest.mark.parametrize("service", [each for each in EVERY if each.rules], ids=lambda each: str(each.type))
 def test_who_may_do_what(service: Service) -> None:
     assert_golden(GOLDEN / f"personas-{service.type}.txt", personas_table(service))
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda each: str(each.type))
+@pytest.mark.parametrize("service", EVERY, ids=lambda each: str(each.type))
 def test_operations(service: Service) -> None:
     lines = sorted(
         {
@@ -76,7 +76,7 @@ def test_operations(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "service", [each for each in SERVICES if each.versions], ids=lambda each: str(each.type)
+    "service", [each for each in EVERY if each.versions], ids=lambda each: str(each.type)
 )
 def test_version_history(service: Service) -> None:
     assert service.versions is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
 from tests.object_store_client import Answer
 from tests.s3_client import Rig, running

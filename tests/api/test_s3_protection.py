@@ -13,7 +13,7 @@ import pytest
 from pileus.kernel.clock import Clock
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3.checksum import ALGORITHMS
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
 from tests.object_store_client import OTHER, Answer
 from tests.s3_client import Rig, running

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from pileus.kernel.clock import SystemClock
 from pileus.lib import s3_signature
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_store_client import NOBODY, Answer
 from tests.s3_client import KEYS, Rig, running
 

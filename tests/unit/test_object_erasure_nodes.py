@@ -19,9 +19,10 @@ from pileus.drivers.object.node.rings import Rings
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.config import ConfigError
 from pileus.lib.ring import Builder, encode
-from pileus.services.object_store import service
 from pileus.services.object_store.policies import ErasureCoding, StoragePolicy
-from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.service import service
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.testing.service import serving
 from tests.object_store_client import Store
 

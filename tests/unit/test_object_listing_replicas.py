@@ -15,7 +15,7 @@ from pileus.drivers.object.listing.store import RingListings
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import Ask, ObjectEntry
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_list_world import Hours, World, in_memory, names, ring_of
 
 DAY = 24 * 3600

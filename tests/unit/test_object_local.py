@@ -15,7 +15,7 @@ from pileus.drivers.object.engine import ObjectEngine
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.config import ConfigError
 from pileus.lib.ring import Ring, decode
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.contract.object.suite import at, body_of, key_of, put
 
 

@@ -26,7 +26,7 @@ from pileus.services.object_store.listed import note
 from pileus.services.object_store.listings import Ask, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.policies import StoragePolicy
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from pileus.testing.cloud import free_port
 
 HOSTS = ("127.0.0.11", "127.0.0.12", "127.0.0.13")

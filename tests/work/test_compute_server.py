@@ -20,7 +20,8 @@ from pileus.kernel.work.model import strands
 from pileus.services.compute.domain import Task, VmState
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.compute.model import services, snapshots
-from pileus.services.compute.state import ComputeState, Settings
+from pileus.services.compute.settings import Settings
+from pileus.services.compute.state import ComputeState
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as store
 from pileus.services.compute.work import programs

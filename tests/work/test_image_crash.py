@@ -22,11 +22,13 @@ from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
-from pileus.services.image import service, store, task_store
+from pileus.services.image import store, task_store
 from pileus.services.image.domain import Status
 from pileus.services.image.model import images, tasks
+from pileus.services.image.service import service
+from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
-from pileus.services.image.state import ImageState, Settings
+from pileus.services.image.state import ImageState
 from pileus.services.image.work import programs
 from pileus.testing.crash import Act, Process, Scenario, crash_everywhere
 from pileus.testing.service import ADMIN, ServiceUnderTest

@@ -19,7 +19,8 @@ from pileus.kernel.events import Events
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
-from pileus.services.network import driver, model, service
+from pileus.services.network import driver, model
+from pileus.services.network.service import service
 from pileus.services.network.work import STRAND_ID, attach, programs
 from pileus.testing.crash import Act, Process, Scenario, crash_everywhere
 from pileus.testing.service import MEMBER, ServiceUnderTest

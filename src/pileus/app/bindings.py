@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pileus.app import services
-from pileus.app.parts import PARTS, Bench
+from pileus.app.parts import Bench, make_parts
 from pileus.app.settings import Settings
 from pileus.kernel.api import common
 from pileus.kernel.api.application import Application
@@ -91,11 +91,11 @@ class Bindings:
             self._runtimes,
             self._peer,
         )
-        self._parts = [make(bench) for name, make in PARTS.items() if name in names]
+        self._parts = make_parts(bench, names)
 
     def _peer(self, kind: str) -> AsgiPeer:
         """A service that does not run here answers 404 to everything."""
-        return AsgiPeer(self.application, services.SERVICES[kind][0].path)
+        return AsgiPeer(self.application, services.load(kind)[1].path)
 
     async def start_drivers(self, undo: AsyncExitStack) -> None:
         """Hosts, networks, stores and directories; what is started is let go of by `undo`."""

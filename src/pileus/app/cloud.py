@@ -28,7 +28,7 @@ from pileus.kernel.policy import parse_overrides
 from pileus.kernel.work import Engine, Work
 from pileus.migrations import lay
 from pileus.services.identity import bootstrap
-from pileus.services.identity.passwords import hash_password
+from pileus.services.identity.passwords import Passwords
 
 
 class AlreadyRunning(Exception):
@@ -125,13 +125,16 @@ class LocalCloud:
             return None
         password = os.environ.get("PILEUS_ADMIN_PASSWORD") or secrets.token_urlsafe(18)
         write_whole(file, f"{password}\n".encode())
-        return asyncio.create_task(hash_password(password))
+        return asyncio.create_task(self._hash(password))
+
+    async def _hash(self, password: str) -> str:
+        return await Passwords(self.settings.identity.password_hash_cost).hash(password)
 
     async def _bootstrap_identity(self, first_hash: asyncio.Task[str] | None) -> None:
         """The first rows at the first start, and a catalog that says where we are at every start."""
         password = (self.state / "admin-password").read_text().strip()
         if await self.db.read(bootstrap.is_empty):
-            await self.db.write(bootstrap.lay, await (first_hash or hash_password(password)))
+            await self.db.write(bootstrap.lay, await (first_hash or self._hash(password)))
         running = services.running(self.settings)
         await self.db.write(_publish, self.settings.region, catalog(running, self.settings.base_url))
         write_whole(self.state / "clouds.yaml", clouds_yaml(self.settings, password).encode())

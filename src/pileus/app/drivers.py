@@ -1,4 +1,4 @@
-"""Which drivers serve this host, as the settings say."""
+"""Which drivers of guests and networks serve this host, as the settings say."""
 
 from __future__ import annotations
 
@@ -12,20 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pileus.app.settings import Settings
 from pileus.cli.composition import TeardownFailed
-from pileus.drivers.image.fetch import HttpFetcher
-from pileus.drivers.image.file import FileStore
-from pileus.drivers.image.http import HttpStore
-from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.clock import Clock, SystemClock
 from pileus.kernel.config import ConfigError
 from pileus.kernel.ids import new_uuid
-from pileus.lib.address_guard import Guard
 from pileus.services.compute.driver import Hypervisor, HypervisorError, Place
 from pileus.services.compute.hosts import Host, Hosts
-from pileus.services.image.driver import Store
-from pileus.services.image.shelves import Shelf, Shelves
-from pileus.services.image.state import ImageState, StoreSettings
-from pileus.services.image.state import Settings as ImageSettings
 from pileus.services.network.driver import NetworkEngine, NetworkError
 
 if TYPE_CHECKING:
@@ -43,30 +34,6 @@ def network_engine(settings: Settings, state: Path, node: str, metadata: Any) ->
     from pileus.drivers.network.ovn.engine import OvnEngine
 
     return OvnEngine(state / "network", node, host_addresses=_host_addresses(settings), metadata=metadata)
-
-
-def image_stores(settings: ImageSettings, folder: Path, node: str) -> ImageState:
-    """Stores as the settings name them, the stage and the cache in `folder`."""
-    guard = Guard.of(settings.import_allowed_ports, settings.import_allowed_networks)
-    fetcher = HttpFetcher(guard)
-    shelves = []
-    for name, each in (settings.stores or {"file": StoreSettings()}).items():
-        if each.type == "http":
-            store: Store = HttpStore(name, fetcher)
-        else:
-            # The first store that there was is where it always was.
-            own = folder / "data" if name == "file" else folder / f"data-{name}"
-            store = FileStore(Path(each.path) if each.path else own, name)
-        shelves.append(Shelf(store, each.description, each.weight))
-    return ImageState(
-        Shelves(shelves, settings.default_store),
-        stage=FileStore(folder / "stage", "stage"),
-        cache=FileStore(folder / "cache", "cache"),
-        fetcher=fetcher,
-        settings=settings,
-        converter=QemuImg(),
-        node=node,
-    )
 
 
 def _host_addresses(settings: Settings) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.listings import Listings
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.recon import Recon
-from pileus.services.object_store.state import RECLAIM_SECONDS, Settings
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import RECLAIM_SECONDS
 
 
 class HashSecret(msgspec.Struct, frozen=True):

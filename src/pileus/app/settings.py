@@ -6,12 +6,12 @@ import msgspec
 
 from pileus.kernel.config import ConfigError
 from pileus.kernel.http.front_proxy import FrontProxy
-from pileus.services.compute.state import Settings as ComputeSettings
+from pileus.services.compute.settings import Settings as ComputeSettings
 from pileus.services.identity.settings import Settings as IdentitySettings
-from pileus.services.image.state import Settings as ImageSettings
-from pileus.services.network.state import Settings as NetworkSettings
-from pileus.services.object_store.state import Settings as ObjectStoreSettings
-from pileus.services.placement.state import Settings as PlacementSettings
+from pileus.services.image.settings import Settings as ImageSettings
+from pileus.services.network.settings import Settings as NetworkSettings
+from pileus.services.object_store.settings import Settings as ObjectStoreSettings
+from pileus.services.placement.settings import Settings as PlacementSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

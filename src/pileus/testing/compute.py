@@ -21,10 +21,12 @@ from pileus.kernel.context import Context
 from pileus.kernel.errors import Conflict, NotFound
 from pileus.kernel.ids import new_uuid
 from pileus.kernel.work import Program
-from pileus.services.compute import bootstrap, service
+from pileus.services.compute import bootstrap
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.compute.needs import Candidate, Item, Provider
-from pileus.services.compute.state import ComputeState, Settings
+from pileus.services.compute.service import service
+from pileus.services.compute.settings import Settings
+from pileus.services.compute.state import ComputeState
 from pileus.services.compute.work import programs
 from pileus.testing.personas import PROJECT_ID
 from pileus.testing.service import ADMIN, MEMBER, ServiceUnderTest, serving

@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
-from pileus.services.identity import bootstrap, service
+from pileus.services.identity import bootstrap
 from pileus.services.identity.keys import KeyFolder
-from pileus.services.identity.passwords import hash_now
+from pileus.services.identity.passwords import Passwords
+from pileus.services.identity.service import service
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.state import IdentityState
 from pileus.testing.service import ADMIN, ServiceUnderTest, serving
@@ -22,7 +25,9 @@ from pileus.testing.service import ADMIN, ServiceUnderTest, serving
 V3 = "/identity/v3"
 ADMIN_PASSWORD = "admin-password"
 ADMIN_PROJECT = {"project": {"name": "admin", "domain": {"name": "Default"}}}
-_HASH = hash_now(ADMIN_PASSWORD)
+_HASH_COST = 4
+"""Tests log in by the thousand."""
+_HASH = Passwords(_HASH_COST).hash_now(ADMIN_PASSWORD)
 
 
 class Shifted(SystemClock):
@@ -45,7 +50,7 @@ async def serving_identity(folder: Path, settings: Settings | None = None) -> As
             keys,
             runtime.clock,
             runtime.revision,
-            settings or Settings(),
+            structs.replace(settings or Settings(), password_hash_cost=_HASH_COST),
             KeyFolder(folder / "credential-keys"),
         )
         runtime.state, runtime.authenticate = state, state.context

@@ -1,5 +1,1 @@
 """Compute: Nova's API v2.1 over hypervisors behind a protocol. README.md says more."""
-
-from pileus.services.compute.service import service
-
-__all__ = ["service"]

@@ -1,4 +1,4 @@
-"""What compute keeps in memory: its settings and the hosts that this process looks after."""
+"""What compute keeps in memory: the hosts that this process looks after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from random import Random
 
-import msgspec
 import structlog
 
 from pileus.kernel.clock import Clock
@@ -14,37 +13,13 @@ from pileus.kernel.db import Database, DatabaseGone, Tx
 from pileus.kernel.events import Events
 from pileus.kernel.work import Work
 from pileus.lib.schedule import Scheduler, make_scheduler
-from pileus.lib.schedule import Settings as ScheduleSettings
 from pileus.services.compute.hosts import Hosts
+from pileus.services.compute.settings import Settings
 from pileus.services.compute.store import host as store
 
 log = structlog.get_logger("pileus.compute")
 SEEN_EVERY_SECONDS = 10.0
 """How often a host says that it is there; a service that was silent for six times as long is down."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    default_availability_zone: str = "nova"
-    """The zone of hosts that no aggregate gives one."""
-    scheduler: str = "filter"
-    """`filter`, `chance`, or a plug-in's (entry points of the group `pileus.schedulers`)."""
-    scheduler_settings: ScheduleSettings = ScheduleSettings()
-    cpu_allocation_ratio: float = 16.0
-    ram_allocation_ratio: float = 1.0
-    disk_allocation_ratio: float = 1.0
-    reserved_host_memory_mib: int = 512
-    reserved_host_disk_gib: int = 0
-    resume_guests_state_on_host_boot: bool = True
-    """Whether guests that ran are started again after their host was; otherwise they are SHUTOFF."""
-    shutdown_timeout_seconds: float = 60.0
-    """How long a guest may take to power off when it is stopped or softly rebooted."""
-    vif_plugging_timeout_seconds: float = 300.0
-    """How long a new server waits for its ports to become active."""
-    sync_seconds: float = 60.0
-    """How often a server is compared with its guest."""
-    force_config_drive: bool = False
-    enable_instance_password: bool = True
-    """Whether creating a server answers with an `adminPass`."""
 
 
 class ComputeState:

@@ -13,7 +13,6 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import Unauthorized
 from pileus.services.identity import account, resolve
 from pileus.services.identity.model import LDAP
-from pileus.services.identity.passwords import verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
 from pileus.services.identity.store import user
@@ -72,7 +71,7 @@ async def check_account(state: IdentityState, find: Find, prove: Prove) -> Row[A
 async def _is_password(state: IdentityState, row: Row[Any] | None, password: str) -> bool:
     """Takes the time of a hash also where a directory is asked, or nobody is. The directory is asked meanwhile: asked
     afterwards, its answer's time on top would tell who is in it."""
-    hashing = verify_password(password, None if row is None else row.password_hash)
+    hashing = state.passwords.verify(password, None if row is None else row.password_hash)
     if row is None or row.origin != LDAP:
         return await hashing
     _, good = await asyncio.gather(hashing, state.directories.is_password(row, password))

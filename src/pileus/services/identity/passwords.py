@@ -9,43 +9,52 @@ import hmac
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-_COST, _BLOCK, _PARALLEL = 2**14, 8, 1
-_MEMORY = 64 * 1024 * 1024
+COST = 14
+"""Some 30 ms and 16 MiB."""
+_BLOCK, _PARALLEL = 8, 1
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
 """Few threads, so that a storm of logins does not starve the rest."""
 
 
-def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=block, p=parallel, maxmem=_MEMORY, dklen=32)
+class Passwords:
+    """`cost`: binary logarithm of scrypt's N. Each more doubles a hash's time and its memory."""
 
+    def __init__(self, cost: int = COST) -> None:
+        self._rounds = 1 << cost
+        self._nobodys = _written(self._rounds, bytes(16), bytes(32))
 
-def hash_now(password: str) -> str:
-    """`scrypt$n$r$p$salt$hash`; takes some 40 ms."""
-    salt = os.urandom(16)
-    digest = _scrypt(password, salt, _COST, _BLOCK, _PARALLEL)
-    parts = [str(_COST), str(_BLOCK), str(_PARALLEL), _text(salt), _text(digest)]
-    return "$".join(["scrypt", *parts])
+    async def hash(self, password: str) -> str:
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, self.hash_now, password)
+
+    def hash_now(self, password: str) -> str:
+        """`scrypt$N$r$p$salt$hash`"""
+        salt = os.urandom(16)
+        return _written(self._rounds, salt, _scrypt(password, salt, self._rounds, _BLOCK, _PARALLEL))
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether it is the password; `stored` None (no such user, no password) takes as long and says no."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_THREADS, _verify_now, password, stored or self._nobodys)
 
 
 def _verify_now(password: str, stored: str) -> bool:
-    kind, cost, block, parallel, salt, digest = stored.split("$")
+    kind, rounds, block, parallel, salt, digest = stored.split("$")
     if kind != "scrypt":
         return False
-    computed = _scrypt(password, base64.b64decode(salt), int(cost), int(block), int(parallel))
+    computed = _scrypt(password, base64.b64decode(salt), int(rounds), int(block), int(parallel))
     return hmac.compare_digest(computed, base64.b64decode(digest))
 
 
-async def hash_password(password: str) -> str:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, hash_now, password)
+def _scrypt(password: str, salt: bytes, rounds: int, block: int, parallel: int) -> bytes:
+    # What it takes, 128 bytes a block and round, and some to spare.
+    memory = 128 * block * (rounds + parallel + 32)
+    return hashlib.scrypt(
+        password.encode(), salt=salt, n=rounds, r=block, p=parallel, maxmem=memory, dklen=32
+    )
 
 
-_NOBODYS = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-
-
-async def verify_password(password: str, stored: str | None) -> bool:
-    """Whether it is the password; `stored` None (no such user, no password) takes as long and says no."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_THREADS, _verify_now, password, stored or _NOBODYS)
+def _written(rounds: int, salt: bytes, digest: bytes) -> str:
+    return "$".join(["scrypt", str(rounds), str(_BLOCK), str(_PARALLEL), _text(salt), _text(digest)])
 
 
 def _text(raw: bytes) -> str:

@@ -19,6 +19,7 @@ from pileus.services.identity import resolve
 from pileus.services.identity.federation import oidc
 from pileus.services.identity.keys import KeyFolder
 from pileus.services.identity.ldap.directories import Directories
+from pileus.services.identity.passwords import Passwords
 from pileus.services.identity.provider.issuing import Signer
 from pileus.services.identity.saml.issuing import SamlSigner
 from pileus.services.identity.saml.trust import Issuer
@@ -61,6 +62,7 @@ class IdentityState:
         self.clock = clock
         self.revision = revision
         self.settings = settings
+        self.passwords = Passwords(settings.password_hash_cost)
         self.credential_keys = credential_keys
         """Keys that what users keep as credentials is sealed with; not those of tokens, which go after a few days."""
         self.oidc = {name: oidc.Provider(each, clock) for name, each in settings.oidc.items()}

@@ -77,7 +77,9 @@ def _begin(
     wanted = {size_limit: int(announced) if announced.isdecimal() and len(announced) < 19 else 0}
     limits.require(call, tx, image.project_id, image_count_uploading=1, **wanted)
     room = limits.room(call, tx, image.project_id, size_limit)
-    call.runtime.work.wake(tx, image.id)  # who watches for the case that this process dies, from the first moment on
+    call.runtime.work.wake(
+        tx, image.id
+    )  # who watches for the case that this process dies, from the first moment on
     return store.begin_upload(tx, image.id, upload_id, tx.now + _term(call), status, states), room
 
 

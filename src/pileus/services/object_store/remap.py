@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pileus.services.object_store.name import ACCOUNT_PREFIX
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 
 if TYPE_CHECKING:
     from pileus.kernel.api.service import Runtime

@@ -1,15 +1,9 @@
-"""What the placement service keeps in memory, and its settings."""
+"""What the placement service keeps in memory."""
 
 from __future__ import annotations
 
-import msgspec
-
 from pileus.services.placement.cache import ProviderCache
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    randomize_candidates: bool = False
-    """Candidates in random order, so that a limit does not always name the same providers."""
+from pileus.services.placement.settings import Settings
 
 
 class PlacementState:

@@ -11,7 +11,7 @@ from pileus.kernel.db import Database, Tx
 from pileus.kernel.work import Program, Step, Strand, label
 from pileus.services.compute.model import hosts
 from pileus.services.compute.needs import Needs, Provider
-from pileus.services.compute.state import Settings
+from pileus.services.compute.settings import Settings
 from pileus.services.compute.store import host as store
 
 AGAIN_SECONDS = 300.0

@@ -24,7 +24,6 @@ from pileus.services.identity.api.roles_given import RoleRef, named_roles
 from pileus.services.identity.api.user import User
 from pileus.services.identity.delegation_model import access_rules, application_credentials
 from pileus.services.identity.domain import closure
-from pileus.services.identity.passwords import hash_password
 from pileus.services.identity.store import application_credential as store
 from pileus.services.identity.store import role
 
@@ -130,7 +129,7 @@ def _check_direct(call: Call, tx: Tx, *, manages: bool = False) -> None:
 async def create_application_credential(call: Call, body: Any) -> dict[str, Any]:
     """Makes an application credential for the token's project. This answer alone shows its secret."""
     secret = body.secret if isinstance(body.secret, str) else secrets.token_urlsafe(64)
-    digest = await hash_password(secret)
+    digest = await call.runtime.state.passwords.hash(secret)
     return await call.runtime.db.write(_insert, call, body, secret, digest)
 
 

@@ -16,7 +16,6 @@ from pileus.services.identity import account
 from pileus.services.identity.api.common import changed
 from pileus.services.identity.login import check_password
 from pileus.services.identity.model import LDAP
-from pileus.services.identity.passwords import hash_password, verify_password
 from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import password as store
 from pileus.services.identity.store import user
@@ -57,13 +56,13 @@ async def change_password(call: Call, body: PasswordChange) -> None:
     if wanted.password == wanted.original_password:
         raise BadRequest("The new password must differ from the old one.")
     await _check_history(state, row, wanted.password)
-    await state.db.write(_set_password, call, row, await hash_password(wanted.password))
+    await state.db.write(_set_password, call, row, await state.passwords.hash(wanted.password))
 
 
 async def _check_history(state: IdentityState, row: Row[tuple[object, ...]], wanted: str) -> None:
     count = state.settings.security_compliance.unique_last_password_count
     for digest in await state.db.read(store.last, row, count):
-        if await verify_password(wanted, digest):
+        if await state.passwords.verify(wanted, digest):
             raise BadRequest(f"The new password must be none of the last {count} that were used.")
 
 

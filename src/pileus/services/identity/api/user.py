@@ -47,7 +47,7 @@ from pileus.services.identity.api.password import Password, put_password
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.ldap.directories import check_writable
 from pileus.services.identity.model import users
-from pileus.services.identity.passwords import hash_password
+from pileus.services.identity.state import IdentityState
 from pileus.services.identity.store import application_credential, project, role, user
 
 _LISTED = users.c.domain_id == bindparam("listed_domain_id")
@@ -170,8 +170,9 @@ async def _checked_hash(call: Call, body: Any) -> str | None:
         account.check_options(body.options)
     if password in (UNSET, None):
         return None
-    account.check_strength(call.runtime.state.settings, password)
-    return await hash_password(password)
+    state: IdentityState = call.runtime.state
+    account.check_strength(state.settings, password)
+    return await state.passwords.hash(password)
 
 
 @User.update(policy="identity:update_user", method="PATCH")

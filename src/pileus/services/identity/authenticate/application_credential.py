@@ -12,7 +12,6 @@ from pileus.kernel.errors import BadRequest
 from pileus.services.identity.authenticate.method import Attempt, FoundScope, Proof
 from pileus.services.identity.authenticate.reference import UserRef, find_user
 from pileus.services.identity.delegation import refuse
-from pileus.services.identity.passwords import verify_password
 from pileus.services.identity.store import application_credential, user
 
 
@@ -36,7 +35,7 @@ class ApplicationCredentialMethod:
         if part.user is not None:
             part.user.check()
         found, person = await state.db.read(_find, part)
-        good = await verify_password(part.secret, None if found is None else found.secret_hash)
+        good = await state.passwords.verify(part.secret, None if found is None else found.secret_hash)
         if found is None or person is None or not good or not person.enabled:
             raise refuse("wrong application credential or secret")
         if application_credential.is_over(found, state.clock.now()):

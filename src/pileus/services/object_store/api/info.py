@@ -10,7 +10,8 @@ from pileus.kernel.api.service import Routes
 from pileus.services.object_store import metadata, name, symlinks
 from pileus.services.object_store.api import bulk_delete, bulk_upload, outcome
 from pileus.services.object_store.large import slo
-from pileus.services.object_store.state import ObjectStoreState, Settings
+from pileus.services.object_store.settings import Settings
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.temp_url import DIGESTS, METHODS
 
 routes = Routes(base="")

@@ -1,0 +1,69 @@
+"""Images, with their stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from pileus.app.parts import Bench
+from pileus.drivers.image.fetch import HttpFetcher
+from pileus.drivers.image.file import FileStore
+from pileus.drivers.image.http import HttpStore
+from pileus.drivers.image.qemu_img import QemuImg
+from pileus.kernel.work import Program
+from pileus.lib.address_guard import Guard
+from pileus.services.image import work
+from pileus.services.image.driver import Store
+from pileus.services.image.metadef import catalogue
+from pileus.services.image.needs import Catalog, IdentityLimits
+from pileus.services.image.settings import Settings, StoreSettings
+from pileus.services.image.shelves import Shelf, Shelves
+from pileus.services.image.state import ImageState
+
+
+class Images:
+    def __init__(self, bench: Bench) -> None:
+        self._db = bench.db
+        self._runtime = bench.runtimes["image"]
+        self._images = replace(
+            image_stores(bench.settings.image, bench.state / "image", bench.node),
+            limits=IdentityLimits(bench.peer("identity"), bench.clock),
+            regions=Catalog(bench.peer("identity")),
+        )
+        self._runtime.state = self._images
+
+    async def start(self, undo: AsyncExitStack) -> None:
+        await self._images.start()
+        undo.push_async_callback(self._images.close)
+
+    def programs(self) -> Sequence[Program]:
+        return work.programs(self._runtime)
+
+    async def attach(self, admin_project: str | None) -> None:
+        await self._db.write(catalogue.lay)
+
+
+def image_stores(settings: Settings, folder: Path, node: str) -> ImageState:
+    """Stores as the settings name them, the stage and the cache in `folder`."""
+    guard = Guard.of(settings.import_allowed_ports, settings.import_allowed_networks)
+    fetcher = HttpFetcher(guard)
+    shelves = []
+    for name, each in (settings.stores or {"file": StoreSettings()}).items():
+        if each.type == "http":
+            store: Store = HttpStore(name, fetcher)
+        else:
+            # The first store that there was is where it always was.
+            own = folder / "data" if name == "file" else folder / f"data-{name}"
+            store = FileStore(Path(each.path) if each.path else own, name)
+        shelves.append(Shelf(store, each.description, each.weight))
+    return ImageState(
+        Shelves(shelves, settings.default_store),
+        stage=FileStore(folder / "stage", "stage"),
+        cache=FileStore(folder / "cache", "cache"),
+        fetcher=fetcher,
+        settings=settings,
+        converter=QemuImg(),
+        node=node,
+    )
