@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -59,6 +60,8 @@ class ObjectStoreState:
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
         self.access_log = AccessLog()
+        self.turns: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
+        """Of writes of an object that have conditions."""
         self.closing: list[Callable[[], Awaitable[None]]] = []
         """What is done before the devices close, when no daemon walks any more."""
         self.following = Following(listings, self.now)

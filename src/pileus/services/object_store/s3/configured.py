@@ -11,7 +11,7 @@ from pileus.lib import xml_document
 from pileus.lib.xml_document import Document
 from pileus.services.object_store.s3 import body, documents
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.operations import Handler, operations
+from pileus.services.object_store.s3.operations import Handler, not_here, operations
 from pileus.services.object_store.s3.request import Request
 
 MAX_BYTES = 64 * 1024
@@ -40,7 +40,7 @@ async def put_payer(request: Request) -> Reply:
     """That the owner pays is all that can be set."""
     given = documents.read(await body.whole(request, MAX_BYTES), Payer, "RequestPaymentConfiguration")
     if given.payer != "BucketOwner":
-        raise _not_here("that who asks pays")
+        raise not_here("that who asks pays")
     return Reply(200)
 
 
@@ -55,7 +55,7 @@ async def put_accelerate(request: Request) -> Reply:
     """That there is no acceleration is all that can be set."""
     given = documents.read(await body.whole(request, MAX_BYTES), Accelerate, "AccelerateConfiguration")
     if given.status == "Enabled":
-        raise _not_here("acceleration")
+        raise not_here("acceleration")
     return Reply(200)
 
 
@@ -71,7 +71,7 @@ async def put_notification(request: Request) -> Reply:
     try:
         xml_document.decode(await body.whole(request, MAX_BYTES), Nothing, "NotificationConfiguration")
     except xml_document.XmlError:
-        raise _not_here("a notification") from None
+        raise not_here("a notification") from None
     return Reply(200)
 
 
@@ -85,16 +85,9 @@ async def get_replication(request: Request) -> Reply:
     )
 
 
-def _not_here(what: str) -> S3Error:
-    return S3Error(
-        "NotImplemented",
-        f"A header or document you provided implies functionality that is not implemented: {what}",
-    )
-
-
 async def _refuse(request: Request) -> Reply:
     """Refused: the store has no such thing."""
-    raise _not_here(min(set(request.call.query) & set(_UNUSED), default="replication"))
+    raise not_here(min(set(request.call.query) & set(_UNUSED), default="replication"))
 
 
 async def _done(request: Request) -> Reply:

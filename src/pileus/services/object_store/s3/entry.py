@@ -52,6 +52,7 @@ async def _run(request: Request) -> Reply:
         await authorize.require(request, operation.action)
     elif operation.level != "service":
         await request.find_bucket()
+        authorize.check_owner(request, "x-amz-expected-bucket-owner", request.account)
         if operation.action != DECIDED_LATER:
             await authorize.require(request, operation.action)
     if method in _WRITES:
