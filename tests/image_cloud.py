@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,22 @@ from pileus.drivers.image.file import FileStore
 from pileus.drivers.image.http import HttpStore
 from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.api.application import scope_of
-from pileus.kernel.api.call import CONTEXT_KEY
+from pileus.kernel.api.call import CONTEXT_KEY, ClientGone
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
+from pileus.services.image.driver import Store
 from pileus.services.image.service import service
 from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import programs
 from pileus.testing.service import MEMBER, ServiceUnderTest, serving
+from pileus.testing.waiting import until
 
 OCTETS = "application/octet-stream"
 RAW = {"name": "one", "disk_format": "raw", "container_format": "bare"}
 PATCH = "application/openstack-images-v2.1-json-patch"
-WAIT_SECONDS = 20.0
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Images:
             chunks = body
         else:
             chunks = (msgspec.json.encode(body),)
-        pending = iter([*chunks, b""])
+        pending = chain(chunks, [b""])
         said: dict[str, Any] = {}
         received: list[bytes] = []
 
@@ -123,15 +125,7 @@ class Images:
             task = (await self.get(f"/images/{image_id}/tasks"))["tasks"][-1]
             return task if task["status"] in ("success", "failure") else None
 
-        return await self.until(ended)
-
-    async def until(self, look: Callable[[], Any]) -> Any:
-        """What `look` finds at last."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                if found := await look():
-                    return found
-                await asyncio.sleep(0.01)
+        return await until(ended)
 
     def files(self) -> set[str]:
         """All that lies in stores, on the stage and in the cache."""
@@ -139,6 +133,12 @@ class Images:
 
     async def empty(self) -> bool:
         return not self.files()
+
+
+def broken_off(data: bytes) -> Iterator[bytes]:
+    """What a client sends that goes away before the end."""
+    yield from (data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000))
+    raise ClientGone
 
 
 @dataclass
@@ -183,9 +183,14 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 @asynccontextmanager
 async def image_cloud(
-    folder: Path, *, loopback: bool = True, more: Mapping[str, Any] | None = None, **settings: Any
+    folder: Path,
+    *,
+    loopback: bool = True,
+    more: Mapping[str, Any] | None = None,
+    stores: Iterable[Store] = (),
+    **settings: Any,
 ) -> AsyncIterator[Images]:
-    """Two stores of files, `file` before `second`, and `web`, which is only read from."""
+    """Two stores of files, `file` before `second`, and `web`, which is only read from; after them `stores`."""
     networks = ("127.0.0.0/8", "::1/128") if loopback else ()
     chosen = Settings(**{"import_allowed_networks": networks, "show_locations": True, **settings})
     fetcher = HttpFetcher(Guard.of(chosen.import_allowed_ports, chosen.import_allowed_networks))
@@ -193,6 +198,7 @@ async def image_cloud(
         Shelf(FileStore(folder / "first", "file"), "the first", 10),
         Shelf(FileStore(folder / "second", "second"), "the second", 5),
         Shelf(HttpStore("web", fetcher)),
+        *map(Shelf, stores),
     ]
     state = ImageState(
         Shelves(shelves, "file"),

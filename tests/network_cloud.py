@@ -3,9 +3,7 @@ makes."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +15,7 @@ from pileus.services.network.state import State
 from pileus.services.network.work import attach, programs
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER, ServiceUnderTest, serving
+from pileus.testing.waiting import until
 
 BASE = "/networking/v2.0"
 HOST = "host-1"
@@ -78,25 +77,11 @@ class NetworkCloud:
         }
         return await self.network(cidr, as_=OPERATOR, name="public", more=more, **values)
 
-    async def until(
-        self, true: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 10.0
-    ) -> None:
-        """Waits for a condition under a deadline."""
-        deadline = time.monotonic() + seconds
-        while True:
-            held = true()
-            if isinstance(held, bool) and held:
-                return
-            if not isinstance(held, bool) and await held:
-                return
-            assert time.monotonic() < deadline, "it never came true"
-            await asyncio.sleep(0.005)
-
     async def until_status(self, kind: str, key: str, status: str) -> Any:
         async def reached() -> bool:
             return (await self.show(kind, key, as_=ADMIN))["status"] == status
 
-        await self.until(reached)
+        await until(reached)
         return await self.show(kind, key, as_=ADMIN)
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import select
 from pileus.kernel.events.model import events
 from pileus.services.compute.driver import Power
 from pileus.services.compute.settings import Settings
-from pileus.testing.compute import ComputeUnderTest, compute_alone, eventually
+from pileus.testing.compute import ComputeUnderTest, compute_alone
 from pileus.testing.personas import PROJECT_ID
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ async def test_after_its_host_has_started_anew(resume: bool) -> None:
         compute.cloud.runtime.state.hosts.get("host-1").boot_id = lambda: "another"
         guest.end(Power.STOPPED, None)
         compute.world.hosts["host-1"].changed(server["id"])  # type: ignore[misc]
-        await eventually(lambda: not resume or guest.power is Power.RUNNING)
+        await until(lambda: not resume or guest.power is Power.RUNNING)
         await compute.until(server["id"], "ACTIVE" if resume else "SHUTOFF")
         assert guest.power == ("running" if resume else "stopped")
 
@@ -168,7 +169,7 @@ async def test_what_ended_while_nobody_looked(power: Power, status: str) -> None
         guest.end(power, None)
         compute.cloud.runtime.state.hosts.get("host-1").known.clear()
         compute.world.hosts["host-1"].changed(server["id"])  # type: ignore[misc]
-        await eventually(lambda: guest.power is (Power.RUNNING if status == "ACTIVE" else Power.STOPPED))
+        await until(lambda: guest.power is (Power.RUNNING if status == "ACTIVE" else Power.STOPPED))
         await compute.until(server["id"], status)
 
 
@@ -176,7 +177,7 @@ async def test_ports_that_come_up_late_hold_the_server_back(compute: ComputeUnde
     compute.needs.networks.active_after = 0.3
     made = await compute.ask("POST", "/servers", compute.wanted(), expect=202)
     server_id = made["server"]["id"]
-    await eventually(lambda: server_id in compute.guests)
+    await until(lambda: server_id in compute.guests)
     shown = (await compute.ask("GET", f"/servers/{server_id}", expect=200))["server"]
     assert shown["status"] == "BUILD"
     await compute.until(server_id, "ACTIVE")
@@ -252,8 +253,8 @@ async def test_a_fresh_server_gets_an_interface_at_once(compute: ComputeUnderTes
     path = f"/servers/{server['id']}/os-interface"
     body = {"interfaceAttachment": {"net_id": compute.network_id}}
     made = (await compute.ask("POST", path, body, expect=200))["interfaceAttachment"]
-    await eventually(lambda: len(guest.spec.nics) == 2, 2.0)
+    await until(lambda: len(guest.spec.nics) == 2, 2.0)
     assert guest.spec.nics[1].port_id == made["port_id"]
     await compute.ask("DELETE", f"{path}/{made['port_id']}", expect=202)
-    await eventually(lambda: len(guest.spec.nics) == 1, 2.0)
+    await until(lambda: len(guest.spec.nics) == 1, 2.0)
     assert guest.boots == 1

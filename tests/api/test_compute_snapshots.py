@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pileus.drivers.hypervisor.sim import Faults
+from pileus.testing import waiting
 from pileus.testing.cloud import running_cloud, until
-from pileus.testing.compute import ComputeUnderTest, compute_alone, eventually
+from pileus.testing.compute import ComputeUnderTest, compute_alone
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def test_one_that_fails_leaves_no_image(compute: ComputeUnderTest) -> None
     del compute.world.hosts["host-1"].guests[server["id"]]  # the host has lost it
     path = f"/servers/{server['id']}/action"
     made = await compute.ask("POST", path, wanted(), version="2.45", expect=202)
-    await eventually(lambda: made["image_id"] not in compute.needs.images.images_by_id)
+    await waiting.until(lambda: made["image_id"] not in compute.needs.images.images_by_id)
 
 
 @pytest.mark.parametrize(

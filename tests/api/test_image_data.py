@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from pileus.kernel.api.call import ClientGone
 from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN
-from tests.image_cloud import Images, WebServer, image_cloud, web_server
+from pileus.testing.waiting import until
+from tests.image_cloud import Images, WebServer, broken_off, image_cloud, web_server
 
 OTHER = persona("project", "member", project_id="0" * 32)
 DATA = bytes(range(256)) * 5000
@@ -53,12 +54,6 @@ async def test_up_and_down(images: Images) -> None:
     assert whole.headers["content-md5"] == hashlib.md5(DATA).hexdigest()
     assert (await images.ask("GET", f"/images/{image_id}/file?prefer=file")).status == 404
     assert (await images.ask("GET", f"/images/{image_id}/file", as_=OTHER)).status == 404
-
-
-def broken_off(data: bytes) -> Iterator[bytes]:
-    """What a client sends that goes away before the end."""
-    yield data
-    raise ClientGone
 
 
 @pytest.mark.parametrize("to", ["file", "stage"])
@@ -174,7 +169,7 @@ async def test_cache(images: Images) -> None:
     async def there() -> Any:
         return (await images.get("/cache", as_=ADMIN))["cached_images"]
 
-    (entry,) = await images.until(there)
+    (entry,) = await until(there)
     assert (entry["image_id"], entry["size"], entry["hits"]) == (image_id, len(DATA), 0)
     assert (await images.ask("GET", f"/images/{image_id}/file")).body == DATA
     assert (await there())[0]["hits"] == 1
@@ -187,9 +182,9 @@ async def test_cache(images: Images) -> None:
     assert (await images.ask("DELETE", f"/cache/{image_id}", as_=ADMIN)).status == 204
     assert not await there()
     assert (await images.ask("PUT", f"/cache/{image_id}", as_=ADMIN)).status == 202
-    await images.until(there)
+    await until(there)
     assert (await images.ask("DELETE", f"/images/{image_id}")).status == 204
-    await images.until(images.empty)
+    await until(images.empty)
     queued = await images.make()
     assert (await images.ask("PUT", f"/cache/{queued}", as_=ADMIN)).status == 400
     assert (await images.ask("PUT", "/cache/nowhere", as_=ADMIN)).status == 404

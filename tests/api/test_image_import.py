@@ -12,6 +12,7 @@ import pytest
 
 from pileus.services.image.driver import StoreFull
 from pileus.testing.service import ADMIN, MEMBER
+from pileus.testing.waiting import until
 from tests.image_cloud import Images, WebServer, image_cloud, web_server
 
 DATA = bytes(range(256)) * 5000
@@ -53,7 +54,7 @@ async def test_glance_direct(images: Images) -> None:
     assert shown["checksum"] == hashlib.md5(DATA).hexdigest()
     assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
     assert shown["os_glance_importing_to_stores"] == ""
-    await images.until(lambda: _only(images, f"first/{image_id}"))
+    await until(lambda: _only(images, f"first/{image_id}"))
     assert (await images.ask("GET", f"/images/{image_id}/file")).body == DATA
     assert (await images.import_(image_id, "glance-direct")).status == 409
 
@@ -71,14 +72,14 @@ async def test_to_several_stores_and_out_of_one(images: Images) -> None:
     shown = await images.get(f"/images/{image_id}")
     assert shown["stores"] == "file,second"
     assert [each["metadata"]["store"] for each in shown["locations"]] == ["file", "second"]
-    await images.until(lambda: _only(images, f"first/{image_id}", f"second/{image_id}"))
+    await until(lambda: _only(images, f"first/{image_id}", f"second/{image_id}"))
 
     assert (await images.ask("DELETE", f"/stores/file/{image_id}")).status == 403
     assert (await images.ask("DELETE", f"/stores/nowhere/{image_id}", as_=ADMIN)).status == 409
     assert (await images.ask("DELETE", f"/stores/web/{image_id}", as_=ADMIN)).status == 404
     reply = await images.ask("DELETE", f"/stores/file/{image_id}", as_=ADMIN)
     assert reply.status == 204, reply.body
-    await images.until(lambda: _only(images, f"second/{image_id}"))
+    await until(lambda: _only(images, f"second/{image_id}"))
     assert (await images.get(f"/images/{image_id}"))["stores"] == "second"
     assert (await images.ask("DELETE", f"/stores/second/{image_id}", as_=ADMIN)).status == 403
     assert (await images.ask("GET", f"/images/{image_id}/file")).body == DATA
@@ -87,14 +88,14 @@ async def test_to_several_stores_and_out_of_one(images: Images) -> None:
     assert copied.status == 403  # for administrators
     copied = await images.import_(image_id, "copy-image", stores=["file"], as_=ADMIN)
     assert copied.status == 202
-    await images.until(lambda: _only(images, f"first/{image_id}", f"second/{image_id}"))
+    await until(lambda: _only(images, f"first/{image_id}", f"second/{image_id}"))
     assert (await images.task(image_id))["status"] == "success"
     assert (await images.import_(image_id, "copy-image", stores=["file"], as_=ADMIN)).status == 400
     preferred = await images.ask("GET", f"/images/{image_id}/file?prefer=second")
     assert preferred.body == DATA
 
     assert (await images.ask("DELETE", f"/images/{image_id}")).status == 204
-    await images.until(images.empty)
+    await until(images.empty)
 
 
 async def test_what_is_not_as_said_is_not_imported(images: Images) -> None:
@@ -106,7 +107,7 @@ async def test_what_is_not_as_said_is_not_imported(images: Images) -> None:
     shown = await images.get(f"/images/{image_id}")
     assert (shown["status"], shown["size"], shown["checksum"]) == ("queued", None, None)
     assert shown["os_glance_failed_import"] == "file"
-    await images.until(images.empty)
+    await until(images.empty)
 
 
 @pytest.mark.parametrize("must", [True, False])
@@ -125,7 +126,7 @@ async def test_a_store_that_fails(images: Images, must: bool, monkeypatch: pytes
         assert task["status"] == "failure"
         assert shown["status"] == "queued"
         assert "stores" not in shown
-        await images.until(images.empty)
+        await until(images.empty)
     else:
         assert task["status"] == "success"
         assert shown["status"] == "active"
@@ -148,7 +149,7 @@ async def test_web_download(images: Images, web: WebServer) -> None:
         assert task["status"] == "failure"
         assert any(word in task["message"] for word in words.split("|")), task
         assert (await images.get(f"/images/{image_id}"))["status"] == "queued"
-        await images.until(lambda: _no_stage(images))
+        await until(lambda: _no_stage(images))
 
 
 async def _no_stage(images: Images) -> bool:
@@ -190,7 +191,7 @@ async def test_tasks_are_for_administrators(images: Images, web: WebServer) -> N
         task = await images.get(f"/tasks/{made.json()['id']}", as_=ADMIN)
         return task if task["status"] == "success" else None
 
-    task = await images.until(ended)
+    task = await until(ended)
     assert task["expires_at"]
     image = await images.get(f"/images/{task['result']['image_id']}", as_=ADMIN)
     assert (image["status"], image["name"], image["size"]) == ("active", "t", len(DATA))
@@ -205,4 +206,4 @@ async def test_deleting_ends_an_import(images: Images, web: WebServer) -> None:
     image_id = await images.make()
     assert (await images.import_(image_id, {"name": "web-download", "uri": f"{web.url}/there"})).status == 202
     assert (await images.ask("DELETE", f"/images/{image_id}", as_=MEMBER)).status == 204
-    await images.until(images.empty)
+    await until(images.empty)

@@ -16,6 +16,7 @@ from pileus.services.network.settings import Settings
 from pileus.services.network.work import attach
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
+from pileus.testing.waiting import until
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 READER = persona("project", "reader")
@@ -40,7 +41,7 @@ async def test_a_network_and_its_subnets_reach_the_engine(cloud: NetworkCloud) -
         dns_nameservers=["9.9.9.9"],
         host_routes=[{"destination": "10.2.0.0/16", "nexthop": "10.1.0.9"}],
     )
-    await cloud.until(
+    await until(
         lambda: bool(cloud.world.networks.get(network["id"]) and cloud.world.networks[network["id"]].subnets)
     )
     made = cloud.world.networks[network["id"]]
@@ -48,10 +49,10 @@ async def test_a_network_and_its_subnets_reach_the_engine(cloud: NetworkCloud) -
     assert (made.subnets[0].cidr, made.subnets[0].gateway_ip) == ("10.1.0.0/24", "10.1.0.1")
     assert made.subnets[0].host_routes == (("10.2.0.0/16", "10.1.0.9"),)
     await cloud.put(f"/subnets/{subnet['id']}", {"subnet": {"dns_nameservers": None, "name": "s"}})
-    await cloud.until(lambda: cloud.world.networks[network["id"]].subnets[0].dns_nameservers == ())
+    await until(lambda: cloud.world.networks[network["id"]].subnets[0].dns_nameservers == ())
     await cloud.delete(f"/networks/{network['id']}")
     await cloud.get(f"/subnets/{subnet['id']}", status=404)
-    await cloud.until(lambda: network["id"] not in cloud.world.networks)
+    await until(lambda: network["id"] not in cloud.world.networks)
 
 
 async def test_what_is_in_use_stays(cloud: NetworkCloud) -> None:
@@ -133,7 +134,7 @@ async def test_a_new_cloud_has_an_external_network(cloud: NetworkCloud) -> None:
     assert (network["name"], network["router:external"], network["is_default"]) == ("public", True, True)
     found = (await cloud.get(f"/subnets?network_id={first}"))["subnets"]
     assert sorted(each["ip_version"] for each in found) == [4, 6]
-    await cloud.until(lambda: first in cloud.world.networks and cloud.world.networks[first].external)
+    await until(lambda: first in cloud.world.networks and cloud.world.networks[first].external)
     error = await cloud.post(
         "/networks", {"network": {"is_default": True, "router:external": True}}, 409, as_=ADMIN
     )
@@ -323,7 +324,7 @@ async def test_agents_and_availability_are_for_administrators(cloud: NetworkClou
     async def beats() -> bool:
         return bool((await cloud.get("/agents", as_=ADMIN))["agents"])
 
-    await cloud.until(beats)
+    await until(beats)
     (agent,) = (await cloud.get("/agents?alive=True", as_=ADMIN))["agents"]
     assert (agent["host"], agent["alive"]) == ("host-1", True)
     assert (await cloud.get("/agents?alive=False", as_=ADMIN))["agents"] == []
@@ -401,7 +402,7 @@ async def test_what_the_engine_lost_is_made_anew_and_what_nobody_wants_goes(clou
     network = await cloud.network()
     port = await cloud.make("port", network_id=network["id"])
     router = await cloud.make("router")
-    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    await until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
     (group,) = port["security_groups"]
     for things in (cloud.world.networks, cloud.world.ports, cloud.world.routers, cloud.world.security_groups):
         things.clear()
@@ -409,7 +410,7 @@ async def test_what_the_engine_lost_is_made_anew_and_what_nobody_wants_goes(clou
     cloud.world.security_groups["orphan"] = SecurityGroup(id="orphan")
     cloud.world.epochs["network", "orphan"] = 1000
     await attach(cloud.served.runtime)  # as at every start
-    await cloud.until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
+    await until(lambda: port["id"] in cloud.world.ports and router["id"] in cloud.world.routers)
     assert set(cloud.world.networks) == {network["id"]}
     assert set(cloud.world.security_groups) == {group}
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pileus.services.network.driver import Address
 from pileus.testing.service import ADMIN, MEMBER
+from pileus.testing.waiting import until
 from tests.network_cloud import COMPUTE, HOST, OTHER, NetworkCloud, network_cloud
 
 
@@ -30,14 +31,14 @@ async def test_a_port_reaches_the_engine_and_leaves_it(cloud: NetworkCloud) -> N
     assert port["dns_assignment"] == [
         {"ip_address": fixed_ip["ip_address"], "hostname": "web", "fqdn": "web.openstacklocal."}
     ]
-    await cloud.until(lambda: port["id"] in cloud.world.ports)
+    await until(lambda: port["id"] in cloud.world.ports)
     made = cloud.world.ports[port["id"]]
     assert made.mac == port["mac_address"]
     assert made.addresses == (Address(subnet_id=fixed_ip["subnet_id"], ip=fixed_ip["ip_address"]),)
     assert list(made.security_group_ids) == port["security_groups"]
     await cloud.delete(f"/ports/{port['id']}")
     await cloud.get(f"/ports/{port['id']}", status=404)
-    await cloud.until(lambda: port["id"] not in cloud.world.ports)
+    await until(lambda: port["id"] not in cloud.world.ports)
 
 
 async def test_binding_answers_at_once_and_the_port_comes_up(cloud: NetworkCloud) -> None:
@@ -314,7 +315,7 @@ async def test_a_burst_of_ports_comes_up_with_addresses_of_their_own(database_ur
         async def all_up() -> bool:
             return len((await cloud.get("/ports?status=ACTIVE", as_=COMPUTE))["ports"]) == 200
 
-        await cloud.until(all_up, seconds=60)
+        await until(all_up, seconds=60)
         assert set(cloud.world.ports) == {each["port"]["id"] for each in made}
 
 

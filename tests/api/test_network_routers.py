@@ -9,6 +9,7 @@ import pytest
 
 from pileus.services.network.driver import Router
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 
@@ -39,7 +40,7 @@ async def test_a_router_with_a_gateway_and_an_interface(cloud: NetworkCloud) -> 
     external, inner, router = await joined(cloud)
     info = router["external_gateway_info"]
     assert (info["network_id"], info["enable_snat"]) == (external["id"], True)
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.interfaces))
+    await until(lambda: bool((found := made(cloud, router)) and found.interfaces))
     found = made(cloud, router)
     assert found is not None
     assert found.gateway is not None
@@ -68,7 +69,7 @@ async def test_a_router_with_a_gateway_and_an_interface(cloud: NetworkCloud) -> 
         "RouterInterfaceNotFoundForSubnet"
     )
     await cloud.delete(f"/routers/{router['id']}")
-    await cloud.until(lambda: router["id"] not in cloud.world.routers)
+    await until(lambda: router["id"] not in cloud.world.routers)
     await cloud.delete(f"/networks/{inner['id']}")
     await cloud.delete(f"/networks/{external['id']}", as_=ADMIN)
 
@@ -83,7 +84,7 @@ async def test_the_gateway_comes_and_goes(cloud: NetworkCloud) -> None:
     asked = {**info, "enable_snat": False, "external_fixed_ips": [{"ip_address": "172.24.4.50"}]}
     changed = (await cloud.put(path, {"router": {"external_gateway_info": asked}}, as_=ADMIN))["router"]
     assert changed["external_gateway_info"]["external_fixed_ips"][0]["ip_address"] == "172.24.4.50"
-    await cloud.until(
+    await until(
         lambda: bool((found := made(cloud, router)) and found.gateway and not found.gateway.enable_snat)
     )
     changed = (await cloud.put(path, {"router": {"external_gateway_info": info}}))["router"]
@@ -96,7 +97,7 @@ async def test_the_gateway_comes_and_goes(cloud: NetworkCloud) -> None:
     await cloud.put(path, {"router": {"external_gateway_info": {"enable_snat": True}}}, status=400, as_=ADMIN)
     cleared = (await cloud.put(path, {"router": {"external_gateway_info": {}}}))["router"]
     assert cleared["external_gateway_info"] is None
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.gateway is None))
+    await until(lambda: bool((found := made(cloud, router)) and found.gateway is None))
     await cloud.delete(f"/networks/{external['id']}", as_=ADMIN)
 
 
@@ -126,10 +127,10 @@ async def test_a_port_becomes_a_routers(cloud: NetworkCloud) -> None:
     network = await cloud.network()
     router = await cloud.make("router")
     port = await cloud.make("port", network_id=network["id"], fixed_ips=[{"ip_address": "10.0.0.77"}])
-    await cloud.until(lambda: port["id"] in cloud.world.ports)
+    await until(lambda: port["id"] in cloud.world.ports)
     shown = await cloud.put(f"/routers/{router['id']}/add_router_interface", {"port_id": port["id"]})
     assert (shown["port_id"], shown["subnet_id"]) == (port["id"], network["subnets"][0])
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.interfaces))
+    await until(lambda: bool((found := made(cloud, router)) and found.interfaces))
     found = made(cloud, router)
     assert found is not None
     assert found.interfaces[0].addresses == ("10.0.0.77/24",)
@@ -143,7 +144,7 @@ async def test_a_port_becomes_a_routers(cloud: NetworkCloud) -> None:
     await cloud.put(path, {"port_id": port["id"]})
     await cloud.get(f"/ports/{port['id']}", status=404)
     assert kind(await cloud.put(path, {"port_id": port["id"]}, 404)) == "RouterInterfaceNotFound"
-    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.interfaces))
+    await until(lambda: bool((found := made(cloud, router)) and not found.interfaces))
 
 
 async def test_ipv6_subnets_of_a_network_share_an_interface(cloud: NetworkCloud) -> None:
@@ -170,7 +171,7 @@ async def test_extra_routes(cloud: NetworkCloud) -> None:
     two = {"destination": "10.6.0.0/16", "nexthop": "10.0.0.6"}
     assert (await cloud.put(path, {"router": {"routes": [one]}}))["router"]["routes"] == [one]
     told = (("10.5.0.0/16", "10.0.0.5"),)
-    await cloud.until(lambda: bool((found := made(cloud, router)) and found.routes == told))
+    await until(lambda: bool((found := made(cloud, router)) and found.routes == told))
     added = await cloud.put(f"{path}/add_extraroutes", {"router": {"routes": [one, two]}})
     assert added["router"]["routes"] == [one, two]
     removed = await cloud.put(f"{path}/remove_extraroutes", {"router": {"routes": [one]}})
@@ -217,13 +218,13 @@ async def test_a_floating_ip_and_its_life(cloud: NetworkCloud) -> None:
     await cloud.put(path, {"floatingip": {"port_id": other["id"]}})
     loose = (await cloud.put(path, {"floatingip": {"port_id": None}}))["floatingip"]
     assert (loose["port_id"], loose["fixed_ip_address"], loose["router_id"]) == (None, None, None)
-    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
+    await until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
     await cloud.put(path, {"floatingip": {"port_id": other["id"]}})
     await cloud.delete(f"/ports/{other['id']}")
     shown = await cloud.show("floatingip", floating["id"])
     assert (shown["port_id"], shown["router_id"], shown["port_details"]) == (None, None, None)
     assert shown["status"] == "DOWN"
-    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
+    await until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
     await cloud.delete(path)
     await cloud.get(path, status=404)
     assert (await cloud.get("/ports?device_owner=network:floatingip", as_=ADMIN))["ports"] == []
@@ -283,7 +284,7 @@ async def test_a_floating_ip_moves_to_another_router(cloud: NetworkCloud) -> Non
     moved = await cloud.put(f"/floatingips/{floating['id']}", {"floatingip": {"port_id": target["id"]}})
     assert moved["floatingip"]["router_id"] == second["id"]
     await cloud.until_status("floatingip", floating["id"], "ACTIVE")
-    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
+    await until(lambda: bool((found := made(cloud, router)) and not found.floating_ips))
     found = made(cloud, second)
     assert found is not None
     assert [each.id for each in found.floating_ips] == [floating["id"]]
@@ -303,7 +304,7 @@ async def test_the_interfaces_of_a_router_that_is_off_stay_plugged_in(cloud: Net
     (interface,) = (await cloud.get(f"/ports?network_id={inner['id']}"))["ports"]
     await cloud.until_status("port", interface["id"], "ACTIVE")
     await cloud.put(f"/routers/{router['id']}", {"router": {"admin_state_up": False, "name": "down"}})
-    await cloud.until(lambda: bool((found := made(cloud, router)) and not found.admin_state_up))
+    await until(lambda: bool((found := made(cloud, router)) and not found.admin_state_up))
     await cloud.until_status("port", interface["id"], "ACTIVE")
     await cloud.get(f"/routers/{router['id']}", status=404, as_=OTHER)
     await cloud.post("/routers", {"router": {"colour": "red"}}, status=400)

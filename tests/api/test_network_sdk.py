@@ -13,6 +13,7 @@ from pileus.kernel.context import Context
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.server import Server
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.network_cloud import NetworkCloud, network_cloud
 
 
@@ -127,4 +128,4 @@ async def test_openstacksdk_finds_what_it_expects(served: tuple[NetworkCloud, st
         "group_rules": 3,
         "left": 0,
     }
-    await cloud.until(lambda: not cloud.world.networks and not cloud.world.routers and not cloud.world.ports)
+    await until(lambda: not cloud.world.networks and not cloud.world.routers and not cloud.world.ports)

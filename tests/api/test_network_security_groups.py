@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.network_cloud import OTHER, NetworkCloud, network_cloud
 
 
@@ -32,7 +33,7 @@ async def test_every_project_has_one_default_group(cloud: NetworkCloud) -> None:
         ("ingress", "IPv4", group["id"]),
         ("ingress", "IPv6", group["id"]),
     }
-    await cloud.until(lambda: group["id"] in cloud.world.security_groups)
+    await until(lambda: group["id"] in cloud.world.security_groups)
     path = f"/security-groups/{group['id']}"
     assert (await cloud.delete(path, status=409))["NeutronError"][
         "type"
@@ -70,16 +71,16 @@ async def test_a_group_its_rules_and_the_engine(cloud: NetworkCloud) -> None:
         made = cloud.world.security_groups.get(group["id"])
         return {each.id for each in made.rules} if made is not None else set()
 
-    await cloud.until(lambda: rule["id"] in rules())
+    await until(lambda: rule["id"] in rules())
     assert cloud.world.security_groups[group["id"]].stateful is False
     await cloud.delete(f"/security-group-rules/{rule['id']}")
-    await cloud.until(lambda: rule["id"] not in rules())
+    await until(lambda: rule["id"] not in rules())
     await cloud.put(f"/security-groups/{group['id']}", {"security_group": {"name": "default"}}, status=409)
     (slim,) = (await cloud.get("/security-groups?name=web&fields=security_group_rules"))["security_groups"]
     assert set(slim) == {"security_group_rules"}
     assert "direction" in slim["security_group_rules"][0]
     await cloud.delete(f"/security-groups/{group['id']}")
-    await cloud.until(lambda: group["id"] not in cloud.world.security_groups)
+    await until(lambda: group["id"] not in cloud.world.security_groups)
     assert all(
         each["security_group_id"] != group["id"]
         for each in (await cloud.get("/security-group-rules"))["security_group_rules"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pileus.testing.service import ADMIN
+from pileus.testing.waiting import until
 from tests.network_cloud import HOST, NetworkCloud, network_cloud
 
 SERVER = "5e57e500-0000-4000-8000-000000000001"
@@ -45,7 +46,7 @@ async def test_floating_ips_that_come_and_go_and_fixed_ones_that_change() -> Non
 
         async def told() -> None:
             expected.append((SERVER, port["id"]))
-            await cloud.until(lambda: listening.heard == expected)
+            await until(lambda: listening.heard == expected)
 
         floating = await cloud.make("floatingip", as_=ADMIN, floating_network_id=external["id"])
         path = f"/floatingips/{floating['id']}"

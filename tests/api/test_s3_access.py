@@ -45,7 +45,7 @@ async def test_a_policy_opens_and_shuts(rig: Rig) -> None:
     assert code(await rig("GET", "/pile?policy")) == "NoSuchBucketPolicy"
     assert (await rig("GET", "/pile/o", as_=OTHER)).status == 403
     assert (await rig("PUT", "/pile?policy", policy({"Principal": {"AWS": "p2"}}))).status == 204
-    assert b"<IsPublic>FALSE<" in (await rig("GET", "/pile?policyStatus")).body
+    assert b"<IsPublic>false<" in (await rig("GET", "/pile?policyStatus")).body
     assert (await rig("GET", "/pile/o", as_=OTHER)).body == b"body"
     assert (await rig("GET", "/pile/o", as_=NOBODY)).status == 403
     assert (await rig("HEAD", "/pile", as_=OTHER)).status == 403

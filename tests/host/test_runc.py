@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from pileus.services.compute.driver import GuestState, HypervisorError, Power
-from pileus.testing.contract.hypervisor import until
 from pileus.testing.contract.hypervisor.suite import story
+from pileus.testing.waiting import until
 
 from .runc_rig import RuncRig, runc_rig
 from .system_call import system_call

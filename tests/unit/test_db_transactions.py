@@ -42,7 +42,7 @@ from pileus.kernel.db import (
 from pileus.kernel.db.types import EPOCH, to_microseconds
 from pileus.kernel.errors import Bug
 from pileus.testing.database import fresh_schema
-from pileus.testing.network import until
+from pileus.testing.waiting import until
 
 shelves = Table("test_db_shelves", metadata, Column("id", Integer, primary_key=True))
 pages = Table("test_pages", metadata, Column("number", Integer, nullable=False))

@@ -75,7 +75,7 @@ def up(
             only=_only(state, only),
             object_store={name: said for name, said in spread.items() if said is not None} or None,
         )
-        asyncio.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
+        interpreter.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
 
     if foreground:
         serve(background.Teller(None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import msgspec
@@ -21,13 +22,7 @@ def configure(level: str = "info", *, json: bool = True, stream: TextIO | None =
     target = stream or sys.stderr
     render: Any = _to_json if json else structlog.dev.ConsoleRenderer(colors=target.isatty())
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _add_request_id,
-            structlog.processors.format_exc_info,
-            render,
-        ],
+        processors=[_complete, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=target),
         cache_logger_on_first_use=True,
@@ -35,11 +30,13 @@ def configure(level: str = "info", *, json: bool = True, stream: TextIO | None =
     logging.basicConfig(level=max(number, logging.WARNING), stream=target, force=True)
 
 
-def _add_request_id(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    said = request_id.get()
-    if said and "request_id" not in event:
+def _complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Adds what every line has. One function, where structlog has four: each request writes a line."""
+    event["level"] = "error" if method == "exception" else method
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    if "request_id" not in event and (said := request_id.get()):
         event["request_id"] = said
-    return event
+    return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event
 
 
 def _to_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+MOMENT: Final = 0.001
+"""How long each call of a neighbour in memory takes, so that the crash harness finds points inside of labels."""
 _BUSY_POLL_SECONDS: Final = 0.0001
 
 

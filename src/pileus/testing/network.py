@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pileus.services.network.driver import (
@@ -83,12 +81,3 @@ def new_gateway(network: Network, *addresses: str) -> RouterGateway:
     return RouterGateway(
         port_id=new_id(), network_id=network.id, mac=new_mac(), addresses=addresses, next_hops=hops
     )
-
-
-async def until(condition: Callable[[], Awaitable[T | None]], seconds: float) -> T:
-    """The condition's first true value; raises TimeoutError when there is none in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if value := await condition():
-                return value
-            await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ import msgspec
 from pileus.drivers import netns, vif
 from pileus.services.compute.driver import Nic, Vif
 from pileus.services.network.driver import Network, NetworkEngine, Port, Router, SecurityGroup
-from pileus.testing.network import until
+from pileus.testing.waiting import until
 
 HOST = "host-1"
 

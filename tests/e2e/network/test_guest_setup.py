@@ -17,8 +17,8 @@ from pileus.testing.network import (
     new_rule,
     new_security_group,
     new_subnet,
-    until,
 )
+from pileus.testing.waiting import until
 from tests.e2e.network.guests import Guest
 from tests.e2e.network.site import Site
 

@@ -17,8 +17,8 @@ from pileus.testing.network import (
     new_router,
     new_rule,
     new_security_group,
-    until,
 )
+from pileus.testing.waiting import until
 from tests.e2e.network.guests import fails
 from tests.e2e.network.site import Site, outside
 

@@ -22,8 +22,8 @@ from pileus.testing.network import (
     new_router,
     new_rule,
     new_security_group,
-    until,
 )
+from pileus.testing.waiting import until
 from tests.e2e.network.guests import HOST, namespace
 from tests.e2e.network.site import Site
 

@@ -14,8 +14,8 @@ from pileus.testing.network import (
     new_port,
     new_rule,
     new_security_group,
-    until,
 )
+from pileus.testing.waiting import until
 from tests.e2e.network.guests import Guest, fails
 from tests.e2e.network.site import Site
 

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Row, bindparam, func
 
 from pileus.kernel.api.call import read_bool
 from pileus.kernel.api.fields import Field, Use
-from pileus.kernel.api.resource import Resource, is_time
+from pileus.kernel.api.rendering import is_time
+from pileus.kernel.api.resource import Resource
 from pileus.kernel.errors import BadRequest
 
 if TYPE_CHECKING:

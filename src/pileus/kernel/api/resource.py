@@ -18,9 +18,7 @@ Routes, validation, projection to old versions, filters, sorting, paging and Ope
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import UNSET
 from sqlalchemy import ColumnElement, Row, Table, bindparam, select
@@ -28,6 +26,7 @@ from sqlalchemy.sql import Select
 
 from pileus.kernel.api.fields import Field, Use, declared_fields, named_project
 from pileus.kernel.api.operation import Kind, Operation
+from pileus.kernel.api.rendering import Rendering
 from pileus.kernel.api.versions import Version
 from pileus.kernel.context import own
 from pileus.kernel.db import Tx
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from pileus.kernel.api.call import Call
 
 Handler = Callable[..., Any]
-Rendering = tuple[dict[str, str], list[tuple[str, str]], list[tuple[str, Callable[[Any, Any], Any]]]]
-"""Columns that are shown as they are, by wire name; times with their columns; values that are computed."""
 Visibility = tuple[ColumnElement[bool], Mapping[str, Any]] | None
 """A clause with named bind parameters and their values, or None where all rows are visible."""
 FilterFunction = Callable[
@@ -116,7 +113,7 @@ class Resource:
     _by_version: ClassVar[dict[tuple[Version | None, str], list[Field]]]
     """The fields of a view at a version."""
     _renderings: ClassVar[dict[tuple[str, ...], Rendering]]
-    """By the names of fields."""
+    """By the names of fields, since there are few combinations."""
 
     # What a service may override
 
@@ -223,51 +220,16 @@ class Resource:
 
         `whole`: whatever `fields` the client asks for, as for a resource that is shown inside of another.
         """
-        dialect = call.runtime.service.dialect
-        time = dialect.time
-        picky = dialect.bulk and not whole
+        picky = call.runtime.service.dialect.bulk and not whole
         wanted = (
             {name for value in call.query.get("fields", ()) for name in value.split(",")} if picky else None
         )
         fields = [each for each in cls.shown(call, name) if not wanted or each.wire in wanted]
-        plain, moments, computed = cls._sorted_out(fields)
-        extras = cls.extras if name == "full" else None
-        picker: Callable[[Row[Any]], tuple[Any, ...]] | None = None
-
-        def show(row: Row[Any]) -> dict[str, Any]:
-            nonlocal picker
-            if picker is None:
-                picker = _picker(row, plain.values())
-            shown = dict(zip(plain, picker(row), strict=True))
-            if extras is not None:
-                shown = {**getattr(row, extras), **shown}
-            for wire, column in moments:
-                moment = getattr(row, column)
-                shown[wire] = None if moment is None else time(moment)
-            for wire, render in computed:
-                value = render(call, row)
-                if value is not UNSET:
-                    shown[wire] = value
-            return shown
-
-        return show
-
-    @classmethod
-    def _sorted_out(cls, fields: list[Field]) -> Rendering:
-        """The fields by how their values come about; remembered, since there are few combinations."""
         key = tuple(each.name for each in fields)
-        found = cls._renderings.get(key)
-        if found is None:
-            found = cls._renderings[key] = ({}, [], [])
-            plain, moments, computed = found
-            for each in fields:
-                if each.render is not None:
-                    computed.append((each.wire, each.render))
-                elif is_time(each.type):
-                    moments.append((each.wire, each.column or each.name))
-                else:
-                    plain[each.wire] = each.column or each.name
-        return found
+        rendering = cls._renderings.get(key)
+        if rendering is None:
+            rendering = cls._renderings[key] = Rendering.of(fields)
+        return rendering.view(call, cls.extras if name == "full" else None)
 
     @classmethod
     def shown(cls, call: Call, view: str) -> Iterable[Field]:
@@ -387,15 +349,6 @@ class Resource:
         return declare
 
 
-def _picker(row: Row[Any], columns: Iterable[str]) -> Callable[[Row[Any]], tuple[Any, ...]]:
-    """Takes these columns out of rows like this one: by position, as by name costs several times as much."""
-    names = row._fields  # made anew each time
-    positions = [names.index(column) for column in columns]
-    if len(positions) < 2:  # itemgetter gives a tuple for two and more
-        return lambda each: tuple(each[position] for position in positions)
-    return itemgetter(*positions)
-
-
 def body_target(call: Call, body: Any) -> dict[str, Any]:
     """The caller's own things as a policy target, or those of the project that the body names."""
     target = own(call.context)
@@ -426,12 +379,3 @@ def _own_project(table: Table) -> ColumnElement[bool]:
     if clause is None:
         clause = _own_project_clauses[table.name] = table.c.project_id == bindparam("visible_project_id")
     return clause
-
-
-def is_time(annotation: Any) -> bool:
-    """Whether a field's annotation is a time, maybe optional."""
-    return annotation is datetime or datetime in get_args(annotation)
-
-
-def alive_operations(operations: Iterable[Operation], version: Version | None) -> Iterable[Operation]:
-    return (operation for operation in operations if operation.alive(version))

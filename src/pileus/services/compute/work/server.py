@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.db import Tx
@@ -17,11 +16,11 @@ from pileus.services.compute.events import announce
 from pileus.services.compute.metadata_content import config_drive
 from pileus.services.compute.needs import Needs
 from pileus.services.compute.state import ComputeState
-from pileus.services.compute.store import action as actions
 from pileus.services.compute.store import host as hosts
 from pileus.services.compute.store import server as store
 from pileus.services.compute.work import placing
 from pileus.services.compute.work.guest import guest_of
+from pileus.services.compute.work.outcome import Outcomes
 from pileus.services.compute.work.ports import NicInfo, Ports, columns_of
 
 LOOK_SECONDS = 0.5
@@ -30,15 +29,6 @@ FRESH, FRESH_AGAIN_SECONDS = timedelta(seconds=1), 5.0
 """A server that has just been launched need not be held against its guest at once."""
 PATIENCE = 3
 """How often a host may fail in a row at making a guest, before the user is told."""
-_decode = msgspec.json.Decoder().decode
-_EVENTS = {
-    "create": "compute__do_build_and_run_instance",
-    "start": "compute_start_instance",
-    "stop": "compute_stop_instance",
-    "reboot": "compute_reboot_instance",
-    "delete": "compute_terminate_instance",
-}
-"""Names of an action's event, as upstream's tools know them."""
 _POWER = {
     Power.RUNNING: PowerState.RUNNING,
     Power.STOPPED: PowerState.SHUTDOWN,
@@ -57,6 +47,7 @@ class ServerProgram(Program):
         self.state, self.needs = state, needs
         self.db, self.hosts, self.settings = state.db, state.hosts, state.settings
         self.ports = Ports(needs.networks, state.clock)
+        self.outcomes = Outcomes(state)
 
     # Coming to life
 
@@ -104,7 +95,7 @@ class ServerProgram(Program):
                 raise Fault(f"Host {row.host} could not start the server: {error}") from error
             raise
         if all(nic["active"] for nic in nics):
-            return strand.hop(self.steady, self._launched(row, nics))
+            return strand.hop(self.steady, self.outcomes.launched(row, nics))
         return strand.hop(self.plug, lambda tx: _set_nics(tx, row.id, nics))
 
     @label()
@@ -113,7 +104,7 @@ class ServerProgram(Program):
         row = await self.db.read(store.get, strand.id)
         if await self.ports.all_active(row):
             nics = [{**nic, "active": True} for nic in row.nics]
-            return strand.hop(self.steady, self._launched(row, nics))
+            return strand.hop(self.steady, self.outcomes.launched(row, nics))
         waited = (strand.now - row.updated_at).total_seconds()
         if waited > self.settings.vif_plugging_timeout_seconds:
             limit = self.settings.vif_plugging_timeout_seconds
@@ -122,30 +113,6 @@ class ServerProgram(Program):
                 "Ask the administrator whether the network engine of the host is well."
             )
         return strand.nap(min(max(0.05, waited / 4), 2.0))
-
-    def _launched(self, row: Row[Any], nics: list[NicInfo]) -> Write:
-        host = self.hosts.get(row.host)
-        host.known.add(row.id)
-        boot_id = host.boot_id()
-
-        def write(tx: Tx) -> None:
-            if any(nic["port_id"] for nic in row.networks["nics"]):
-                store.leave_unseen(tx, row.id)  # a port of the user's may have floating IPs already
-            store.update(
-                tx,
-                row.id,
-                vm_state=VmState.ACTIVE,
-                task_state=None,
-                task_since=None,
-                power_state=PowerState.RUNNING,
-                launched_at=tx.now,
-                fault=None,
-                boot_id=boot_id,
-                **columns_of(nics),
-            )
-            self._finish(tx, row, "create")
-
-        return write
 
     # Being looked after
 
@@ -235,7 +202,7 @@ class ServerProgram(Program):
                 return strand.nap(LOOK_SECONDS)
             await self._ensure(row, row.nics, Power.STOPPED, strand.epoch)
         stopped = {"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTDOWN}
-        return strand.hop(self.steady, self._settled(row, "stop", stopped))
+        return strand.hop(self.steady, self.outcomes.settled(row, "stop", stopped))
 
     @label(deadline=600)
     async def run(self, strand: Strand) -> Step:
@@ -243,7 +210,7 @@ class ServerProgram(Program):
         row = await self.db.read(store.get, strand.id)
         if not await self._ensure(row, row.nics, Power.RUNNING, strand.epoch):
             return strand.nap(0.05)
-        return strand.hop(self.steady, self._running(row, "start"))
+        return strand.hop(self.steady, self.outcomes.running(row, "start"))
 
     @label(deadline=60)
     async def ask_to_reboot(self, strand: Strand) -> Step:
@@ -261,7 +228,7 @@ class ServerProgram(Program):
             return strand.hop(self.reset)
         if not await self._ensure(row, row.nics, Power.RUNNING, strand.epoch):
             return strand.nap(0.05)
-        return strand.hop(self.steady, self._running(row, "reboot"))
+        return strand.hop(self.steady, self.outcomes.running(row, "reboot"))
 
     @label(deadline=600)
     async def reset(self, strand: Strand) -> Step:
@@ -275,7 +242,7 @@ class ServerProgram(Program):
                 return strand.nap(0.05)
         elif not await self._ensure(row, nics, Power.RUNNING, strand.epoch):
             return strand.nap(0.05)
-        return strand.hop(self.steady, self._running(row, "reboot", nics))
+        return strand.hop(self.steady, self.outcomes.running(row, "reboot", nics))
 
     # Coming to an end
 
@@ -288,31 +255,10 @@ class ServerProgram(Program):
         await self.ports.give_back(row)
         await self.needs.placement.release(row.id)
 
-        def write(tx: Tx) -> None:
-            store.update(
-                tx,
-                row.id,
-                vm_state=VmState.DELETED,
-                task_state=None,
-                task_since=None,
-                power_state=PowerState.NOSTATE,
-                deleted_at=tx.now,
-            )
-            self._finish(tx, row, "delete")
-
-        return strand.done(write)
+        return strand.done(self.outcomes.destroyed(row))
 
     def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        def write(tx: Tx) -> None:
-            row = store.get(tx, strand.id)
-            if strand.doomed:
-                self._finish(tx, row, "delete", fault.message)
-                return
-            said = {"code": 500, "created": tx.now.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": fault.message}
-            store.update(tx, row.id, vm_state=VmState.ERROR, task_state=None, task_since=None, fault=said)
-            self._finish(tx, row, _ACTION_OF.get(strand.label, "create"), fault.message)
-
-        return write
+        return self.outcomes.failed(strand, fault)
 
     # Shared by the labels
 
@@ -347,54 +293,6 @@ class ServerProgram(Program):
         """Whether the guest may still power off by itself."""
         since = row.task_since or strand.now
         return bool((strand.now - since).total_seconds() < self.settings.shutdown_timeout_seconds)
-
-    def _running(self, row: Row[Any], action: str, nics: list[NicInfo] | None = None) -> Write:
-        host = self.hosts.get(row.host)
-        host.known.add(row.id)
-        values: dict[str, Any] = {
-            "vm_state": VmState.ACTIVE,
-            "power_state": PowerState.RUNNING,
-            "boot_id": host.boot_id(),
-            "fault": None,
-        }
-        if nics is not None and nics != row.nics:
-            values |= columns_of(nics)
-        return self._settled(row, action, values)
-
-    def _settled(self, row: Row[Any], action: str, values: dict[str, Any]) -> Write:
-        """The task has come to its end, unless another was asked for meanwhile."""
-
-        def write(tx: Tx) -> None:
-            now = store.get(tx, row.id)
-            if now.task_state == row.task_state:
-                values.update(task_state=None, task_since=None)
-            if values["vm_state"] == VmState.ACTIVE and row.launched_at is None:
-                values["launched_at"] = tx.now
-            store.update(tx, row.id, **values)
-            self._finish(tx, row, action)
-
-        return write
-
-    def _finish(self, tx: Tx, row: Row[Any], action: str, error: str | None = None) -> None:
-        """Records how an action went, and tells it to all who listen."""
-        request_id = actions.finish(
-            tx, row.id, action, _EVENTS[action], row.task_since or row.created_at, row.host, error
-        )
-        now = store.shown(tx, row.id)
-        what = f"{action}.end" if error is None else f"{action}.error"
-        more = {} if error is None else {"message": error}
-        announce(self.state.events, tx, what, now._asdict(), request_id, **more)
-
-
-_ACTION_OF = {
-    "stop": "stop",
-    "stopping": "stop",
-    "run": "start",
-    "ask_to_reboot": "reboot",
-    "rebooting": "reboot",
-    "reset": "reboot",
-}
-"""The action that a label belongs to; all others make the server."""
 
 
 def _request(tx: Tx, server_id: str) -> tuple[Row[Any], Any]:

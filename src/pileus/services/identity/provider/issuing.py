@@ -118,9 +118,9 @@ class Signer:
         finally:
             temporary.unlink()
 
-    def public(self) -> dict[str, Any]:
-        """The key set that anybody may see."""
-        return {"keys": [self.key.as_dict(private=False)]}
+    def public(self) -> list[dict[str, Any]]:
+        """The keys that anybody may see."""
+        return [self.key.as_dict(private=False)]
 
     def sign(self, issuer: str, client_id: str, claims: Mapping[str, Any], kind: str = "JWT") -> str:
         """A JWT for the client."""

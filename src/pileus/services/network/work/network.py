@@ -6,76 +6,47 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.db import Database, Tx
-from pileus.kernel.events import Events
-from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
+from pileus.kernel.db import Tx
 from pileus.services.network import driver
-from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import networks
 from pileus.services.network.store import networks as store
 from pileus.services.network.store import rows
-from pileus.services.network.work.fault import record
-from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS
+from pileus.services.network.work.realizer import Realizer
 
 
-class NetworkProgram(Program):
+class NetworkProgram(Realizer[driver.Network]):
     """Makes the engine agree with the rows of a network and its subnets."""
 
     name = "network.network"
+    table = networks
 
-    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
-        self.db = db
-        self.work = work
-        self.events = events
-        self.engine = engine
+    def wanted(self, tx: Tx, row_id: str) -> driver.Network | None:
+        row = rows.get(tx, networks, row_id)
+        if row is None:
+            return None
+        return driver.Network(
+            id=row.id,
+            mtu=row.mtu,
+            admin_state_up=row.admin_state_up,
+            external=row.physical_network is not None,
+            dns_domain=row.dns_domain,
+            subnets=tuple(_subnet(each) for each in store.subnets_of(tx, row_id)),
+        )
 
-    @label(deadline=REALIZE_SECONDS)
-    async def start(self, strand: Strand) -> Step:
-        wanted = await self.db.read(wanted_network, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        await self.engine.ensure_network(wanted, strand.epoch)
-        return strand.hop(self.steady, lambda tx: self._realized(tx, strand.id))
+    async def ensure(self, wanted: driver.Network, epoch: int) -> None:
+        await self.engine.ensure_network(wanted, epoch)
 
-    @label()
-    async def steady(self, strand: Strand) -> Step:
-        wanted = await self.db.read(wanted_network, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        await self.engine.ensure_network(wanted, strand.epoch)
-        return strand.nap(DRIFT_SECONDS, lambda tx: self._realized(tx, strand.id))
+    async def delete(self, row_id: str, epoch: int) -> None:
+        await self.engine.delete_network(row_id, epoch)
 
-    @label(deadline=REALIZE_SECONDS, destroying=True)
-    async def destroy(self, strand: Strand) -> Step:
-        await self.engine.delete_network(strand.id, strand.epoch)
-        return strand.done()
-
-    def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: record(tx, self.events, networks, "network", strand.id, fault)
-
-    def _realized(self, tx: Tx, network_id: str) -> None:
+    def realized(self, tx: Tx, row_id: str, wanted: driver.Network) -> None:
         """Whatever waited for the network may go on."""
-        row = rows.get(tx, networks, network_id)
+        row = rows.get(tx, networks, row_id)
         if row is None or (row.realized and row.status == "ACTIVE"):
             return
-        rows.note(tx, networks, network_id, realized=True, status="ACTIVE")
-        for strand_id in store.waiting(tx, network_id):
+        rows.note(tx, networks, row_id, realized=True, status="ACTIVE")
+        for strand_id in store.waiting(tx, row_id):
             self.work.wake(tx, strand_id)
-
-
-def wanted_network(tx: Tx, network_id: str) -> driver.Network | None:
-    """What the rows want of the engine, or None where there is no such network."""
-    row = rows.get(tx, networks, network_id)
-    if row is None:
-        return None
-    return driver.Network(
-        id=row.id,
-        mtu=row.mtu,
-        admin_state_up=row.admin_state_up,
-        external=row.physical_network is not None,
-        dns_domain=row.dns_domain,
-        subnets=tuple(_subnet(each) for each in store.subnets_of(tx, network_id)),
-    )
 
 
 def _subnet(row: Row[Any]) -> driver.Subnet:

@@ -7,17 +7,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from pileus.kernel.db import Database, Tx
-from pileus.kernel.events import Events
-from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
+from pileus.kernel.db import Tx
 from pileus.services.network import driver
 from pileus.services.network.domain.subnet import with_prefix
-from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import floating_ips, networks, ports, routers, subnets
 from pileus.services.network.store import routers as store
 from pileus.services.network.store import rows
-from pileus.services.network.work.fault import record
-from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS, WAIT_SECONDS
+from pileus.services.network.work.realizer import Realizer
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -31,51 +27,37 @@ class Wanted(msgspec.Struct, frozen=True):
     """Whether the engine has the networks, and no longer any of the interfaces as a port of its own."""
 
 
-class RouterProgram(Program):
+class RouterProgram(Realizer[Wanted]):
     """Makes the engine agree with the rows of a router, and tells in them that it does."""
 
     name = "network.router"
+    table = routers
 
-    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
-        self.db = db
-        self.work = work
-        self.events = events
-        self.engine = engine
+    def is_ready(self, wanted: Wanted) -> bool:
+        return wanted.ready
 
-    @label(deadline=REALIZE_SECONDS)
-    async def start(self, strand: Strand) -> Step:
-        wanted = await self.db.read(self._wanted, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        if not wanted.ready:
-            return strand.nap(WAIT_SECONDS)
-        await self.engine.ensure_router(wanted.router, strand.epoch)
-        return strand.hop(self.steady)
+    async def ensure(self, wanted: Wanted, epoch: int) -> None:
+        await self.engine.ensure_router(wanted.router, epoch)
 
-    @label()
-    async def steady(self, strand: Strand) -> Step:
-        wanted = await self.db.read(self._wanted, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        if not wanted.ready:
-            return strand.nap(WAIT_SECONDS)
-        await self.engine.ensure_router(wanted.router, strand.epoch)
-        return strand.nap(DRIFT_SECONDS, lambda tx: _note(tx, wanted))
+    async def delete(self, row_id: str, epoch: int) -> None:
+        await self.engine.delete_router(row_id, epoch)
 
-    @label(deadline=REALIZE_SECONDS, destroying=True)
-    async def destroy(self, strand: Strand) -> Step:
-        await self.engine.delete_router(strand.id, strand.epoch)
-        return strand.done()
+    def realized(self, tx: Tx, row_id: str, wanted: Wanted) -> None:
+        """The router works, and so do its ports and floating IPs; but for rows that have changed since, whose
+        change has woken the strand. As upstream, a port is plugged in whether its router is switched on or not."""
+        up = "ACTIVE" if wanted.row.admin_state_up else "DOWN"
+        _status(tx, routers, wanted.row, "ACTIVE")
+        for port in wanted.ports:
+            _status(tx, ports, port, "ACTIVE" if port.admin_state_up else "DOWN", realized=True)
+        for each in wanted.floating:
+            _status(tx, floating_ips, each, up)
 
-    def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: record(tx, self.events, routers, "router", strand.id, fault)
-
-    def _wanted(self, tx: Tx, router_id: str) -> Wanted | None:
-        row = rows.get(tx, routers, router_id)
+    def wanted(self, tx: Tx, row_id: str) -> Wanted | None:
+        row = rows.get(tx, routers, row_id)
         if row is None:
             return None
-        own = tuple(store.ports_of(tx, router_id))
-        floating = tuple(store.floating_ips_of(tx, router_id))
+        own = tuple(store.ports_of(tx, row_id))
+        floating = tuple(store.floating_ips_of(tx, row_id))
         reached = rows.get_many(tx, networks, sorted({each.network_id for each in own}))
         ready = all(each.realized for each in reached) and not self.work.living(tx, [each.id for each in own])
         subnet_ids = sorted({each["subnet_id"] for port in own for each in port.fixed_ips})
@@ -124,17 +106,6 @@ def _router(
             for each in floating
         ),
     )
-
-
-def _note(tx: Tx, wanted: Wanted) -> None:
-    """The router works, and so do its ports and floating IPs; but for rows that have changed since, whose
-    change has woken the strand. As upstream, a port is plugged in whether its router is switched on or not."""
-    up = "ACTIVE" if wanted.row.admin_state_up else "DOWN"
-    _status(tx, routers, wanted.row, "ACTIVE")
-    for port in wanted.ports:
-        _status(tx, ports, port, "ACTIVE" if port.admin_state_up else "DOWN", realized=True)
-    for each in wanted.floating:
-        _status(tx, floating_ips, each, up)
 
 
 def _status(tx: Tx, table: Any, seen: Row[Any], status: str, **more: Any) -> None:

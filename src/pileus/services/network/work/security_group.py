@@ -6,71 +6,44 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.db import Database, Tx
-from pileus.kernel.events import Events
-from pileus.kernel.work import Fault, Program, Step, Strand, Work, Write, label
+from pileus.kernel.db import Tx
 from pileus.services.network import driver
 from pileus.services.network.domain.security_rule import canonical_for_engine
-from pileus.services.network.driver import NetworkEngine
 from pileus.services.network.model import security_groups
 from pileus.services.network.store import rows
 from pileus.services.network.store import security_groups as store
-from pileus.services.network.work.fault import record
-from pileus.services.network.work.pace import DRIFT_SECONDS, REALIZE_SECONDS
+from pileus.services.network.work.realizer import Realizer
 
 
-class SecurityGroupProgram(Program):
+class SecurityGroupProgram(Realizer[driver.SecurityGroup]):
     """Makes the engine agree with the rows of a group and its rules."""
 
     name = "network.security_group"
+    table = security_groups
 
-    def __init__(self, db: Database, work: Work, events: Events, engine: NetworkEngine) -> None:
-        self.db = db
-        self.work = work
-        self.events = events
-        self.engine = engine
+    def wanted(self, tx: Tx, row_id: str) -> driver.SecurityGroup | None:
+        row = rows.get(tx, security_groups, row_id)
+        if row is None:
+            return None
+        rules = store.rules_of(tx, [row_id])[row_id]
+        return driver.SecurityGroup(
+            id=row.id, stateful=row.stateful, rules=tuple(_rule(each) for each in rules)
+        )
 
-    @label(deadline=REALIZE_SECONDS)
-    async def start(self, strand: Strand) -> Step:
-        wanted = await self.db.read(wanted_group, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        await self.engine.ensure_security_group(wanted, strand.epoch)
-        return strand.hop(self.steady, lambda tx: self._realized(tx, strand.id))
+    async def ensure(self, wanted: driver.SecurityGroup, epoch: int) -> None:
+        await self.engine.ensure_security_group(wanted, epoch)
 
-    @label()
-    async def steady(self, strand: Strand) -> Step:
-        wanted = await self.db.read(wanted_group, strand.id)
-        if wanted is None:
-            return strand.hop(self.destroy)
-        await self.engine.ensure_security_group(wanted, strand.epoch)
-        return strand.nap(DRIFT_SECONDS, lambda tx: self._realized(tx, strand.id))
+    async def delete(self, row_id: str, epoch: int) -> None:
+        await self.engine.delete_security_group(row_id, epoch)
 
-    @label(deadline=REALIZE_SECONDS, destroying=True)
-    async def destroy(self, strand: Strand) -> Step:
-        await self.engine.delete_security_group(strand.id, strand.epoch)
-        return strand.done()
-
-    def on_fault(self, strand: Strand, fault: Fault) -> Write:
-        return lambda tx: record(tx, self.events, security_groups, "security_group", strand.id, fault)
-
-    def _realized(self, tx: Tx, group_id: str) -> None:
+    def realized(self, tx: Tx, row_id: str, wanted: driver.SecurityGroup) -> None:
         """Ports that waited for the group may go on."""
-        row = rows.get(tx, security_groups, group_id)
+        row = rows.get(tx, security_groups, row_id)
         if row is None or row.realized:
             return
-        rows.note(tx, security_groups, group_id, realized=True)
-        for port_id in store.members(tx, group_id):
+        rows.note(tx, security_groups, row_id, realized=True)
+        for port_id in store.members(tx, row_id):
             self.work.wake(tx, port_id)
-
-
-def wanted_group(tx: Tx, group_id: str) -> driver.SecurityGroup | None:
-    """What the rows want of the engine, or None where there is no such group."""
-    row = rows.get(tx, security_groups, group_id)
-    if row is None:
-        return None
-    rules = store.rules_of(tx, [group_id])[group_id]
-    return driver.SecurityGroup(id=row.id, stateful=row.stateful, rules=tuple(_rule(each) for each in rules))
 
 
 def _rule(row: Row[Any]) -> driver.SecurityGroupRule:

@@ -3,7 +3,7 @@
 A driver's tests derive a class from `HypervisorContract` and give it a fixture `rig`.
 """
 
-from pileus.testing.contract.hypervisor.rig import Rig, until
+from pileus.testing.contract.hypervisor.rig import Rig
 from pileus.testing.contract.hypervisor.suite import HypervisorContract, story
 
-__all__ = ["HypervisorContract", "Rig", "story", "until"]
+__all__ = ["HypervisorContract", "Rig", "story"]

@@ -7,12 +7,13 @@ import hashlib
 import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import pytest
 
 from pileus.services.compute.driver import Guest, GuestState, Hypervisor, Image, Power
+from pileus.testing.waiting import until
 
 T = TypeVar("T")
 
@@ -105,12 +106,3 @@ class Rig(ABC):
                 await driver.destroy(guest_id, 1_000_000)
         for driver in self.drivers:
             await driver.close()
-
-
-async def until(condition: Callable[[], Awaitable[T | None]], seconds: float) -> T:
-    """The condition's first true value; raises TimeoutError when there is none in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if value := await condition():
-                return value
-            await asyncio.sleep(0.01)

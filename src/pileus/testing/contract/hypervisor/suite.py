@@ -19,7 +19,8 @@ from pileus.services.compute.driver import (
     Power,
     StaleEpoch,
 )
-from pileus.testing.contract.hypervisor.rig import Rig, until
+from pileus.testing.contract.hypervisor.rig import Rig
+from pileus.testing.waiting import until
 
 R = TypeVar("R", bound=Rig)
 

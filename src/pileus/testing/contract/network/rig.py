@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from pileus.services.network.driver import Binding, NetworkEngine, Port
-from pileus.testing.network import until
+from pileus.testing.waiting import until
 
 
 class Rig(ABC):

@@ -27,8 +27,8 @@ from pileus.testing.network import (
     new_router,
     new_rule,
     new_security_group,
-    until,
 )
+from pileus.testing.waiting import until
 
 Story = Callable[[Any, Rig], Coroutine[Any, Any, None]]
 
