@@ -92,6 +92,7 @@ class ObjectStoreState:
                 clock,
                 self.now,
                 self._hash,
+                self._reaped,
                 delay_seconds=settings.account_reaper_delay_seconds,
                 every_seconds=settings.account_reaper_interval_seconds,
             )
@@ -204,6 +205,15 @@ class ObjectStoreState:
     def forget(self, account: str, container: str) -> None:
         """After its metadata changed, or it went."""
         self._containers.pop((account, container), None)
+
+    async def _reaped(self, name: Name) -> None:
+        """A container of a deleted account is gone."""
+        from pileus.services.object_store.s3 import registry
+
+        self.forget(name.account, name.container)
+        if self.following.follows(name):
+            self.following.forget(name)
+        await registry.release(self, name.container, name.account)
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
