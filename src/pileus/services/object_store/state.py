@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 
@@ -12,6 +12,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
+from pileus.services.object_store.cnames import Cnames, Resolver
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
@@ -23,6 +24,7 @@ from pileus.services.object_store.policies import Policies
 from pileus.services.object_store.rate_limit import RateLimits
 from pileus.services.object_store.reaper import Reaper
 from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.rings import Rings
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth
 
@@ -40,13 +42,17 @@ class ObjectStoreState:
         clock: Clock,
         settings: Settings,
         recon: Recon | None = None,
+        rings: Callable[[], Rings] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
-        """`devices` has one for each storage policy, by its index."""
+        """`devices` has one for each storage policy, by its index; `rings` says on which storage nodes they are."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
         self.recon = recon or Recon(daemons)
+        self.rings = rings
         self.settings = settings
+        self.cnames = None if resolver is None else Cnames(resolver, clock, settings)
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
         self.clock = clock
