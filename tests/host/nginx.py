@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pileus.testing.cloud import until
 
+from .mortal import mortal
+
 _FILES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -27,7 +29,8 @@ def nginx(folder: Path, port: int, configuration: str) -> Iterator[None]:
         + f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
         + f"http {{ access_log off; {paths}\n{configuration}\n}}\n"
     )
-    process = subprocess.Popen([program, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf"])
+    command = [program, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf"]
+    process = subprocess.Popen(mortal(command))
     try:
         until(lambda: _answers(process, port), 10, "nginx to answer")
         yield
