@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from uuid import uuid4
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import BadRequest
+from pileus.kernel.files import write_once
 from pileus.services.identity.saml.names import BEARER, ECP, NAMES, SAML, SAMLP, SOAP, SUCCESS, etree, tag
 
 LIFE = datetime.timedelta(minutes=5)
@@ -84,17 +84,7 @@ class SamlSigner:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ) + certificate.public_bytes(serialization.Encoding.PEM)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, self._path)
-        except FileExistsError:  # another process was quicker
-            pass
-        finally:
-            temporary.unlink()
+        write_once(self._path, pem)
 
     def response(self, issuer: str, recipient: str, subject: Subject) -> Any:
         """A signed `samlp:Response` for the service provider at `recipient`."""
