@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from pileus.app.services import SERVICES, load
+from pileus.kernel.api.answer import NOTHING, OCTETS, Media
 from pileus.kernel.api.common import service as common
-from pileus.kernel.api.openapi import document
+from pileus.kernel.api.openapi import ANYTHING, document
 from pileus.kernel.api.operation import ANYONE
-from pileus.kernel.api.service import Service
+from pileus.kernel.api.service import Routes, Service
+from pileus.kernel.http.reply import JSON
 from pileus.testing.service import serving
 from tests.api.test_declared_once import service as widgets
 
@@ -86,3 +90,58 @@ def test_an_answer_that_is_no_resource_has_its_shape() -> None:
     token = paths["components"]["schemas"][name]
     assert token["required"] == ["token"]
     assert "content" not in paths["paths"]["/identity/v3/auth/tokens"]["head"]["responses"]["200"]
+
+
+@pytest.mark.parametrize("kind", ["identity", "image"])
+def test_every_answer_is_described(kind: str) -> None:
+    """What nobody declared would be anything at all."""
+    (service,) = (each for each in EVERY if each.type == kind)
+    unknown = [
+        f"{method.upper()} {path}: {status}"
+        for path, methods in document(service)["paths"].items()
+        for method, operation in methods.items()
+        for status, answer in operation["responses"].items()
+        if ANYTHING in answer.get("content", {})
+        or answer.get("content", {}).get(JSON) in ({}, {"schema": {}})
+    ]
+    assert not unknown
+
+
+class Answer(msgspec.Struct):
+    size: int
+
+
+def test_answers_follow_from_handlers() -> None:
+    routes = Routes()
+
+    @routes.add("GET", "/shape", policy=ANYONE)
+    def shape(call: Any, tx: Any) -> Answer:
+        return Answer(1)
+
+    @routes.add("PUT", "/nothing", policy=ANYONE, status=201)
+    def nothing(call: Any, tx: Any) -> None:
+        return None
+
+    @routes.add(
+        "GET", "/picture", policy=ANYONE, answers=Media("image/png"), also={206: OCTETS, 302: NOTHING}
+    )
+    def picture(call: Any, tx: Any) -> Any:
+        return None
+
+    @routes.add("GET", "/whatever", policy=ANYONE)
+    def whatever(call: Any, tx: Any) -> dict[str, Any]:
+        return {}
+
+    paths = document(replace(widgets, resources=(), routes=[routes]))["paths"]
+
+    def content(path: str, method: str, status: str) -> Any:
+        return paths[f"/widget/v2{path}"][method]["responses"][status].get("content")
+
+    assert content("/shape", "get", "200") == {
+        JSON: {"schema": {"$ref": "#/components/schemas/Answer"}},
+    }
+    assert content("/nothing", "put", "201") is None
+    assert content("/picture", "get", "200") == {"image/png": {}}
+    assert content("/picture", "get", "206") == {"application/octet-stream": {}}
+    assert content("/picture", "get", "302") is None
+    assert content("/whatever", "get", "200") == {ANYTHING: {}}

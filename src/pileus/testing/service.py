@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pileus.kernel.http.caller import AsgiPeer, PeerReply
 from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Engine, Program, Work
 from pileus.testing.database import laid
+from pileus.testing.described import Description
 from pileus.testing.personas import persona
 
 MEMBER = persona("project", "member")
@@ -52,6 +54,12 @@ class _Outside(AsgiPeer):
         scope = super()._scope(*args, **more)
         del scope[CONTEXT_KEY]
         return scope
+
+
+@cache
+def _described(service: Service) -> Description | None:
+    """The document that answers are held to, of services whose document has all of them."""
+    return Description(service) if service.type in ("identity", "image") else None
 
 
 @dataclass
@@ -80,7 +88,18 @@ class ServiceUnderTest:
 
             query = {**parse_qs(inline, keep_blank_values=True), **(query or {})}
         peer = AsgiPeer(self.application, "") if token is None else _Outside(self.application, token)
-        return await peer.request(method, path, context=as_, body=body, query=query, headers=headers)
+        reply = await peer.request(method, path, context=as_, body=body, query=query, headers=headers)
+        self._hold_to_description(method, path, reply)
+        return reply
+
+    def _hold_to_description(self, method: str, path: str, reply: PeerReply) -> None:
+        described = _described(self.runtime.service)
+        if described is None or reply.status >= 400:
+            return
+        template = described.template(method, path)
+        if template is not None:
+            problems = described.problems(method, template, reply.status, reply.headers, reply.body)
+            assert not problems, f"{method} {path}: {problems}"
 
     async def get(self, path: str, **more: Any) -> PeerReply:
         return await self.request("GET", path, **more)

@@ -51,6 +51,9 @@ class Field:
     """The table's column; "" means the attribute's own name, None that there is none."""
     render: Callable[[Any, Any], Any] | None = None
     """`(call, row) -> value` where the value is not simply the column's; UNSET leaves the name out."""
+    shows: Any = None
+    """The type of what is shown, where that is another than bodies are held to; a list of a resource for all that it
+    shows of several."""
     since: Version | None = None
     until: Version | None = None
     """The last version that has it."""
@@ -73,6 +76,7 @@ def field(
     wire: str = "",
     column: str | None = "",
     render: Callable[[Any, Any], Any] | None = None,
+    shows: Any = None,
     since: Version | None = None,
     until: Version | None = None,
     policy: str | None = None,
@@ -83,7 +87,7 @@ def field(
         use |= one
     if render is not None and column == "":
         column = None
-    return Field(use, default, required, wire, column, render, since, until, policy)
+    return Field(use, default, required, wire, column, render, shows, since, until, policy)
 
 
 def declared_fields(cls: type) -> dict[str, Field]:

@@ -1,7 +1,7 @@
 """An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
 
-What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that it makes up
-itself are any JSON.
+What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that nobody declared are
+anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pileus.kernel.api.answer import NOTHING, Answer, Media, answers
 from pileus.kernel.api.bodies import Body, struct_for
 from pileus.kernel.api.fields import EXTRAS, Field, Use
 from pileus.kernel.api.operation import ANYONE, Kind, Operation
@@ -20,12 +21,14 @@ from pileus.kernel.api.rendering import is_time
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
+from pileus.kernel.http.reply import JSON
 
 Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-_NO_CONTENT = frozenset({204, 205, 304})
+ANYTHING = "*/*"
+"""The media type of answers that nobody has declared."""
 
 
 def document(service: Service) -> Schema:
@@ -40,6 +43,8 @@ class _Document:
         self._version = version
         self._operations = [each for each in service.operations() if each[1].alive(version)]
         self._schemas = _Schemas(self._types())
+        self._whole = not any(None in answers(each).values() for _, each in self._operations)
+        """Whether every answer is declared; then nothing is shown but what is."""
 
     def build(self) -> Schema:
         paths: dict[str, Schema] = {}
@@ -73,7 +78,9 @@ class _Document:
             else "One of several actions, told apart by name.",
             "parameters": [*self._path_parameters(path), *self._query_parameters(first)],
             "responses": {
-                str(operation.status): self._response(operation) for operation in reversed(operations)
+                str(status): self._response(operation, answer)
+                for operation in reversed(operations)
+                for status, answer in answers(operation).items()
             }
             | {"default": {"description": "An error in the words of this API."}},
         }
@@ -126,7 +133,7 @@ class _Document:
         if not schemas:
             return None
         schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
+        return {"required": True, "content": {JSON: {"schema": schema}}}
 
     def _body(self, operation: Operation) -> Schema | None:
         if operation.kind is Kind.ACTION:
@@ -164,35 +171,28 @@ class _Document:
                 yield kind
             elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
                 yield struct_for(operation.resource, operation.kind, self._version)
-            if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
-                yield operation.answers
+            for answer in answers(operation).values():
+                yield from (each for each in _alternatives(answer) if _is_type(each))
             yield from (param.type for param in operation.query or ())
-        yield from (each.type for resource in self._service.resources for each in resource.fields.values())
+        for resource in self._service.resources:
+            yield from (each.shows or each.type for each in resource.fields.values())
         yield int
         yield str
 
     # Answers
 
-    def _response(self, operation: Operation) -> Schema:
+    def _response(self, operation: Operation, answer: Answer) -> Schema:
         described: Schema = {"description": operation.summary or operation.label}
-        schema = None if operation.status in _NO_CONTENT else self._answer(operation)
-        if schema is not None:
-            described["content"] = {"application/json": {"schema": schema}}
+        if answer is not NOTHING:
+            described["content"] = dict(self._content(each) for each in _alternatives(answer))
         return described
 
-    def _answer(self, operation: Operation) -> Schema | None:
-        if operation.method == "HEAD":
-            return None
-        if isinstance(operation.answers, type) and issubclass(operation.answers, msgspec.Struct):
-            return self._schemas.of(operation.answers)
-        if operation.answers is not None:
-            return self._shows(operation.answers)
-        resource = operation.resource
-        if resource is None or operation.kind in (Kind.DELETE, Kind.ACTION, Kind.ROUTE):
-            return None
-        if operation.kind.has_row and operation.path != resource.member_path():
-            return None
-        return self._shows([resource] if operation.kind is Kind.LIST else resource)
+    def _content(self, answer: Answer) -> tuple[str, Schema]:
+        if answer is None:
+            return ANYTHING, {}
+        if isinstance(answer, Media):
+            return answer.type, {} if answer.schema is None else {"schema": dict(answer.schema)}
+        return JSON, {"schema": self._schemas.of(answer) if _is_type(answer) else self._shows(answer)}
 
     def _shows(self, shown: type[Resource] | list[type[Resource]]) -> Schema:
         resource = shown[0] if isinstance(shown, list) else shown
@@ -215,12 +215,28 @@ class _Document:
             for each in resource.fields.values()
             if Use.hidden not in each.use and each.alive(self._version)
         ]
-        return {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
+        schema = {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
+        return (
+            {**schema, "additionalProperties": False} if self._whole and resource.extras is None else schema
+        )
 
     def _field(self, each: Field) -> Schema:
+        if isinstance(each.shows, list):
+            return {"type": "array", "items": {"$ref": _REF.format(name=each.shows[0].__name__)}}
         if is_time(each.type):
             return {"type": ["string", "null"], "format": "date-time"}
-        return self._schemas.of(each.type)
+        return self._schemas.of(each.shows or each.type)
+
+
+def _alternatives(answer: Answer) -> tuple[Answer, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _is_type(answer: Answer) -> bool:
+    """Whether it is the JSON's whole type, and not something that is shown in an envelope."""
+    if answer is None or answer is NOTHING or isinstance(answer, Media | list):
+        return False
+    return not (isinstance(answer, type) and issubclass(answer, Resource))
 
 
 class _Schemas:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from pileus.kernel.api.answer import Answer
 from pileus.kernel.api.query import Param
 from pileus.kernel.api.versions import Version
 
@@ -76,9 +75,10 @@ class Operation:
     until: Version | None = None
     view: str = "full"
     writes: bool = False
-    answers: type[Resource] | list[type[Resource]] | type[msgspec.Struct] | None = None
-    """What the answer shows, where that is not the operation's own resource: one, or in a list, all of a kind; or its
-    whole shape. For the API's description; nothing is checked by it."""
+    answers: Answer = None
+    """What the answer shows, where neither the handler's return type says it nor it is the operation's own resource."""
+    also: Mapping[int, Answer] = field(default_factory=dict)
+    """What it shows with other statuses than the usual one."""
     existence_first: bool = False
     """What is not there is a 404 also for who may not do this, where the dialect has it the other way round."""
     secret: bool = False

@@ -14,6 +14,7 @@ from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import Forbidden, NotFound
 from pileus.services.identity.api.common import changed
+from pileus.services.identity.api.role import Role
 from pileus.services.identity.api.user import User
 from pileus.services.identity.delegation_model import access_tokens
 from pileus.services.identity.store import oauth, role
@@ -86,7 +87,7 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
     return {"id": row.id, "name": row.name, "domain_id": row.domain_key or None}
 
 
-@AccessToken.member_route("GET", "/roles", policy="identity:list_access_token_roles")
+@AccessToken.member_route("GET", "/roles", policy="identity:list_access_token_roles", answers=[Role])
 def list_roles(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The roles that go with it."""
     known = role.by_id(tx)
@@ -94,7 +95,7 @@ def list_roles(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     return {"roles": [_shown(known[each]) for each in row.role_ids if each in known], "links": links}
 
 
-@AccessToken.member_route("GET", "/roles/{role_id}", policy="identity:get_access_token_role")
+@AccessToken.member_route("GET", "/roles/{role_id}", policy="identity:get_access_token_role", answers=Role)
 def show_role(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """One of these roles."""
     found = role.get(tx, call.params["role_id"])

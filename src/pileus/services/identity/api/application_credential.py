@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.dialect import iso_micro
-from pileus.kernel.api.fields import Name, create, field, filter, hidden, read_only, sort
+from pileus.kernel.api.fields import Name, create, field, filter, read_only, sort
 from pileus.kernel.api.listing import listing
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
@@ -47,10 +47,21 @@ def _shown_expiry(call: Call, row: Row[Any]) -> str | None:
     return None if row.expires_at is None else iso_micro(row.expires_at)
 
 
-def _shown_roles(call: Call, row: Row[Any]) -> list[dict[str, Any]]:
+def _shown_secret(call: Call, row: Row[Any]) -> Any:
+    """Whoever makes one sees its secret, once."""
+    return call.gathered.get("secret", UNSET)
+
+
+class GivenRole(msgspec.Struct):
+    id: str
+    name: str
+    domain_id: str | None
+
+
+def _shown_roles(call: Call, row: Row[Any]) -> list[GivenRole]:
     known = call.gathered["roles"]
     found = [known[each] for each in row.role_ids if each in known]
-    return [{"id": each.id, "name": each.name, "domain_id": each.domain_key or None} for each in found]
+    return [GivenRole(each.id, each.name, each.domain_key or None) for each in found]
 
 
 def _shown_rules(call: Call, row: Row[Any]) -> Any:
@@ -75,10 +86,10 @@ class ApplicationCredential(
     id: str = field(read_only, filter, sort)
     name: Name = field(create, filter, sort, required=True)
     description: str | None = field(create, default=None)
-    secret: Secret | None = field(create, hidden, column=None)
+    secret: Secret | None = field(create, column=None, render=_shown_secret)
     project_id: str | None = field(create)
     user_id: str = field(read_only)
-    roles: list[RoleRef] = field(create, render=_shown_roles)
+    roles: list[RoleRef] = field(create, render=_shown_roles, shows=list[GivenRole])
     expires_at: str | None = field(create, render=_shown_expiry)
     unrestricted: bool | None = field(create, default=False)
     access_rules: list[RuleRef] = field(create, render=_shown_rules)
@@ -126,14 +137,15 @@ def _check_direct(call: Call, tx: Tx, *, manages: bool = False) -> None:
 
 
 @ApplicationCredential.create(policy="identity:create_application_credential")
-async def create_application_credential(call: Call, body: Any) -> dict[str, Any]:
+async def create_application_credential(call: Call, body: Any) -> Row[Any]:
     """Makes an application credential for the token's project. This answer alone shows its secret."""
     secret = body.secret if isinstance(body.secret, str) else secrets.token_urlsafe(64)
     digest = await call.runtime.state.passwords.hash(secret)
-    return await call.runtime.db.write(_insert, call, body, secret, digest)
+    call.gathered["secret"] = secret
+    return await call.runtime.db.write(_insert, call, body, digest)
 
 
-def _insert(tx: Tx, call: Call, body: Any, secret: str, digest: str) -> dict[str, Any]:
+def _insert(tx: Tx, call: Call, body: Any, digest: str) -> Row[Any]:
     _check_direct(call, tx, manages=True)
     user_id = call.params["user_id"]
     if call.context.user_id != user_id:
@@ -156,14 +168,12 @@ def _insert(tx: Tx, call: Call, body: Any, secret: str, digest: str) -> dict[str
         created_at=tx.now,
     )
     try:
-        row = store.insert(tx, values)
+        return store.insert(tx, values)
     except Duplicate as error:
         raise Conflict(
             "Conflict occurred attempting to store application_credential - Duplicate entry found with name "
             f"{values['name']}."
         ) from error
-    ApplicationCredential.gather(call, tx, [row])
-    return {"application_credential": {**ApplicationCredential.view(call)(row), "secret": secret}}
 
 
 def _future(tx: Tx, text: Any) -> datetime | None:

@@ -30,6 +30,12 @@ class ConfigBody(msgspec.Struct):
     config: Annotated[dict[str, Any], msgspec.Meta(min_length=1)]
 
 
+class ConfigAnswer(msgspec.Struct):
+    """Groups of options, or one group, or the option that the path names."""
+
+    config: dict[str, Any]
+
+
 def _refused(why: str) -> Forbidden:
     return Forbidden(f"Invalid domain specific configuration: {why}.")
 
@@ -76,15 +82,15 @@ def _narrowed(
 @routes.add("GET", _ALL, policy=AUTHENTICATED)
 @routes.add("GET", _GROUP, policy=AUTHENTICATED)
 @routes.add("GET", _OPTION, policy=AUTHENTICATED)
-def show_config(call: Call, tx: Tx) -> dict[str, Any]:
+def show_config(call: Call, tx: Tx) -> ConfigAnswer:
     """What was set for a domain, but for secrets; all of it, of a group, or one option."""
     if call.params.get("group") == COMPLIANCE:
         call.enforce("identity:get_security_compliance_domain_config", {})
-        return {"config": _compliance(call, tx)}
+        return ConfigAnswer(_compliance(call, tx))
     call.enforce("identity:get_domain_config", {})
     domain_id, group, option = _place(call)
     _check_domain(tx, domain_id)
-    return {"config": _narrowed(domain_config.options(tx, domain_id), domain_id, group, option)}
+    return ConfigAnswer(_narrowed(domain_config.options(tx, domain_id), domain_id, group, option))
 
 
 def _compliance(call: Call, tx: Tx) -> dict[str, Any]:
@@ -102,7 +108,15 @@ def _compliance(call: Call, tx: Tx) -> dict[str, Any]:
     return {option: shown[option]}
 
 
-@routes.add("PUT", _ALL, policy="identity:create_domain_config", status=201, body=ConfigBody)
+@routes.add(
+    "PUT",
+    _ALL,
+    policy="identity:create_domain_config",
+    status=201,
+    body=ConfigBody,
+    answers=ConfigAnswer,
+    also={200: ConfigAnswer},
+)
 def create_config(call: Call, tx: Tx, body: ConfigBody) -> Reply:
     """Sets options of a domain, instead of all that were set."""
     domain_id = call.params["domain_id"]
@@ -112,7 +126,7 @@ def create_config(call: Call, tx: Tx, body: ConfigBody) -> Reply:
     domain_config.remove(tx, domain_id)
     domain_config.put(tx, domain_id, config)
     tx.after_commit(call.runtime.state.directories.wake)
-    return Reply.json({"config": domain_config.options(tx, domain_id)}, 200 if existed else 201)
+    return Reply.json(ConfigAnswer(domain_config.options(tx, domain_id)), 200 if existed else 201)
 
 
 def _groups(config: dict[str, Any]) -> domain_config.Config:
@@ -128,7 +142,7 @@ def _groups(config: dict[str, Any]) -> domain_config.Config:
 @routes.add("PATCH", _ALL, policy="identity:update_domain_config", body=ConfigBody)
 @routes.add("PATCH", _GROUP, policy="identity:update_domain_config", body=ConfigBody)
 @routes.add("PATCH", _OPTION, policy="identity:update_domain_config", body=ConfigBody)
-def update_config(call: Call, tx: Tx, body: ConfigBody) -> dict[str, Any]:
+def update_config(call: Call, tx: Tx, body: ConfigBody) -> ConfigAnswer:
     """Changes options of a domain: of all groups, of one, or one option. Others stay as they are."""
     domain_id, group, option = _place(call)
     _check_domain(tx, domain_id)
@@ -144,7 +158,7 @@ def update_config(call: Call, tx: Tx, body: ConfigBody) -> dict[str, Any]:
         _narrowed(domain_config.working_options(tx, domain_id), domain_id, group, option)
     domain_config.put(tx, domain_id, config)
     tx.after_commit(call.runtime.state.directories.wake)
-    return {"config": domain_config.options(tx, domain_id)}
+    return ConfigAnswer(domain_config.options(tx, domain_id))
 
 
 @routes.add("DELETE", _ALL, policy="identity:delete_domain_config", status=204)
@@ -163,14 +177,14 @@ def delete_config(call: Call, tx: Tx) -> None:
 @routes.add("GET", "/domains/config/default", policy="identity:get_domain_config_default")
 @routes.add("GET", "/domains/config/{group}/default", policy="identity:get_domain_config_default")
 @routes.add("GET", "/domains/config/{group}/{option}/default", policy="identity:get_domain_config_default")
-def show_defaults(call: Call, tx: Tx) -> dict[str, Any]:
+def show_defaults(call: Call, tx: Tx) -> ConfigAnswer:
     """What holds where nothing was set: of all groups, of one, or of one option."""
     group, option = call.params.get("group"), call.params.get("option")
     _check_names(group, None)
     if group is None:
-        return {"config": DEFAULTS}
+        return ConfigAnswer(dict(DEFAULTS))
     if option is None:
-        return {"config": {group: DEFAULTS[group]}}
+        return ConfigAnswer({group: DEFAULTS[group]})
     if option not in DEFAULTS[group]:
         raise _refused(f"group {group} shows no option {option}")
-    return {"config": {option: DEFAULTS[group][option]}}
+    return ConfigAnswer({option: DEFAULTS[group][option]})

@@ -20,7 +20,7 @@ from pileus.kernel.db import Tx
 from pileus.kernel.errors import NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.lib import aws_signature
-from pileus.services.identity.api.auth import SUBJECT, issued
+from pileus.services.identity.api.auth import SUBJECT, TokenAnswer, issued
 from pileus.services.identity.api.common import changed
 from pileus.services.identity.api.credential import check_direct, ec2_blob, keys_of, opened, sealed
 from pileus.services.identity.authenticate import admit
@@ -41,16 +41,34 @@ class NewKey(msgspec.Struct):
     tenant_id: str
 
 
-def _shown(call: Call, row: Row[Any]) -> dict[str, Any]:
+class Key(msgspec.Struct, kw_only=True):
+    user_id: str
+    tenant_id: str | None
+    access: str
+    secret: str | None
+    trust_id: str | None
+    links: dict[str, str]
+
+
+class KeyAnswer(msgspec.Struct):
+    credential: Key
+
+
+class KeysAnswer(msgspec.Struct):
+    credentials: list[Key]
+    links: dict[str, str | None]
+
+
+def _shown(call: Call, row: Row[Any]) -> Key:
     blob = ec2_blob(opened(keys_of(call), row))
-    return {
-        "user_id": row.user_id,
-        "tenant_id": row.project_id,
-        "access": blob["access"],
-        "secret": blob.get("secret"),
-        "trust_id": blob.get("trust_id"),
-        "links": {"self": f"{call.base_url}/users/{row.user_id}/credentials/OS-EC2/{blob['access']}"},
-    }
+    return Key(
+        user_id=row.user_id,
+        tenant_id=row.project_id,
+        access=blob["access"],
+        secret=blob.get("secret"),
+        trust_id=blob.get("trust_id"),
+        links={"self": f"{call.base_url}/users/{row.user_id}/credentials/OS-EC2/{blob['access']}"},
+    )
 
 
 def _check_user(call: Call, tx: Tx) -> str:
@@ -60,7 +78,7 @@ def _check_user(call: Call, tx: Tx) -> str:
 
 
 @routes.add("POST", _ALL, policy=AUTHENTICATED, status=201, body=NewKey, secret=True)
-def create_key(call: Call, tx: Tx, body: NewKey) -> dict[str, Any]:
+def create_key(call: Call, tx: Tx, body: NewKey) -> KeyAnswer:
     """Makes a pair of EC2 keys for a project."""
     call.enforce("identity:ec2_create_credential", {"target.credential.user_id": call.params["user_id"]})
     user_id = _check_user(call, tx)
@@ -77,17 +95,17 @@ def create_key(call: Call, tx: Tx, body: NewKey) -> dict[str, Any]:
         "extra": {},
         "created_at": tx.now,
     }
-    return {"credential": _shown(call, store.insert(tx, values))}
+    return KeyAnswer(_shown(call, store.insert(tx, values)))
 
 
 @routes.add("GET", _ALL, policy=AUTHENTICATED)
-def list_keys(call: Call, tx: Tx) -> dict[str, Any]:
+def list_keys(call: Call, tx: Tx) -> KeysAnswer:
     """A user's EC2 keys."""
     call.enforce("identity:ec2_list_credentials", {"user_id": call.params["user_id"]})
     check_direct(call)
     rows = store.of_user(tx, _check_user(call, tx), store.EC2)
     links = {"self": call.root_url + call.path, "previous": None, "next": None}
-    return {"credentials": [_shown(call, row) for row in rows], "links": links}
+    return KeysAnswer([_shown(call, row) for row in rows], links)
 
 
 def _key(call: Call, tx: Tx, rule: str) -> Row[Any]:
@@ -103,9 +121,9 @@ def _key(call: Call, tx: Tx, rule: str) -> Row[Any]:
 
 
 @routes.add("GET", _ONE, policy=AUTHENTICATED)
-def show_key(call: Call, tx: Tx) -> dict[str, Any]:
+def show_key(call: Call, tx: Tx) -> KeyAnswer:
     """A pair of EC2 keys by its access key."""
-    return {"credential": _shown(call, _key(call, tx, "identity:ec2_get_credential"))}
+    return KeyAnswer(_shown(call, _key(call, tx, "identity:ec2_get_credential")))
 
 
 @routes.add("DELETE", _ONE, policy=AUTHENTICATED, status=204)
@@ -140,7 +158,7 @@ class SignedBody(msgspec.Struct):
     ec2_credentials: SignedParts | None = msgspec.field(default=None, name="ec2Credentials")
 
 
-@routes.add("POST", "/ec2tokens", policy="identity:ec2tokens_validate", body=SignedBody)
+@routes.add("POST", "/ec2tokens", policy="identity:ec2tokens_validate", body=SignedBody, answers=TokenAnswer)
 async def ec2_token(call: Call, body: SignedBody) -> Reply:
     """A token for who signed a request with an EC2 key."""
     reply = await _token(call, body, _signed_parts)
@@ -148,7 +166,7 @@ async def ec2_token(call: Call, body: SignedBody) -> Reply:
     return reply
 
 
-@routes.add("POST", "/s3tokens", policy="identity:s3tokens_validate", body=SignedBody)
+@routes.add("POST", "/s3tokens", policy="identity:s3tokens_validate", body=SignedBody, answers=TokenAnswer)
 async def s3_token(call: Call, body: SignedBody) -> Reply:
     """What a token would say for who signed an S3 request with an EC2 key; the token itself is not handed out."""
     reply = await _token(call, body, _signed_text)

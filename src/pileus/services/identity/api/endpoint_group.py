@@ -160,6 +160,12 @@ def list_projects_of_endpoint(call: Call, tx: Tx) -> dict[str, Any]:
     )
 
 
+class LinkAnswer(msgspec.Struct):
+    """That a project was given a group of endpoints."""
+
+    project_endpoint_group: dict[str, Any]
+
+
 def _links(path: str, noun: str, target: Table, table: Table, rules: dict[str, str], shown: int) -> None:
     """PUT, GET, HEAD and DELETE of what a project was given: an endpoint, or a group of them."""
 
@@ -197,7 +203,8 @@ def _links(path: str, noun: str, target: Table, table: Table, rules: dict[str, s
         ("DELETE", "remove", 204, take),
     ]
     for method, verb, status, handler in declared:
-        routes.add(method, path, policy=f"identity:{rules[verb]}", status=status)(handler)
+        answers = LinkAnswer if status == 200 else None
+        routes.add(method, path, policy=f"identity:{rules[verb]}", status=status, answers=answers)(handler)
 
 
 def _not_given(noun: str, wanted: dict[str, str]) -> NotFound:

@@ -153,11 +153,20 @@ def _check_agreement(call: Call, tx: Tx, registered_limit_id: str) -> None:
         )
 
 
+class ModelShown(msgspec.Struct):
+    name: str
+    description: str
+
+
+class ModelAnswer(msgspec.Struct):
+    model: ModelShown
+
+
 @routes.add("GET", "/limits/model", policy="identity:get_limit_model")
-def show_model(call: Call, tx: Tx) -> dict[str, Any]:
+def show_model(call: Call, tx: Tx) -> ModelAnswer:
     """How limits must agree with each other in this cloud."""
     model = _model(call)
-    return {"model": {"name": model.name, "description": model.description}}
+    return ModelAnswer(ModelShown(model.name, model.description))
 
 
 @Limit.show(policy=AUTHENTICATED)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import Media
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import create, field, read_only, sort, update
 from pileus.kernel.api.operation import ANYONE
@@ -27,7 +28,7 @@ from pileus.services.identity.delegation_model import access_tokens, consumers, 
 from pileus.services.identity.store import oauth, project, role
 
 routes = Routes()
-FORM = "application/x-www-form-urlencoded"
+FORM = Media("application/x-www-form-urlencoded", {"type": "string"})
 
 
 class Consumer(
@@ -93,7 +94,7 @@ def _answer(call: Call, row: Row[Any]) -> Reply:
     said = {"oauth_token": row.id, "oauth_token_secret": secret_of(call, row)}
     if row.expires_at is not None:
         said["oauth_expires_at"] = call.runtime.service.dialect.time(row.expires_at)
-    return Reply(201, urlencode(said, safe=":").encode(), {"content-type": FORM})
+    return Reply(201, urlencode(said, safe=":").encode(), {"content-type": FORM.type})
 
 
 def _until(call: Call, tx: Tx, setting: str) -> datetime | None:
@@ -108,7 +109,7 @@ def _consumer(tx: Tx, signed: oauth1_signature.Signed) -> Row[Any]:
     return row
 
 
-@routes.add("POST", "/OS-OAUTH1/request_token", policy=ANYONE, status=201)
+@routes.add("POST", "/OS-OAUTH1/request_token", policy=ANYONE, status=201, answers=FORM)
 def request_token(call: Call, tx: Tx) -> Reply:
     """A consumer asks for a token on a project, for a user to authorize."""
     signed = oauth1_signature.parameters(call)
@@ -144,13 +145,21 @@ class Authorization(msgspec.Struct):
     roles: list[RoleRef] = []
 
 
+class Verifier(msgspec.Struct):
+    oauth_verifier: str
+
+
+class VerifierAnswer(msgspec.Struct):
+    token: Verifier
+
+
 @routes.add(
     "PUT",
     "/OS-OAUTH1/authorize/{request_token_id}",
     policy="identity:authorize_request_token",
     body=Authorization,
 )
-def authorize(call: Call, tx: Tx, body: Authorization) -> dict[str, Any]:
+def authorize(call: Call, tx: Tx, body: Authorization) -> VerifierAnswer:
     """A user gives some of its roles to a consumer's request. The verifier in the answer is for the consumer."""
     if call.context.is_delegated:
         raise Forbidden("Cannot authorize a request token with a token issued via delegation.")
@@ -170,10 +179,10 @@ def authorize(call: Call, tx: Tx, body: Authorization) -> dict[str, Any]:
         row.id,
         {"verifier": verifier, "authorizing_user_id": user_id, "role_ids": wanted},
     )
-    return {"token": {"oauth_verifier": verifier}}
+    return VerifierAnswer(Verifier(verifier))
 
 
-@routes.add("POST", "/OS-OAUTH1/access_token", policy=ANYONE, status=201)
+@routes.add("POST", "/OS-OAUTH1/access_token", policy=ANYONE, status=201, answers=FORM)
 def access_token(call: Call, tx: Tx) -> Reply:
     """A consumer exchanges a request token that a user has authorized."""
     signed = oauth1_signature.parameters(call)

@@ -8,6 +8,8 @@ import binascii
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -28,7 +30,15 @@ routes = Routes()
 _UNCACHED = {"cache-control": "no-store", "pragma": "no-cache"}
 
 
-@routes.add("POST", "/OS-OAUTH2/token", policy=ANYONE, raw=True)
+class AccessTokenAnswer(msgspec.Struct):
+    """RFC 6749, section 5.1."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+
+
+@routes.add("POST", "/OS-OAUTH2/token", policy=ANYONE, raw=True, answers=AccessTokenAnswer)
 async def token(call: Call) -> Reply:
     """An access token for a program; it is a token as any other, for `Authorization: Bearer` or `X-Auth-Token`."""
     try:
@@ -51,7 +61,7 @@ async def token(call: Call) -> Reply:
     except (ApiError, receipt.MoreNeeded):
         return _refused(401, "invalid_client", "Client authentication failed.")
     seconds = int((claims.expires_at - claims.issued_at).total_seconds())
-    body = {"access_token": made, "token_type": "Bearer", "expires_in": seconds}
+    body = AccessTokenAnswer(made, "Bearer", seconds)
     return Reply.json(body, 200, dict(_UNCACHED))
 
 

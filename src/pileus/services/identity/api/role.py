@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.call import Call
@@ -136,17 +137,49 @@ def _found(tx: Tx, role_id: str) -> Row[Any]:
     return row
 
 
-def _brief(call: Call, row: Row[Any]) -> dict[str, Any]:
-    return {"id": row.id, "name": row.name, "links": {"self": f"{call.base_url}/roles/{row.id}"}}
+class BriefRole(msgspec.Struct):
+    id: str
+    name: str
+    links: dict[str, str]
 
 
-def _inference(call: Call, tx: Tx) -> dict[str, Any]:
+class Inference(msgspec.Struct):
+    prior_role: BriefRole
+    implies: BriefRole
+
+
+class Inferences(msgspec.Struct):
+    prior_role: BriefRole
+    implies: list[BriefRole]
+
+
+class InferenceAnswer(msgspec.Struct):
+    """That one role implies another."""
+
+    role_inference: Inference
+    links: dict[str, str]
+
+
+class InferencesAnswer(msgspec.Struct):
+    """All that one role implies."""
+
+    role_inference: Inferences
+    links: dict[str, str]
+
+
+class AllInferencesAnswer(msgspec.Struct):
+    role_inferences: list[Inferences]
+    links: dict[str, str]
+
+
+def _brief(call: Call, row: Row[Any]) -> BriefRole:
+    return BriefRole(row.id, row.name, {"self": f"{call.base_url}/roles/{row.id}"})
+
+
+def _inference(call: Call, tx: Tx) -> InferenceAnswer:
     prior, other = _found(tx, call.params["prior_role_id"]), _found(tx, call.params["implied_role_id"])
     href = f"{call.base_url}/roles/{prior.id}/implies/{other.id}"
-    return {
-        "role_inference": {"prior_role": _brief(call, prior), "implies": _brief(call, other)},
-        "links": {"self": href},
-    }
+    return InferenceAnswer(Inference(_brief(call, prior), _brief(call, other)), {"self": href})
 
 
 def _is_implied(call: Call, tx: Tx) -> bool:
@@ -154,7 +187,7 @@ def _is_implied(call: Call, tx: Tx) -> bool:
 
 
 @implied.add("GET", _ONE, policy="identity:get_implied_role")
-def show_implied(call: Call, tx: Tx) -> dict[str, Any]:
+def show_implied(call: Call, tx: Tx) -> InferenceAnswer:
     """That one role implies another."""
     shown = _inference(call, tx)
     if not _is_implied(call, tx):
@@ -170,7 +203,7 @@ def check_implied(call: Call, tx: Tx) -> Reply:
 
 
 @implied.add("PUT", _ONE, policy="identity:create_implied_role", status=201)
-def imply(call: Call, tx: Tx) -> dict[str, Any]:
+def imply(call: Call, tx: Tx) -> InferenceAnswer:
     """From now on who has the one role has the other."""
     shown = _inference(call, tx)
     prior, other = call.params["prior_role_id"], call.params["implied_role_id"]
@@ -197,20 +230,20 @@ def no_longer_imply(call: Call, tx: Tx) -> None:
 
 
 @implied.add("GET", "/roles/{prior_role_id}/implies", policy="identity:list_implied_roles")
-def list_implied(call: Call, tx: Tx) -> dict[str, Any]:
+def list_implied(call: Call, tx: Tx) -> InferencesAnswer:
     """What a role implies."""
     prior = _found(tx, call.params["prior_role_id"])
     ids = role.implications(tx).get(prior.id, [])
-    shown = {"prior_role": _brief(call, prior), "implies": [_brief(call, _found(tx, each)) for each in ids]}
-    return {"role_inference": shown, "links": {"self": call.root_url + call.path}}
+    shown = Inferences(_brief(call, prior), [_brief(call, _found(tx, each)) for each in ids])
+    return InferencesAnswer(shown, {"self": call.root_url + call.path})
 
 
 @implied.add("GET", "/role_inferences", policy="identity:list_role_inference_rules")
-def list_inferences(call: Call, tx: Tx) -> dict[str, Any]:
+def list_inferences(call: Call, tx: Tx) -> AllInferencesAnswer:
     """All that is implied."""
     known = role.by_id(tx)
     shown = [
-        {"prior_role": _brief(call, known[prior]), "implies": [_brief(call, known[each]) for each in others]}
+        Inferences(_brief(call, known[prior]), [_brief(call, known[each]) for each in others])
         for prior, others in role.implications(tx).items()
     ]
-    return {"role_inferences": shown, "links": {"self": call.root_url + call.path}}
+    return AllInferencesAnswer(shown, {"self": call.root_url + call.path})

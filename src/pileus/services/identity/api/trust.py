@@ -52,7 +52,7 @@ class Trust(
     trustee_user_id: str = field(create, filter, required=True)
     impersonation: bool = field(create, required=True)
     project_id: str | None = field(create, default=None)
-    roles: list[RoleRef] = field(create, render=_shown_roles)
+    roles: list[RoleRef] = field(create, render=_shown_roles, shows=[Role])
     roles_links: dict[str, Any] = field(render=_roles_links)
     expires_at: str | None = field(create, render=lambda call, row: _time(call, row.expires_at))
     deleted_at: str | None = field(read_only, column=None, render=lambda call, row: None)
@@ -231,7 +231,7 @@ def list_trusts(call: Call, tx: Tx) -> Any:
     return listing(call, tx, Trust, "full")
 
 
-@routes.add("GET", f"{_TRUST}/roles", policy=AUTHENTICATED)
+@routes.add("GET", f"{_TRUST}/roles", policy=AUTHENTICATED, answers=[Role])
 def list_roles(call: Call, tx: Tx) -> dict[str, Any]:
     """The roles of a trust."""
     row = Trust.load(call, tx, call.params["trust_id"])
@@ -241,7 +241,7 @@ def list_roles(call: Call, tx: Tx) -> dict[str, Any]:
     return {"roles": [show(known[each]) for each in row.role_ids if each in known], "links": links}
 
 
-@routes.add("GET", f"{_TRUST}/roles/{{role_id}}", policy=AUTHENTICATED)
+@routes.add("GET", f"{_TRUST}/roles/{{role_id}}", policy=AUTHENTICATED, answers=Role)
 def show_role(call: Call, tx: Tx) -> dict[str, Any]:
     """One role of a trust, implied ones included."""
     row = Trust.load(call, tx, call.params["trust_id"])

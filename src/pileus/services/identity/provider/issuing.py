@@ -108,9 +108,9 @@ class Signer:
         pem = RSAKey.generate_key(2048).as_pem(private=True)
         write_once(self._path, pem)
 
-    def public(self) -> dict[str, Any]:
-        """The key set that anybody may see."""
-        return {"keys": [self.key.as_dict(private=False)]}
+    def public(self) -> list[dict[str, Any]]:
+        """The keys that anybody may see."""
+        return [self.key.as_dict(private=False)]
 
     def sign(self, issuer: str, client_id: str, claims: Mapping[str, Any], kind: str = "JWT") -> str:
         """A JWT for the client."""

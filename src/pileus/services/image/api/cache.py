@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, NotFound
-from pileus.kernel.http.reply import Reply
 from pileus.services.image import cache_store, store
 from pileus.services.image.api.image import Image
 from pileus.services.image.domain import Status
@@ -26,28 +26,52 @@ def _node(call: Call) -> str:
     return state.node
 
 
+class Copy(msgspec.Struct, kw_only=True):
+    """An image that is cached; times in seconds since 1970."""
+
+    image_id: str
+    hits: int
+    last_accessed: float
+    last_modified: float
+    size: int
+
+
+class CacheAnswer(msgspec.Struct):
+    cached_images: list[Copy]
+    queued_images: list[str]
+
+
+class Pruned(msgspec.Struct):
+    total_files_pruned: int
+    total_bytes_pruned: int
+
+
+class NodesAnswer(msgspec.Struct):
+    cached_nodes: list[str]
+
+
 @routes.add("GET", "/cache", policy="cache_list")
-def show_cache(call: Call, tx: Tx) -> dict[str, Any]:
+def show_cache(call: Call, tx: Tx) -> CacheAnswer:
     """What this node has copies of, and what it is about to copy."""
     entries = cache_store.of_node(tx, _node(call))
-    return {
-        "cached_images": [_shown(entry) for entry in entries if entry.size_bytes is not None],
-        "queued_images": [entry.image_id for entry in entries if entry.size_bytes is None],
-    }
+    return CacheAnswer(
+        cached_images=[_shown(entry) for entry in entries if entry.size_bytes is not None],
+        queued_images=[entry.image_id for entry in entries if entry.size_bytes is None],
+    )
 
 
-def _shown(entry: Row[Any]) -> dict[str, Any]:
-    return {
-        "image_id": entry.image_id,
-        "hits": entry.hits,
-        "last_accessed": entry.accessed_at.timestamp(),
-        "last_modified": entry.created_at.timestamp(),
-        "size": entry.size_bytes,
-    }
+def _shown(entry: Row[Any]) -> Copy:
+    return Copy(
+        image_id=entry.image_id,
+        hits=entry.hits,
+        last_accessed=entry.accessed_at.timestamp(),
+        last_modified=entry.created_at.timestamp(),
+        size=entry.size_bytes,
+    )
 
 
 @routes.add("PUT", "/cache/{image_id}", policy="cache_image", status=202)
-def queue_image(call: Call, tx: Tx) -> Reply:
+def queue_image(call: Call, tx: Tx) -> None:
     """Has this node copy an image."""
     row = Image.load(call, tx, call.params["image_id"])
     if row.status != Status.ACTIVE:
@@ -55,7 +79,6 @@ def queue_image(call: Call, tx: Tx) -> Reply:
     if cache_store.find(tx, _node(call), row.id) is None:
         entry_id = cache_store.queue(tx, _node(call), row.id)
         call.runtime.work.begin(tx, CacheProgram, entry_id, request_id=call.request_id)
-    return Reply(202)
 
 
 @routes.add("DELETE", "/cache/{image_id}", policy="cache_delete", status=204)
@@ -81,17 +104,16 @@ def clear_cache(call: Call, tx: Tx) -> None:
 
 
 @routes.add("POST", "/cache/clean", policy="cache_clean")
-def clean_cache(call: Call, tx: Tx) -> Reply:
+def clean_cache(call: Call, tx: Tx) -> None:
     """Gives up copies of images that are no more."""
     for entry in cache_store.of_node(tx, _node(call)):
         row = store.living(tx, entry.image_id)
         if row is None or (entry.size_bytes is not None and entry.size_bytes != row.size_bytes):
             _forget(call, tx, entry)
-    return Reply(200)
 
 
 @routes.add("POST", "/cache/prune", policy="cache_prune")
-def prune_cache(call: Call, tx: Tx) -> dict[str, int]:
+def prune_cache(call: Call, tx: Tx) -> Pruned:
     """Gives up those copies that were not used for longest, until the rest fits."""
     entries = [each for each in cache_store.of_node(tx, _node(call)) if each.size_bytes is not None]
     state: ImageState = call.runtime.state
@@ -102,15 +124,15 @@ def prune_cache(call: Call, tx: Tx) -> dict[str, int]:
             break
         _forget(call, tx, entry)
         files, freed = files + 1, freed + entry.size_bytes
-    return {"total_files_pruned": files, "total_bytes_pruned": freed}
+    return Pruned(total_files_pruned=files, total_bytes_pruned=freed)
 
 
 @routes.add("GET", "/cache/nodes/{image_id}", policy="list_cached_nodes")
-def list_nodes(call: Call, tx: Tx) -> dict[str, Any]:
+def list_nodes(call: Call, tx: Tx) -> NodesAnswer:
     """The nodes that have a copy of an image."""
     row = Image.load(call, tx, call.params["image_id"])
     entries = cache_store.of_image(tx, row.id)
-    return {"cached_nodes": [each.node for each in entries if each.size_bytes is not None]}
+    return NodesAnswer([each.node for each in entries if each.size_bytes is not None])
 
 
 def _forget(call: Call, tx: Tx, entry: Row[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING, OCTETS
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
@@ -23,7 +24,7 @@ from pileus.services.image.state import ImageState
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
 
-@Image.member_route("GET", "/file", policy=AUTHENTICATED)
+@Image.member_route("GET", "/file", policy=AUTHENTICATED, answers=OCTETS, also={206: OCTETS, 204: NOTHING})
 async def download(call: Call, row: Row[Any]) -> Reply:
     """Gives an image's data, or the part that `Range` asks for."""
     state: ImageState = call.runtime.state
@@ -37,9 +38,9 @@ async def download(call: Call, row: Row[Any]) -> Reply:
         return Reply(204)
     size = row.size_bytes
     if size is None:  # data elsewhere that nobody has counted yet
-        return Reply(200, headers={"content-type": "application/octet-stream"}, stream=_counted(state, row))
+        return Reply(200, headers={"content-type": OCTETS.type}, stream=_counted(state, row))
     headers = {
-        "content-type": "application/octet-stream",
+        "content-type": OCTETS.type,
         "accept-ranges": "bytes",
         "content-length": str(size),
     }

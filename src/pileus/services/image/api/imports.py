@@ -13,7 +13,6 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Conflict
-from pileus.kernel.http.reply import Reply
 from pileus.services.image import limits, store, task_store
 from pileus.services.image.api.image import Image, image_target
 from pileus.services.image.domain import FAILED_IMPORT, IMPORTING_TO, Status, has_data
@@ -38,7 +37,7 @@ class ImportRequest(msgspec.Struct, omit_defaults=True):
 
 
 @Image.member_route("POST", "/import", policy=AUTHENTICATED, status=202, body=ImportRequest)
-async def import_image(call: Call, row: Row[Any], body: ImportRequest) -> Reply:
+async def import_image(call: Call, row: Row[Any], body: ImportRequest) -> None:
     """Begins a task that brings data to one or more stores."""
     state: ImageState = call.runtime.state
     _check_method(state, body.method)
@@ -57,13 +56,12 @@ async def import_image(call: Call, row: Row[Any], body: ImportRequest) -> Reply:
         raise BadRequest("glance-download asks the other image service with your token: send X-Auth-Token.")
     if not stores:
         await call.runtime.db.write(_nothing_left, row.id)
-        return Reply(202)
+        return
     task_id = await call.runtime.db.write(_begin, call, row.id, body, stores, token)
     if task_id is None:
         raise Conflict(
             f"New operation on image '{row.id}' is not permitted as prior operation is still in progress."
         )
-    return Reply(202)
 
 
 def _check_method(state: ImageState, method: Method) -> None:

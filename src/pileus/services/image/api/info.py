@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,16 +15,21 @@ from pileus.services.image.state import ImageState
 routes = Routes()
 
 
+class ImportMethods(msgspec.Struct):
+    value: list[str]
+    description: str = "Import methods available."
+    type: Literal["array"] = "array"
+
+
+class ImportAnswer(msgspec.Struct, rename="kebab"):
+    import_methods: ImportMethods
+
+
 @routes.add("GET", "/info/import", policy=AUTHENTICATED)
-async def import_info(call: Call) -> dict[str, Any]:
+async def import_info(call: Call) -> ImportAnswer:
     """The ways of importing that this cloud has."""
     state: ImageState = call.runtime.state
-    methods = {
-        "description": "Import methods available.",
-        "type": "array",
-        "value": list(state.settings.import_methods),
-    }
-    return {"import-methods": methods}
+    return ImportAnswer(ImportMethods(list(state.settings.import_methods)))
 
 
 def _stores(state: ImageState, *, detail: bool) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import ApiError, BadRequest, Conflict, Forbidden
-from pileus.kernel.http.reply import Reply
 from pileus.services.image import store, task_store
 from pileus.services.image.api.image import Image, image_target
 from pileus.services.image.domain import HASHES, Status
@@ -53,6 +52,13 @@ class NewLocation(msgspec.Struct):
     url: str
     metadata: dict[str, Any] = {}
     validation_data: Validation | UnsetType = UNSET
+
+
+class Location(msgspec.Struct):
+    """As services see it."""
+
+    url: str
+    metadata: dict[str, Any]
 
 
 class AddLocation(msgspec.Struct):
@@ -165,17 +171,13 @@ def position(text: str, most: int) -> int:
 
 
 @Image.member_route("GET", "/locations", policy="fetch_image_location")
-def list_locations(call: Call, tx: Tx, row: Row[Any]) -> Any:
+def list_locations(call: Call, tx: Tx, row: Row[Any]) -> list[Location]:
     """Where an image's data is, for services."""
-    found = [
-        {"url": each["url"], "metadata": {**each["metadata"], "store": each["store"]}}
-        for each in row.locations
-    ]
-    return Reply.json(found)
+    return [Location(each["url"], {**each["metadata"], "store": each["store"]}) for each in row.locations]
 
 
 @Image.member_route("POST", "/locations", policy=AUTHENTICATED, status=202, body=AddLocation)
-async def add_location(call: Call, row: Row[Any], body: AddLocation) -> Reply:
+async def add_location(call: Call, row: Row[Any], body: AddLocation) -> None:
     """Says where the data of an image is that has none yet. A task reads it, and holds it to what was said of it."""
     state: ImageState = call.runtime.state
     if row.status != Status.QUEUED or row.task_id is not None:
@@ -193,7 +195,6 @@ async def add_location(call: Call, row: Row[Any], body: AddLocation) -> Reply:
     except AddressRefused as error:
         raise BadRequest(f"URI for add location does not pass filtering: {body.url}. {error}") from error
     await call.runtime.db.write(_add, call, row.id, body, found.name)
-    return Reply(202)
 
 
 def _add(tx: Tx, call: Call, image_id: str, body: AddLocation, store_name: str) -> None:

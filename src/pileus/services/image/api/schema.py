@@ -39,6 +39,13 @@ def image_schema() -> dict[str, Any]:
     }
 
 
+class SchemaAnswer(msgspec.Struct):
+    """A JSON schema, with the name of what it describes."""
+
+    name: str
+    properties: dict[str, dict[str, Any]]
+
+
 MEMBER = {
     "name": "member",
     "properties": {
@@ -93,7 +100,7 @@ def _serve(name: str, schema: dict[str, Any]) -> None:
         """The JSON schema."""
         return schema
 
-    routes.add("GET", f"/schemas/{name}", policy=AUTHENTICATED)(show)
+    routes.add("GET", f"/schemas/{name}", policy=AUTHENTICATED, answers=SchemaAnswer)(show)
 
 
 for _name, _schema in SCHEMAS.items():

@@ -162,27 +162,49 @@ def _properties(given: Mapping[str, Any]) -> ImageProperties:
     return found
 
 
+class TaskOfImage(msgspec.Struct, kw_only=True):
+    """A task as those see it who see the image."""
+
+    id: str
+    image_id: str
+    request_id: str | None
+    user_id: str | None
+    type: str
+    status: str
+    owner: str | None
+    expires_at: str | None
+    created_at: str
+    updated_at: str
+    deleted_at: None = None
+    deleted: bool = False
+    input: Any
+    result: Any
+    message: str | None
+
+
+class TasksOfImage(msgspec.Struct):
+    tasks: list[TaskOfImage]
+
+
 @Image.member_route("GET", "/tasks", policy="get_image")
-def tasks_of_image(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def tasks_of_image(call: Call, tx: Tx, row: Row[Any]) -> TasksOfImage:
     """What is being done with an image, and what was lately."""
-    return {"tasks": [_of_image(task) for task in task_store.of_image(tx, row.id)]}
+    return TasksOfImage([_of_image(task) for task in task_store.of_image(tx, row.id)])
 
 
-def _of_image(task: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": task.id,
-        "image_id": task.image_id,
-        "request_id": task.request_id,
-        "user_id": task.user_id,
-        "type": task.type,
-        "status": task.status,
-        "owner": task.project_id,
-        "expires_at": None if task.expires_at is None else iso_micro(task.expires_at),
-        "created_at": iso_micro(task.created_at),
-        "updated_at": iso_micro(task.updated_at),
-        "deleted_at": None,
-        "deleted": False,
-        "input": task.input,
-        "result": task.result,
-        "message": task.message,
-    }
+def _of_image(task: Row[Any]) -> TaskOfImage:
+    return TaskOfImage(
+        id=task.id,
+        image_id=task.image_id,
+        request_id=task.request_id,
+        user_id=task.user_id,
+        type=task.type,
+        status=task.status,
+        owner=task.project_id,
+        expires_at=None if task.expires_at is None else iso_micro(task.expires_at),
+        created_at=iso_micro(task.created_at),
+        updated_at=iso_micro(task.updated_at),
+        input=task.input,
+        result=task.result,
+        message=task.message,
+    )

@@ -9,7 +9,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.http.reply import Reply
-from pileus.services.identity.api.auth import auth_domains, auth_projects, issued
+from pileus.services.identity.api.auth import TokenAnswer, auth_domains, auth_projects, issued
 from pileus.services.identity.api.domain import Domain
 from pileus.services.identity.api.project import Project
 from pileus.services.identity.authenticate import admit
@@ -21,8 +21,8 @@ routes = Routes()
 _AUTH = "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"
 
 
-@routes.add("GET", _AUTH, policy=ANYONE, status=201, writes=True)
-@routes.add("POST", _AUTH, policy=ANYONE, status=201, raw=True)
+@routes.add("GET", _AUTH, policy=ANYONE, status=201, writes=True, answers=TokenAnswer)
+@routes.add("POST", _AUTH, policy=ANYONE, status=201, raw=True, answers=TokenAnswer)
 async def authenticate(call: Call) -> Reply:
     """An unscoped token for whom the identity provider vouches."""
     attempt = Attempt(call.runtime.state, call)

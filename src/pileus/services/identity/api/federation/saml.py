@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING, Media
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -25,6 +26,7 @@ from pileus.services.identity.store import project, user
 
 routes = Routes()
 _ACS = "/OS-FEDERATION/saml2/acs"
+XML = Media("text/xml")
 
 
 class _Id(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,7 +62,7 @@ def _entity_id(call: Call) -> str:
     return f"{call.base_url}/OS-FEDERATION/saml2/idp"
 
 
-@routes.add("GET", "/OS-FEDERATION/saml2/metadata", policy=ANYONE)
+@routes.add("GET", "/OS-FEDERATION/saml2/metadata", policy=ANYONE, answers=XML)
 async def metadata(call: Call) -> Reply:
     """What other clouds must know of this one to take its word."""
     etree()
@@ -69,14 +71,14 @@ async def metadata(call: Call) -> Reply:
     return _xml(issuing.metadata(_entity_id(call), location, certificate))
 
 
-@routes.add("POST", "/auth/OS-FEDERATION/saml2", policy=ANYONE, body=AssertionRequest)
+@routes.add("POST", "/auth/OS-FEDERATION/saml2", policy=ANYONE, body=AssertionRequest, answers=XML)
 async def assertion(call: Call, body: AssertionRequest) -> Reply:
     """A signed assertion about the bearer of a token for a project, for another cloud."""
     provider, response = await _response(call, body)
     return _xml(response, provider)
 
 
-@routes.add("POST", "/auth/OS-FEDERATION/saml2/ecp", policy=ANYONE, body=AssertionRequest)
+@routes.add("POST", "/auth/OS-FEDERATION/saml2/ecp", policy=ANYONE, body=AssertionRequest, answers=XML)
 async def ecp(call: Call, body: AssertionRequest) -> Reply:
     """The same in the envelope that a client carries to the other cloud."""
     provider, response = await _response(call, body)
@@ -122,7 +124,7 @@ def _subject(tx: Tx, provider_id: str, meaning: Meaning) -> tuple[Row[Any], issu
     )
 
 
-@routes.add("POST", _ACS, policy=ANYONE, status=303, raw=True)
+@routes.add("POST", _ACS, policy=ANYONE, status=303, raw=True, answers=NOTHING)
 async def consume(call: Call) -> Reply:
     """Takes another cloud's assertion; its bearer can come for a token then, within a minute."""
     state, now = _state(call), _state(call).clock.now()

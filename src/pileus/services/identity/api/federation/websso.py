@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
+from pileus.kernel.api.answer import NOTHING, PAGE
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -23,6 +24,7 @@ from pileus.services.identity.state import IdentityState
 routes = Routes()
 _PREFIX = "/auth/OS-FEDERATION"
 _CALLBACK = f"{_PREFIX}/oidc/callback"
+_AWAY = {302: NOTHING}
 _ONE = f"{_PREFIX}/identity_providers/{{idp_id}}/protocols/{{protocol_id}}/websso"
 
 
@@ -43,8 +45,8 @@ def _state(call: Call) -> IdentityState:
     return state
 
 
-@routes.add("GET", f"{_PREFIX}/websso/{{protocol_id}}", policy=ANYONE)
-@routes.add("POST", f"{_PREFIX}/websso/{{protocol_id}}", policy=ANYONE, raw=True)
+@routes.add("GET", f"{_PREFIX}/websso/{{protocol_id}}", policy=ANYONE, answers=PAGE, also=_AWAY)
+@routes.add("POST", f"{_PREFIX}/websso/{{protocol_id}}", policy=ANYONE, raw=True, answers=PAGE, also=_AWAY)
 async def begin(call: Call) -> Reply:
     """Sends the browser to the identity provider that speaks the protocol, or asks which of them."""
     origin, protocol_id = _origin(call), call.params["protocol_id"]
@@ -75,8 +77,8 @@ def _known(tx: Tx, names: list[str], protocol_id: str) -> list[str]:
     return found
 
 
-@routes.add("GET", _ONE, policy=ANYONE)
-@routes.add("POST", _ONE, policy=ANYONE, raw=True)
+@routes.add("GET", _ONE, policy=ANYONE, status=302, answers=NOTHING)
+@routes.add("POST", _ONE, policy=ANYONE, raw=True, status=302, answers=NOTHING)
 async def begin_with(call: Call) -> Reply:
     """Sends the browser to the identity provider of the path."""
     origin = _origin(call)
@@ -107,7 +109,7 @@ def _cookie(call: Call, value: str) -> str:
     return f"{websso.COOKIE}={value}; Path={path}; Max-Age={life}; HttpOnly; SameSite=Lax{secure}"
 
 
-@routes.add("GET", _CALLBACK, policy=ANYONE, writes=True)
+@routes.add("GET", _CALLBACK, policy=ANYONE, writes=True, answers=PAGE)
 async def finish(call: Call) -> Reply:
     """The browser is back from the identity provider: hands a token to the dashboard it came from."""
     state = _state(call)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from pileus.kernel.api.answer import NOTHING, PAGE
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -91,7 +92,7 @@ def _login_page(asked: Asked, problem: str | None = None, status: int = 200, **t
     return _page(pages.login(request, asked.client_id, problem, **typed), status, target)
 
 
-@routes.add("GET", f"{PREFIX}/authorize", policy=ANYONE)
+@routes.add("GET", f"{PREFIX}/authorize", policy=ANYONE, answers=PAGE, also={303: NOTHING})
 async def authorize(call: Call) -> Reply:
     """The login page."""
     asked = _asked(call, {name: values[-1] for name, values in call.query.items()})
@@ -103,7 +104,7 @@ async def authorize(call: Call) -> Reply:
     return _login_page(asked)
 
 
-@routes.add("POST", f"{PREFIX}/authorize", policy=ANYONE, raw=True)
+@routes.add("POST", f"{PREFIX}/authorize", policy=ANYONE, raw=True, status=303, answers=NOTHING)
 async def logged_in(call: Call) -> Reply:
     """The login page, filled in: sends the browser back with a code."""
     fields = await form(call)
@@ -128,7 +129,18 @@ def _known(scope: str) -> str:
     return " ".join(each for each in SCOPES if each in scope.split())
 
 
-@routes.add("POST", f"{PREFIX}/device_authorization", policy=ANYONE, raw=True)
+class DeviceAnswer(msgspec.Struct, kw_only=True):
+    """RFC 8628, section 3.2."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+@routes.add("POST", f"{PREFIX}/device_authorization", policy=ANYONE, raw=True, answers=DeviceAnswer)
 async def device_authorization(call: Call) -> Reply:
     """A code for a device to wait with, and one for its user to type in (RFC 8628)."""
     from pileus.services.identity.api.provider.token import client_of
@@ -147,20 +159,20 @@ async def device_authorization(call: Call) -> Reply:
     code, user_code = await state_of(call).db.write(grant.device, client_id, request)
     page = f"{issuer(call)}/device"
     return Reply.json(
-        {
-            "device_code": code,
-            "user_code": user_code,
-            "verification_uri": page,
-            "verification_uri_complete": f"{page}?{urlencode({'user_code': user_code})}",
-            "expires_in": int(grant.DEVICE_LIFE.total_seconds()),
-            "interval": 2,
-        },
+        DeviceAnswer(
+            device_code=code,
+            user_code=user_code,
+            verification_uri=page,
+            verification_uri_complete=f"{page}?{urlencode({'user_code': user_code})}",
+            expires_in=int(grant.DEVICE_LIFE.total_seconds()),
+            interval=2,
+        ),
         200,
         {"cache-control": "no-store"},
     )
 
 
-@routes.add("GET", f"{PREFIX}/device", policy=ANYONE)
+@routes.add("GET", f"{PREFIX}/device", policy=ANYONE, answers=PAGE)
 async def device(call: Call) -> Reply:
     """The page for a device's code."""
     state_of(call)
@@ -168,7 +180,7 @@ async def device(call: Call) -> Reply:
     return _page(pages.device(grant.tidy(code) if code else ""))
 
 
-@routes.add("POST", f"{PREFIX}/device", policy=ANYONE, raw=True)
+@routes.add("POST", f"{PREFIX}/device", policy=ANYONE, raw=True, answers=PAGE)
 async def approved(call: Call) -> Reply:
     """The page for a device's code, filled in: lets the device in."""
     fields = await form(call)

@@ -8,6 +8,9 @@ import binascii
 from typing import Any
 from urllib.parse import unquote_plus
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -44,7 +47,28 @@ def client_of(call: Call, fields: dict[str, str]) -> str | None:
     return client_id if knows_client(settings_of(call), client_id, secret) else None
 
 
-@routes.add("POST", f"{PREFIX}/token", policy=ANYONE, raw=True)
+class Tokens(msgspec.Struct):
+    """OpenID Connect Core 1.0, section 3.1.3.3."""
+
+    access_token: str
+    id_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+class Person(msgspec.Struct):
+    """What a token's scope shows of its user (OpenID Connect Core 1.0, section 5.3)."""
+
+    sub: str
+    name: str | UnsetType = UNSET
+    preferred_username: str | UnsetType = UNSET
+    domain_id: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    groups: list[str] | UnsetType = UNSET
+
+
+@routes.add("POST", f"{PREFIX}/token", policy=ANYONE, raw=True, answers=Tokens)
 async def token(call: Call) -> Reply:
     """Exchanges a code for an ID token and an access token."""
     fields = await client_form(call)
@@ -76,23 +100,23 @@ def _redeem(
     )
 
 
-def issue(call: Call, client_id: str, claims: dict[str, Any], request: Request) -> dict[str, Any]:
+def issue(call: Call, client_id: str, claims: dict[str, Any], request: Request) -> Tokens:
     """The tokens; takes a millisecond of signing."""
     signer, name = state_of(call).signer, issuer(call)
     nonce = {} if request.nonce is None else {"nonce": request.nonce}
     access = {"sub": claims["sub"], "client_id": client_id, "scope": request.scope}
-    return {
-        "access_token": signer.sign(name, client_id, access, "at+jwt"),
-        "id_token": signer.sign(name, client_id, {**claims, **nonce}),
-        "token_type": "Bearer",
-        "expires_in": LIFE_SECONDS,
-        "scope": request.scope,
-    }
+    return Tokens(
+        access_token=signer.sign(name, client_id, access, "at+jwt"),
+        id_token=signer.sign(name, client_id, {**claims, **nonce}),
+        token_type="Bearer",
+        expires_in=LIFE_SECONDS,
+        scope=request.scope,
+    )
 
 
 @routes.add("GET", f"{PREFIX}/userinfo", policy=ANYONE)
 @routes.add("POST", f"{PREFIX}/userinfo", policy=ANYONE, raw=True)
-async def userinfo(call: Call) -> dict[str, Any]:
+async def userinfo(call: Call) -> Person:
     """What an access token shows of its user."""
     state = state_of(call)
     scheme, _, sent = (call.header("authorization") or "").partition(" ")
@@ -104,4 +128,4 @@ async def userinfo(call: Call) -> dict[str, Any]:
     shown = await state.db.read(subject, str(claims["sub"]), str(claims.get("scope", "")))
     if shown is None:
         raise Unauthorized("The user of the access token is gone or disabled.")
-    return shown
+    return Person(**shown)

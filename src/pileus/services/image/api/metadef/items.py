@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call, read_bool
@@ -99,7 +100,13 @@ def _page(call: Call, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
 # Objects
 
 
-@routes.add("GET", _OBJECTS, policy=AUTHENTICATED)
+class ObjectsAnswer(msgspec.Struct):
+    objects: list[Object]
+    first: str
+    schema: str
+
+
+@routes.add("GET", _OBJECTS, policy=AUTHENTICATED, answers=ObjectsAnswer)
 def list_objects(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the objects of a namespace."""
     namespace = namespace_for(call, tx, "get_metadef_objects")
@@ -111,7 +118,7 @@ def list_objects(call: Call, tx: Tx) -> dict[str, Any]:
     }
 
 
-@routes.add("POST", _OBJECTS, policy=AUTHENTICATED, status=201, body=Object)
+@routes.add("POST", _OBJECTS, policy=AUTHENTICATED, status=201, body=Object, answers=Object)
 def create_object(call: Call, tx: Tx, body: Object) -> dict[str, Any]:
     """Defines an object."""
     namespace = namespace_for(call, tx, "add_metadef_object")
@@ -124,7 +131,7 @@ def delete_objects(call: Call, tx: Tx) -> None:
     _remove(call, tx, "delete_metadef_namespace", "object", one=False)
 
 
-@routes.add("GET", _OBJECT, policy=AUTHENTICATED)
+@routes.add("GET", _OBJECT, policy=AUTHENTICATED, answers=Object)
 def show_object(call: Call, tx: Tx) -> dict[str, Any]:
     """Shows an object."""
     namespace = namespace_for(call, tx, "get_metadef_object")
@@ -132,7 +139,7 @@ def show_object(call: Call, tx: Tx) -> dict[str, Any]:
     return shown_object(call, namespace.namespace, row)
 
 
-@routes.add("PUT", _OBJECT, policy=AUTHENTICATED, body=Object)
+@routes.add("PUT", _OBJECT, policy=AUTHENTICATED, body=Object, answers=Object)
 def update_object(call: Call, tx: Tx, body: Object) -> dict[str, Any]:
     """Says all of an object anew."""
     namespace = namespace_for(call, tx, "modify_metadef_object")
@@ -149,7 +156,11 @@ def delete_object(call: Call, tx: Tx) -> None:
 # Properties
 
 
-@routes.add("GET", _PROPERTIES, policy=AUTHENTICATED)
+class PropertiesAnswer(msgspec.Struct):
+    properties: dict[str, NamedProperty]
+
+
+@routes.add("GET", _PROPERTIES, policy=AUTHENTICATED, answers=PropertiesAnswer)
 def list_properties(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the properties of a namespace, by name."""
     namespace = namespace_for(call, tx, "get_metadef_properties")
@@ -157,7 +168,7 @@ def list_properties(call: Call, tx: Tx) -> dict[str, Any]:
     return {"properties": {row.name: {"name": row.name, **row.body} for row in rows}}
 
 
-@routes.add("POST", _PROPERTIES, policy=AUTHENTICATED, status=201, body=NamedProperty)
+@routes.add("POST", _PROPERTIES, policy=AUTHENTICATED, status=201, body=NamedProperty, answers=NamedProperty)
 def create_property(call: Call, tx: Tx, body: NamedProperty) -> dict[str, Any]:
     """Defines a property."""
     namespace = namespace_for(call, tx, "add_metadef_property")
@@ -171,7 +182,7 @@ def delete_properties(call: Call, tx: Tx) -> None:
     _remove(call, tx, "delete_metadef_namespace", "property", one=False)
 
 
-@routes.add("GET", _PROPERTY, policy=AUTHENTICATED)
+@routes.add("GET", _PROPERTY, policy=AUTHENTICATED, answers=NamedProperty)
 def show_property(call: Call, tx: Tx) -> dict[str, Any]:
     """Shows a property, under the name that `resource_type` gives it."""
     namespace = namespace_for(call, tx, "get_metadef_property")
@@ -185,7 +196,7 @@ def show_property(call: Call, tx: Tx) -> dict[str, Any]:
     return {"name": prefix + row.name, **row.body}
 
 
-@routes.add("PUT", _PROPERTY, policy=AUTHENTICATED, body=NamedProperty)
+@routes.add("PUT", _PROPERTY, policy=AUTHENTICATED, body=NamedProperty, answers=NamedProperty)
 def update_property(call: Call, tx: Tx, body: NamedProperty) -> dict[str, Any]:
     """Says all of a property anew."""
     namespace = namespace_for(call, tx, "modify_metadef_property")
@@ -203,12 +214,22 @@ def delete_property(call: Call, tx: Tx) -> None:
 # Tags
 
 
+class TagAnswer(Tag):
+    created_at: str
+    updated_at: str
+
+
+class TagsAnswer(Tags):
+    first: str
+    schema: str
+
+
 def _shown_tag(call: Call, row: Row[Any]) -> dict[str, Any]:
     time = call.runtime.service.dialect.time
     return {"name": row.name, "created_at": time(row.created_at), "updated_at": time(row.updated_at)}
 
 
-@routes.add("GET", _TAGS, policy=AUTHENTICATED)
+@routes.add("GET", _TAGS, policy=AUTHENTICATED, answers=TagsAnswer)
 def list_tags(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the tags of a namespace."""
     namespace = namespace_for(call, tx, "get_metadef_tags")
@@ -220,7 +241,7 @@ def list_tags(call: Call, tx: Tx) -> dict[str, Any]:
     }
 
 
-@routes.add("POST", _TAGS, policy=AUTHENTICATED, status=201, body=Tags)
+@routes.add("POST", _TAGS, policy=AUTHENTICATED, status=201, body=Tags, answers=Tags)
 def create_tags(call: Call, tx: Tx, body: Tags) -> dict[str, Any]:
     """Defines tags in place of those that are there, or with `X-Openstack-Append` beside them."""
     namespace = namespace_for(call, tx, "add_metadef_tags")
@@ -242,14 +263,14 @@ def delete_tags(call: Call, tx: Tx) -> None:
     _remove(call, tx, "delete_metadef_tags", "tag", one=False)
 
 
-@routes.add("GET", _TAG, policy=AUTHENTICATED)
+@routes.add("GET", _TAG, policy=AUTHENTICATED, answers=TagAnswer)
 def show_tag(call: Call, tx: Tx) -> dict[str, Any]:
     """Shows a tag."""
     namespace = namespace_for(call, tx, "get_metadef_tag")
     return _shown_tag(call, _item(tx, namespace, "tag", call.params["name"]))
 
 
-@routes.add("POST", _TAG, policy=AUTHENTICATED, status=201)
+@routes.add("POST", _TAG, policy=AUTHENTICATED, status=201, answers=TagAnswer)
 def create_tag(call: Call, tx: Tx) -> dict[str, Any]:
     """Defines a tag."""
     namespace = namespace_for(call, tx, "add_metadef_tag")
@@ -259,7 +280,7 @@ def create_tag(call: Call, tx: Tx) -> dict[str, Any]:
     return _shown_tag(call, _insert(tx, namespace, "tag", name, {}))
 
 
-@routes.add("PUT", _TAG, policy=AUTHENTICATED, body=Tag)
+@routes.add("PUT", _TAG, policy=AUTHENTICATED, body=Tag, answers=TagAnswer)
 def rename_tag(call: Call, tx: Tx, body: Tag) -> dict[str, Any]:
     """Gives a tag another name."""
     namespace = namespace_for(call, tx, "modify_metadef_tag")

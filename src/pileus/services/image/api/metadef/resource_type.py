@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
@@ -18,18 +20,30 @@ routes = Routes()
 _ALL = "/metadefs/namespaces/{namespace}/resource_types"
 
 
+class ResourceType(msgspec.Struct):
+    name: str
+    created_at: str
+    updated_at: str
+
+
+class ResourceTypesAnswer(msgspec.Struct):
+    resource_types: list[ResourceType]
+
+
+class AssociationsAnswer(msgspec.Struct):
+    resource_type_associations: list[Association]
+
+
 @routes.add("GET", "/metadefs/resource_types", policy="list_metadef_resource_types")
-def list_resource_types(call: Call, tx: Tx) -> dict[str, Any]:
+def list_resource_types(call: Call, tx: Tx) -> ResourceTypesAnswer:
     """Lists the resource types that definitions are for."""
     time = call.runtime.service.dialect.time
-    shown = [
-        {"name": row.name, "created_at": time(row.created_at), "updated_at": time(row.updated_at)}
-        for row in store.types(tx)
-    ]
-    return {"resource_types": shown}
+    return ResourceTypesAnswer(
+        [ResourceType(row.name, time(row.created_at), time(row.updated_at)) for row in store.types(tx)]
+    )
 
 
-@routes.add("GET", _ALL, policy=AUTHENTICATED)
+@routes.add("GET", _ALL, policy=AUTHENTICATED, answers=AssociationsAnswer)
 def list_associations(call: Call, tx: Tx) -> dict[str, Any]:
     """Lists the resource types that a namespace is for."""
     namespace = namespace_for(call, tx, "get_metadef_resource_type")
@@ -37,7 +51,7 @@ def list_associations(call: Call, tx: Tx) -> dict[str, Any]:
     return {"resource_type_associations": [association(call, row) for row in rows]}
 
 
-@routes.add("POST", _ALL, policy=AUTHENTICATED, status=201, body=Association)
+@routes.add("POST", _ALL, policy=AUTHENTICATED, status=201, body=Association, answers=Association)
 def associate(call: Call, tx: Tx, body: Association) -> dict[str, Any]:
     """Says that a namespace is for a resource type."""
     namespace = namespace_for(call, tx, "add_metadef_resource_type_association")

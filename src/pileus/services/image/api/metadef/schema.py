@@ -9,6 +9,7 @@ import msgspec
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
+from pileus.services.image.api.schema import SchemaAnswer
 from pileus.services.image.metadef import shapes
 
 routes = Routes()
@@ -67,7 +68,7 @@ def _serve(name: str, schema: dict[str, Any]) -> None:
         """The JSON schema."""
         return schema
 
-    routes.add("GET", f"/schemas/metadefs/{name}", policy=AUTHENTICATED)(show)
+    routes.add("GET", f"/schemas/metadefs/{name}", policy=AUTHENTICATED, answers=SchemaAnswer)(show)
 
 
 for _name, _each in SCHEMAS.items():

@@ -1,0 +1,65 @@
+"""Holds a service's answers to its OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from pileus.kernel.api.openapi import ANYTHING, document
+from pileus.kernel.api.service import Service
+
+
+class Description:
+    """What a service says of itself; made when first asked, which takes a tenth of a second."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._validators: dict[tuple[str, str, str, str], Draft202012Validator] = {}
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        return document(self._service)
+
+    @cached_property
+    def _paths(self) -> list[tuple[re.Pattern[str], str]]:
+        """The most literal first."""
+        ordered = sorted(self.document["paths"], key=lambda path: (path.count("{"), -len(path)))
+        return [
+            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + r"\Z"), path) for path in ordered
+        ]
+
+    def template(self, method: str, path: str) -> str | None:
+        """The described path that a request's path is one of."""
+        for pattern, found in self._paths:
+            if pattern.match(path) and method.lower() in self.document["paths"][found]:
+                return found
+        return None
+
+    def problems(
+        self, method: str, template: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> list[str]:
+        """What is wrong with a good answer: its status, its media type or its shape is not described."""
+        described = self.document["paths"][template][method.lower()]["responses"]
+        if str(status) not in described:
+            return [f"the status is {status}, not {', '.join(described)}"]
+        content = described[str(status)].get("content")
+        if content is None:
+            return [f"no content is described: {body[:1000]!r}"] if body else []
+        if ANYTHING in content:
+            return []
+        media = headers.get("content-type", "").partition(";")[0]
+        if media not in content:
+            return [f"the media type is {media!r}, not {', '.join(content)}"]
+        if not media.endswith("json"):
+            return []
+        key = (method.lower(), template, str(status), media)
+        validator = self._validators.get(key)
+        if validator is None:
+            schema = {**content[media]["schema"], "components": self.document["components"]}
+            validator = self._validators[key] = Draft202012Validator(schema)
+        return [f"{each.json_path}: {each.message}" for each in validator.iter_errors(json.loads(body))]
