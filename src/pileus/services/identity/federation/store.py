@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, select
+from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.federation.model import (
     identity_providers,
-    mappings,
     protocols,
     remote_ids,
     service_providers,
 )
 
-_GET = {
-    table: select(table).where(table.c.id == bindparam("id"))
-    for table in (identity_providers, mappings, service_providers)
-}
 _PROTOCOL = select(protocols).where(
     protocols.c.idp_id == bindparam("idp_id"), protocols.c.id == bindparam("id")
 )
@@ -38,11 +33,6 @@ _ENABLED_SPS = (
 )
 
 
-def get(tx: Tx, table: Table, key: str) -> Row[Any] | None:
-    """An identity provider, mapping or service provider."""
-    return tx.row(_GET[table], id=key)
-
-
 def protocol(tx: Tx, idp_id: str, protocol_id: str) -> Row[Any] | None:
     return tx.row(_PROTOCOL, idp_id=idp_id, id=protocol_id)
 
@@ -58,25 +48,6 @@ def remote_ids_of(tx: Tx, idp_ids: Iterable[str]) -> dict[str, list[str]]:
     for row in tx.rows(_REMOTE_IDS, ids=list(found)):
         found[row.idp_id].append(row.remote_id)
     return found
-
-
-def insert(tx: Tx, table: Table, values: Mapping[str, Any]) -> Row[Any]:
-    tx.execute(table.insert(), values)
-    row = get(tx, table, values["id"])
-    assert row is not None
-    return row
-
-
-def change(tx: Tx, table: Table, key: str, values: Mapping[str, Any]) -> Row[Any]:
-    if values:
-        tx.execute(table.update().where(table.c.id == key).values(**values))
-    row = get(tx, table, key)
-    assert row is not None
-    return row
-
-
-def delete(tx: Tx, table: Table, key: str) -> None:
-    tx.execute(table.delete().where(table.c.id == key))
 
 
 def set_remote_ids(tx: Tx, idp_id: str, wanted: Sequence[str]) -> None:
