@@ -10,6 +10,7 @@ import click
 
 from pileus.cli.composition import Composer, Finding
 from pileus.cli.options import config_option, load_settings, only_option, raising, sim_option, state_option
+from pileus.kernel.config import ConfigError
 
 
 @click.command()
@@ -30,7 +31,10 @@ def doctor(
     """Check each thing that the cloud needs here, and name the remedy. Exits with 1 where one is missing."""
     compose: Callable[[], Composer] = ctx.obj
     composer, settings = load_settings(compose, config, state, listen=listen, sim=sim, only=only)
-    findings = composer.examine(settings, state)
+    try:
+        findings = composer.examine(settings, state)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         click.echo(f"  {_mark(finding)}  {finding.name:<{width}}  {finding.said}")

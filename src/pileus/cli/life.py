@@ -73,7 +73,12 @@ def up(
     if foreground:
         serve(background.Teller(None))
         return
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"the state folder {state} can't be made ({error.strerror}): give another, --state DIR"
+        ) from error
     background.run(serve, state / "pileus.log")
     running = find(state)
     if running is None:

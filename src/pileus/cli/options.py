@@ -35,12 +35,24 @@ def default_state() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "pileus"
 
 
+def _own(ctx: click.Context, parameter: click.Parameter, state: Path) -> Path:
+    """Raises ClickException for a folder that is somebody else's."""
+    if state.exists() and not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+        owner = state.stat().st_uid
+        raise click.ClickException(
+            f"{state} belongs to another user ({'root' if owner == 0 else owner}): run it as that user, with sudo "
+            "maybe, or with a folder of your own: --state DIR"
+        )
+    return state
+
+
 state_option = click.option(
     "--state",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+    type=click.Path(file_okay=False, readable=False, resolve_path=True, path_type=Path),
     default=default_state,
     show_default="/var/lib/pileus for root, else ~/.local/state/pileus",
     envvar="PILEUS_STATE",
+    callback=_own,
     help="Folder with everything that the cloud knows.",
 )
 config_option = click.option(

@@ -1,4 +1,4 @@
-"""`pileus doctor`, the help's lines, and what `up` writes for clients."""
+"""What the command line says: `doctor`, `status`, help, errors; and what `up` writes for clients."""
 
 from __future__ import annotations
 
@@ -54,6 +54,23 @@ def test_status_tells_a_cloud_that_never_was_from_one_that_is_down(tmp_path: Pat
     )
     (tmp_path / "pileus.db").touch()
     assert run("status", "--state", str(tmp_path))[1].startswith(f"The cloud in {tmp_path} is down;")
+
+
+def test_a_folder_of_somebody_else_s_and_one_that_can_t_be_are_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, said = run("up", "--sim", "--state", "/proc/cloud")
+    assert (status, "can't be made" in said, "--state DIR" in said) == (1, True, True)
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    for command in ("up", "down", "status", "doctor"):
+        status, said = run(command, "--state", str(tmp_path))
+        assert (status, "belongs to another user" in said) == (1, True)
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", ":80", "127.0.0.1:"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, listen: str) -> None:
+    status, said = run("doctor", "--sim", "--state", str(tmp_path), "--listen", listen)
+    assert (status, "it must be ADDRESS:PORT" in said) == (1, True)
 
 
 @pytest.mark.parametrize("words", [(), ("ring",), ("keys",), ("image",)], ids=" ".join)
