@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pileus.drivers.image.file import FileStore
 from pileus.drivers.image.http import HttpStore
 from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.api.application import scope_of
-from pileus.kernel.api.call import CONTEXT_KEY
+from pileus.kernel.api.call import CONTEXT_KEY, ClientGone
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard
+from pileus.services.image.driver import Store
 from pileus.services.image.service import service
 from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
@@ -59,7 +61,7 @@ class Images:
             chunks = body
         else:
             chunks = (msgspec.json.encode(body),)
-        pending = iter([*chunks, b""])
+        pending = chain(chunks, [b""])
         said: dict[str, Any] = {}
         received: list[bytes] = []
 
@@ -133,6 +135,12 @@ class Images:
         return not self.files()
 
 
+def broken_off(data: bytes) -> Iterator[bytes]:
+    """What a client sends that goes away before the end."""
+    yield from (data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000))
+    raise ClientGone
+
+
 @dataclass
 class WebServer:
     """Serves what is put into `pages` by path: bytes, or an address to go on to."""
@@ -175,9 +183,14 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 @asynccontextmanager
 async def image_cloud(
-    folder: Path, *, loopback: bool = True, more: Mapping[str, Any] | None = None, **settings: Any
+    folder: Path,
+    *,
+    loopback: bool = True,
+    more: Mapping[str, Any] | None = None,
+    stores: Iterable[Store] = (),
+    **settings: Any,
 ) -> AsyncIterator[Images]:
-    """Two stores of files, `file` before `second`, and `web`, which is only read from."""
+    """Two stores of files, `file` before `second`, and `web`, which is only read from; after them `stores`."""
     networks = ("127.0.0.0/8", "::1/128") if loopback else ()
     chosen = Settings(**{"import_allowed_networks": networks, "show_locations": True, **settings})
     fetcher = HttpFetcher(Guard.of(chosen.import_allowed_ports, chosen.import_allowed_networks))
@@ -185,6 +198,7 @@ async def image_cloud(
         Shelf(FileStore(folder / "first", "file"), "the first", 10),
         Shelf(FileStore(folder / "second", "second"), "the second", 5),
         Shelf(HttpStore("web", fetcher)),
+        *map(Shelf, stores),
     ]
     state = ImageState(
         Shelves(shelves, "file"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN
 from pileus.testing.waiting import until
-from tests.image_cloud import Images, WebServer, image_cloud, web_server
+from tests.image_cloud import Images, WebServer, broken_off, image_cloud, web_server
 
 OTHER = persona("project", "member", project_id="0" * 32)
 DATA = bytes(range(256)) * 5000
@@ -54,12 +54,6 @@ async def test_up_and_down(images: Images) -> None:
     assert whole.headers["content-md5"] == hashlib.md5(DATA).hexdigest()
     assert (await images.ask("GET", f"/images/{image_id}/file?prefer=file")).status == 404
     assert (await images.ask("GET", f"/images/{image_id}/file", as_=OTHER)).status == 404
-
-
-def broken_off(data: bytes) -> Iterator[bytes]:
-    """What a client sends that goes away before the end."""
-    yield data
-    raise ClientGone
 
 
 @pytest.mark.parametrize("to", ["file", "stage"])

@@ -91,6 +91,9 @@ class FileStore:
     async def start(self) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
 
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
     async def writer(self, object_id: str, attempt: str) -> FileWriter:
         return FileWriter(self._folder, object_id, attempt, self._threads)
 

@@ -29,6 +29,9 @@ class HttpStore:
     async def start(self) -> None:
         return None
 
+    async def close(self) -> None:
+        return None
+
     async def writer(self, object_id: str, attempt: str) -> Writer:
         raise StoreError(f"Store {self.name} is only read from.")
 

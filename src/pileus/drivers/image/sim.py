@@ -63,6 +63,9 @@ class SimStore:
     async def start(self) -> None:
         return None
 
+    async def close(self) -> None:
+        return None
+
     async def writer(self, object_id: str, attempt: str) -> SimWriter:
         return SimWriter(self._world, object_id, attempt)
 

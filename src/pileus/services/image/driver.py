@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from pileus.kernel.errors import Unavailable
 
-class StoreError(Exception):
-    """The store could not do it; the message is for the user and names the cause."""
+
+class StoreError(Unavailable):
+    """The store could not do it; the message is for the user and names the cause. Who does not handle it answers 503."""
 
 
 class StoreFull(StoreError):
@@ -56,6 +58,9 @@ class Store(Protocol):
 
     async def start(self) -> None:
         """Get ready."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads; nothing is asked of it afterwards."""
 
     async def writer(self, object_id: str, attempt: str) -> Writer:
         """A new object; `attempt` tells two writers of one object apart."""

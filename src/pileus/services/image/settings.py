@@ -6,15 +6,7 @@ from typing import Literal
 
 import msgspec
 
-
-class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One store."""
-
-    type: Literal["file", "http"] = "file"
-    path: str = ""
-    """Of a file store: its folder; by default in the state folder."""
-    description: str = ""
-    weight: int = 0
+from pileus.services.image.store_settings import StoreSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,3 +85,7 @@ class Shelves:
     async def start(self) -> None:
         for shelf in self.by_name.values():
             await shelf.store.start()
+
+    async def close(self) -> None:
+        for shelf in self.by_name.values():
+            await shelf.store.close()

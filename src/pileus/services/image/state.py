@@ -34,6 +34,8 @@ class ImageState:
 
     async def close(self) -> None:
         await self.jobs.stop()
+        for each in (self.shelves, self.stage, self.cache):
+            await each.close()
 
 
 def one_store(

@@ -13,7 +13,7 @@ from pileus.kernel.api.answer import NOTHING, OCTETS
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, Forbidden, NotFound, RangeNotSatisfiable, Unavailable
+from pileus.kernel.errors import BadRequest, Forbidden, NotFound, RangeNotSatisfiable
 from pileus.kernel.http.reply import Reply
 from pileus.services.image import cache_store, store
 from pileus.services.image.api.image import Image, image_target
@@ -38,7 +38,8 @@ async def download(call: Call, row: Row[Any]) -> Reply:
         return Reply(204)
     size = row.size_bytes
     if size is None:  # data elsewhere that nobody has counted yet
-        return Reply(200, headers={"content-type": OCTETS.type}, stream=_counted(state, row))
+        stream = await _begun(state.shelves.read(row.id, locations[0]))
+        return Reply(200, headers={"content-type": OCTETS.type}, stream=stream)
     headers = {
         "content-type": OCTETS.type,
         "accept-ranges": "bytes",
@@ -56,12 +57,12 @@ async def download(call: Call, row: Row[Any]) -> Reply:
     wanted = size if length is None else length
     if cached is not None and cached.size_bytes == size and await state.cache.size_bytes(cached.id) == size:
         await call.runtime.db.write(cache_store.hit, cached.id)
-        stream: AsyncIterator[bytes] = state.cache.read(cached.id, start, wanted)
+        found: AsyncIterator[bytes] = state.cache.read(cached.id, start, wanted)
     elif state.shelves.owned(locations[0]):
-        stream = state.shelves.read(row.id, locations[0], start, wanted)
+        found = state.shelves.read(row.id, locations[0], start, wanted)
     else:
-        stream = _verified(state, row, locations[0], start, wanted)
-    return Reply(status, headers=headers, stream=await _begun(stream))
+        found = _verified(state, row, locations[0], start, wanted)
+    return Reply(status, headers=headers, stream=await _begun(found))
 
 
 def _look(tx: Tx, image_id: str, viewer: str, node: str) -> tuple[Row[Any] | None, Row[Any] | None]:
@@ -90,10 +91,7 @@ def _preferred(
 
 async def _begun(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The stream, once it is known that there is something to read: an error can still be told."""
-    try:
-        first = await anext(stream, b"")
-    except StoreError as error:
-        raise Unavailable(str(error)) from error
+    first = await anext(stream, b"")
 
     async def whole() -> AsyncGenerator[bytes, None]:
         if first:
@@ -102,11 +100,6 @@ async def _begun(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             yield chunk
 
     return whole()
-
-
-async def _counted(state: ImageState, row: Row[Any]) -> AsyncGenerator[bytes, None]:
-    async for chunk in state.shelves.read(row.id, state.shelves.ranked(row.locations)[0]):
-        yield chunk
 
 
 async def _verified(

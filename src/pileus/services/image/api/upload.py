@@ -8,11 +8,11 @@ from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call, ClientGone
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import BadRequest, Gone, TooLarge, Unavailable, UnsupportedMediaType
+from pileus.kernel.errors import BadRequest, Gone, TooLarge, UnsupportedMediaType
 from pileus.services.image import store
 from pileus.services.image.api.image import Image, emit
 from pileus.services.image.domain import Status
-from pileus.services.image.driver import Store, StoreError, StoreFull
+from pileus.services.image.driver import Store, StoreFull
 from pileus.services.image.lease import Lease, held, leave
 from pileus.services.image.state import ImageState
 from pileus.services.image.upload import Received, Refused, TooBig, check_format, receive
@@ -96,8 +96,6 @@ async def _take(call: Call, target: Store, lease: Lease, *, checked: bool) -> Re
                 raise UnsupportedMediaType(str(error)) from error
             case StoreFull():
                 raise TooLarge(str(error)) from error
-            case StoreError():
-                raise Unavailable(str(error)) from error
         raise
     return received
 

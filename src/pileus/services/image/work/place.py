@@ -28,6 +28,8 @@ class Placing:
     async def run(self, job: Job) -> Received:
         image, settings = self._image, self._state.settings
         target = self._state.shelves.store(self._name)
+        if all(each["store"] != self._name for each in image.locations):
+            await target.remove(image.id)  # what an earlier attempt left that was killed
         writer = await target.writer(image.id, new_uuid())
         try:
             limit = settings.max_size_gib * GIB

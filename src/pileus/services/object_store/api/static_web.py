@@ -109,7 +109,7 @@ async def _folder(call: Call, name: Name, rules: Mapping[str, str], handle: Hand
 
 async def _entries(state: ObjectStoreState, name: Name, prefix: str, limit: int) -> list[dict[str, Any]]:
     asked = Ask(prefix=prefix, delimiter="/", limit=limit)
-    body = await state.listings.list_objects(name.account, name.container, asked, "json")
+    body = await state.list_objects(name, asked, "json")
     found: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
     return [each for each in found if each.get("name") != prefix]
 
