@@ -6,15 +6,13 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pileus.cli import kept
 from pileus.cli.composition import Composer
 from pileus.kernel.config import ConfigError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WholeLines(click.Group):

@@ -9,7 +9,6 @@ from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.federation.model import (
-    identity_providers,
     protocols,
     remote_ids,
     service_providers,
@@ -23,11 +22,6 @@ _REMOTE_IDS = (
     .where(remote_ids.c.idp_id.in_(bindparam("ids", expanding=True)))
     .order_by(remote_ids.c.remote_id)
 )
-_BY_REMOTE_ID = (
-    select(identity_providers)
-    .join(remote_ids, remote_ids.c.idp_id == identity_providers.c.id)
-    .where(remote_ids.c.remote_id == bindparam("remote_id"))
-)
 _ENABLED_SPS = (
     select(service_providers).where(service_providers.c.enabled.is_(True)).order_by(service_providers.c.id)
 )
@@ -35,11 +29,6 @@ _ENABLED_SPS = (
 
 def protocol(tx: Tx, idp_id: str, protocol_id: str) -> Row[Any] | None:
     return tx.row(_PROTOCOL, idp_id=idp_id, id=protocol_id)
-
-
-def provider_by_remote_id(tx: Tx, remote_id: str) -> Row[Any] | None:
-    """The identity provider that calls itself so."""
-    return tx.row(_BY_REMOTE_ID, remote_id=remote_id)
 
 
 def remote_ids_of(tx: Tx, idp_ids: Iterable[str]) -> dict[str, list[str]]:
