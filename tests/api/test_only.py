@@ -77,6 +77,8 @@ def test_an_object_store_alone_needs_no_root_and_stays_alone(tmp_path: Path) -> 
             connection.object_store.create_container("photos")
             connection.object_store.upload_object("photos", "cat", data=b"meow")
             assert connection.object_store.download_object("cat", "photos") == b"meow"
+            swift = f". {cloud.state}/openrc && {Path(sys.executable).parent / 'swift'} list photos"
+            assert subprocess.check_output(["/bin/sh", "-c", swift]) == b"cat\n"
             cloud.down()
         assert not (tmp_path / "state" / "hypervisor").exists()
         assert not (tmp_path / "state" / "network").exists()
