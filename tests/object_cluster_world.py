@@ -263,12 +263,18 @@ class LinkWriter:
 class World:
     """Disks, each in a zone of its own, and a proxy in each zone."""
 
-    def __init__(self, seed: int, devices: int, replicas: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        devices: int,
+        replicas: int,
+        disk: Callable[[int, random.Random], Disk] = Disk,
+    ) -> None:
         self.chance = random.Random(seed)
         self.executor = CountingExecutor()
         self.clock = FakeClock(auto=True, busy=self._busy)
         self.network = Network(self.clock, self.chance, devices)
-        self.disks = [Disk(number, self.chance) for number in range(devices)]
+        self.disks = [disk(number, self.chance) for number in range(devices)]
         self.ring = local_ring(devices, replicas)
         patience = Patience(errors=4, suspended_seconds=20)
         self.proxies = [

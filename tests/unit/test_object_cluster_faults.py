@@ -219,7 +219,10 @@ class Trouble:
 async def test_nothing_acknowledged_is_lost(
     seed: int, devices: int, replicas: int, rot: bool, operations: int
 ) -> None:
-    world = World(seed, devices, replicas)
+    await live_through(World(seed, devices, replicas), rot=rot, operations=operations)
+
+
+async def live_through(world: World, *, rot: bool, operations: int) -> None:
     await world.start()
     story, trouble = Story(world), Trouble(world, rot=rot)
     story.strict = not rot

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import Files, HostFiles
 from pileus.drivers.object.group import Group, stamp_of
+from pileus.drivers.object.inventory import Inventory
 from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
 from pileus.drivers.object.record import Kind, Record
 from pileus.drivers.object.rules import (
@@ -29,7 +30,7 @@ from pileus.drivers.object.rules import (
     tell,
     version_of,
 )
-from pileus.drivers.object.summary import Summary, suffix_of
+from pileus.drivers.object.summary import Summary
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
 
@@ -63,8 +64,9 @@ class ObjectEngine:
         self._files = files
         self._shift = 8 - group_power
         self._folders = [f"volumes/{number:02x}" for number in range(1 << group_power)]
-        self._summary = None if suffix_power is None else Summary(suffix_power)
-        self._groups = [Group(files, folder, volume_bytes, self._summary) for folder in self._folders]
+        summary = None if suffix_power is None else Summary(suffix_power)
+        self._groups = [Group(files, folder, volume_bytes, summary) for folder in self._folders]
+        self._inventory = Inventory(self._groups, summary)
         self._turns: dict[bytes, asyncio.Future[None]] = {}
         self._later: set[asyncio.Future[None]] = set()
         """Changes that wait for their turn."""
@@ -99,7 +101,7 @@ class ObjectEngine:
         for group in self._groups:
             group.load()
             for key in group.doubtful:
-                self._recount(key)
+                self._inventory.recount(key)
 
     async def close(self) -> None:
         while under_way := {*self._turns.values(), *self._later}:
@@ -231,7 +233,7 @@ class ObjectEngine:
                 return asyncio.shield(change)
             turn = group.append(make(old), old and stamp_of(old))
             if old is not None and old.kind is Kind.BROKEN:
-                turn.add_done_callback(lambda _: self._recount(key))
+                turn.add_done_callback(lambda _: self._inventory.recount(key))
         except (DeviceError, Missing, Superseded, Other) as error:
             return _failed(error)
         self._take_turn(key, turn)
@@ -240,17 +242,6 @@ class ObjectEngine:
     def _take_turn(self, key: bytes, turn: asyncio.Future[None]) -> None:
         self._turns[key] = turn
         turn.add_done_callback(lambda _: self._turns.pop(key))
-
-    def _recount(self, key: bytes) -> None:
-        """After something broken, of which nobody can say for sure what it was, went: the suffix's summary anew."""
-        if self._summary is None:
-            return
-        group, stamps = self._group(key), {}
-        for each, volume, place in group.places(key[0], key[0]):
-            if suffix_of(each, self._summary.power) == suffix_of(key, self._summary.power):
-                with suppress(DeviceError):
-                    stamps[each] = stamp_of(group.header_at(volume, place))
-        self._summary.recount(key, stamps)
 
     async def _store_later(self, key: bytes, make: Callable[[Record | None], Record]) -> None:
         while (before := self._turns.get(key)) is not None:
@@ -263,7 +254,7 @@ class ObjectEngine:
         new = make(old)
         await self._group(key).append(new, old and stamp_of(old))
         if old is not None and old.kind is Kind.BROKEN:
-            self._recount(key)
+            self._inventory.recount(key)
         if (
             old is not None
             and old.kind is Kind.FILE
@@ -272,45 +263,15 @@ class ObjectEngine:
             await asyncio.to_thread(self._files.unlink, file_of(key, old.timestamp))
 
     async def summaries(self, part_power: int) -> Mapping[int, int]:
-        return self._told_summary().partitions(part_power)
+        return self._inventory.summary.partitions(part_power)
 
     async def suffixes(self, part_power: int, partition: int) -> Mapping[int, int]:
-        return self._told_summary().suffixes(part_power, partition)
-
-    def _told_summary(self) -> Summary:
-        if self._summary is None:
-            raise RuntimeError("this device was not made to be a member of a ring")
-        return self._summary
+        return self._inventory.summary.suffixes(part_power, partition)
 
     async def stamps(
         self, part_power: int, partition: int, suffixes: Collection[int] | None = None
     ) -> Mapping[bytes, Stamp]:
-        power = self._told_summary().power
-        first, last = partition << 32 - part_power, ((partition + 1) << 32 - part_power) - 1
-        places = [
-            (group, key, volume, place)
-            for group in self._groups
-            for key, volume, place in group.places(first >> 24, last >> 24)
-            if (
-                suffix_of(key, part_power) == partition
-                if suffixes is None
-                else suffix_of(key, power) in suffixes
-            )
-        ]
-
-        broken: list[bytes] = []
-
-        def read() -> dict[bytes, Stamp]:
-            found = {}
-            for group, key, volume, place in places:
-                try:
-                    if (stamp := stamp_of(group.header_at(volume, place))) is not None:
-                        found[key] = stamp
-                except Broken:
-                    broken.append(key)
-            return found
-
-        stamps = await asyncio.to_thread(read)
+        stamps, broken = await self._inventory.stamps(part_power, partition, suffixes)
         for key in broken:
             await self._quarantine(key, None)
         return stamps
