@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two walks over the buckets that have lifecycle rules."""
     s3_lifecycle_per_second: float = 500.0
     """Objects, versions and uploads that such a walk looks at in a second, at most."""
+    s3_access_log_interval_seconds: float = 60.0
+    """For so long at most requests that are logged wait in memory, before they are in the log's bucket."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     tempauth: TempAuthSettings = TempAuthSettings()
@@ -50,6 +52,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """That no name may have."""
     storage_domains: tuple[str, ...] = ()
     """Hosts under these are accounts, and containers of accounts."""
+    cname_lookup_depth: int = 0
+    """So many CNAMEs are followed from another host to one of these; 0: DNS is not asked."""
+    cname_lookup_nameservers: tuple[str, ...] = ()
+    """Whom to ask, `ADDRESS` or `ADDRESS:PORT`; none: those that the host knows."""
+    list_endpoints: bool = False
+    """Whether everybody may ask which storage nodes hold something."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
     """What `/crossdomain.xml` says."""
     expirer_interval_seconds: float = 300.0

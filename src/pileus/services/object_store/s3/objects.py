@@ -165,7 +165,7 @@ async def _part(request: Request, found: Content, headers: dict[str, str]) -> tu
         raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
     if "range" in request.headers:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-    lengths = await part_lengths(request, found)
+    lengths = await part_lengths(found)
     number = int(text)
     if number > len(lengths):
         raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
@@ -174,24 +174,16 @@ async def _part(request: Request, found: Content, headers: dict[str, str]) -> tu
     return sum(lengths[: number - 1]), lengths[number - 1]
 
 
-async def part_lengths(request: Request, found: Content) -> list[int]:
+async def part_lengths(found: Content) -> list[int]:
     """Bytes of each part, in order; of an object that has none, all of it."""
     if found.manifest is None:
         return [found.size_bytes]
-    return [each.length for each in slo.segments(request.account, await found.manifest())]
+    return slo.part_lengths(await found.manifest())
 
 
 async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
     async for chunk in found.read(offset, length):
         yield chunk
-
-
-async def check_conditions(request: Request) -> None:
-    """Those that a write may have on what is there."""
-    if "if-match" not in request.headers and "if-none-match" not in request.headers:
-        return
-    there = await open_object(request.state, request.name)
-    conditions.may_write(request.headers, None if there is None else attributes.etag(there))
 
 
 @operations.object("PUT", action="s3:PutObject")
@@ -201,7 +193,7 @@ async def put_object(request: Request) -> Reply:
     wanted = body.wanted_md5(request)
     kept = attributes.of_request(request.headers)
     await storing.require_room(request, request.name, length)
-    await check_conditions(request)
+    await storing.check_conditions(request)
     trailers: dict[str, str] = {}
     upload = hooks.Upload(request, request.name, body.opened(request, trailers), length, trailers)
     upload.system, upload.md5 = kept.system, wanted
@@ -216,10 +208,8 @@ async def delete_object(request: Request) -> Reply:
     version_id = version_asked(request)
     if version_id is not None:
         await authorize.require(request, "s3:DeleteObjectVersion")
-    if "if-match" in request.headers:
-        there = await open_object(request.state, request.name)
-        conditions.may_write(request.headers, None if there is None else attributes.etag(there))
-    deleted = await storing.delete(request, request.name, version_id)
+    wanted = request.headers.get("if-match")
+    deleted = await storing.delete(request, request.name, version_id, wanted)
     headers = {}
     if deleted.id is not None:
         headers["x-amz-version-id"] = deleted.id
