@@ -228,6 +228,9 @@ class Link:
     async def capacity(self) -> Capacity:
         raise NotImplementedError
 
+    async def ring(self) -> str:
+        return str(await self._do(lambda engine: engine.ring()))
+
 
 class LinkWriter:
     def __init__(

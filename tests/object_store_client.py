@@ -20,6 +20,7 @@ from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.service import service
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_settler import VersionSettler
 from pileus.testing.service import ServiceUnderTest, serving
 
 OWNER = Context(
@@ -124,7 +125,9 @@ def store_in(
     listings = SqliteListings(folder / "listings")
     secrets = folder / "encryption-secrets"
     disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
-    return ObjectStoreState(*disk, Daemons(clock), clock, settings)
+    state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
+    state.daemons.add(VersionSettler(state))
+    return state
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from pileus.kernel.clock import Clock
 from pileus.kernel.context import Context
 from pileus.kernel.http.server import Server
 from pileus.services.object_store.dialect import SWIFT
+from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.needs import AccessKey
 from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.s3 import service as s3_service
@@ -98,9 +99,14 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, clock: Clock | None = None, settings: Settings | None = None, listen: bool = False
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    settings: Settings | None = None,
+    listen: bool = False,
+    device: ObjectDevice | None = None,
 ) -> AsyncIterator[Rig]:
-    state = store_in(folder, settings, clock)
+    state = store_in(folder, settings, clock, None if device is None else {0: device})
     clock = state.clock
     for daemon in s3_daemons(state, clock):
         state.daemons.add(daemon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 from lxml import etree
 
-from pileus.services.identity.saml.issuing import SamlSigner, Subject, enveloped, metadata
+from pileus.services.identity.saml.issuing import SamlSigner, Subject, enveloped
+from pileus.services.identity.saml.metadata import metadata
 from pileus.services.identity.saml.names import NAMES, SAMLP
 from pileus.services.identity.saml.trust import SamlSettings
 from pileus.services.identity.settings import Settings
@@ -37,20 +39,26 @@ RULES = [
 SUBJECT = Subject("alice", "Default", ["member"], "p", "Default", [])
 
 
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
-    """One that trusts a cloud far away."""
-    file = tmp_path / "far.xml"
-    settings = Settings(saml={"far": SamlSettings(metadata_file=str(file))})
-    async with serving_identity(tmp_path, settings) as running:
-        far = running.runtime.state.saml_signer  # the same key does for both sides
-        file.write_bytes(etree.tostring(metadata(FAR, FAR, far.certificate)))
+@asynccontextmanager
+async def trusting(folder: Path, **settings: Any) -> AsyncIterator[ServiceUnderTest]:
+    """A cloud that trusts one far away, with these settings for it."""
+    file = folder / "far.xml"
+    far = {"far": SamlSettings(metadata_file=str(file), **settings)}
+    async with serving_identity(folder, Settings(saml=far)) as running:
+        key = running.runtime.state.saml_signer.certificate  # the same key does for both sides
+        etree.ElementTree(metadata(FAR, FAR, key, FAR, key)).write(file)
         for path, body in (
             ("mappings/far", {"mapping": {"rules": RULES}}),
             ("identity_providers/far", {"identity_provider": {"enabled": True}}),
             ("identity_providers/far/protocols/saml2", {"protocol": {"mapping_id": "far"}}),
         ):
             assert (await running.put(f"{OS}/{path}", body, as_=ADMIN)).status == 201
+        yield running
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[ServiceUnderTest]:
+    async with trusting(tmp_path) as running:
         yield running
 
 
@@ -193,13 +201,16 @@ async def test_who_gets_an_assertion(cloud: ServiceUnderTest) -> None:
 
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cloud]]:
-    """Two: users of the first may go to the second."""
+    """Two: users of the first may go to the second, by assertions that the second alone can read."""
     folder = tmp_path_factory.mktemp("clouds")
-    with running_cloud(folder / "home") as home:
+    reader = folder / "away.xml"
+    readers = {"PILEUS_IDENTITY__SAML_READERS": f'{{away = "{reader}"}}'}
+    with running_cloud(folder / "home", settings=readers) as home:
         file = folder / "home.xml"
         file.write_bytes(requests.get(f"{home.base_url}{OS}/saml2/metadata").content)
         setting = f'{{home = {{metadata_file = "{file}"}}}}'
         with running_cloud(folder / "away", settings={"PILEUS_IDENTITY__SAML": setting}) as away:
+            reader.write_bytes(requests.get(f"{away.base_url}{OS}/saml2/metadata").content)
             yield home, away
 
 
@@ -237,6 +248,9 @@ def test_between_two_clouds_with_keystoneauths_plugin(clouds: tuple[Cloud, Cloud
         project_domain_id="default",
     )
     plugin = v3.Keystone2Keystone(base, "away", project_id=project_id)
+    assertion = plugin._get_ecp_assertion(Session())
+    assert "EncryptedAssertion" in assertion
+    assert "alice" not in assertion
     shown = plugin.get_access(Session())._data["token"]
     assert shown["user"]["name"] == "alice"
     assert shown["user"]["OS-FEDERATION"]["identity_provider"] == {"id": "home"}

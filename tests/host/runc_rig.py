@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import RuncHypervisor, cgroups, processes
 from pileus.drivers.hypervisor.runc.record import Records
 from pileus.services.compute.driver import Guest, Image
@@ -126,7 +127,7 @@ class RuncRig(Rig):
         for pid in pids:
             self.kill(pid)
         for pid in pids:
-            await processes.ended(pid)
+            await program.ended(pid)
         await until(lambda: self._without_cgroups(guest_id), self.boot_seconds)
         await asyncio.to_thread(self._without_run, guest_id)
 

@@ -16,8 +16,7 @@ from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.reconstructor import UNFINISHED_SECONDS, Reconstructor
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded
-from pileus.services.object_store.state import RECLAIM_SECONDS
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, Missing, Superseded
 from pileus.testing.clock import FakeClock
 from pileus.testing.contract.object.suite import body_of, key_of
 from tests.erasure_rig import Rig
@@ -122,7 +121,7 @@ class Story:
         daemons = Daemons(clock)
         records = self.rig.record_members
         daemons.add(Replicator(self.rig.records.placement, records, clock, RECLAIM_SECONDS))
-        daemons.add(Reconstructor(self.device, list(records.values()), clock))
+        daemons.add(Reconstructor(self.device, records, clock))
         await daemons.run_once("object-replicator")
         assert not daemons.progress["object-replicator"].counts.get("failures")
         await daemons.run_once("object-reconstructor")
@@ -178,7 +177,7 @@ async def test_each_partition_is_one_processs_to_look_after() -> None:
             rig.members[number].away = number in away
         there = [number for number in range(5) if number not in away]
         for number in there:
-            reconstructor = Reconstructor(device, [], FakeClock(), local=[number])
+            reconstructor = Reconstructor(device, {}, FakeClock(), local=[number])
             walked.append({p for p in range(16) if reconstructor._is_mine(p, set(away))})
         assert sorted(chain.from_iterable(walked)) == list(range(16))
         walked.clear()
@@ -202,7 +201,7 @@ async def test_another_ring_finds_what_was_and_moves_it() -> None:
         assert await body_of(device, name) == body
     clock = FakeClock(auto=True)
     daemons = Daemons(clock)
-    daemons.add(Reconstructor(device, list(rig.record_members.values()), clock))
+    daemons.add(Reconstructor(device, rig.record_members, clock))
     await daemons.run_once("object-reconstructor")
     there = await rig.archives()
     assert there == {start: rig.belong(start) for start in there}

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from pileus.app.objects import object_store
+from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.node import node as node_module
-from pileus.drivers.object.node.cluster import on_nodes, remote_objects
+from pileus.drivers.object.node.cluster import OnNodes, remote_objects
 from pileus.drivers.object.node.node import StorageNode
 from pileus.drivers.object.node.rings import Rings, RingsError
 from pileus.drivers.object.wire.members import Peers
@@ -23,7 +24,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
 from pileus.services.object_store.listed import note
-from pileus.services.object_store.listings import Ask, Listings
+from pileus.services.object_store.listings import Ask, Listings, ObjectEntry
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.policies import StoragePolicy
 from pileus.services.object_store.settings import Settings
@@ -74,7 +75,8 @@ async def nodes(site: Site) -> AsyncIterator[dict[str, StorageNode]]:
 
 @contextlib.asynccontextmanager
 async def proxy(site: Site, name: str) -> AsyncIterator[tuple[ObjectDevice, Listings]]:
-    devices, listings = on_nodes(site.rings, KEY, site.folder / name, SystemClock())
+    store = OnNodes(site.rings, KEY, site.folder / name, SystemClock())
+    devices, listings = store.devices, store.listings
     await listings.start()
     await devices[0].start(lambda version: note(listings, version), "")
     try:
@@ -179,3 +181,51 @@ def test_settings_of_a_proxy_that_can_not_be(
         )
     with pytest.raises(ConfigError, match=r"object_store\.rings"):
         object_store(Settings(rings="/nowhere"), site.folder / "state", SystemClock())
+
+
+@pytest.mark.slow
+async def test_nodes_split_a_container_where_they_are_told_to(site: Site) -> None:
+    running = [
+        StorageNode(
+            site.folder / host,
+            site.rings,
+            KEY,
+            host,
+            site.port,
+            SystemClock(),
+            every_seconds=0.1,
+            shard_rows=20,
+        )
+        for host in HOSTS
+    ]
+    for node in running:
+        await node.start()
+    try:
+        async with proxy(site, "p1") as (_, lists):
+            await lists.set_container("a", "c", Timestamp(1), dict, make=True)
+            written = [f"object-{number:03}" for number in range(90)]
+            for name in written:
+                lists.note("a", "c", ObjectEntry(name, Timestamp(5), Timestamp(5), 1, "e" * 32, "text/plain"))
+            async with asyncio.timeout(20):
+                while not await shards(running):
+                    assert await names(lists) == written
+                    await SystemClock().sleep(0.02)
+            assert await names(lists) == written
+            lists.note(
+                "a", "c", ObjectEntry("object-045a", Timestamp(6), Timestamp(6), 1, "e" * 32, "text/plain")
+            )
+            assert await names(lists) == sorted([*written, "object-045a"])
+    finally:
+        for node in running:
+            await node.close()
+
+
+async def shards(running: list[StorageNode]) -> bool:
+    """Whether each node's own replica of the container has given all of its rows away."""
+    heads = []
+    for node in running:
+        assert node.listings is not None
+        for member in node.listings.router.placement.members.values():
+            if isinstance(member, SqliteMember):
+                heads.append(await member.head("a/c"))
+    return all(head is not None and head.ranges > 1 and not head.objects for head in heads)

@@ -20,8 +20,9 @@ from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
-from pileus.drivers.object.node.cluster import on_nodes
+from pileus.drivers.object.node.cluster import OnNodes
 from pileus.drivers.object.node.rings import CONF, Rings, RingsError
+from pileus.drivers.object.presence import Presence, newest
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.drivers.object.wire.handshake import KeyFileError, read_key
 from pileus.kernel.clock import Clock
@@ -29,12 +30,11 @@ from pileus.kernel.config import ConfigError
 from pileus.kernel.files import write_whole
 from pileus.lib.ring.affinity import nearness
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import ObjectDevice
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice
 from pileus.services.object_store.listings import Listings
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.settings import Settings
-from pileus.services.object_store.state import RECLAIM_SECONDS
 
 
 class HashSecret(msgspec.Struct, frozen=True):
@@ -59,10 +59,15 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
     secret = _with_hash_secret(settings, folder)
     count = _device_count(settings.devices, folder)
     listings = _lists(settings, count, folder, clock, daemons)
+    presence = Presence(clock)
+    if count > 1:
+        daemons.add(presence)
     devices: dict[int, ObjectDevice] = {}
     for policy in Policies(settings.policies):
         own = f"device-{{}}{f'-policy-{policy.index}' * (policy.index > 0)}"
         folders = [folder / own.format(number + 1) for number in range(count)]
+        if count > 1:
+            _welcome(folders, presence)
         if policy.erasure_coding is not None:
             devices[policy.index] = _erasure_coded(folders, policy, clock, daemons)
         elif len(folders) == 1:
@@ -70,6 +75,17 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
         else:
             devices[policy.index] = _replicated(folders, settings.replicas, policy, clock, daemons)
     return ObjectStore(devices, listings, daemons, secret, Recon(daemons, devices=folder))
+
+
+def _welcome(folders: list[Path], presence: Presence) -> None:
+    """Nobody forgets deletions while the process is down: only who was away while others were there is refused."""
+    try:
+        until = newest(folders)
+        for folder in folders:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            presence.begin(folder, until)
+    except DeviceError as error:
+        raise ConfigError(f"object_store.devices: {error}") from error
 
 
 def _device_count(said: int | None, folder: Path) -> int:
@@ -190,10 +206,10 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
     except ValueError as error:
         raise ConfigError(f"object_store.read_affinity: {error}") from error
     try:
-        devices, listings = on_nodes(rings, key, folder / "listings", clock, near)
+        store = OnNodes(rings, key, folder / "listings", clock, near)
     except Unusable as error:
         raise ConfigError(f"storage policies in {rings.folder / CONF}: {error}") from error
-    for daemon in teller_daemons(listings):
+    for daemon in (*teller_daemons(store.listings), store.follower):
         daemons.add(daemon)
     shared = msgspec.structs.replace(
         settings,
@@ -201,4 +217,5 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
         hash_suffix=rings.conf.hash_suffix,
         policies=rings.conf.policies or settings.policies,
     )
-    return ObjectStore(devices, listings, daemons, shared, Recon(daemons, rings=lambda: rings.files))
+    recon = Recon(daemons, rings=lambda: store.follower.rings.files)
+    return ObjectStore(store.devices, store.listings, daemons, shared, recon)

@@ -51,6 +51,13 @@ RINGS = Path("/etc/pileus")
     type=click.FloatRange(0, min_open=True),
     help="Seconds from one walk of replicator, auditor and their like to the next.  [default: each its own]",
 )
+@click.option(
+    "--container-shard-rows",
+    type=click.IntRange(2),
+    default=1_000_000,
+    show_default=True,
+    help="A container with more objects is split into shards; the same at all nodes.",
+)
 @click.option("--log-level", default="info", show_default=True)
 def object_server(
     devices: Path,
@@ -60,6 +67,7 @@ def object_server(
     roles: str,
     recon: str | None,
     interval: float | None,
+    container_shard_rows: int,
     log_level: str,
 ) -> None:
     """Serve this host's devices to the proxies and nodes of an object store; stays until SIGTERM.
@@ -76,7 +84,9 @@ def object_server(
         raise click.UsageError(f"there is no role {unknown[0]!r}; there are {', '.join(ROLES)}")
     address, recon_address = _address(listen, "--listen"), _address(recon, "--recon") if recon else None
     log.configure(log_level, json=not sys.stderr.isatty())
-    interpreter.run(_serve(devices, rings, key, address, recon_address, chosen, interval))
+    interpreter.run(
+        _serve(devices, rings, key, address, recon_address, chosen, interval, container_shard_rows)
+    )
 
 
 def _address(text: str, option: str) -> tuple[str, int]:
@@ -94,6 +104,7 @@ async def _serve(
     recon_address: tuple[str, int] | None,
     roles: list[str],
     interval: float | None,
+    shard_rows: int,
 ) -> None:
     from pileus.drivers.object.node.http import StatusPages
     from pileus.drivers.object.node.node import StorageNode
@@ -113,12 +124,19 @@ async def _serve(
             rings = Rings(rings_folder)
             key = read_key(key_file)
             node = StorageNode(
-                devices, rings, key, *address, SystemClock(), roles=roles, every_seconds=interval
+                devices,
+                rings,
+                key,
+                *address,
+                SystemClock(),
+                roles=roles,
+                every_seconds=interval,
+                shard_rows=shard_rows,
             )
             undo.push_async_callback(node.close)
             await node.start()
             if recon_address is not None:
-                recon = Recon(node.daemons, devices=devices, rings=lambda: rings.files)
+                recon = Recon(node.daemons, devices=devices, rings=lambda: node.follower.rings.files)
                 pages = Server(StatusPages(recon), *recon_address)
                 await pages.start()
                 undo.push_async_callback(pages.stop)

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,18 +16,22 @@ from pileus.kernel.api.call import request_id
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def configure(level: str = "info", *, json: bool = True, stream: TextIO | None = None) -> None:
-    """Sets up all logging of the process."""
+def configure(level: str = "info", *, json: bool = True) -> None:
+    """Sets up all logging of the process, which goes to its standard error."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    target = stream or sys.stderr
-    render: Any = _to_json if json else structlog.dev.ConsoleRenderer(colors=target.isatty())
+    if json:
+        render: Any = _to_json
+        factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    else:
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        factory = structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
         processors=[_complete, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(number, logging.WARNING), stream=target, force=True)
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, force=True)
 
 
 def _complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -39,5 +43,5 @@ def _complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> Muta
     return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event
 
 
-def _to_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    return _encode(event).decode()
+def _to_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> bytes:
+    return _encode(event)

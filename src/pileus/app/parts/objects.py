@@ -14,6 +14,7 @@ from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
 from pileus.services.object_store.s3 import daemons as s3_daemons
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_settler import VersionSettler
 
 
 class Objects:
@@ -29,6 +30,7 @@ class Objects:
         self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
         for daemon in s3_daemons(self._objects, bench.clock):
             made.daemons.add(daemon)
+        made.daemons.add(VersionSettler(self._objects))
         if made.settings.container_sync.realms:
             made.daemons.add(ContainerSync(self._objects, HttpRemote(), bench.settings.base_url))
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
+from pileus.drivers import program
 from pileus.services.image.driver import StoreError
 
 MEMORY_BYTES = 1 << 30
@@ -18,25 +18,7 @@ class QemuImg:
         limits = ["prlimit", f"--as={MEMORY_BYTES}", f"--cpu={CPU_SECONDS}", "--core=0"]
         convert = ["qemu-img", "convert", "-f", source_format, "-O", target_format, str(source), str(target)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                *limits,
-                *convert,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-        except FileNotFoundError as error:
-            raise StoreError("Images are converted with qemu-img, which this host lacks.") from error
-        try:
-            _, said = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode:
-            words = said.decode(errors="replace").strip().splitlines()
-            reason = words[-1].removeprefix("qemu-img: ") if words else f"exit status {process.returncode}"
-            raise StoreError(f"The image can't be converted: {reason}.")
+            await program.run("setpriv", "--pdeathsig", "KILL", *limits, *convert, seconds=None)
+        except program.ProgramError as error:
+            reason = error.complaint.splitlines()[-1].removeprefix("qemu-img: ")
+            raise StoreError(f"The image can't be converted: {reason}.") from error

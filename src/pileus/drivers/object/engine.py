@@ -70,6 +70,8 @@ class ObjectEngine:
         """Changes that wait for their turn."""
         self._arriving: set[str] = set()
         """Files of large objects that no record names yet."""
+        self.ring_digest = ""
+        """Of the ring that whoever serves it goes by."""
 
     @classmethod
     def on_host(cls, folder: Path, suffix_power: int | None = None) -> ObjectEngine:
@@ -375,6 +377,9 @@ class ObjectEngine:
     async def capacity(self) -> Capacity:
         total, free = await asyncio.to_thread(self._files.space)
         return Capacity(total, free, sum(len(group.index) for group in self._groups))
+
+    async def ring(self) -> str:
+        return self.ring_digest
 
     async def tidy(self, forget_before: Timestamp) -> int:
         freed = [await group.tidy(forget_before) for group in self._groups]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
@@ -26,6 +27,7 @@ from pileus.kernel.ids import new_request_id
 
 log = structlog.get_logger("pileus.api")
 _GLOBAL_ID = b"x-openstack-request-id"
+_REQUEST_ID = re.compile(rb"req-[0-9A-Za-z-]{36}")
 
 
 class Endpoint:
@@ -229,10 +231,9 @@ def _overlap(one: Operation, other: Operation) -> bool:
 def _inbound_request_id(scope: Scope) -> str:
     """The caller's id where it sent a well-formed one, so that one id runs through all services."""
     for name, value in scope["headers"]:
-        if name == _GLOBAL_ID and len(value) == 40 and value.startswith(b"req-"):
-            text: str = value.decode("latin-1")
-            if text[4:].replace("-", "").isalnum():
-                return text
+        if name == _GLOBAL_ID and _REQUEST_ID.fullmatch(value):
+            text: str = value.decode()
+            return text
     return new_request_id()
 
 

@@ -174,14 +174,18 @@ class Call:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises ClientGone where the client went away before its end."""
+        said = self.header("content-length") or ""
+        # Of a body whose length is known nothing is left to ask for when all has come.
+        left = int(said) if said.isascii() and said.isdigit() else -1
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientGone
             chunk: bytes = message.get("body", b"")
+            left -= len(chunk)
             if chunk:
                 yield chunk
-            if not message.get("more_body", False):
+            if left == 0 or not message.get("more_body", False):
                 return
 
 

@@ -5,7 +5,6 @@ A dialect is one frozen value. Differences between OpenStack's services live in 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,12 +46,9 @@ def any_of(values: list[str]) -> list[Predicate]:
     return [("in", values)] if len(values) > 1 else [("eq", values[0])]
 
 
-_NO_DIGIT = re.compile("[^0-9a-f]+")
-
-
 def transaction_id(request_id: str) -> dict[str, str]:
     """Swift's name for a request, which its clients and monitors look for: `X-Trans-Id`, 21 digits and the time."""
-    digits = _NO_DIGIT.sub("", request_id)
+    digits = request_id.removeprefix("req-").replace("-", "")
     return {"x-trans-id": f"tx{digits[-21:]:0>21}-{int(time.time()):010x}"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from hashlib import md5
@@ -59,6 +60,14 @@ class Ring:
         if not self.rows:
             return 0.0
         return len(self.rows) - 1 + len(self.rows[-1]) / len(self.rows[0])
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for two rings only where both place everything alike."""
+        found = md5(repr((self.part_power, self.devices)).encode(), usedforsecurity=False)
+        for row in self.rows:
+            found.update(array("I", row).tobytes())
+        return found.hexdigest()
 
     def partition(self, path: str) -> int:
         """Where a name lives; for `path` see `NameHash`."""

@@ -110,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Identity providers that speak OpenID Connect, by their id here."""
     saml: dict[str, SamlSettings] = {}
     """Identity providers that speak SAML 2.0, by their id here."""
+    saml_readers: dict[str, str] = {}
+    """Files with the metadata of service providers that get their assertions encrypted, by their id here."""
     provider: ProviderSettings = ProviderSettings()
     trusted_dashboards: tuple[str, ...] = ("http://localhost:9990/auth/websso/",)
     """Where a browser may be sent with a token after a federated login; by default where keystoneauth's `v3websso` listens

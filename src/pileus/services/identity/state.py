@@ -22,6 +22,7 @@ from pileus.services.identity.ldap.directories import Directories
 from pileus.services.identity.passwords import Passwords
 from pileus.services.identity.provider.issuing import Signer
 from pileus.services.identity.saml.issuing import SamlSigner
+from pileus.services.identity.saml.key_pair import KeyPair
 from pileus.services.identity.saml.trust import Issuer
 from pileus.services.identity.settings import Settings
 from pileus.services.identity.store import book
@@ -72,6 +73,8 @@ class IdentityState:
         """By identity provider."""
         self.signer = Signer(keys.folder.parent, clock)
         self.saml_signer = SamlSigner(keys.folder.parent, clock)
+        self.saml_pair = KeyPair(keys.folder.parent / "saml-encryption.pem", clock)
+        """What others encrypt assertions for us with."""
         self._size = cache_size
         self._seen = revision.number
         self._meanings: OrderedDict[str, Meaning] = OrderedDict()

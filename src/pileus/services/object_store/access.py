@@ -42,7 +42,7 @@ def owns(context: Context | None, name: Name, state: ObjectStoreState) -> bool:
     """Whether all of the account is the caller's."""
     if context is None:
         return False
-    roles = {role.lower() for role in context.roles}
+    roles = context.creds.role_names
     if state.settings.reseller_admin_role.lower() in roles:
         return True
     return (

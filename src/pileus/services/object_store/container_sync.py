@@ -19,10 +19,11 @@ import structlog
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import BadRequest, Unauthorized
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import content, symlinks
+from pileus.services.object_store import content, symlinks, versioning
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.following import (
+    ACCOUNT,
     CHANGES,
     FOLLOWED,
     NEW,
@@ -115,7 +116,7 @@ class ContainerSync:
 
     async def walk(self, walk: Walk) -> None:
         await self._begin()
-        async for row in rows(self._state.listings, CHANGES, walk.since):
+        async for row in rows(self._state.listings, ACCOUNT, CHANGES, walk.since):
             name = Name(*row["name"].split("/", 2))
             try:
                 is_done = await self._send(name, row)
@@ -130,7 +131,7 @@ class ContainerSync:
     async def _begin(self) -> None:
         """What was in a container before it followed another is a change, too."""
         state = self._state
-        async for row in rows(state.listings, FOLLOWED):
+        async for row in rows(state.listings, ACCOUNT, FOLLOWED):
             if row["content_type"] != NEW:
                 continue
             account, _, container = row["name"].partition("/")
@@ -159,12 +160,17 @@ class ContainerSync:
             raise OSError(error.message) from error
         where = f"{url}/{quote(name.object)}"
         path = "/v1/" + where.split("/v1/", 1)[-1]
-        version = await (await state.device_of(name)).find(state.key(name))
+        at, version = name, await (await state.device_of(name)).find(state.key(name))
         if version is None or version.deleted:
             moment = moment_of(row) if version is None else version.changed
             signed = self._signed(realm, "DELETE", path, moment, info.metadata[KEY])
             return await self._remote.send("DELETE", where, signed, None) in (204, 404, 409)
-        own = content.plain(state, name, version)
+        if versioning.link_of(version) is not None:
+            found = await versioning.find(state, name, info.metadata, None)
+            if found is None or found.is_marker:
+                return True  # another change, which is to come
+            at, version = found.at, found.version
+        own = content.plain(state, at, version)
         kept, body, size = own.kept, own.read(0, own.size_bytes), own.size_bytes
         if state.has_expired(kept):
             return True

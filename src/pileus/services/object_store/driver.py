@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, Protocol
 from pileus.kernel.errors import Unavailable
 from pileus.lib.timestamp import Timestamp
 
+RECLAIM_SECONDS = 7 * 24 * 3600.0
+"""For so long a deletion is remembered."""
+
 
 class DeviceError(Unavailable):
     """The device could not do it; the message names the cause. Nothing can be said of what was asked for.

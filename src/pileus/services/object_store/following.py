@@ -50,7 +50,7 @@ class Following:
         for name in (FOLLOWED, CHANGES):
             if await self._listings.container(ACCOUNT, name) is None:
                 await self._listings.set_container(ACCOUNT, name, self._now(), dict, make=True)
-        async for row in rows(self._listings, FOLLOWED):
+        async for row in rows(self._listings, ACCOUNT, FOLLOWED):
             account, _, container = row["name"].partition("/")
             self._containers.add((account, container))
 
@@ -86,11 +86,13 @@ class Following:
         self._listings.note(ACCOUNT, container, ObjectEntry(name, moment, moment, 0, etag, kind or ""))
 
 
-async def rows(listings: Listings, container: str, marker: str = "") -> AsyncIterator[dict[str, Any]]:
+async def rows(
+    listings: Listings, account: str, container: str, marker: str = ""
+) -> AsyncIterator[dict[str, Any]]:
     """Of a hidden list, after the marker."""
     while True:
         asked = Ask(marker=marker, limit=PAGE)
-        body = await listings.list_objects(ACCOUNT, container, asked, "json")
+        body = await listings.list_objects(account, container, asked, "json")
         page: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
         for row in page:
             yield row

@@ -13,6 +13,7 @@ from pileus.kernel.errors import ApiError, BadRequest, TooLarge, Unavailable
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import DeviceError, DeviceFull, ObjectWriter
+from pileus.services.object_store.hashing import feed
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
@@ -95,7 +96,9 @@ async def _small(
     if size != length:
         raise ClientGone
     whole = b"".join(chunks)
-    stored = _with_etag(kept, md5(whole, usedforsecurity=False).hexdigest(), wanted)
+    digest = md5(usedforsecurity=False)
+    feed(digest, whole)
+    stored = _with_etag(kept, digest.hexdigest(), wanted)
     device = await state.device_of(name)
     await device.put(state.key(name), name.path, timestamp, metadata.encode(stored), whole)
     return stored

@@ -11,12 +11,12 @@ import structlog
 from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import expirer, listed, metadata
+from pileus.services.object_store import expirer, listed, metadata, unsettled
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, ObjectDevice, Version
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.following import Following
-from pileus.services.object_store.listings import ContainerInfo, Listings
+from pileus.services.object_store.listings import Ask, ContainerInfo, Form, Listings
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.policies import Policies
@@ -28,8 +28,6 @@ from pileus.services.object_store.temp_auth import TempAuth
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
-RECLAIM_SECONDS = 7 * 24 * 3600.0
-"""For so long a deletion is remembered."""
 REMEMBERED = 4096
 
 
@@ -102,6 +100,7 @@ class ObjectStoreState:
     async def start(self) -> None:
         self._settled = await self.listings.start()
         await expirer.prepare(self.listings, self.now())
+        await unsettled.prepare(self.listings, self.now())
         await self.following.start()
         marks = dict(each.split("=", 1) for each in self._settled.split(";") if each)
         for index, device in self.devices.items():
@@ -183,6 +182,11 @@ class ObjectStoreState:
         device = await self.device_of(name)
         async for chunk in device.read(self.key(name), version, offset, length):
             yield chunk
+
+    async def list_objects(self, name: Name, ask: Ask, form: Form) -> bytes | None:
+        """Of a container, with the sizes that reading the objects gives; None where there is none."""
+        body = await self.listings.list_objects(name.account, name.container, ask, form)
+        return None if body is None else listed.shown(body, form)
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""

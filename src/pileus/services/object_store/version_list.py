@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
-from pileus.services.object_store import versioning
+from pileus.services.object_store import hidden, listed
+from pileus.services.object_store.listed import Row
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
-from pileus.services.object_store.versioning import Entry
+from pileus.services.object_store.version_entries import NULL, Entry, entries
 
 
 class Listed(NamedTuple):
@@ -26,19 +25,6 @@ class Listed(NamedTuple):
     content_type: str
 
 
-class _Row(msgspec.Struct):
-    """What stands under an object's own name, as the container's list has it."""
-
-    name: str
-    hash: str
-    bytes: int
-    last_modified: str
-    content_type: str
-
-
-_rows = msgspec.json.Decoder(list[_Row]).decode
-
-
 class Versions:
     """All of a bucket from a key on, merged from the hidden list and from what stands under the objects' own names."""
 
@@ -46,7 +32,7 @@ class Versions:
         self._state = state
         self._container = container
         self._prefix = prefix
-        self._rows: list[_Row] = []
+        self._rows: list[Row] = []
         self._entries: list[Entry] = []
         self._rows_from = self._entries_from = ""
         self._rows_end = self._entries_end = False
@@ -61,24 +47,24 @@ class Versions:
         if not self._rows:
             self._rows_from = before(end)
         if not self._entries:
-            self._entries_from = before(versioning.escaped(end))
+            self._entries_from = before(hidden.escaped(end))
 
     def start(self, key: str) -> None:
         """At the first version of this key."""
-        self._rows_from, self._entries_from = before(key), before(versioning.escaped(key))
+        self._rows_from, self._entries_from = before(key), before(hidden.escaped(key))
 
     async def _fill(self) -> None:
         if not self._rows and not self._rows_end:
             asked = Ask(limit=1000, marker=self._rows_from, prefix=self._prefix)
             of = self._container
-            listed = await self._state.listings.list_objects(of.account, of.container, asked, "json")
-            self._rows = _rows(listed or b"[]")
+            body = await self._state.listings.list_objects(of.account, of.container, asked, "json")
+            self._rows = listed.rows(body or b"[]")
             self._rows_end = len(self._rows) < asked.limit
             if self._rows:
                 self._rows_from = self._rows[-1].name
         if not self._entries and not self._entries_end:
-            prefix = versioning.escaped(self._prefix)
-            self._entries = await versioning.entries(
+            prefix = hidden.escaped(self._prefix)
+            self._entries = await entries(
                 self._state, self._container, prefix=prefix, marker=self._entries_from
             )
             self._entries_end = len(self._entries) < 1000
@@ -100,24 +86,32 @@ class Versions:
         return _of_key(key, row, entries)
 
 
-def _of_key(key: str, row: _Row | None, entries: list[Entry]) -> list[Listed]:
-    """`row` is what stands under the key itself: a link to one of the others, changed when that was, or `null`."""
-    found = [
-        Listed(
-            key, each.id, False, each.is_marker, each.etag, each.size_bytes, each.changed, each.content_type
-        )
-        for each in entries
-    ]
-    if row is not None and not any(
-        each.changed == row.last_modified and not each.is_marker for each in found
-    ):
-        found.insert(
-            0,
+def _of_key(key: str, row: Row | None, entries: list[Entry]) -> list[Listed]:
+    """`row` is what stands under the key itself: a link to one of the others, or the version `null`. A link to none of
+    them stands for the newest, which it is about to be a link to."""
+    found: list[Listed] = []
+    link = None if row is None else row.link
+    if row is not None and link is None:
+        found.append(Listed(key, NULL, True, False, row.hash, row.bytes, row.last_modified, row.content_type))
+    is_dangling = link is not None and all(each.link != link for each in entries)
+    if entries and (is_dangling or (row is None and entries[0].is_marker)):
+        link = entries[0].link
+    for each in entries:
+        if each.id == NULL and any(one.id == NULL for one in found):
+            continue  # an older one, on its way out
+        found.append(
             Listed(
-                key, versioning.NULL, False, False, row.hash, row.bytes, row.last_modified, row.content_type
-            ),
+                key,
+                each.id,
+                each.link == link,
+                each.is_marker,
+                each.etag,
+                each.size_bytes,
+                each.changed,
+                each.content_type,
+            )
         )
-    return [each._replace(is_latest=number == 0) for number, each in enumerate(found)]
+    return found
 
 
 def after(prefix: str) -> str:

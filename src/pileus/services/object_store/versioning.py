@@ -5,33 +5,43 @@ Versions are objects in a container of the same name in a hidden account; no dat
 object's own name stands a link to the newest, with its metadata; none where the newest is a delete marker. What was
 stored while versioning was off, or suspended, stands under the object's own name itself and is the version `null`; it
 is moved to the others only when a newer one comes.
+
+A version is written, or removed, before the link: each step alone leaves what can be told from what is there, and where
+the next one never came `settle` makes it up (`doc/decisions/0027-versions-and-their-links.md`).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, NamedTuple
+from contextlib import suppress
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from pileus.kernel.errors import Conflict, Unavailable
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import content, metadata
+from pileus.services.object_store import content, hidden, metadata, unsettled
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Version
-from pileus.services.object_store.listings import Ask, ContainerInfo, Metadata, NoSuchContainer
+from pileus.services.object_store.listings import ContainerInfo, Metadata, NoSuchContainer
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import receive
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_entries import (
+    MARKER,
+    NULL,
+    Entry,
+    linked_place,
+    newest,
+    nulls,
+    place,
+    place_of,
+    read_tail,
+)
 
 STATUS = metadata.SYSTEM + "versioning"
 """In a container's metadata: `Enabled` or `Suspended`, once it was enabled."""
-MARKER = "application/x-deleted;swift_versions_deleted=1"
-"""Content type of what stands among the versions for a deletion."""
-NULL = "null"
-_END = "\x01\x01"
-"""Ends a name in a hidden list; `_escaped` keeps it out of names, and the order as it is."""
-_LAST = 1 << 62
+TRIES = 3
 Status = Literal["", "Enabled", "Suspended"]
 
 
@@ -53,20 +63,6 @@ class Found(NamedTuple):
     is_marker: bool = False
 
 
-class Entry(NamedTuple):
-    """A version as the hidden list has it."""
-
-    key: str
-    id: str
-    name: str
-    """In the hidden list."""
-    is_marker: bool
-    etag: str
-    size_bytes: int
-    changed: str
-    content_type: str
-
-
 class Deleted(NamedTuple):
     id: str | None
     """Of the version that is gone, or of the marker that stands for the deletion; None without versioning."""
@@ -78,57 +74,14 @@ def status(container: Metadata) -> Status:
     return "Enabled" if found == "Enabled" else "Suspended" if found == "Suspended" else ""
 
 
-def hidden(kind: str, name: Name) -> Name:
-    """The container's shadow in an account that no client reaches."""
-    return Name(f".{kind}-{name.account}", name.container)
-
-
-async def make_hidden(state: ObjectStoreState, kind: str, name: Name, info: ContainerInfo) -> Name:
-    where = hidden(kind, name)
-    if await state.container(where.account, where.container) is None:
-        await state.listings.set_container(
-            where.account, where.container, state.now(), dict, make=True, policy=info.policy
-        )
-        state.forget(where.account, where.container)
-    return where
-
-
-def escaped(key: str) -> str:
-    return key.replace("\x01", "\x01\x02")
-
-
-def hidden_name(key: str, tail: str) -> str:
-    """In a hidden list: in the order of keys, then of tails."""
-    return escaped(key) + _END + tail
-
-
-def read_hidden(name: str) -> tuple[str, str]:
-    """The key and the tail."""
-    key, _, tail = name.rpartition(_END)
-    return key.replace("\x01\x02", "\x01"), tail
-
-
-def _tail(moment: Timestamp, *, null: bool = False) -> str:
-    """Newest first."""
-    return f"{_LAST - moment.units:016x}{'n' if null else ''}"
-
-
-def _at(name: Name, moment: Timestamp, *, null: bool = False) -> Name:
-    return hidden("versions", name)._replace(object=hidden_name(name.object, _tail(moment, null=null)))
-
-
-def _by_id(name: Name, version_id: str) -> Name | None:
-    """None where that is no id."""
-    try:
-        moment = Timestamp.parse(version_id)
-    except ValueError:
-        return None
-    return _at(name, moment) if moment.normal == version_id else None
-
-
 def linked(kept: ObjectMetadata) -> str | None:
-    """The id of the version that a record is a link to."""
+    """What a record says that is a link, as `Entry.link`."""
     return kept.system.get(metadata.LINK) if kept.system else None
+
+
+def link_of(version: Version) -> str | None:
+    """The same of an object; None where it is no link."""
+    return linked(metadata.decode(version.metadata))
 
 
 # Finding
@@ -138,76 +91,48 @@ async def find(
     state: ObjectStoreState, name: Name, container: Metadata, version_id: str | None
 ) -> Found | None:
     """The newest version, or the one with the id; a delete marker among them."""
-    if version_id is None or version_id == NULL:
+    if version_id is None:
+        return await _current(state, name, container)
+    if version_id != NULL:
+        is_id = status(container) and not version_id.startswith("n")
+        return await target(state, name, version_id) if is_id else None
+    version = await state.find(name)
+    link = None if version is None else link_of(version)
+    if version is not None and link is None:
+        return Found(name, version, NULL)
+    for entry in await nulls(state, name) if status(container) else ():
+        return await _found(state, place_of(name, entry), NULL)
+    return None
+
+
+async def _current(state: ObjectStoreState, name: Name, container: Metadata) -> Found | None:
+    for _ in range(TRIES):
         version = await state.find(name)
-        if version is not None:
-            link = linked(metadata.decode(version.metadata))
-            if link is None:
-                return Found(name, version, NULL)
-            if version_id is None:
-                return await _found(state, _by_id(name, link), link)
-        if not status(container):
-            return None
-        if version_id is None:
-            entry = await _newest(state, name)
+        if version is None:
+            entry = await newest(state, name) if status(container) else None
             if entry is None or not entry.is_marker:
                 return None
-        else:
-            entry = await _null(state, name)
-            if entry is None:
-                return None
-        return await _found(state, hidden("versions", name)._replace(object=entry.name), entry.id)
-    return await _found(state, _by_id(name, version_id), version_id) if status(container) else None
+            return await _found(state, place_of(name, entry), entry.id)
+        link = link_of(version)
+        if link is None:
+            return Found(name, version, NULL)
+        if (found := await target(state, name, link)) is not None:
+            return found
+        await settle(state, name)
+    return None
 
 
-async def _found(state: ObjectStoreState, at: Name | None, version_id: str) -> Found | None:
-    version = None if at is None else await state.find(at)
-    if at is None or version is None:
+async def target(state: ObjectStoreState, name: Name, link: str) -> Found | None:
+    """The version that a link stands for."""
+    at = linked_place(name, link)
+    return None if at is None else await _found(state, at, NULL if link.startswith("n") else link)
+
+
+async def _found(state: ObjectStoreState, at: Name, version_id: str) -> Found | None:
+    version = await state.find(at)
+    if version is None:
         return None
     return Found(at, version, version_id, metadata.decode(version.metadata).content_type == MARKER)
-
-
-async def entries(
-    state: ObjectStoreState, container: Name, *, prefix: str = "", marker: str = "", limit: int = 1000
-) -> list[Entry]:
-    """Of the hidden list, from `marker` (a name in it) on; `prefix` is a name's."""
-    where = hidden("versions", container)
-    asked = Ask(prefix=prefix, marker=marker, limit=limit)
-    listed = await state.listings.list_objects(where.account, where.container, asked, "json")
-    rows: list[dict[str, Any]] = msgspec.json.decode(listed or b"[]")
-    return [_entry(row) for row in rows]
-
-
-def _entry(row: dict[str, Any]) -> Entry:
-    key, tail = read_hidden(row["name"])
-    null = tail.endswith("n")
-    moment = Timestamp(_LAST - int(tail.removesuffix("n"), 16))
-    return Entry(
-        key,
-        NULL if null else moment.normal,
-        row["name"],
-        row["content_type"] == MARKER,
-        row["hash"],
-        row["bytes"],
-        row["last_modified"],
-        row["content_type"],
-    )
-
-
-async def _newest(state: ObjectStoreState, name: Name) -> Entry | None:
-    found = await entries(state, name, prefix=hidden_name(name.object, ""), limit=1)
-    return found[0] if found else None
-
-
-async def _null(state: ObjectStoreState, name: Name) -> Entry | None:
-    """The version `null` that is not under the object's own name."""
-    prefix, marker = hidden_name(name.object, ""), ""
-    while found := await entries(state, name, prefix=prefix, marker=marker):
-        for each in found:
-            if each.id == NULL:
-                return each
-        marker = found[-1].name
-    return None
 
 
 # Writing
@@ -225,36 +150,47 @@ async def write(
     """As `receive`, as the container's versioning wants it; returns the id of the version, too. Raises Superseded."""
     now = status(info.metadata)
     if now != "Enabled":
-        stored = await receive(state, name, state.now(), kept, body, length, wanted)
+        moment = state.now()
+        if now:
+            kept = msgspec.structs.replace(kept, system={**kept.system, metadata.IS_NULL: ""})
+        stored = await receive(state, name, moment, kept, body, length, wanted)
         if now:
             await _forget_null(state, name)
+            unsettled.done(state.listings, name, moment)
         return stored, NULL if now else None
-    await make_hidden(state, "versions", name, info)
+    await hidden.make(state, "versions", name, info)
     moment = state.now()
-    at = _at(name, moment)
+    at = place(name, moment)
     stored = await receive(state, at, moment, kept, body, length, wanted)
     await _keep_null(state, name)
     version = await state.find(at)
     if version is not None:
-        await _link(state, name, version, moment)
+        await _link(state, name, version, moment.normal, moment)
+    unsettled.done(state.listings, name, moment)
     return stored, moment.normal
 
 
-async def _link(state: ObjectStoreState, name: Name, version: Version, moment: Timestamp) -> None:
+async def _link(state: ObjectStoreState, name: Name, version: Version, link: str, moment: Timestamp) -> None:
     """Makes a version the object. That a newer one came meanwhile is as good."""
-    kept = metadata.decode(version.metadata)
-    link = msgspec.structs.replace(
-        kept,
-        large_bytes=metadata.size(kept, version.size_bytes),
-        system={**kept.system, metadata.LINK: version.timestamp.normal},
-    )
     device = await state.device_of(name)
     try:
-        await device.put(state.key(name), name.path, moment, metadata.encode(link), b"")
+        await device.put(state.key(name), name.path, moment, _linking(version, link), b"")
     except Superseded:
         pass
     except DeviceError as error:
         raise Unavailable(str(error)) from error
+
+
+def _linking(version: Version, link: str) -> bytes:
+    """A link's metadata."""
+    kept = metadata.decode(version.metadata)
+    return metadata.encode(
+        msgspec.structs.replace(
+            kept,
+            large_bytes=metadata.size(kept, version.size_bytes),
+            system={**kept.system, metadata.LINK: link},
+        )
+    )
 
 
 async def _keep_null(state: ObjectStoreState, name: Name) -> None:
@@ -263,27 +199,32 @@ async def _keep_null(state: ObjectStoreState, name: Name) -> None:
     if version is None:
         return
     old = content.plain(state, name, version)
-    if linked(old.kept) is None:
-        at = _at(name, version.timestamp, null=True)
+    if linked(old.kept) is not None:
+        return
+    await _forget_null(state, name, but=version.timestamp)
+    at = place(name, version.timestamp, null=True)
+    with suppress(Superseded):  # it is there already: another request was faster, or an earlier one broke off
         await receive(state, at, version.timestamp, old.kept, old.read(0, old.size_bytes), old.size_bytes)
 
 
-async def _forget_null(state: ObjectStoreState, name: Name) -> None:
-    """There is another version `null` now."""
-    entry = await _null(state, name)
-    if entry is not None:
-        await remove(state, hidden("versions", name)._replace(object=entry.name))
+async def _forget_null(state: ObjectStoreState, name: Name, but: Timestamp | None = None) -> None:
+    """There is another version `null` now, written at `but` where it is one of the others."""
+    for entry in await nulls(state, name):
+        if entry.moment != but:
+            unsettled.done(state.listings, name, await remove(state, place_of(name, entry)))
 
 
-async def remove(state: ObjectStoreState, at: Name) -> None:
-    """A record, at once and for good."""
+async def remove(state: ObjectStoreState, at: Name, moment: Timestamp | None = None) -> Timestamp:
+    """A record, at once and for good, unless there is a newer one than of that moment; returns the moment, by default now."""
+    moment = moment or state.now()
     device = await state.device_of(at)
     try:
-        await device.delete(state.key(at), at.path, state.now())
+        await device.delete(state.key(at), at.path, moment)
     except Superseded:
         pass
     except DeviceError as error:
         raise Unavailable(str(error)) from error
+    return moment
 
 
 async def delete(state: ObjectStoreState, name: Name, info: ContainerInfo) -> Deleted:
@@ -293,43 +234,102 @@ async def delete(state: ObjectStoreState, name: Name, info: ContainerInfo) -> De
     if not now:
         await remove(state, name)
         return Deleted(None, False)
-    await make_hidden(state, "versions", name, info)
+    await hidden.make(state, "versions", name, info)
     moment = state.now()
+    marker = ObjectMetadata(content_type=MARKER, etag="", headers={})
+    at = place(name, moment, null=now == "Suspended")
+    await receive(state, at, moment, marker, nothing(), 0)
     if now == "Enabled":
         await _keep_null(state, name)
-    else:
-        await _forget_null(state, name)
-    marker = ObjectMetadata(content_type=MARKER, etag="", headers={})
-    at = _at(name, moment, null=now == "Suspended")
-    await receive(state, at, moment, marker, nothing(), 0)
     if await state.find(name) is not None:
-        await remove(state, name)
+        await remove(state, name, moment)
+    if now == "Suspended":
+        await _forget_null(state, name, but=moment)
+    unsettled.done(state.listings, name, moment)
     return Deleted(NULL if now == "Suspended" else moment.normal, True)
 
 
 async def delete_version(state: ObjectStoreState, name: Name, found: Found) -> Deleted:
     """One version, for good. Where it was the newest, the one before it is the object again."""
+    if found.at == name:
+        await _forget_null(state, name)
+        await _fall_back(state, name)
+        return Deleted(found.id, found.is_marker)
     current = await state.find(name)
-    link = None if current is None else linked(metadata.decode(current.metadata))
-    was_newest = current is None or found.at == name or link == found.id
-    await remove(state, found.at)
-    if was_newest:
-        entry = await _newest(state, name)
-        if entry is None or entry.is_marker:
-            if current is not None and found.at != name:
-                await remove(state, name)
-        elif (at := hidden("versions", name)._replace(object=entry.name)) and (older := await state.find(at)):
-            await _promote(state, name, entry, at, older)
+    link = None if current is None else link_of(current)
+    moment = await remove(state, found.at)
+    if found.is_marker if current is None else link and linked_place(name, link) == found.at:
+        await _fall_back(state, name)
+    unsettled.done(state.listings, name, moment)
     return Deleted(found.id, found.is_marker)
 
 
-async def _promote(state: ObjectStoreState, name: Name, entry: Entry, at: Name, older: Version) -> None:
-    if entry.id == NULL:
-        old = content.plain(state, at, older)
-        await receive(state, name, state.now(), old.kept, old.read(0, old.size_bytes), old.size_bytes)
-        await remove(state, at)
-    else:
-        await _link(state, name, older, state.now())
+async def promote(state: ObjectStoreState, name: Name, found: Found) -> None:
+    """Makes a version the object again, whatever came after it."""
+    await _keep_null(state, name)
+    await _link(state, name, found.version, found.version.timestamp.normal, state.now())
+
+
+async def _fall_back(state: ObjectStoreState, name: Name) -> None:
+    """What is the newest of the others now is the object. Where that is a deletion, or there is none, there is no object."""
+    entry = await newest(state, name)
+    if entry is None or entry.is_marker:
+        if await state.find(name) is not None:
+            await remove(state, name)
+    elif (older := await state.find(place_of(name, entry))) is not None:
+        await _link(state, name, older, entry.link, state.now())
+
+
+async def settle(
+    state: ObjectStoreState, name: Name, since: Timestamp | None = None, removed: str = ""
+) -> bool:
+    """Makes up for what broke off between a version and its link; whether there was anything. `since` is when something
+    last happened to a version, as far as is known; `removed` the tail of one that was removed then."""
+    device = await state.device_of(name)
+    current = await device.find(state.key(name))
+    link = None if current is None or current.deleted else link_of(current)
+    last = await newest(state, name)
+    if current is not None and link is not None:
+        changed = await _settle_link(state, name, current, link, since)
+        if changed is not None:
+            return changed
+    elif removed and last and (current is None or current.timestamp == read_tail(removed)[0]):
+        await _fall_back(state, name)  # it was the marker that hid the object
+        return True
+    if last is not None and last.moment == since and (current is None or current.timestamp <= since):
+        await _roll_forward(state, name, last)
+        return True
+    if current is not None and not current.deleted and link is None:
+        await _forget_null(state, name)
+    return False
+
+
+async def _roll_forward(state: ObjectStoreState, name: Name, last: Entry) -> None:
+    if last.id != NULL:
+        await _keep_null(state, name)
+    if last.is_marker:
+        await remove(state, name, last.moment)
+    elif (version := await state.find(place_of(name, last))) is not None:
+        await _link(state, name, version, last.link, last.moment)
+    if last.id == NULL:
+        await _forget_null(state, name, but=last.moment)
+
+
+async def _settle_link(
+    state: ObjectStoreState, name: Name, current: Version, link: str, since: Timestamp | None
+) -> bool | None:
+    """A link to nothing, or with old metadata; None where it is in order."""
+    at = linked_place(name, link)
+    version = None if at is None else await (await state.device_of(at)).find(state.key(at))
+    if version is None or version.deleted:
+        await _fall_back(state, name)
+        return True
+    if version.changed == since and version.changed > current.changed:
+        anew = _linking(version, link)
+        device = await state.device_of(name)
+        await device.update(state.key(name), version.changed, lambda _: anew)
+        return True
+    return None
 
 
 async def update(
@@ -344,7 +344,8 @@ async def update(
     for at in (found.at, name) if found.at != name else (name,):
         if at == name and found.at != name:
             current = await state.find(name)
-            if current is None or linked(metadata.decode(current.metadata)) != found.id:
+            link = None if current is None else link_of(current)
+            if link is None or linked_place(name, link) != found.at:
                 continue
         device = await state.device_of(at)
         try:
@@ -353,13 +354,14 @@ async def update(
             continue  # gone or replaced meanwhile: nothing is left to be changed
         except DeviceError as error:
             raise Unavailable(str(error)) from error
+    unsettled.done(state.listings, name, now)
 
 
 async def set_status(state: ObjectStoreState, name: Name, info: ContainerInfo, wanted: Status) -> None:
     """409 where versions may be locked, and so are kept for good."""
     if wanted != "Enabled" and metadata.OBJECT_LOCK in info.metadata:
         raise Conflict("The container has object lock, so it keeps versions.")
-    await make_hidden(state, "versions", name, info)
+    await hidden.make(state, "versions", name, info)
 
     def change(old: Metadata) -> Metadata:
         return {**old, STATUS: wanted}
@@ -370,7 +372,7 @@ async def set_status(state: ObjectStoreState, name: Name, info: ContainerInfo, w
 
 async def drop(state: ObjectStoreState, name: Name) -> None:
     """Before a container is deleted: its hidden ones, which must be empty. Raises NotEmpty."""
-    where = hidden("versions", name)
+    where = hidden.shadow("versions", name)
     if await state.container(where.account, where.container) is None:
         return
     try:

@@ -2,6 +2,9 @@
 
 `X-Versions-Location` is a stack: what a PUT replaces is put there, and a DELETE brings the latest back.
 `X-History-Location` is a history: a DELETE leaves a marker there too, and brings nothing back.
+
+The copy is made before the object changes. Where the object then did not change, because the power went, the copy has the
+name that another attempt gives it, so it is made over, and not taken for an older version.
 """
 
 from __future__ import annotations
@@ -13,16 +16,16 @@ from urllib.parse import unquote
 import msgspec
 
 from pileus.kernel.errors import PreconditionFailed
-from pileus.services.object_store import content
+from pileus.services.object_store import content, metadata
+from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, Metadata
-from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.metadata import RESTORED, ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import receive
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_entries import MARKER
 
 STACK, HISTORY = "x-versions-location", "x-history-location"
-MARKER = "application/x-deleted;swift_versions_deleted=1"
-"""Content type of what stands in a history for a deletion."""
 
 
 def location(container: Metadata) -> str | None:
@@ -36,6 +39,14 @@ def _prefix(name: Name) -> str:
     return f"{len(name.object):03x}{name.object}/"
 
 
+def _copy_of(name: Name, version: Version) -> str:
+    return _prefix(name) + version.timestamp.normal
+
+
+def _restored(version: Version | None) -> str | None:
+    return None if version is None else metadata.decode(version.metadata).system.get(RESTORED)
+
+
 async def keep(state: ObjectStoreState, name: Name, container: Metadata) -> None:
     """Before the object is replaced: copies it to where versions go. 412 where that is not there."""
     where = location(container)
@@ -45,13 +56,33 @@ async def keep(state: ObjectStoreState, name: Name, container: Metadata) -> None
     if await state.container(name.account, where) is None:
         raise PreconditionFailed(f"There is no container {where} for older versions.")
     old = content.plain(state, name, version)
-    target = Name(name.account, where, _prefix(name) + version.timestamp.normal)
-    await receive(state, target, state.now(), old.kept, old.read(0, old.size_bytes), old.size_bytes)
+    target = Name(name.account, where, _copy_of(name, version))
+    await receive(state, target, state.now(), _plain(old.kept), old.read(0, old.size_bytes), old.size_bytes)
+    if (restored := _restored(version)) is not None and restored != target.object:
+        await _remove(state, Name(name.account, where, restored))
+
+
+def _plain(kept: ObjectMetadata) -> ObjectMetadata:
+    """Without where it came from."""
+    if RESTORED not in kept.system:
+        return kept
+    return msgspec.structs.replace(kept, system={n: v for n, v in kept.system.items() if n != RESTORED})
+
+
+async def _remove(state: ObjectStoreState, name: Name) -> None:
+    from pileus.services.object_store.api import write
+
+    await write.remove(state, name)
 
 
 async def mark_deleted(state: ObjectStoreState, name: Name, container: Metadata) -> None:
     """In a history: the object as it was, and that it was deleted then."""
     await keep(state, name, container)
+    version = await state.find(name)
+    listed = await _latest(state, name, location(container) or "", 1)
+    marked = [each["name"] for each in listed if each["content_type"] == MARKER]
+    if version is not None and marked and marked[0] > _copy_of(name, version):
+        return  # a deletion broke off after its marker
     now = state.now()
     target = Name(name.account, location(container) or "", _prefix(name) + now.normal)
     marker = ObjectMetadata(content_type=MARKER, etag="", headers={})
@@ -61,18 +92,28 @@ async def mark_deleted(state: ObjectStoreState, name: Name, container: Metadata)
 async def restore(state: ObjectStoreState, name: Name, container: Metadata) -> Name | None:
     """In a stack: makes the latest version the object again. What it was is then to be removed; None where there is none."""
     where = location(container) or ""
-    asked = Ask(prefix=_prefix(name), reverse=True, limit=1)
-    listed: list[dict[str, Any]] = msgspec.json.decode(
-        await state.listings.list_objects(name.account, where, asked, "json") or b"[]"
-    )
-    for each in listed:
+    current = await state.find(name)
+    own = {_restored(current), None if current is None else _copy_of(name, current)}
+    for each in await _latest(state, name, where, 1000):
         source = Name(name.account, where, each["name"])
+        if source.object in own:
+            await _remove(state, source)
+            continue
         version = await state.find(source)
         if version is not None:
             old = content.plain(state, source, version)
-            await receive(state, name, state.now(), old.kept, old.read(0, old.size_bytes), old.size_bytes)
+            kept = msgspec.structs.replace(old.kept, system={**old.kept.system, RESTORED: source.object})
+            await receive(state, name, state.now(), kept, old.read(0, old.size_bytes), old.size_bytes)
             return source
     return None
+
+
+async def _latest(state: ObjectStoreState, name: Name, where: str, limit: int) -> list[dict[str, Any]]:
+    """Of what is kept, the latest first."""
+    asked = Ask(prefix=_prefix(name), reverse=True, limit=limit)
+    body = await state.list_objects(Name(name.account, where), asked, "json")
+    listed: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
+    return listed
 
 
 async def _nothing() -> AsyncIterator[bytes]:

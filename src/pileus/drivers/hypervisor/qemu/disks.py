@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from pileus.drivers import program
 from pileus.services.compute.driver import HypervisorError, Image
 
 DISK_FORMATS = ("qcow2", "raw")
@@ -21,33 +22,14 @@ UEFI_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 _UEFI_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
 _GIB = 1 << 30
-_TOOL_SECONDS = 60.0
 
 
-async def run_tool(*command: str, seconds: float = _TOOL_SECONDS) -> bytes:
+async def run_tool(*command: str, seconds: float = program.SECONDS) -> bytes:
     """Run a program to its end; gives what it printed, raises `HypervisorError` with what it complained."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except FileNotFoundError as error:
-        raise HypervisorError(
-            f"{command[0]} is not installed on this host; `pileus doctor` helps."
-        ) from error
-    try:
-        async with asyncio.timeout(seconds):
-            output, complaint = await process.communicate()
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
-        raise HypervisorError(f"{command[0]} did not end within {seconds:g} s.") from error
-    if process.returncode != 0:
-        words = complaint.decode(errors="replace").strip() or f"exit status {process.returncode}"
-        raise HypervisorError(f"{command[0]} failed: {words}")
-    return output
+        return await program.run(*command, seconds=seconds)
+    except program.ProgramError as error:
+        raise HypervisorError(f"{error}.") from error
 
 
 async def check_image(image: Image, path: Path) -> Path:

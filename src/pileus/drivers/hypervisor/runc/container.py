@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import cgroups, processes
 from pileus.services.compute.driver import HypervisorError
 
@@ -117,7 +118,7 @@ class Container:
     async def _spawn_monitor(self, answers: int, console_log: Path) -> None:
         runtime, bundle = self._runtime, str(self.directory)
         with await asyncio.to_thread((self.directory / "conmon.log").open, "ab") as errors:
-            monitor = await asyncio.create_subprocess_exec(
+            command = (
                 *("conmon", "--cid", self.id, "--cuuid", self.id, "--name", self.id),
                 *("--runtime", shutil.which("runc") or "runc"),
                 *("--runtime-arg=--root", f"--runtime-arg={runtime.state_dir}"),
@@ -125,29 +126,29 @@ class Container:
                 *("--container-pidfile", f"{bundle}/init.pid", "--conmon-pidfile", f"{bundle}/conmon.pid"),
                 *("--terminal", "--log-path", f"k8s-file:{console_log}"),
                 *("--log-size-max", str(runtime.console_bytes), "--log-level", "error"),
-                env={"PATH": os.environ.get("PATH", os.defpath), "_OCI_SYNCPIPE": str(answers)},
-                # Where it writes, besides the directory that it is told, that the memory ran out.
-                cwd=bundle,
-                pass_fds=[answers],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=errors,
             )
-        # It goes on as a daemon; what was started here ends at once.
-        if await monitor.wait() != 0:
-            raise HypervisorError(f"Container {self.id} cannot be watched: {self._complaint()}")
+            # It goes on as a daemon; what is started here ends at once.
+            try:
+                await program.run(
+                    *command,
+                    env={"PATH": os.environ.get("PATH", os.defpath), "_OCI_SYNCPIPE": str(answers)},
+                    # Where it writes, besides the directory that it is told, that the memory ran out.
+                    cwd=bundle,
+                    pass_fds=[answers],
+                    stderr=errors,
+                )
+            except program.ProgramError as error:
+                raise HypervisorError(
+                    f"Container {self.id} cannot be watched: {self._complaint()}"
+                ) from error
 
     async def start(self, owner: int) -> None:
         """Let its init run; `owner` is the host's id of the guest's root."""
         self._runtime.hierarchies.delegate(self.cgroup, owner)
-        process = await asyncio.create_subprocess_exec(
-            *("runc", "--root", str(self._runtime.state_dir), "start", self.id),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, complaint = await process.communicate()
-        if process.returncode != 0:
-            raise HypervisorError(f"Container {self.id} cannot be started: {complaint.decode().strip()}")
+        try:
+            await program.run("runc", "--root", self._runtime.state_dir, "start", self.id)
+        except program.ProgramError as error:
+            raise HypervisorError(f"Container {self.id} cannot be started: {error.complaint}") from error
 
     def signal(self, number: int) -> None:
         """Send a signal to its init, if that lives."""
@@ -160,7 +161,7 @@ class Container:
         """Return once it has ended and its exit status is known, as far as it will be."""
         for pid in (self.init_pid, self.monitor_pid):
             if pid is not None:
-                await processes.ended(pid)
+                await program.ended(pid)
 
     async def kill(self) -> None:
         """End whatever of it runs, be it still being made, and remove its cgroups and runc's state."""
@@ -172,7 +173,7 @@ class Container:
                     for pid in at_work:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
-                    await asyncio.gather(*(processes.ended(pid) for pid in at_work))
+                    await asyncio.gather(*(program.ended(pid) for pid in at_work))
                 groups = self._runtime.hierarchies.of(self.cgroup)
                 cgroups.kill(groups)
                 while not cgroups.remove(groups):

@@ -1,8 +1,7 @@
-"""Processes that are nobody's children here: found again by what identifies them, awaited by pidfd."""
+"""Processes that are nobody's children here: found again by what identifies them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -44,19 +43,3 @@ def _working_directory(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:  # ended, or one that even root may not look at, and so none of ours
         return None
-
-
-async def ended(pid: int) -> None:
-    """Return once the process has ended, be it a zombie; at once when there is none."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop = asyncio.get_running_loop()
-    seen = asyncio.Event()
-    try:
-        loop.add_reader(descriptor, seen.set)
-        await seen.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 
+from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import pack, unpack
 from pileus.services.compute.driver import HypervisorError, Image
 
@@ -28,7 +29,6 @@ POWER_OFF = {
 init. Any other gets SIGPWR, which System V's init and what follows it heed, and which LXC sends too."""
 
 _RESERVE_BYTES = 1 << 30
-_CHUNK_BYTES = 1 << 20
 _MAX_LINKS = 40
 
 
@@ -48,50 +48,24 @@ async def unpack_image(image: Image, tarball: Path) -> Path:
     directory = tarball.with_name(f"{tarball.name}.root")
     os.mkdir(directory, mode=0o755)
     max_bytes = max(0, shutil.disk_usage(directory).free - _RESERVE_BYTES)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        unpack.__file__,
-        str(tarball),
-        str(directory),
-        str(max_bytes),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    command = (sys.executable, "-I", unpack.__file__, tarball, directory, str(max_bytes))
     try:
-        _, complaint = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        raise HypervisorError(f"Image {image.id} is no root filesystem: {complaint.decode().strip()}")
+        await program.run(*command, seconds=None)
+    except program.ProgramError as error:
+        raise HypervisorError(f"Image {image.id} is no root filesystem: {error.complaint}") from error
     return directory
 
 
 async def packed(directory: Path, first_id: int) -> AsyncGenerator[bytes, None]:
     """The root filesystem of a container whose ids begin at `first_id`, as a tarball."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        pack.__file__,
-        str(directory),
-        str(first_id),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
     try:
-        while chunk := await process.stdout.read(_CHUNK_BYTES):
-            yield chunk
-        complaint = await process.stderr.read()
-        if await process.wait() != 0:
-            raise HypervisorError(f"The container's files could not be read: {complaint.decode().strip()}")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        async with aclosing(
+            program.output(sys.executable, "-I", pack.__file__, directory, str(first_id))
+        ) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    except program.ProgramError as error:
+        raise HypervisorError(f"The container's files could not be read: {error.complaint}") from error
 
 
 def find_init(root: Path) -> Init:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pileus.drivers import netns
+from pileus.drivers import netns, program
 from pileus.services.network.driver import NetworkError
 
 
@@ -16,27 +15,9 @@ async def run(
 ) -> str:
     """What the program prints; `NetworkError` with what it complained of when it fails."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=env,
-        )
-    except FileNotFoundError as error:
-        raise NetworkError(f"{argv[0]} is not installed on this host") from error
-    try:
-        async with asyncio.timeout(timeout):
-            output, complaint = await process.communicate(stdin.encode())
-    except BaseException:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        raise
-    if process.returncode != 0:
-        text = complaint.decode(errors="replace").strip() or f"exit status {process.returncode}"
-        raise NetworkError(f"`{' '.join(argv)}` failed: {text}")
-    return output.decode()
+        return (await program.run(*argv, stdin=stdin.encode(), env=env, seconds=timeout)).decode()
+    except program.ProgramError as error:
+        raise NetworkError(f"{error} (`{' '.join(argv)}`)") from error
 
 
 async def ip(*lines: str, inside: str = "") -> None:

@@ -87,3 +87,6 @@ class AbsentMember:
 
     async def capacity(self) -> Capacity:
         raise DeviceError(self._why)
+
+    async def ring(self) -> str:
+        raise DeviceError(self._why)

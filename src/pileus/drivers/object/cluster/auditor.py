@@ -26,11 +26,11 @@ class Auditor:
 
     def __init__(self, members: Mapping[int, Member], local: Collection[int], part_power: int) -> None:
         self._members = members
-        self._local = sorted(local)
+        self._local = local
         self._power = part_power
 
     async def walk(self, walk: Walk) -> None:
-        for id_ in self._local:
+        for id_ in sorted(self._local):
             try:
                 await self._device(id_, self._members[id_], walk)
             except DeviceError as error:

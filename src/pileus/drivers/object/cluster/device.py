@@ -45,20 +45,30 @@ class ObjectCluster:
         self.clock = clock
         self._background: set[asyncio.Task[None]] = set()
         self._told: dict[str, Stamp] = {}
+        self._teller: Told = lambda version: None
 
     async def start(self, told: Told, since: str) -> None:
         """A device that does not start is passed over. Each tells of its own changes, from its own part of the mark."""
         marks = msgspec.json.decode(since, type=dict[int, str]) if since else {}
+        self._teller = partial(self._hear, told)
         failures = []
         for peer in self.placement.peers.values():
             try:
-                await peer.member.start(partial(self._hear, told), marks.get(peer.id, ""))
+                await peer.member.start(self._teller, marks.get(peer.id, ""))
             except (DeviceError, OSError) as error:
                 log.error("a device of the ring does not start", device=peer.id, error=str(error))
                 failures.append(error)
                 peer.member = AbsentMember(f"device {peer.id} did not start: {error}", marks.get(peer.id, ""))
         if len(failures) == len(self.placement.peers):
             raise DeviceError(f"no device of the ring starts: {failures[0]}")
+
+    async def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
+        """Goes by another ring of the same part power from now on; writes under way finish by the old one."""
+        known = {id(peer.member) for peer in self.placement.peers.values()}
+        for member in members.values():
+            if id(member) not in known:
+                await member.start(self._teller, "")
+        self.placement.change(ring, members)
 
     def _hear(self, told: Told, version: Version) -> None:
         """Once of what several devices tell, and never of something older than before."""

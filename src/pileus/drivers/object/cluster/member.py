@@ -99,3 +99,9 @@ class Member(ObjectDevice, Protocol):
         """
 
     async def capacity(self) -> Capacity: ...
+
+    async def ring(self) -> str:
+        """The digest of the ring that its server goes by, and has for a while; empty where that has none of its own.
+
+        A handoff forgets nothing as long as they don't agree who the handoff is.
+        """

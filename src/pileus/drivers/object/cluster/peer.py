@@ -78,7 +78,8 @@ class Seats(NamedTuple):
     primaries: tuple[Peer, ...]
     """The nearest first, otherwise in the ring's order."""
     handoffs: tuple[Peer, ...]
-    """In the order in which they stand in; as many as there are replicas, at most."""
+    """In the order in which they stand in; as many as there are replicas, at most, and before them those that were
+    primaries until the ring changed."""
 
 
 class Placement:
@@ -94,11 +95,27 @@ class Placement:
     ) -> None:
         """`near`: whom to read from rather."""
         self.ring = ring
+        self._before = ring
+        """The ring before this one."""
         self._near = near
         self.patience = patience
+        self._clock = clock
         self.peers = {id_: Peer(id_, member, clock, patience) for id_, member in members.items()}
         self._shift = 32 - ring.part_power
         self._seats: dict[int, Seats] = {}
+
+    def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
+        """Another ring, of the same part power, counts from now on; what has its seats already goes on with these.
+
+        Devices that it names no more can be reached still: they have what has not moved yet.
+        """
+        news = {
+            id_: Peer(id_, member, self._clock, self.patience)
+            for id_, member in members.items()
+            if id_ not in self.peers or self.peers[id_].member is not member
+        }
+        self.peers = {**self.peers, **news}
+        self._before, self.ring, self._seats = self.ring, ring, {}
 
     def partition(self, key: bytes) -> int:
         return int.from_bytes(key[:4], "big") >> self._shift
@@ -118,8 +135,9 @@ class Placement:
     def seats(self, partition: int) -> Seats:
         devices = nearest_first(self.ring.primaries(partition), self._near)
         primaries = tuple(self.peers[device.id] for device in devices)
-        handoffs = islice(self.ring.handoffs(partition), len(primaries))
-        return Seats(primaries, tuple(self.peers[device.id] for device in handoffs))
+        others = [*self._before.primaries(partition), *islice(self.ring.handoffs(partition), len(primaries))]
+        handoffs = dict.fromkeys(self.peers[device.id] for device in others)
+        return Seats(primaries, tuple(each for each in handoffs if each not in primaries))
 
 
 def quorum(replicas: int) -> int:

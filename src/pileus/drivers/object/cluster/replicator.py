@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -18,7 +19,13 @@ from pileus.services.object_store.driver import DeviceError
 log = structlog.get_logger("pileus.object_store")
 EVERY_SECONDS = 30.0
 PARTITIONS_A_SECOND = 200.0
-Summaries = Mapping[int, int]
+
+
+class _Known(NamedTuple):
+    """Of another device."""
+
+    ring: str
+    summaries: Mapping[int, int]
 
 
 class Replicator:
@@ -36,15 +43,16 @@ class Replicator:
     def __init__(
         self, placement: Placement, local: Collection[int], clock: Clock, reclaim_seconds: float
     ) -> None:
-        """`local`: ids of the devices that are this process's to look after."""
+        """`local`: ids of the devices that are this process's to look after; they may grow."""
         self._placement = placement
-        self._local = sorted(local)
+        self._local = local
         self._clock = clock
         self._reclaim_seconds = reclaim_seconds
         self._power = placement.ring.part_power
+        """That of every ring to come."""
 
     async def walk(self, walk: Walk) -> None:
-        for id_ in self._local:
+        for id_ in sorted(self._local):
             peer = self._placement.peers[id_]
             try:
                 mine = await peer.member.summaries(self._power)
@@ -52,7 +60,7 @@ class Replicator:
                 log.warning("a device can't be replicated from", device=id_, error=str(error))
                 walk.count(failures=1)
                 continue
-            theirs: dict[Peer, Summaries | None] = {}
+            theirs: dict[Peer, _Known | None] = {}
             for partition, summary in sorted(mine.items()):
                 place = f"{id_:06d}/{partition:08d}"
                 if place > walk.since:
@@ -60,8 +68,9 @@ class Replicator:
                     await walk.step(place)
 
     async def _partition(
-        self, peer: Peer, partition: int, summary: int, theirs: dict[Peer, Summaries | None], walk: Walk
+        self, peer: Peer, partition: int, summary: int, theirs: dict[Peer, _Known | None], walk: Walk
     ) -> None:
+        ring = self._placement.ring
         primaries = self._placement.seats(partition).primaries
         at_home = peer in primaries
         # Before anything is compared: what comes later is not for this walk to forget. For the same reason a handoff's
@@ -72,12 +81,14 @@ class Replicator:
             if other is peer:
                 continue
             if other not in theirs:
-                theirs[other] = await self._summaries(other)
-            numbers = theirs[other]
-            if numbers is None:
+                theirs[other] = await self._ask(other)
+            known = theirs[other]
+            if known is None:
                 walk.count(unreachable=1)
                 everywhere = False
-            elif not at_home or numbers.get(partition, 0) != summary:
+            elif not at_home or known.summaries.get(partition, 0) != summary:
+                # Who goes by another ring may take this device for a primary, and forget what it relies on it to keep.
+                everywhere &= known.ring in ("", ring.digest)
                 try:
                     everywhere &= await self._push(peer, other, partition, walk)
                 except DeviceError as error:
@@ -91,12 +102,14 @@ class Replicator:
                     everywhere = False
         if everywhere:
             for key, stamp in held.items():
+                if self._placement.ring is not ring:
+                    return
                 if await peer.member.drop(key, stamp):
                     walk.count(brought_home=1)
 
-    async def _summaries(self, other: Peer) -> Summaries | None:
+    async def _ask(self, other: Peer) -> _Known | None:
         try:
-            return await other.member.summaries(self._power)
+            return _Known(await other.member.ring(), await other.member.summaries(self._power))
         except DeviceError as error:
             other.ill(error)
             return None

@@ -10,7 +10,7 @@ from pileus.drivers.object.cluster.member import Member
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.erasure.code import Scheme, best
 from pileus.drivers.object.erasure.device import ErasureDevice
-from pileus.drivers.object.erasure.places import Places
+from pileus.drivers.object.erasure.places import Places, record_ring
 from pileus.drivers.object.erasure.reconstructor import Reconstructor
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.kernel.clock import Clock
@@ -25,12 +25,6 @@ PART_POWER = 10
 def scheme_of(coding: ErasureCoding) -> Scheme:
     """Raises Unusable."""
     return Scheme(coding.code or best(), coding.data, coding.parity, coding.segment_kib * KIB)
-
-
-def record_ring(ring: Ring, scheme: Scheme) -> Ring:
-    """Records have so many replicas that a quorum of them outlives what the fragments outlive."""
-    rows = ring.rows[: 2 * scheme.parity + 1]
-    return Ring(rows, ring.devices, ring.part_power, version=ring.version, name_hash=ring.name_hash)
 
 
 def assemble(
@@ -51,7 +45,7 @@ def assemble(
     places = Places(ring, fragments, scheme, near)
     kept = ObjectCluster(record_ring(ring, scheme), records, clock, near=near)
     device = ErasureDevice(kept, places, scheme)
-    return device, Reconstructor(device, list(records.values()), clock, name=name, local=local)
+    return device, Reconstructor(device, records, clock, name=name, local=local)
 
 
 def on_folders(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from pileus.drivers.object.cluster.absent import AbsentMember
+from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.cluster.member import Member, Stamp
 from pileus.drivers.object.erasure.archive import Record, archive_key, record_of, shown
 from pileus.drivers.object.erasure.archive import encode as encode_record
 from pileus.drivers.object.erasure.code import Scheme, code_of
 from pileus.drivers.object.erasure.lane import in_time
-from pileus.drivers.object.erasure.places import Places
+from pileus.drivers.object.erasure.places import Places, record_ring
 from pileus.drivers.object.erasure.reader import ErasureReader
 from pileus.drivers.object.erasure.writer import ErasureWriter
+from pileus.lib.ring import Ring
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, ObjectDevice, Told, Version
+from pileus.services.object_store.driver import DeviceError, Told, Version
 
 log = structlog.get_logger("pileus.object_store")
 INLINE_BYTES = 1024
@@ -43,7 +45,7 @@ class ErasureDevice:
 
     def __init__(
         self,
-        records: ObjectDevice,
+        records: ObjectCluster,
         places: Places,
         scheme: Scheme,
         *,
@@ -81,6 +83,17 @@ class ErasureDevice:
         except (DeviceError, OSError) as error:
             log.error("a device of the ring does not start", device=id_, error=str(error))
             self.places.lose(id_, AbsentMember(f"device {id_} did not start: {error}", since))
+
+    async def change(
+        self, ring: Ring, fragments: Mapping[int, Member], records: Mapping[int, Member]
+    ) -> None:
+        """Places fragments and records by another ring from now on; writes under way finish by the old one."""
+        known = {id(member) for member in self.places.everybody()}
+        for member in fragments.values():
+            if id(member) not in known:
+                await member.start(lambda version: None, "")
+        self.places.change(ring, fragments)
+        await self.records.change(record_ring(ring, self.places.scheme), records)
 
     def mark(self) -> str:
         fragments = {id_: member.mark() for id_, member in self.places.members.items()}

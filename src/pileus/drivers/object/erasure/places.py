@@ -25,6 +25,9 @@ class Places:
                 f"the ring has {ring.replicas:g} replicas; {scheme.data}+{scheme.parity} fragments need as many as they are"
             )
         self.ring = ring
+        self.scheme = scheme
+        self._before = ring
+        """The ring before this one."""
         self.members = dict(members)
         self._near = near
         self._of: dict[int, Places.Of] = {}
@@ -35,7 +38,8 @@ class Places:
         primaries: Sequence[Member]
         """By fragment index who ought to have it."""
         handoffs: Sequence[Member]
-        """Who stands in for those that are away, in the ring's order; as many as there are fragments, at most."""
+        """Who stands in for those that are away, in the ring's order; as many as there are fragments, at most, and before
+        them those that were primaries until the ring changed."""
         order: Sequence[int]
         """Indexes as they are tried by readers: the nearest first, data before parity."""
 
@@ -43,13 +47,22 @@ class Places:
         """Another stands for a member that is not there; before anybody was placed."""
         self.members[id_] = absent
 
+    def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
+        """Another ring, of the same part power and replicas, counts from now on; what is under way goes on by the old."""
+        self.members = {**self.members, **members}
+        self._before, self.ring, self._of = self.ring, ring, {}
+
     def of(self, key: bytes) -> Places.Of:
         partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)
         found = self._of.get(partition)
         if found is None:
             primaries = [self.members[id_] for id_ in self.primary_ids(partition)]
-            others = islice(self.ring.handoffs(partition), len(primaries))
-            handoffs = [self.members[device.id] for device in others]
+            others = [
+                *self._before.primaries(partition),
+                *islice(self.ring.handoffs(partition), len(primaries)),
+            ]
+            ids = dict.fromkeys(device.id for device in others)
+            handoffs = [self.members[id_] for id_ in ids if id_ not in self.primary_ids(partition)]
             found = Places.Of(primaries, handoffs, self._order(self.primary_ids(partition)))
             self._of[partition] = found
         return found
@@ -73,3 +86,9 @@ class Places:
 
     def everybody(self) -> Sequence[Member]:
         return list(self.members.values())
+
+
+def record_ring(ring: Ring, scheme: Scheme) -> Ring:
+    """Records have so many replicas that a quorum of them outlives what the fragments outlive."""
+    rows = ring.rows[: 2 * scheme.parity + 1]
+    return Ring(rows, ring.devices, ring.part_power, version=ring.version, name_hash=ring.name_hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import structlog
@@ -14,6 +14,7 @@ from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.erasure.lane import in_time
 from pileus.drivers.object.erasure.repair import Repair
 from pileus.kernel.clock import Clock
+from pileus.lib.ring import Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError
@@ -39,7 +40,7 @@ class Reconstructor:
     def __init__(
         self,
         device: ErasureDevice,
-        record_members: Sequence[Member],
+        record_members: Mapping[int, Member],
         clock: Clock,
         *,
         name: str = "object-reconstructor",
@@ -47,7 +48,7 @@ class Reconstructor:
         every_seconds: float = 30.0,
         per_second: float = math.inf,
     ) -> None:
-        """`local`: ids of the fragments' devices that are this process's to look after; None: all.
+        """`local`: ids of the fragments' devices that are this process's to look after, which may grow; None: all.
 
         A partition is looked after by whoever has the first of its devices that answers.
         """
@@ -60,13 +61,21 @@ class Reconstructor:
         self._places = device.places
         self._record_members = record_members
         self._clock = clock
+        self._agreed: Ring | None = None
+        """The ring that all went by when the walk began: only then it is sure which fragments are astray."""
 
     async def walk(self, walk: Walk) -> None:
+        if self._local is not None and not self._local:
+            return
         first = int(walk.since) + 1 if walk.since else 0
         used: set[int] = set()
         away: set[int] = set()
+        self._agreed = self._places.ring
         for id_, member in self._places.members.items():
             try:
+                theirs = await in_time(member.ring(), self._device.patience_seconds)
+                if theirs not in ("", self._places.ring.digest):
+                    self._agreed = None
                 work = member.summaries(self._places.ring.part_power)
                 used.update(await in_time(work, self._device.patience_seconds))
             except DeviceError:
@@ -123,7 +132,7 @@ class Reconstructor:
         """The newest stamps by the part of the key that archives have; whether each member told."""
         newest: dict[bytes, Stamp] = {}
         all_told = True
-        for member in self._record_members:
+        for member in list(self._record_members.values()):
             stamps = await self._stamps(member, partition)
             if stamps is None:
                 all_told = False
@@ -177,6 +186,8 @@ class Reconstructor:
         if len(done) < len(missing):
             walk.count(failed=1)
         for index, id_ in astray:
+            if self._places.ring is not self._agreed:
+                return
             if index in done or primary[index] in write.devices[index]:
                 await self._drop_one(write, index, id_)
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pileus.drivers.object.listing.passes import Walker
 from pileus.drivers.object.listing.reclaimer import ListReclaimer
 from pileus.drivers.object.listing.replicator import ListReplicator
-from pileus.drivers.object.listing.schema import RECLAIM_SECONDS
 from pileus.drivers.object.listing.sharder import SHARD_ROWS, ListSharder
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.listing.updater import BacklogUpdater, ListUpdater
 from pileus.kernel.clock import Clock
 from pileus.services.object_store.daemons import Daemon
+from pileus.services.object_store.driver import RECLAIM_SECONDS
 
 
 def node_daemons(
@@ -30,7 +30,7 @@ def node_daemons(
         ListSharder(members, listings, clock, shard_rows=shard_rows),
         ListReclaimer(members, listings, clock, reclaim_seconds=reclaim_seconds),
     ]
-    if len(listings.router.placement.members) > 1:
+    if listings.router.placement.ring is not None:
         walkers.append(ListReplicator(members, listings, clock, reclaim_seconds=reclaim_seconds))
     return list(walkers)
 

@@ -230,3 +230,6 @@ class Member(Protocol):
 
     async def settle(self) -> str:
         """All is durable; a word that changes where the device was started anew, and may have lost what was not."""
+
+    async def ring(self) -> str:
+        """As of a member that keeps objects: the digest of the ring that its server goes by."""

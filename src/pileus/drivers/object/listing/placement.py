@@ -22,8 +22,21 @@ class Placement:
         if ring is None and len(members) != 1:
             raise ValueError("several members need a ring")
         self.members = members
-        self.ring = ring
+        self.ring = self._before = ring
         self._all = [Place(*each) for each in members.items()]
+
+    def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
+        """Another ring counts from now on. Devices that it names no more can be reached still."""
+        self.members = {**self.members, **members}
+        self._before, self.ring = self.ring, ring
+
+    def displaced(self, path: str) -> list[Place]:
+        """Who was a primary until the ring changed: a list that no primary has may be on its way from there."""
+        if self.ring is None or self._before is None or self.ring is self._before:
+            return []
+        now = {place.id for place in self.primaries(path)}
+        before = self._before.primaries(self._before.partition(path))
+        return [Place(each.id, self.members[each.id]) for each in before if each.id not in now]
 
     def primaries(self, path: str) -> list[Place]:
         if self.ring is None:

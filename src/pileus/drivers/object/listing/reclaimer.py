@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pileus.drivers.object.listing import handover
 from pileus.drivers.object.listing.member import Change
 from pileus.drivers.object.listing.passes import Here, Walker
-from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
+from pileus.drivers.object.listing.schema import Head
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
+from pileus.services.object_store.driver import RECLAIM_SECONDS
 
 
 class ListReclaimer(Walker):

@@ -8,13 +8,14 @@ from pileus.drivers.object.listing import handover
 from pileus.drivers.object.listing.member import Child, Merged
 from pileus.drivers.object.listing.passes import Here, Walker
 from pileus.drivers.object.listing.placement import Place
-from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
+from pileus.drivers.object.listing.schema import Head
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.kernel.clock import Clock
+from pileus.lib.ring import Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import DeviceError
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError
 
 ROWS = 1000
 """Told at once."""
@@ -43,6 +44,7 @@ class ListReplicator(Walker):
         self._reclaim_seconds = reclaim_seconds
 
     async def see(self, here: Here, walk: Walk) -> None:
+        ring = self.router.placement.ring
         others, is_primary = self.router.placement.others(here.path, here.device)
         if not others:
             return
@@ -52,6 +54,8 @@ class ListReplicator(Walker):
         before = Timestamp.at(self.clock.now().timestamp() - self._reclaim_seconds)
         over = not head.life.exists(head.objects) and head.life.delete_at < before
         known, failed = head.sequence, False
+        if not is_primary:
+            failed = not await self._agree(others, ring)
         for place in others:
             try:
                 known = min(known, await self._bring(here, head, place, walk, make=not over))
@@ -59,12 +63,23 @@ class ListReplicator(Walker):
                 walk.count(failures=1)
                 failed = True
         if not is_primary and not failed:
-            if await here.member.drop(here.path, lambda now: now.sequence == head.sequence):
+
+            def is_told(now: Head) -> bool:
+                return now.sequence == head.sequence and self.router.placement.ring is ring
+
+            if await here.member.drop(here.path, is_told):
                 walk.count(handed_off=1)
             return
         upto = head.sequence - JOURNAL if failed else max(known, head.sequence - JOURNAL)
         if upto > head.journal_from:
             await here.member.on(here.path, lambda one: handover.trim(one, upto))
+
+    async def _agree(self, others: Sequence[Place], ring: Ring | None) -> bool:
+        """Whether the primaries go by the same ring: else one may take this device for a primary, and rely on it."""
+        try:
+            return all([await place.member.ring() in ("", ring and ring.digest) for place in others])
+        except DeviceError:
+            return False
 
     async def _bring(self, here: Here, head: Head, place: Place, walk: Walk, *, make: bool) -> int:
         """Up to where that place knows our changes afterwards. Without `make` it gets none where it has none."""

@@ -68,6 +68,9 @@ class Router:
                 raise DeviceError(
                     f"{nothing} of {len(primaries)} replicas of the list {path} answer: {failure}"
                 ) from failure
+        for place in self.placement.displaced(path):
+            if (answer := await ask(place.member)) is not None:
+                return answer
         return None
 
     async def info(self, path: str) -> Info | None:
@@ -97,7 +100,9 @@ class Router:
         primaries = self.placement.primaries(path)
         if len(primaries) == 1:
             changed = await primaries[0].member.change(path, change, make=make, empty=empty)
-            return [] if changed is None else [changed]
+            if changed is None:
+                return await self._change_displaced(path, change, empty=empty)
+            return [changed]
         if empty:
             await self._see_empty(path, primaries)
         answers = await asyncio.gather(
@@ -116,7 +121,7 @@ class Router:
         ]
         needed = quorum(len(primaries))
         if len(done) < needed and not away and not make:
-            return done
+            return done or await self._change_displaced(path, change, empty=empty)
         stand_ins = self.placement.handoffs(path)
         for _ in away:
             for place in islice(stand_ins, len(primaries)):
@@ -133,6 +138,12 @@ class Router:
         for place in away:
             self.backlog.add(place.id, path, Told(change=change), elsewhere=True)
         return done
+
+    async def _change_displaced(self, path: str, change: Change, *, empty: bool) -> list[Changed]:
+        asked = [
+            await place.member.change(path, change, empty=empty) for place in self.placement.displaced(path)
+        ]
+        return [changed for changed in asked if changed is not None]
 
     async def settle(self, path: str) -> dict[int, str]:
         """The words of primaries on which all is durable now."""
@@ -187,6 +198,16 @@ class Router:
                     took.append(place.id)
             for place in away:
                 self.backlog.add(place.id, path, told, elsewhere=bool(entered))
+        for place in self.placement.displaced(path) if not entered else ():
+            try:
+                answer = await deliver(place.member, path, told, durable=durable)
+            except DeviceError:
+                away.append(place)
+                self.backlog.add(place.id, path, told, elsewhere=False)
+                continue
+            if answer is not None:
+                entered.append(answer)
+                took.append(place.id)
         everywhere = len(entered) == len(primaries) and not away
         return Answer(entered, everywhere, bool(entered or away), took)
 

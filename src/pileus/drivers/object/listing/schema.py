@@ -10,8 +10,6 @@ from pileus.drivers.object.listing.member import Item, Life, Own, Range
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.listings import Usage
 
-RECLAIM_SECONDS = 7 * 24 * 3600.0
-"""For so long a deletion is remembered."""
 _BOTH = """
 CREATE TABLE head (state BLOB NOT NULL);
 CREATE TABLE item (name TEXT PRIMARY KEY, changed INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;

@@ -27,10 +27,10 @@ from pileus.drivers.object.listing.member import (
 )
 from pileus.drivers.object.listing.merge import child_of
 from pileus.drivers.object.listing.replica import ROWS, Replica, entry_of
-from pileus.drivers.object.listing.schema import RECLAIM_SECONDS, Head
+from pileus.drivers.object.listing.schema import Head
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, DeviceFull
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, DeviceFull
 from pileus.services.object_store.listings import Ask, Form, ObjectEntry
 
 R = TypeVar("R")
@@ -58,6 +58,8 @@ class SqliteMember:
         self._arriving = folder / "arriving"
         self._threads: ThreadPoolExecutor | None = None
         self._boot = uuid.uuid4().hex
+        self.ring_digest = ""
+        """Of the ring that whoever serves it goes by."""
 
     async def start(self) -> None:
         await self._run(self._clear)
@@ -118,6 +120,9 @@ class SqliteMember:
     async def settle(self) -> str:
         await self._run(self._databases.settle)
         return self._boot
+
+    async def ring(self) -> str:
+        return self.ring_digest
 
     async def receive(self, path: str, id: str, sequence: int, file: AsyncIterator[bytes]) -> Merged:
         arriving = self._arriving / uuid.uuid4().hex

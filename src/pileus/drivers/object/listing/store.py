@@ -134,7 +134,10 @@ class RingListings:
         if make and not exists:
             _require_gone(account, await self.router.info(account))
         asked = Change(put_at=now, policy=policy, items=_difference(old, change(old), now))
-        changed = await self.router.change(path, asked, make=make)
+        # Where there is one, a replica without it is left to the replicator: made anew, it would be a list without rows.
+        changed = await self.router.change(path, asked, make=make and not exists)
+        if not changed and make:
+            changed = await self.router.change(path, asked, make=True)
         if not changed:
             raise NoSuchContainer
         if make:
@@ -221,11 +224,10 @@ class RingListings:
     async def settle(self, mark: str) -> None:
         """Raises DeviceError where a list may have lost what it was told, and no other replica has it."""
         touched = await self.entering.begin_settling()
-        words = await asyncio.gather(
-            *(self._settled(device) for device in self.router.placement.members), return_exceptions=True
-        )
+        members = self.router.placement.members
+        words = await asyncio.gather(*(each.settle() for each in members.values()), return_exceptions=True)
         sure: set[str] = set()
-        for device, word in zip(self.router.placement.members, words, strict=True):
+        for device, word in zip(members, words, strict=True):
             if isinstance(word, str):
                 if self._words.setdefault(device, word) == word:
                     sure |= touched.get(device, set())
@@ -237,9 +239,6 @@ class RingListings:
             raise DeviceError(f"nobody has made {len(lost)} lists durable, {min(lost)} among them")
         await asyncio.to_thread(self._keep, mark)
         self.entering.settled(touched)
-
-    async def _settled(self, device: int) -> str:
-        return await self.router.placement.members[device].settle()
 
     def _keep(self, mark: str) -> None:
         self.backlog.settle()

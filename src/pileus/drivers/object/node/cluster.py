@@ -9,11 +9,13 @@ from typing import cast
 from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.cluster.member import Member as ObjectMember
 from pileus.drivers.object.erasure.assemble import assemble, scheme_of
+from pileus.drivers.object.erasure.device import ErasureDevice
 from pileus.drivers.object.listing.member import Member as ListingMember
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.store import RingListings
+from pileus.drivers.object.node.follower import RingFollower
 from pileus.drivers.object.node.rings import Rings, devices_of, list_target, object_target, record_target
-from pileus.drivers.object.wire.members import Peers, RemoteListings, RemoteObjects
+from pileus.drivers.object.wire.members import Peers
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Ring
 from pileus.lib.ring.affinity import Nearness, alike
@@ -25,7 +27,7 @@ def remote_objects(
 ) -> dict[int, ObjectMember]:
     """By the ids of the ring's devices. `target`: what of them."""
     return {
-        each.id: cast(ObjectMember, RemoteObjects(peers.at(each.ip, each.port), target(each.device, policy)))
+        each.id: cast(ObjectMember, peers.objects(each.ip, each.port, target(each.device, policy)))
         for each in devices_of(ring)
     }
 
@@ -33,30 +35,43 @@ def remote_objects(
 def remote_lists(ring: Ring, peers: Peers) -> dict[int, ListingMember]:
     """By the ids of the ring's devices."""
     return {
-        each.id: cast(ListingMember, RemoteListings(peers.at(each.ip, each.port), list_target(each.device)))
+        each.id: cast(ListingMember, peers.listings(each.ip, each.port, list_target(each.device)))
         for each in devices_of(ring)
     }
 
 
-def on_nodes(
-    rings: Rings, key: bytes, folder: Path, clock: Clock, near: Nearness = alike
-) -> tuple[dict[int, ObjectDevice], RingListings]:
-    """Objects by storage policy, and lists. `folder` keeps what this proxy has not been able to tell yet,
-    `near` says whom to read from rather.
+class OnNodes:
+    """Objects by storage policy, and lists, by the rings as they are at the moment."""
 
-    Raises Unusable where objects can't be coded as a policy says.
-    """
-    peers = Peers(key)
-    devices: dict[int, ObjectDevice] = {}
-    for policy, ring in rings.objects.items():
-        members, coding = remote_objects(ring, policy, peers), rings.coding(policy)
-        if coding is None:
-            devices[policy] = ObjectCluster(ring, members, clock, near=near)
-        else:
-            records = remote_objects(ring, policy, peers, record_target)
-            scheme = scheme_of(coding)
-            devices[policy], _ = assemble(ring, members, records, scheme, clock, "", near=near)
-    return devices, _Lists(Placement(remote_lists(rings.lists, peers), rings.lists), folder, clock, peers)
+    def __init__(self, rings: Rings, key: bytes, folder: Path, clock: Clock, near: Nearness = alike) -> None:
+        """`folder` keeps what this proxy has not been able to tell yet, `near` says whom to read from rather.
+
+        Raises Unusable where objects can't be coded as a policy says.
+        """
+        self._peers = peers = Peers(key)
+        self.follower = RingFollower(rings, clock, self._change)
+        self._replicated: dict[int, ObjectCluster] = {}
+        self._coded: dict[int, ErasureDevice] = {}
+        for policy, ring in rings.objects.items():
+            members, coding = remote_objects(ring, policy, peers), rings.coding(policy)
+            if coding is None:
+                self._replicated[policy] = ObjectCluster(ring, members, clock, near=near)
+            else:
+                records = remote_objects(ring, policy, peers, record_target)
+                device, _ = assemble(ring, members, records, scheme_of(coding), clock, "", near=near)
+                self._coded[policy] = device
+        self.devices: dict[int, ObjectDevice] = {**self._replicated, **self._coded}
+        self.listings = _Lists(Placement(remote_lists(rings.lists, peers), rings.lists), folder, clock, peers)
+
+    async def _change(self, rings: Rings) -> None:
+        self.listings.router.placement.change(rings.lists, remote_lists(rings.lists, self._peers))
+        for policy, ring in rings.objects.items():
+            members = remote_objects(ring, policy, self._peers)
+            if policy in self._replicated:
+                await self._replicated[policy].change(ring, members)
+            else:
+                records = remote_objects(ring, policy, self._peers, record_target)
+                await self._coded[policy].change(ring, members, records)
 
 
 class _Lists(RingListings):

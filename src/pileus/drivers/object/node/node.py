@@ -7,39 +7,34 @@ but one is enough, and the proxy that wrote it has told them already, unless it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
 
-from pileus.drivers.object.cluster.auditor import Auditor
-from pileus.drivers.object.cluster.member import Member as ObjectMember
-from pileus.drivers.object.cluster.peer import PATIENCE
-from pileus.drivers.object.cluster.peer import Placement as ObjectPlacement
-from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
-from pileus.drivers.object.erasure.archive import shown
-from pileus.drivers.object.erasure.assemble import assemble, record_ring, scheme_of
-from pileus.drivers.object.erasure.code import Unusable
 from pileus.drivers.object.listing.daemons import node_daemons, teller_daemons
+from pileus.drivers.object.listing.member import Member as ListingMember
 from pileus.drivers.object.listing.placement import Placement
+from pileus.drivers.object.listing.sharder import SHARD_ROWS
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
-from pileus.drivers.object.node.cluster import remote_lists, remote_objects
+from pileus.drivers.object.node.cluster import remote_lists
+from pileus.drivers.object.node.follower import RingFollower
 from pileus.drivers.object.node.local import folder_of, own_devices
-from pileus.drivers.object.node.rings import Rings, list_target, object_target, record_target
-from pileus.drivers.object.summary import SUFFIX_POWER
-from pileus.drivers.object.wire.members import LISTING_VERBS, OBJECT_VERBS, Peers
+from pileus.drivers.object.node.objects import PolicyObjects
+from pileus.drivers.object.node.rings import Rings, list_target
+from pileus.drivers.object.presence import Presence
+from pileus.drivers.object.wire.members import LISTING_VERBS, Peers
 from pileus.drivers.object.wire.server import WireServer
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Device, Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import listed
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import DeviceError, Version
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, Version
 
 log = structlog.get_logger("pileus.object_store")
 ROLES = ("account", "container", "object")
@@ -47,22 +42,6 @@ ROLES = ("account", "container", "object")
 NOTE_SECONDS = 5.0
 """Changes are gathered for so long before lists are told: whoever made them has told them already."""
 SETTLE_SECONDS = 30.0
-RECLAIM_SECONDS = 7 * 24 * 3600.0
-"""For so long a deletion is remembered."""
-
-
-class _Kept(NamedTuple):
-    """One kind of what a device has."""
-
-    folder: str
-    target: Callable[[str, int], str]
-    told: Callable[[Version], Version] | None
-    """What lists are told of a version; None: nothing."""
-
-
-OBJECTS = _Kept("objects", object_target, lambda version: version)
-FRAGMENTS = _Kept("objects", object_target, None)
-RECORDS = _Kept("records", record_target, shown)
 
 
 class StorageNode:
@@ -79,20 +58,30 @@ class StorageNode:
         *,
         roles: Sequence[str] = ROLES,
         every_seconds: float | None = None,
+        shard_rows: int = SHARD_ROWS,
     ) -> None:
         """`devices` has a folder for each device, named as the rings do; one that is not there is not served.
 
-        `every_seconds`: from one walk of each daemon to its next; None: as each has it.
+        `every_seconds`: from one walk of each daemon to its next; None: as each has it. `shard_rows`: containers with
+        more objects are split.
         """
         self._every_seconds = every_seconds
+        self._shard_rows = shard_rows
         self.devices = devices
-        self.rings = rings
+        self.follower = RingFollower(rings, clock, self._change, self._agree)
         self.server = WireServer(key)
         self._state = devices / ".node"
         self.daemons = Daemons(clock, self._state / "walks")
         self.engines: dict[str, ObjectEngine] = {}
         """By the name that each is served under."""
         self.listings: RingListings | None = None
+        self._presence = Presence(clock)
+        self._refused: dict[Path, DeviceError | None] = {}
+        """By the folder of each device why it is not served; None: it is."""
+        self._policies: dict[int, PolicyObjects] = {}
+        self._list_members: dict[int, ListingMember] = {}
+        self._lists: dict[int, SqliteMember] = {}
+        """Those of them that are here."""
         self._peers = Peers(key)
         self._host, self._port, self._clock, self._roles = host, port, clock, roles
         self._told: list[Version] = []
@@ -105,11 +94,15 @@ class StorageNode:
         own_lists = await self._start_lists()
         await self._start_objects()
         if not self.engines and not own_lists:
+            if refusal := next(filter(None, self._refused.values()), None):
+                raise refusal
             raise DeviceError(
-                f"no device of the rings in {self.rings.folder} is at {self._host}:{self._port} and has a folder in "
+                f"no device of the rings in {self.follower.rings.folder} is at {self._host}:{self._port} and has a folder in "
                 f"{self.devices}: --listen must be the address that `pileus ring show` lists, and each device needs a "
                 "folder of its name (a mounted disk, normally)"
             )
+        self._add(self.follower)
+        self._add(self._presence)
         await self.server.start(self._host, self._port)
         self.daemons.start()
         self._tasks = [
@@ -151,94 +144,90 @@ class StorageNode:
                     device=device.device,
                     within=str(self.devices),
                 )
-            else:
+            elif self._is_welcome(folder):
                 found.append((device, folder))
         return found
 
+    def _is_welcome(self, folder: Path) -> bool:
+        """Asked once for each device, and remembered as long as the node runs."""
+        if folder not in self._refused:
+            try:
+                self._presence.begin(folder)
+                self._refused[folder] = None
+            except DeviceError as error:
+                log.error("a device is not served", device=folder.name, reason=str(error))
+                self._refused[folder] = error
+        return self._refused[folder] is None
+
     async def _start_lists(self) -> bool:
-        members = remote_lists(self.rings.lists, self._peers)
-        own: dict[int, SqliteMember] = {}
-        for device, folder in self._own(self.rings.lists, "account", "container"):
-            member = SqliteMember(folder / "lists", self._clock, journal=True)
-            own[device.id] = members[device.id] = member
-            self.server.serve(list_target(device.device), LISTING_VERBS, member)
-        listings = RingListings(Placement(members, self.rings.lists), self._state / "lists", self._clock)
+        rings = self.follower.rings
+        await self._take_lists(rings)
+        placement = Placement(self._list_members, rings.lists)
+        self.listings = listings = RingListings(placement, self._state / "lists", self._clock)
         self._settled = await listings.start()
-        self.listings = listings
-        for daemon in (*node_daemons(own, listings, self._clock), *teller_daemons(listings)):
+        walks = node_daemons(self._lists, listings, self._clock, shard_rows=self._shard_rows)
+        for daemon in (*walks, *teller_daemons(listings)):
             self._add(daemon)
-        return bool(own)
+        return bool(self._lists)
+
+    async def _take_lists(self, rings: Rings) -> None:
+        """Makes the members what the ring says; a device that it has no more goes on giving away what it holds."""
+        members = remote_lists(rings.lists, self._peers)
+        known = {member.folder: member for member in self._lists.values()}
+        for device, folder in self._own(rings.lists, "account", "container"):
+            member = known.get(folder / "lists")
+            if member is None:
+                member = SqliteMember(folder / "lists", self._clock, journal=True)
+                await member.start()
+                self.server.serve(list_target(device.device), LISTING_VERBS, member)
+            members[device.id] = member
+        self._list_members.update(members)
+        self._lists.clear()
+        self._lists.update(
+            (id_, each) for id_, each in self._list_members.items() if isinstance(each, SqliteMember)
+        )
+
+    def _agree(self, rings: Rings) -> None:
+        """From now on this node says that it goes by these rings, so that others may rely on it."""
+        for member in self._lists.values():
+            member.ring_digest = rings.lists.digest
+        for part in self._policies.values():
+            part.agree()
 
     async def _start_objects(self) -> None:
         marks = msgspec.json.decode(self._settled, type=dict[str, str]) if self._settled else {}
-        for policy, ring in self.rings.objects.items():
-            members, coding = remote_objects(ring, policy, self._peers), self.rings.coding(policy)
-            if coding is None:
-                local = await self._serve(policy, ring, members, OBJECTS, marks)
-                self._look_after(policy, ring, members, local)
-                continue
-            records = remote_objects(ring, policy, self._peers, record_target)
-            local = await self._serve(policy, ring, members, FRAGMENTS, marks)
-            await self._serve(policy, ring, records, RECORDS, marks)
-            try:
-                scheme = scheme_of(coding)
-                name = f"object-reconstructor-{policy}"
-                _, reconstructor = assemble(ring, members, records, scheme, self._clock, name, local)
-            except Unusable as error:
-                raise DeviceError(f"storage policy {policy}: {error}") from error
-            self._look_after(policy, record_ring(ring, scheme), records, local)
-            if local:
-                self._add(reconstructor)
-                auditor = Auditor(members, local, ring.part_power)
-                auditor.name = f"{auditor.name}-{policy}-fragments"
-                self._add(auditor)
+        rings = self.follower.rings
+        for policy, ring in rings.objects.items():
+            part = self._policies[policy] = PolicyObjects(
+                policy,
+                rings.coding(policy),
+                self._peers,
+                self.server,
+                self.engines,
+                self._told.append,
+                self._clock,
+                RECLAIM_SECONDS,
+            )
+            for daemon in await part.start(ring, self._own(ring, "object"), marks):
+                if "object" in self._roles:
+                    self._add(daemon)
 
-    async def _serve(
-        self,
-        policy: int,
-        ring: Ring,
-        members: dict[int, ObjectMember],
-        what: _Kept,
-        marks: Mapping[str, str],
-    ) -> list[int]:
-        """Puts this node's own devices among the members; returns their ids."""
-        local = []
-        for device, folder in self._own(ring, "object"):
-            name = f"{what.folder}-{policy}" if policy else what.folder
-            engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
-            target = what.target(device.device, policy)
-            await engine.start(partial(self._heard, ring, device.id, what), marks.get(target, ""))
-            self.engines[target] = members[device.id] = engine
-            self.server.serve(target, OBJECT_VERBS, engine)
-            local.append(device.id)
-        return local
-
-    def _look_after(
-        self, policy: int, ring: Ring, members: Mapping[int, ObjectMember], local: Sequence[int]
-    ) -> None:
-        if not local:
-            return
-        placement = ObjectPlacement(ring, members, self._clock, PATIENCE)
-        for daemon in (
-            Replicator(placement, local, self._clock, RECLAIM_SECONDS),
-            Auditor(members, local, ring.part_power),
-        ):
-            if policy:
-                daemon.name = f"{daemon.name}-{policy}"
-            self._add(daemon)
+    async def _change(self, rings: Rings) -> None:
+        """New rings; a device that they place here is served from now on."""
+        assert self.listings is not None
+        await self._take_lists(rings)
+        self.listings.router.placement.change(rings.lists, self._list_members)
+        for policy, ring in rings.objects.items():
+            await self._policies[policy].change(ring, self._own(ring, "object"))
 
     def _add(self, daemon: Any) -> None:
         if self._every_seconds is not None:
             daemon.every_seconds = self._every_seconds
         self.daemons.add(daemon)
 
-    def _heard(self, ring: Ring, device: int, what: _Kept, version: Version) -> None:
-        path_key = int.from_bytes(ring.name_hash(version.path)[:4], "big")
-        if what.told is not None and ring.rows[0][path_key >> (32 - ring.part_power)] == device:
-            self._told.append(what.told(version)._replace(body=None))
-
     async def _note(self, listings: RingListings) -> None:
-        told, self._told = self._told, []
+        told = self._told.copy()
+        self._told.clear()
         for version in told:
             try:
                 listed.note(listings, version)

@@ -27,6 +27,8 @@ class Rings:
     def __init__(self, folder: Path) -> None:
         """Raises RingsError."""
         self.folder = folder
+        self.signature = signature(folder)
+        """As the files were before they were read."""
         try:
             self.conf = swift_conf.read(folder / CONF)
         except ConfigError as error:
@@ -53,6 +55,36 @@ class Rings:
         """Of a storage policy; None where it keeps whole copies."""
         return next((each.erasure_coding for each in self.conf.policies if each.index == policy), None)
 
+    def require_successor(self, new: Rings) -> None:
+        """Raises RingsError where these can't be followed by those without a restart."""
+        if new.conf != self.conf:
+            raise RingsError(
+                f"{self.folder / CONF} has changed: restart all nodes and proxies for storage policies, or take it back; "
+                "with another hash prefix or suffix nothing is found any more"
+            )
+        if new.objects.keys() != self.objects.keys():
+            raise RingsError(
+                f"the storage policies in {self.folder} are others: restart all nodes and proxies for them"
+            )
+        for name, old, ring in [
+            (LISTS, self.lists, new.lists),
+            *(
+                (f"the ring of policy {policy}", self.objects[policy], ring)
+                for policy, ring in new.objects.items()
+            ),
+        ]:
+            if old.part_power != ring.part_power:
+                raise RingsError(
+                    f"{name} has another part power, {ring.part_power} instead of {old.part_power}: that can't be changed "
+                    "once there is something; take the old ring back"
+                )
+        for policy, ring in new.objects.items():
+            if self.coding(policy) is not None and ring.replicas != self.objects[policy].replicas:
+                raise RingsError(
+                    f"the ring of policy {policy} has {ring.replicas:g} replicas; it needs {self.objects[policy].replicas:g}, "
+                    "one for each fragment"
+                )
+
     def _read(self, name: str) -> Ring:
         file = self.folder / name
         try:
@@ -66,6 +98,16 @@ class Rings:
             raise RingsError(f"{file} can't be read: {error}") from error
         self.files[file] = md5(data, usedforsecurity=False).hexdigest()
         return ring
+
+
+def signature(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Another one where a file came, went, or was written or replaced; empty where they can't be looked at."""
+    try:
+        files = [each for each in folder.iterdir() if each.name == CONF or each.name.endswith(".ring.gz")]
+        found = [(each.name, each.stat()) for each in sorted(files)]
+    except OSError:
+        return ()
+    return tuple((name, stat.st_mtime_ns, stat.st_ino, stat.st_size) for name, stat in found)
 
 
 def devices_of(ring: Ring) -> list[Device]:

@@ -116,16 +116,32 @@ class RemoteListings(Remote):
 
 
 class Peers:
-    """The servers of a cluster, each once; whoever makes them closes them."""
+    """The servers of a cluster and their devices, each once; whoever makes them closes them."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._peers: dict[tuple[str, int], Peer] = {}
+        self._objects: dict[tuple[Peer, str], RemoteObjects] = {}
+        self._listings: dict[tuple[Peer, str], RemoteListings] = {}
 
     def at(self, host: str, port: int) -> Peer:
         found = self._peers.get((host, port))
         if found is None:
             found = self._peers[host, port] = Peer(host, port, self._key)
+        return found
+
+    def objects(self, host: str, port: int, target: str) -> RemoteObjects:
+        peer = self.at(host, port)
+        found = self._objects.get((peer, target))
+        if found is None:
+            found = self._objects[peer, target] = RemoteObjects(peer, target)
+        return found
+
+    def listings(self, host: str, port: int, target: str) -> RemoteListings:
+        peer = self.at(host, port)
+        found = self._listings.get((peer, target))
+        if found is None:
+            found = self._listings[peer, target] = RemoteListings(peer, target)
         return found
 
     async def close(self) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import BadRequest
+from pileus.services.identity.saml import encryption
+from pileus.services.identity.saml.key_pair import KeyPair
 from pileus.services.identity.saml.names import BEARER, ECP, NAMES, SAML, SAMLP, SOAP, SUCCESS, etree, tag
 
 LIFE = datetime.timedelta(minutes=5)
@@ -43,61 +43,15 @@ class Subject:
         return {**found, "openstack_groups": self.groups} if self.groups else found
 
 
-class SamlSigner:
-    """The key that assertions are signed with, and its certificate; made when first needed."""
+class SamlSigner(KeyPair):
+    """The key that assertions are signed with, and its certificate."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._path = folder / "saml-signing.pem"
-        self._clock = clock
+        super().__init__(folder / "saml-signing.pem", clock)
 
-    @cached_property
-    def _pair(self) -> tuple[bytes, bytes]:
-        if not self._path.exists():
-            self._make()
-        key, _, certificate = self._path.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
-        return key, b"-----BEGIN CERTIFICATE-----" + certificate
-
-    @property
-    def certificate(self) -> bytes:
-        """PEM."""
-        return self._pair[1]
-
-    def _make(self) -> None:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-        from cryptography.x509.oid import NameOID
-
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Pileus SAML")])
-        now = self._clock.now()
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=3650))
-            .sign(key, hashes.SHA256())
-        )
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ) + certificate.public_bytes(serialization.Encoding.PEM)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, self._path)
-        except FileExistsError:  # another process was quicker
-            pass
-        finally:
-            temporary.unlink()
-
-    def response(self, issuer: str, recipient: str, subject: Subject) -> Any:
-        """A signed `samlp:Response` for the service provider at `recipient`."""
+    def response(self, issuer: str, recipient: str, subject: Subject, readers: Sequence[bytes] = ()) -> Any:
+        """A `samlp:Response` with a signed assertion for the service provider at `recipient`; encrypted for the first of
+        these certificates, PEM, where there are any."""
         from signxml.algorithms import CanonicalizationMethod
         from signxml.signer import XMLSigner
 
@@ -108,16 +62,17 @@ class SamlSigner:
             raise BadRequest(
                 f"The names of user, project or groups can't be written as XML: {error}."
             ) from error
-        key, certificate = self._pair
         signer = XMLSigner(c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0)
-        signed = signer.sign(assertion, key=key, cert=certificate.decode(), reference_uri=assertion.get("ID"))
+        signed = signer.sign(
+            assertion, key=self.pem, cert=self.certificate.decode(), reference_uri=assertion.get("ID")
+        )
         root = lxml.Element(tag("samlp:Response"), nsmap={"samlp": SAMLP, "saml": SAML})
         for name, value in _stamp(now).items():
             root.set(name, value)
         root.set("Destination", recipient)
         _issuer(lxml, root, issuer)
         lxml.SubElement(lxml.SubElement(root, tag("samlp:Status")), tag("samlp:StatusCode"), Value=SUCCESS)
-        root.append(signed)
+        root.append(encryption.sealed(signed, readers[0]) if readers else signed)
         return root
 
 
@@ -171,22 +126,4 @@ def enveloped(response: Any, relay_state: str) -> Any:
     header.set(tag("soap:mustUnderstand"), "1")
     header.text = relay_state
     lxml.SubElement(root, tag("soap:Body")).append(response)
-    return root
-
-
-def metadata(entity_id: str, location: str, certificate: bytes) -> Any:
-    """What service providers must know of this cloud."""
-    lxml = etree()
-    root = lxml.Element(
-        tag("md:EntityDescriptor"), nsmap={"md": NAMES["md"], "ds": NAMES["ds"]}, entityID=entity_id
-    )
-    role = lxml.SubElement(root, tag("md:IDPSSODescriptor"), protocolSupportEnumeration=SAMLP)
-    info = lxml.SubElement(lxml.SubElement(role, tag("md:KeyDescriptor"), use="signing"), tag("ds:KeyInfo"))
-    data = lxml.SubElement(info, tag("ds:X509Data"))
-    text = "".join(line for line in certificate.decode().splitlines() if not line.startswith("-----"))
-    lxml.SubElement(data, tag("ds:X509Certificate")).text = text
-    transient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
-    lxml.SubElement(role, tag("md:NameIDFormat")).text = transient
-    binding = "urn:oasis:names:tc:SAML:2.0:bindings:URI"
-    lxml.SubElement(role, tag("md:SingleSignOnService"), Binding=binding, Location=location)
     return root

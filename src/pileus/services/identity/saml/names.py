@@ -14,7 +14,19 @@ SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
 SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
-NAMES = {"saml": SAML, "samlp": SAMLP, "md": METADATA, "ecp": ECP, "soap": SOAP, "ds": DSIG}
+POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+XENC = "http://www.w3.org/2001/04/xmlenc#"
+XENC11 = "http://www.w3.org/2009/xmlenc11#"
+NAMES = {
+    "xenc": XENC,
+    "xenc11": XENC11,
+    "saml": SAML,
+    "samlp": SAMLP,
+    "md": METADATA,
+    "ecp": ECP,
+    "soap": SOAP,
+    "ds": DSIG,
+}
 
 
 def etree() -> Any:

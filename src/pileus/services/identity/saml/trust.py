@@ -6,15 +6,18 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import structlog
 
 from pileus.kernel.db import Duplicate, Tx
-from pileus.kernel.errors import BadRequest, Unavailable
+from pileus.kernel.errors import BadRequest
 from pileus.services.identity import resolve
 from pileus.services.identity.keys import KeyFolder
+from pileus.services.identity.saml import encryption
+from pileus.services.identity.saml.key_pair import KeyPair
+from pileus.services.identity.saml.metadata import certificates
 from pileus.services.identity.saml.model import used_assertions
 from pileus.services.identity.saml.names import BEARER, NAMES, SUCCESS, etree, parsed, tag
 
@@ -25,6 +28,9 @@ _MARK = b"saml:"
 _SKEW = timedelta(seconds=30)
 
 
+CipherName = Literal["aes256-gcm", "aes192-gcm", "aes128-gcm", "aes256-cbc", "aes192-cbc", "aes128-cbc"]
+
+
 class SamlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One identity provider that speaks SAML; `[identity.saml.NAME]`, where NAME is the identity provider's id."""
 
@@ -32,6 +38,8 @@ class SamlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Its metadata: what it is called, and the certificates that it signs with."""
     protocols: tuple[str, ...] = ("saml2",)
     """The ids of its protocols here that are SAML."""
+    ciphers: tuple[CipherName, ...] = get_args(CipherName)
+    """What its encrypted assertions may be encrypted with."""
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -53,47 +61,46 @@ class Issuer:
         self.settings = settings
 
     @cached_property
-    def _metadata(self) -> tuple[str, list[str]]:
-        path = Path(self.settings.metadata_file)
-        try:
-            root = parsed(path.read_bytes())
-        except (OSError, BadRequest) as error:
-            raise Unavailable(
-                f"The metadata of an identity provider, {path}, can't be read: {error}."
-            ) from error
-        descriptor = (
-            root if root.tag == tag("md:EntityDescriptor") else root.find("md:EntityDescriptor", NAMES)
-        )
-        found = (
-            [] if descriptor is None else descriptor.findall(".//md:IDPSSODescriptor/md:KeyDescriptor", NAMES)
-        )
-        texts = [
-            (each.findtext(".//ds:X509Certificate", "", NAMES) or "").split()
-            for each in found
-            if each.get("use", "signing") == "signing"
-        ]
-        if descriptor is None or not texts:
-            raise Unavailable(
-                f"The metadata of an identity provider, {path}, has no certificate to sign with."
-            )
-        return descriptor.get("entityID", ""), ["".join(each) for each in texts]
+    def _metadata(self) -> tuple[str, list[bytes]]:
+        return certificates(Path(self.settings.metadata_file), "IDPSSODescriptor", "signing")
+
+    @cached_property
+    def ciphers(self) -> list[str]:
+        """Their names in XML."""
+        return [name for name in encryption.CIPHERS if name.partition("#")[2] in self.settings.ciphers]
 
     @property
     def entity_id(self) -> str:
         return self._metadata[0]
 
-    def verified(self, response: Any) -> Any:
-        """The assertion in a response, exactly as it was signed. Unauthorized where the signature is not this issuer's."""
+    def assertion(self, response: Any, pair: KeyPair) -> Any:
+        """The assertion in a response, exactly as it was signed, and opened with our key where it is encrypted.
+        Unauthorized where the signature is not this issuer's, or it can't be opened."""
+        encrypted = response.find("saml:EncryptedAssertion", NAMES)
+        if encrypted is None:
+            return self._signed(response, "saml:Assertion")
+        if response.find("ds:Signature", NAMES) is None:
+            return self._signed(self._opened(encrypted, pair), "saml:Assertion")
+        # The whole is signed, as it came: nothing is opened before that holds.
+        return self._opened(self._signed(response, "saml:EncryptedAssertion"), pair)
+
+    def _opened(self, encrypted: Any, pair: KeyPair) -> Any:
+        try:
+            return encryption.opened(encrypted, pair.key, self.ciphers)
+        except encryption.Unopened as error:
+            raise resolve.refuse(f"the assertion can't be opened: {error}") from error
+
+    def _signed(self, document: Any, name: str) -> Any:
+        """The element of that name in a document, as it was signed, by itself or in the response."""
         from signxml.exceptions import SignXMLException
         from signxml.verifier import SignatureConfiguration, XMLVerifier
 
         lxml, why = etree(), "no certificate"
-        for text in self._metadata[1]:
-            pem = f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+        for pem in self._metadata[1]:
             try:
                 result: Any = XMLVerifier().verify(
-                    lxml.tostring(response),
-                    x509_cert=pem,
+                    lxml.tostring(document),
+                    x509_cert=pem.decode(),
                     expect_config=SignatureConfiguration(location=".//"),
                 )
             except (SignXMLException, ValueError, lxml.LxmlError) as error:
@@ -101,8 +108,8 @@ class Issuer:
                 continue
             signed = result.signed_xml
             if signed.tag == tag("samlp:Response"):
-                signed = signed.find("saml:Assertion", NAMES)
-            if signed is not None and signed.tag == tag("saml:Assertion"):
+                signed = signed.find(name, NAMES)
+            if signed is not None and signed.tag == tag(name):
                 return signed
             why = "the signature is not on the assertion"
         raise resolve.refuse(f"the signature is not {self.entity_id}'s: {why}")
@@ -118,18 +125,23 @@ def response_in(document: bytes) -> Any:
 
 
 def issuer_of(response: Any) -> str:
-    """Whose the response says that it is."""
-    return (response.findtext(".//saml:Assertion/saml:Issuer", "", NAMES) or "").strip()
+    """Whose the response says that it is. Encrypted assertions don't say it to everybody: their response does."""
+    where = "saml:Issuer" if is_encrypted(response) else ".//saml:Assertion/saml:Issuer"
+    return (response.findtext(where, "", NAMES) or "").strip()
+
+
+def is_encrypted(response: Any) -> bool:
+    return response.find("saml:EncryptedAssertion", NAMES) is not None
 
 
 def said(
-    issuer: Issuer, response: Any, recipient: str, now: datetime
+    issuer: Issuer, response: Any, pair: KeyPair, recipient: str, now: datetime
 ) -> tuple[str, dict[str, list[str]], datetime]:
     """The id, the attributes and the end of a response's assertion. Unauthorized where it is not good, now and for us."""
     code = response.find("samlp:Status/samlp:StatusCode", NAMES)
     if code is None or code.get("Value") != SUCCESS:
         raise resolve.refuse("the identity provider says that the login failed")
-    assertion = issuer.verified(response)
+    assertion = issuer.assertion(response, pair)
     if (assertion.findtext("saml:Issuer", "", NAMES) or "").strip() != issuer.entity_id:
         raise resolve.refuse("the assertion is another issuer's")
     until = _confirmed(assertion, recipient, now)

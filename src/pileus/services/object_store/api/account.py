@@ -10,7 +10,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.context import Context
 from pileus.kernel.errors import BadRequest, Forbidden, Gone, NotFound
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import access, metadata, reaper
+from pileus.services.object_store import access, metadata, reaper, usage
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import AccountInfo, AccountLeaving, Metadata, Usage
 from pileus.services.object_store.name import Name, parse
@@ -29,14 +29,14 @@ clients name it."""
 
 async def _described(state: ObjectStoreState, name: Name, *, owner: bool) -> dict[str, str]:
     """An owner's account is there before it is made. 410 where it is deleted, but not all of it gone."""
-    info = await state.listings.account(name.account)
+    info = await usage.of_account(state, name.account)
     if info is None:
         if await state.listings.containers_left(name.account, "", 1):
             raise _leaving()
         info = AccountInfo(state.now(), {}, 0, 0, 0)
     headers = _counts("x-account", Usage(info.containers, info.objects, info.bytes_used))
-    for index, usage in info.policies.items():
-        headers |= _counts(f"x-account-storage-policy-{state.policies.name_of(index).lower()}", usage)
+    for index, used in info.policies.items():
+        headers |= _counts(f"x-account-storage-policy-{state.policies.name_of(index).lower()}", used)
     return {
         **headers,
         **{
@@ -53,11 +53,11 @@ def _leaving() -> Gone:
     return Gone("The account is deleted; it can be made again when all that it had is gone.")
 
 
-def _counts(prefix: str, usage: Usage) -> dict[str, str]:
+def _counts(prefix: str, used: Usage) -> dict[str, str]:
     return {
-        f"{prefix}-container-count": str(usage.containers),
-        f"{prefix}-object-count": str(usage.objects),
-        f"{prefix}-bytes-used": str(usage.bytes_used),
+        f"{prefix}-container-count": str(used.containers),
+        f"{prefix}-object-count": str(used.objects),
+        f"{prefix}-bytes-used": str(used.bytes_used),
     }
 
 
@@ -136,7 +136,7 @@ async def list_containers(call: Call) -> Reply:
     shape, asked = listing.form(call), listing.ask(call)
     state: ObjectStoreState = call.runtime.state
     asked = asked._replace(policies=tuple((policy.index, policy.name) for policy in state.policies))
-    body = await state.listings.list_containers(name.account, asked, shape)
+    body = await usage.list_containers(state, name.account, asked, shape)
     if body is None:
         empty = f'<?xml version="1.0" encoding="UTF-8"?>\n<account name="{name.account}"></account>'
         body = {"plain": b"", "json": b"[]", "xml": empty.encode()}[shape]

@@ -10,7 +10,7 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply, encode_json
-from pileus.services.object_store import access, container_sync, metadata, symlinks, versioning
+from pileus.services.object_store import access, container_sync, metadata, symlinks, usage, versioning
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import (
     AccountLeaving,
@@ -80,7 +80,7 @@ async def head_container(call: Call) -> Reply:
     name = parse(call.path)
     owner = await access.require(call, name, "read")
     state: ObjectStoreState = call.runtime.state
-    info = await state.listings.container(name.account, name.container)
+    info = await usage.of_container(state, name)
     if info is None:
         raise gone()
     headers = _described(state, info, owner=owner is not None)
@@ -94,11 +94,11 @@ async def list_objects(call: Call) -> Reply:
     owner = await access.require(call, name, "list")
     shape, asked = listing.form(call), listing.ask(call)
     state: ObjectStoreState = call.runtime.state
-    info = await state.listings.container(name.account, name.container)
+    info = await usage.of_container(state, name)
     if "versions" in call.query and info is not None:
         listed = await _list_versions(call, name, asked, shape)
         return listing.answer(listed, shape, _described(state, info, owner=owner is not None))
-    body = await state.listings.list_objects(name.account, name.container, asked, shape)
+    body = await state.list_objects(name, asked, shape)
     if info is None or body is None:
         raise gone()
     if shape != "plain":

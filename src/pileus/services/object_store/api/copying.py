@@ -15,11 +15,12 @@ from pileus.services.object_store.api.read import OBJECT, open_object, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
-from pileus.services.object_store.metadata import UPLOAD, ObjectMetadata
+from pileus.services.object_store.metadata import IS_NULL, RESTORED, UPLOAD, ObjectMetadata
 from pileus.services.object_store.name import Name, from_header, parse, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
+_NOT_COPIED = (UPLOAD, RESTORED, IS_NULL)
 
 
 def _account(call: Call, header: str, own: str) -> str:
@@ -111,4 +112,4 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
 
 def _system(found: Content) -> dict[str, str]:
     """A copy of a manifest lists the same segments, but they are not its own."""
-    return {name: value for name, value in found.kept.system.items() if name != UPLOAD}
+    return {name: value for name, value in found.kept.system.items() if name not in _NOT_COPIED}

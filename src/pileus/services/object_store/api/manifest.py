@@ -76,10 +76,10 @@ async def _store(
     expected = (call.header("etag") or "").strip('"').lower()
     if expected and expected != manifest.etag:
         raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {expected}.")
-    await write.check_quota(state, name, info, manifest.size_bytes)
+    body = manifest.encode()
+    await write.check_quota(state, name, info, len(body))
     await versions.keep(state, name, info.metadata)
     now = write.moment(call, name, info)
-    body = manifest.encode()
     own = md5(body, usedforsecurity=False).hexdigest()
     kept = ObjectMetadata(
         content_type=write.content_type(call, name),

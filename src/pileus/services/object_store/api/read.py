@@ -22,12 +22,14 @@ from pileus.services.object_store import (
     temp_url,
     versioning,
 )
+from pileus.services.object_store.api import versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.large import dlo, segments, slo
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.services.object_store.version_entries import MARKER, NULL
 
 routes = Routes()
 OBJECT = "/{account}/{container}/{object:path}"
@@ -60,8 +62,8 @@ async def open_object(
             raise NotFound("The symlink's target is not there.", headers=where)
         name = found_at
     own = content.plain(state, name, version)
-    if own.kept.system and (link := versioning.linked(own.kept)) is not None:
-        found = await versioning.find(state, name, {versioning.STATUS: "Enabled"}, link)
+    if own.kept.system and versioning.linked(own.kept) is not None:
+        found = await versioning.find(state, name, {}, None)
         if found is None:
             return None
         own = content.plain(state, found.at, found.version)._replace(version_id=found.id)
@@ -127,7 +129,7 @@ def described(found: Content) -> dict[str, str]:
         headers["x-static-large-object"] = "True"
         headers["x-manifest-etag"] = found.kept.etag
     if found.version_id is not None:
-        headers["x-object-version-id"] = found.version_id
+        headers[versioned.VERSION] = found.version_id
     if found.name is not None:
         headers["content-location"] = _path(found.name)
     return headers
@@ -169,9 +171,12 @@ async def _find(call: Call) -> tuple[Name, Content]:
     raw = call.arg("multipart-manifest") == "get"
     link = call.arg("symlink") == "get"
     permit = None if link else reader(call, name)
-    version_id = call.arg("version-id")
+    info = await state.container(name.account, name.container)
+    version_id = versioned.asked(call, info)
     if version_id is None:
         found = await open_object(state, name, raw=raw or link, permit=permit)
+        if found is not None and found.version_id is None and info and versioning.status(info.metadata):
+            found = found._replace(version_id=NULL)
     else:
         found = await _version(state, name, version_id, raw=raw or link, permit=permit)
     if found is None:
@@ -199,7 +204,9 @@ async def _version(
     if at is None:
         return None
     if at.is_marker:
-        raise NotFound("This version is a deletion.", headers={"x-object-version-id": at.id})
+        raise NotFound(
+            "This version is a deletion.", headers={versioned.VERSION: at.id, "content-type": MARKER}
+        )
     own = content.plain(state, at.at, at.version)._replace(version_id=at.id)
     return await open_content(state, name, own, raw=raw, permit=permit)
 

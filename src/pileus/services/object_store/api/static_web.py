@@ -23,6 +23,7 @@ _INDEX, _ERROR, _LISTINGS, _CSS, _LABEL, _FOLDER = (
     f"x-container-meta-web-{each}"
     for each in ("index", "error", "listings", "listings-css", "listings-label", "directory-type")
 )
+_RULES = (_INDEX, _ERROR, _LISTINGS)
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 _STYLE = (
     "h1 {font-size: 1em; font-weight: bold;} th {text-align: left; padding: 0 1em 0 1em;} "
@@ -33,16 +34,16 @@ Handle = Callable[[Call], Awaitable[Reply]]
 
 async def site(call: Call, name: Name) -> Mapping[str, str] | None:
     """The container's rules, where it is a site for this caller: for nobody in particular, or whoever asks for it."""
-    if call.method not in ("GET", "HEAD") or not name.container or temp_url.is_signed(call):
+    if call.method not in ("GET", "HEAD") or not name.container:
+        return None
+    state: ObjectStoreState = call.runtime.state
+    info = await state.container(name.account, name.container)
+    if info is None or info.metadata.keys().isdisjoint(_RULES) or temp_url.is_signed(call):
         return None
     known = {"x-auth-token", "x-storage-token", "authorization"}
     if (CONTEXT_KEY in call.scope or known & call.headers.keys()) and (
         call.header("x-web-mode") or ""
     ).lower() not in _TRUE:
-        return None
-    state: ObjectStoreState = call.runtime.state
-    info = await state.container(name.account, name.container)
-    if info is None or not any(each in info.metadata for each in (_INDEX, _ERROR, _LISTINGS)):
         return None
     return info.metadata
 
@@ -109,7 +110,7 @@ async def _folder(call: Call, name: Name, rules: Mapping[str, str], handle: Hand
 
 async def _entries(state: ObjectStoreState, name: Name, prefix: str, limit: int) -> list[dict[str, Any]]:
     asked = Ask(prefix=prefix, delimiter="/", limit=limit)
-    body = await state.listings.list_objects(name.account, name.container, asked, "json")
+    body = await state.list_objects(name, asked, "json")
     found: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
     return [each for each in found if each.get("name") != prefix]
 

@@ -21,9 +21,11 @@ from pileus.services.object_store import (
     metadata,
     symlinks,
     temp_url,
+    usage,
     versioning,
     versions,
 )
+from pileus.services.object_store.api import versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -69,12 +71,12 @@ async def check_quota(state: ObjectStoreState, name: Name, info: ContainerInfo, 
     bytes_limit = info.metadata.get("x-container-meta-quota-bytes")
     count_limit = info.metadata.get("x-container-meta-quota-count")
     if bytes_limit or count_limit:
-        now = await state.listings.container(name.account, name.container) or info
+        now = await usage.of_container(state, name) or info
         _require_room(now, size, bytes_limit, count_limit)
     account = await state.account_metadata(name.account)
     if not any("-quota-" in each for each in account):
         return
-    used = await state.listings.account(name.account)
+    used = await usage.of_account(state, name.account)
     if used is None:
         return
     bytes_limit = account.get("x-account-meta-quota-bytes") or account.get("x-account-quota-bytes")
@@ -143,6 +145,8 @@ async def put_object(call: Call) -> Reply:
     state: ObjectStoreState = call.runtime.state
     if "x-copy-from" in call.headers:
         return await copy_into(call, name, info)
+    if (version_id := versioned.asked(call, info)) is not None:
+        return created(await versioned.promote(call, name, info, version_id), state.now())
     if call.arg("multipart-manifest") == "put":
         return await put_manifest(call, name, info)
     link = symlinks.asked(call.headers, name)
@@ -166,7 +170,7 @@ async def put_object(call: Call) -> Reply:
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted)
     if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
-        call.response_headers["x-object-version-id"] = it.id
+        call.response_headers[versioned.VERSION] = it.id
     return created(stored.etag, now)
 
 
@@ -219,6 +223,8 @@ async def update_object(call: Call) -> Reply:
     state: ObjectStoreState = call.runtime.state
     if symlinks.TARGET in call.headers:
         raise BadRequest("A PUT request is required to set a symlink target")
+    if call.arg("version-id"):
+        raise BadRequest("POST to a specific version is not allowed")
     now = state.now()
     given = kept_headers(call, now)
     said = call.header("content-type")
@@ -258,7 +264,7 @@ async def _update(
             raise Missing
         locks.require_free(state, info, found.version)
         await versioning.update(state, name, found, changed)
-        call.response_headers["x-object-version-id"] = found.id
+        call.response_headers[versioned.VERSION] = found.id
         return metadata.decode(found.version.metadata)
     if await state.find(name) is None:
         raise Missing
@@ -286,32 +292,14 @@ async def delete(call: Call, name: Name) -> bool:
     """Whether there was such an object; what was there before it may be the object now."""
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
-    version_id = call.arg("version-id")
+    version_id = versioned.asked(call, info)
     if version_id is not None or versioning.status(info.metadata):
-        return await _delete_version(call, state, name, info, version_id)
+        return await versioned.delete(call, name, info, version_id)
     if versions.HISTORY in info.metadata and await state.find(name) is not None:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
     return await remove(state, name, moment(call, name, info))
-
-
-async def _delete_version(
-    call: Call, state: ObjectStoreState, name: Name, info: ContainerInfo, version_id: str | None
-) -> bool:
-    """The version with the id, for good; without one the object, behind a marker."""
-    await locks.require_parts_free(state, name)
-    found = await versioning.find(state, name, info.metadata, version_id)
-    if found is None or (version_id is None and found.is_marker):
-        return False
-    if version_id is None:
-        deleted = await versioning.delete(state, name, info)
-    else:
-        locks.require_free(state, info, found.version)
-        deleted = await versioning.delete_version(state, name, found)
-    if deleted.id is not None:
-        call.response_headers["x-object-version-id"] = deleted.id
-    return True
 
 
 async def remove(state: ObjectStoreState, name: Name, now: Timestamp | None = None) -> bool:

@@ -27,7 +27,7 @@ def check(header: str) -> tuple[str, str]:
 async def segments(state: ObjectStoreState, account: str, header: str) -> tuple[list[Segment], str]:
     """The segments and the etag of all: the MD5 of theirs."""
     container, prefix = check(header)
-    body = await state.listings.list_objects(account, container, Ask(prefix=prefix), "json")
+    body = await state.list_objects(Name(account, container), Ask(prefix=prefix), "json")
     listed: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
     found = [
         Segment(Name(account, container, each["name"]), _etag(each["hash"]), 0, each["bytes"])

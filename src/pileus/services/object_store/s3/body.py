@@ -7,15 +7,12 @@ import binascii
 from collections.abc import AsyncIterator
 from hashlib import md5, sha256
 
+from pileus.services.object_store.hashing import feed
 from pileus.services.object_store.receive import GIB
 from pileus.services.object_store.s3 import checksum, chunked
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.s3.signature import STREAMED, UNSIGNED
-
-SMALL = 16 * 1024
-KEEPS_LOCK = 2047
-"""Bytes of a hash's `update` up to which `hashlib` keeps the interpreter's lock."""
 
 
 def announced(request: Request) -> int:
@@ -70,12 +67,7 @@ def opened(request: Request, trailers: dict[str, str]) -> AsyncIterator[bytes]:
 async def _hashed(stream: AsyncIterator[bytes], wanted: str) -> AsyncIterator[bytes]:
     digest = sha256()
     async for chunk in stream:
-        if len(chunk) <= SMALL:
-            # In pieces for which the interpreter's lock is kept: with busy threads, to get it back takes longer.
-            for start in range(0, len(chunk), KEEPS_LOCK):
-                digest.update(chunk[start : start + KEEPS_LOCK])
-        else:
-            digest.update(chunk)
+        feed(digest, chunk)
         yield chunk
     if digest.hexdigest() != wanted:
         raise mismatch(wanted, digest.hexdigest())

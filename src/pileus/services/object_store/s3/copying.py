@@ -10,7 +10,7 @@ import msgspec
 
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD
+from pileus.services.object_store.metadata import IS_NULL, LINK, LISTED_ETAG, RESTORED, UPLOAD
 from pileus.services.object_store.receive import GIB
 from pileus.services.object_store.s3 import (
     attributes,
@@ -29,7 +29,7 @@ from pileus.services.object_store.s3.request import Request, iso_date
 
 SOURCE = "x-amz-copy-source"
 _RANGE = re.compile(r"^bytes=(\d{1,15})-(\d{1,15})$")
-NOT_COPIED = frozenset({LISTED_ETAG, UPLOAD, attributes.STORAGE_CLASS, "version"})
+NOT_COPIED = frozenset({LISTED_ETAG, UPLOAD, attributes.STORAGE_CLASS, LINK, RESTORED, IS_NULL})
 """What is kept with an object and belongs to its bytes as they were stored, or to the name; the request says it anew."""
 
 

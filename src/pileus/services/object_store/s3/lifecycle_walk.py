@@ -42,7 +42,8 @@ from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.permission import OBJECT_TAGS
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.state import ObjectStoreState
-from pileus.services.object_store.versioning import Entry, Found
+from pileus.services.object_store.version_entries import Entry, entries
+from pileus.services.object_store.versioning import Found
 
 SETTING = "lifecycle"
 ROOT = "LifecycleConfiguration"
@@ -209,7 +210,7 @@ class _Visit:
             return
         while True:
             asked = Ask(marker=marker, limit=PAGE)
-            listed = await self._state.listings.list_objects(name.account, name.container, asked, "json")
+            listed = await self._state.list_objects(name, asked, "json")
             page: list[dict[str, Any]] = msgspec.json.decode(listed or b"[]")
             for row in page:
                 marker = row["name"]
@@ -257,7 +258,7 @@ class _Visit:
         if not versioning.status(info.metadata):
             return
         group: list[Entry] = []
-        while page := await versioning.entries(self._state, self._request.name, marker=marker, limit=PAGE):
+        while page := await entries(self._state, self._request.name, marker=marker, limit=PAGE):
             for each in page:
                 marker = each.name
                 if group and group[0].key != each.key:
@@ -274,12 +275,12 @@ class _Visit:
         name = self._request.name._replace(object=group[0].key)
         try:
             current = await state.find(name)
-            replaced_at = None
-            if current is not None and versioning.linked(metadata.decode(current.metadata)) is None:
-                replaced_at = _date(current.timestamp)  # by what stands under the key itself
+            # By what stands under the key itself, or by a version that was made the object again.
+            replaced_at = None if current is None else _date(current.timestamp)
+            link = None if current is None else versioning.link_of(current)
             left, newer, gone = 0, 0, 0
             for each in group:
-                if replaced_at is not None:
+                if replaced_at is not None and each.link != link:
                     if await self._goes(name, each, replaced_at, newer):
                         gone += 1
                         replaced_at = _moment(each.changed)

@@ -13,6 +13,7 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.metadata import s3_etag
+from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import xml
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -78,7 +79,7 @@ async def _page(request: Request, marker: str, limit: int) -> tuple[list[Row], b
         prefix=request.arg("prefix") or "",
         delimiter=request.arg("delimiter") or "",
     )
-    body = await request.state.listings.list_objects(request.account, request.bucket, asked, "json")
+    body = await request.state.list_objects(Name(request.account, request.bucket), asked, "json")
     if body is None:
         raise no_such_bucket(request.bucket)
     rows = decode_rows(body)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import versioning
+from pileus.services.object_store import hidden, versioning
 from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
@@ -287,7 +287,7 @@ async def list_multipart_uploads(request: Request) -> Reply:
     place = ""
     if key_marker:
         # Ids are hexadecimal digits: `~` comes after all of them.
-        place = versioning.hidden_name(key_marker, id_marker or "~")
+        place = hidden.entry(key_marker, id_marker or "~")
     found: list[tuple[str, xml.Value]] = []
     folders: list[tuple[str, xml.Value]] = []
     folder = key_marker if delimiter and key_marker.endswith(delimiter) else ""

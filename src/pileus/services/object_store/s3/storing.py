@@ -17,6 +17,7 @@ from pileus.services.object_store.receive import Unprocessable
 from pileus.services.object_store.s3 import body, hooks
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
+from pileus.services.object_store.version_entries import NULL
 from pileus.services.object_store.versioning import Deleted, Found
 
 AT_ONCE = 50
@@ -44,10 +45,10 @@ async def replaced(request: Request, name: Name) -> Found | None:
     if status == "Enabled":
         return None
     if status:
-        found = await versioning.find(request.state, name, request.metadata, versioning.NULL)
+        found = await versioning.find(request.state, name, request.metadata, NULL)
     else:
         version = await request.state.find(name)
-        found = None if version is None else Found(name, version, versioning.NULL)
+        found = None if version is None else Found(name, version, NULL)
     if found is not None:
         await hooks.guard(request, found.at, found.version)
     return found

@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import NamedTuple
 
-from pileus.services.object_store import metadata, versioning
+from pileus.services.object_store import hidden, metadata, versioning
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, NoSuchContainer, NotEmpty
 from pileus.services.object_store.metadata import SEGMENTS, ObjectMetadata
@@ -21,7 +21,6 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import Row, decode_rows
 from pileus.services.object_store.s3.request import Request
 
-KIND = "uploads"
 MAX_PARTS = 10_000
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
@@ -33,15 +32,15 @@ class Begun(NamedTuple):
 
 
 def _at(request: Request, upload_id: str) -> Name:
-    where = versioning.hidden(KIND, request.name)
-    return where._replace(object=versioning.hidden_name(request.key, upload_id))
+    where = hidden.shadow("uploads", request.name)
+    return where._replace(object=hidden.entry(request.key, upload_id))
 
 
 async def begin(request: Request, kept: ObjectMetadata) -> str:
     """Returns the new upload's id; ids of one key are in the order of time."""
     assert request.info is not None
     state = request.state
-    await versioning.make_hidden(state, KIND, request.name, request.info)
+    await hidden.make(state, "uploads", request.name, request.info)
     segments = request.bucket + SEGMENTS
     if await state.container(request.account, segments) is None:
         await state.listings.set_container(
@@ -84,7 +83,7 @@ async def parts(
     """By number, in order."""
     first = part_name(request, upload_id, after)
     asked = Ask(prefix=first.object[:-5], marker=first.object, limit=limit)
-    body = await request.state.listings.list_objects(first.account, first.container, asked, "json")
+    body = await request.state.list_objects(first, asked, "json")
     return {int(row.name[-5:]): row for row in decode_rows(body or b"[]")}
 
 
@@ -103,12 +102,10 @@ async def listed(
     request: Request, *, prefix: str = "", after: str = "", limit: int = 1000
 ) -> list[tuple[str, str, str, str]]:
     """Key, id, time and place in the list of those that have begun, from a place on."""
-    where = versioning.hidden(KIND, request.name)
-    asked = Ask(prefix=versioning.escaped(prefix), marker=after, limit=limit)
-    body = await request.state.listings.list_objects(where.account, where.container, asked, "json")
-    return [
-        (*versioning.read_hidden(row.name), row.last_modified, row.name) for row in decode_rows(body or b"[]")
-    ]
+    where = hidden.shadow("uploads", request.name)
+    asked = Ask(prefix=hidden.escaped(prefix), marker=after, limit=limit)
+    body = await request.state.list_objects(where, asked, "json")
+    return [(*hidden.read(row.name), row.last_modified, row.name) for row in decode_rows(body or b"[]")]
 
 
 async def drop(request: Request) -> None:
@@ -119,7 +116,7 @@ async def drop(request: Request) -> None:
             begun = Request(request.call, request.bucket, key, request.context, request.signed)
             begun.account, begun.info = request.account, request.info
             await abort(begun, upload_id)
-    where = versioning.hidden(KIND, request.name)
+    where = hidden.shadow("uploads", request.name)
     for account, container in (where[:2], (request.account, request.bucket + SEGMENTS)):
         try:
             await state.listings.delete_container(account, container)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,12 +16,13 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Forbidden, NotFound
+from pileus.kernel.errors import ApiError, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity import resolve
 from pileus.services.identity.federation import store
 from pileus.services.identity.federation.model import service_providers
 from pileus.services.identity.saml import issuing, trust
+from pileus.services.identity.saml import metadata as described
 from pileus.services.identity.saml.names import etree
 from pileus.services.identity.state import IdentityState, Meaning
 from pileus.services.identity.store import project, user
@@ -27,6 +30,8 @@ from pileus.services.identity.store import project, user
 routes = Routes()
 _ACS = "/OS-FEDERATION/saml2/acs"
 XML = Media("text/xml")
+FAILURE_SECONDS = 0.1
+"""When it is told that an encrypted assertion is not good: always after the same time, which tells nothing of why."""
 
 
 class _Id(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,9 +71,13 @@ def _entity_id(call: Call) -> str:
 async def metadata(call: Call) -> Reply:
     """What other clouds must know of this one to take its word."""
     etree()
-    certificate = await asyncio.to_thread(lambda: _state(call).saml_signer.certificate)
-    location = f"{call.base_url}/OS-FEDERATION/saml2/sso"
-    return _xml(issuing.metadata(_entity_id(call), location, certificate))
+    state, location = _state(call), f"{call.base_url}/OS-FEDERATION/saml2/sso"
+
+    def written() -> Any:
+        signing, taking = state.saml_signer.certificate, state.saml_pair.certificate
+        return described.metadata(_entity_id(call), location, signing, call.base_url + _ACS, taking)
+
+    return _xml(await asyncio.to_thread(written))
 
 
 @routes.add("POST", "/auth/OS-FEDERATION/saml2", policy=ANYONE, body=AssertionRequest, answers=XML)
@@ -99,8 +108,13 @@ async def _response(call: Call, body: AssertionRequest) -> tuple[Row[Any], Any]:
     if meaning.claims.scope != "project":
         raise Forbidden("Use a project scoped token when attempting to create a SAML assertion.")
     provider, subject = await state.db.read(_subject, body.auth.scope.service_provider.id, meaning)
-    signed = await asyncio.to_thread(state.saml_signer.response, _entity_id(call), provider.sp_url, subject)
-    return provider, signed
+    file = state.settings.saml_readers.get(provider.id)
+
+    def written() -> Any:
+        readers = described.certificates(Path(file), "SPSSODescriptor", "encryption")[1] if file else ()
+        return state.saml_signer.response(_entity_id(call), provider.sp_url, subject, readers)
+
+    return provider, await asyncio.to_thread(written)
 
 
 def _subject(tx: Tx, provider_id: str, meaning: Meaning) -> tuple[Row[Any], issuing.Subject]:
@@ -127,7 +141,7 @@ def _subject(tx: Tx, provider_id: str, meaning: Meaning) -> tuple[Row[Any], issu
 @routes.add("POST", _ACS, policy=ANYONE, status=303, raw=True, answers=NOTHING)
 async def consume(call: Call) -> Reply:
     """Takes another cloud's assertion; its bearer can come for a token then, within a minute."""
-    state, now = _state(call), _state(call).clock.now()
+    state, now, began = _state(call), _state(call).clock.now(), time.monotonic()
     response = trust.response_in(await call.body())
     named = trust.issuer_of(response)
     idp_id, issuer = next(
@@ -135,7 +149,15 @@ async def consume(call: Call) -> Reply:
     )
     if idp_id is None or issuer is None:
         raise resolve.refuse(f"nobody trusts {named}")
-    found = await asyncio.to_thread(trust.said, issuer, response, call.base_url + _ACS, now)
+    try:
+        found = await asyncio.to_thread(
+            trust.said, issuer, response, state.saml_pair, call.base_url + _ACS, now
+        )
+    except ApiError as error:
+        if not trust.is_encrypted(response):
+            raise
+        await asyncio.sleep(began + FAILURE_SECONDS - time.monotonic())
+        raise resolve.refuse("the encrypted assertion is not good") from error
     assertion_id, attributes, until = found
     await state.db.write(trust.use, issuer.entity_id, assertion_id, until)
     session = trust.Session(idp_id, attributes, now + trust.SESSION)
