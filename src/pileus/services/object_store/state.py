@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -12,6 +13,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
+from pileus.services.object_store.access_log import AccessLog
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
@@ -55,6 +57,11 @@ class ObjectStoreState:
         self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
         self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._settled = ""
+        self.access_log = AccessLog()
+        self.turns: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
+        """Of writes of an object that have conditions."""
+        self.closing: list[Callable[[], Awaitable[None]]] = []
+        """What is done before the devices close, when no daemon walks any more."""
         self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
@@ -112,6 +119,8 @@ class ObjectStoreState:
         if self._settling is not None:
             self._settling.cancel()
         await self.daemons.close()
+        for last in self.closing:
+            await last()
         for device in self.devices.values():
             await device.close()
         await self._settle()

@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             self.loop.call_soon(self._flush)
         self._out += (PREFIX.pack(len(payload), request, kind), payload)
 
-    def send_data(self, request: int, chunk: bytes) -> None:
+    def send_data(self, request: int, chunk: bytes | memoryview) -> None:
         """Bytes of a stream; `drain` before the next."""
         self._flush()
         for start in range(0, len(chunk), MAX_FRAME):

@@ -22,6 +22,7 @@ from pileus.services.object_store.s3.place import Place
 SKEW = timedelta(minutes=15)
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
 UNSIGNED = "UNSIGNED-PAYLOAD"
+ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
 _MOMENT = re.compile(r"^\d{8}T\d{6}Z$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 STREAMED = frozenset(
@@ -68,6 +69,10 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     if authorization is not None:
         if authorization.startswith(V4):
             return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
+        if authorization.startswith(ASYMMETRIC):
+            raise S3Error(
+                "NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}."
+            )
         if authorization.startswith("AWS "):
             access, _, signature = authorization[4:].strip().rpartition(":")
             moment = "" if "x-amz-date" in call.headers else call.header("date") or ""
@@ -180,6 +185,8 @@ def _from_query(call: Call, region: str) -> _Said:
             )
         return value
 
+    if said("Algorithm") == ASYMMETRIC:
+        raise S3Error("NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}.")
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
@@ -219,6 +226,8 @@ def _check_payload(payload: str) -> None:
 def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     """The access key, the day and the region of `KEY/20260131/REGION/s3/aws4_request`."""
     parts = credential.rsplit("/", 4)
+    if parts[3:] in (["s3express", "aws4_request"], ["s3-object-lambda", "aws4_request"]):
+        raise S3Error("NotImplemented", f"Requests for {parts[3]} are not implemented: sign for s3.")
     if len(parts) != 5 or parts[3:] != ["s3", "aws4_request"]:
         raise S3Error(
             code, "The Credential is mal-formed; expecting <YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request."
