@@ -14,6 +14,7 @@ from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
 from pileus.services.object_store.access_log import AccessLog
+from pileus.services.object_store.cnames import Cnames, Resolver
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
@@ -25,6 +26,7 @@ from pileus.services.object_store.policies import Policies
 from pileus.services.object_store.rate_limit import RateLimits
 from pileus.services.object_store.reaper import Reaper
 from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.rings import Rings
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth
 
@@ -42,13 +44,17 @@ class ObjectStoreState:
         clock: Clock,
         settings: Settings,
         recon: Recon | None = None,
+        rings: Callable[[], Rings] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
-        """`devices` has one for each storage policy, by its index."""
+        """`devices` has one for each storage policy, by its index; `rings` says on which storage nodes they are."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
         self.recon = recon or Recon(daemons)
+        self.rings = rings
         self.settings = settings
+        self.cnames = None if resolver is None else Cnames(resolver, clock, settings)
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
         self.clock = clock
@@ -99,6 +105,7 @@ class ObjectStoreState:
                 clock,
                 self.now,
                 self._hash,
+                self._reaped,
                 delay_seconds=settings.account_reaper_delay_seconds,
                 every_seconds=settings.account_reaper_interval_seconds,
             )
@@ -213,6 +220,15 @@ class ObjectStoreState:
     def forget(self, account: str, container: str) -> None:
         """After its metadata changed, or it went."""
         self._containers.pop((account, container), None)
+
+    async def _reaped(self, name: Name) -> None:
+        """A container of a deleted account is gone."""
+        from pileus.services.object_store.s3 import registry
+
+        self.forget(name.account, name.container)
+        if self.following.follows(name):
+            self.following.forget(name)
+        await registry.release(self, name.container, name.account)
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
