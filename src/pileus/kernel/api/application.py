@@ -16,7 +16,7 @@ from pileus.kernel.api import bodies
 from pileus.kernel.api.call import Call, ClientGone, Receive, Scope, Send, request_id
 from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.dispatch import authenticate, choose, dispatch
-from pileus.kernel.api.operation import ANYONE, Kind, Operation
+from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.api.versions import Version
 from pileus.kernel.db import DatabaseGone
@@ -64,6 +64,11 @@ class Application:
             for runtime in self.runtimes
             if runtime.service.claims is not None
         ]
+        self._arriving = [
+            (runtime, runtime.service.arriving)
+            for runtime in self.runtimes
+            if runtime.service.arriving is not None
+        ]
         self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
 
     def _mount(self, runtime: Runtime) -> None:
@@ -91,6 +96,9 @@ class Application:
         call: Call | None = None
         try:
             try:
+                for runtime, arriving in self._arriving:
+                    if (waiting := arriving(runtime, scope)) is not None:
+                        await waiting
                 call = await self._find(scope, receive)
                 around = call.runtime.service.around
                 reply = await (dispatch(call) if around is None else around(call, dispatch))
@@ -216,10 +224,6 @@ class Application:
             for runtime in self.runtimes
             for path, operation in runtime.service.operations()
         ]
-
-
-def needs_token(operation: Operation) -> bool:
-    return operation.policy is not ANYONE
 
 
 def _overlap(one: Operation, other: Operation) -> bool:
