@@ -158,3 +158,32 @@ async def test_who_has_no_key_sends_nothing(clouds: dict[str, Store]) -> None:
         assert (await b("POST", "/c", x_container_sync_to=wrong)).status == 400, wrong
     info = json.loads((await b("GET", "", at="/info")).body)
     assert info["container_sync"]["realms"]["Friends"]["clusters"].keys() == {"a", "b", "own"}
+
+
+async def test_hosts_without_a_realm(tmp_path: Path, net: Net) -> None:
+    """As clouds without realms do: by address, and known by the container's key alone."""
+    settings = Settings(container_sync=SyncSettings(allowed_hosts=("b",), interval_seconds=1e9))
+    async with running(tmp_path / "a", settings) as a, running(tmp_path / "b", settings) as b:
+        net.apps["b"] = httpx.ASGITransport(b._app)
+        a.state.daemons.add(ContainerSync(a.state, HttpRemote(net), "http://a"))
+        await b("PUT", "/c", **KEY)
+        for wrong in ("http://c/v1/AUTH_p1/c", "ftp://b/c", "http://b", "http://b/c?x", "http://u@b/c", "x"):
+            assert (await a("PUT", "/c", x_container_sync_to=wrong, **KEY)).status == 400, wrong
+        assert (await a("PUT", "/c", x_container_sync_to="http://b/v1/AUTH_p1/c", **KEY)).status == 201
+        await a("PUT", "/c/o ä", b"body", x_object_meta_a="1")
+        assert await sync(a) == {"sent": 1}
+        got = await b("GET", "/c/o ä")
+        assert (got.body, got.headers["x-object-meta-a"]) == (b"body", "1")
+        assert got.headers["x-timestamp"] == (await a("HEAD", "/c/o ä")).headers["x-timestamp"]
+        await a("DELETE", "/c/o ä")
+        assert await sync(a) == {"sent": 1}
+        assert await content(b) == {}
+        late = {"x_timestamp": "4000000000.00000"}
+        assert (await b("PUT", "/c/p", b"x", as_=NOBODY, x_container_sync_key="wrong", **late)).status == 401
+        assert (await b("PUT", "/c/p", b"x", as_=NOBODY, x_container_sync_key="", **late)).status == 401
+        assert (await b("PUT", "/c/p", b"x", as_=NOBODY, **KEY)).status == 401, "not without a time"
+        await b("PUT", "/open")
+        assert (await b("PUT", "/open/p", b"x", as_=NOBODY, x_container_sync_key="", **late)).status == 401
+        assert (await b("GET", "/c/p", as_=NOBODY, **KEY, **late)).status == 401
+    async with running(tmp_path / "b") as closed:
+        assert (await closed("PUT", "/c/p", b"x", as_=NOBODY, **KEY, **late)).status == 401

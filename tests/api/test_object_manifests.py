@@ -152,3 +152,38 @@ async def test_a_writer_by_list_deletes_no_more_than_it_may(store: Store) -> Non
     answer = await store("DELETE", "/w/m?multipart-manifest=delete", as_=other, accept="application/json")
     assert json.loads(answer.body)["Errors"] == [["c/s0", "403 Forbidden"]]
     assert (await store("GET", "/c/s0")).status == 200
+
+
+async def test_one_part_by_its_number(store: Store) -> None:
+    data = base64.b64encode(b"inline").decode()
+    segments = [{"path": "/c/s0", "range": "10-19"}, {"data": data}, {"path": "/c/s1"}]
+    assert (await put(store, "/c/m", segments)).status == 201
+    assert (await put(store, "/c/outer", [{"path": "/c/m"}, {"path": "/c/s2"}])).status == 201
+    whole = (await store("GET", "/c/m")).body
+    at = 0
+    for number, length in enumerate((10, 6, 100), start=1):
+        got = await store("GET", f"/c/m?part-number={number}")
+        head = await store("HEAD", f"/c/m?part-number={number}")
+        assert (got.status, got.body) == (206, whole[at : at + length])
+        assert head.status == 206
+        for answer in (got, head):
+            assert answer.headers["x-parts-count"] == "3"
+            assert answer.headers["content-length"] == str(length)
+            assert answer.headers["content-range"] == f"bytes {at}-{at + length - 1}/116"
+            assert answer.headers["etag"] == (await store("HEAD", "/c/m")).headers["etag"]
+        at += length
+    for method in ("GET", "HEAD"):
+        beyond = await store(method, "/c/m?part-number=4")
+        assert beyond.status == 416
+        assert beyond.headers["content-range"] == "bytes */116"
+        assert beyond.headers["x-parts-count"] == "3"
+        for wrong in ("0", "-1", "one", "²", "9" * 5000):
+            assert (await store(method, f"/c/m?part-number={wrong}")).status in (400, 416)
+        assert (await store(method, "/c/m?part-number=1", range="bytes=0-3")).status == 400
+    assert (await store("GET", "/c/outer?part-number=1")).body == whole
+    # What has no parts is given as it is.
+    assert (await store("GET", "/c/s0?part-number=7")).status == 200
+    await store("PUT", "/c/d", x_object_manifest="c/s")
+    assert (await store("GET", "/c/d?part-number=x")).body == b"a" * 100 + b"b" * 100 + b"c" * 100
+    assert (await store("GET", "/c/m?part-number=x&multipart-manifest=get")).status == 200
+    assert (await store("GET", "/c/m?part-number=1", if_none_match="*")).status == 304

@@ -2,6 +2,7 @@
 
 swift_rings.py read FILE            names on stdin, one a line; a JSON line for each on stdout
 swift_rings.py build FILE VERSION   a ring of Swift's own builder
+swift_rings.py endpoints FOLDER     paths on stdin, one a line; for each the status and the answer of list_endpoints
 """
 
 import json
@@ -47,6 +48,18 @@ def build(file: str, version: str) -> None:
     builder.get_ring().save(file, format_version=int(version))
 
 
+def endpoints(folder: str) -> None:
+    from swift.common.middleware import list_endpoints
+    from swift.common.swob import Request
+
+    list_endpoints.get_container_info = lambda *_, **__: {"storage_policy": 0}
+    middleware = list_endpoints.ListEndpointsMiddleware(None, {"swift_dir": folder})
+    for path in sys.stdin.read().split("\n"):
+        answer = Request.blank(path).get_response(middleware)
+        body = json.loads(answer.body) if answer.status_int == 200 else None
+        print(json.dumps([answer.status_int, body]))
+
+
 if __name__ == "__main__":
     swift_utils.HASH_PATH_PREFIX, swift_utils.HASH_PATH_SUFFIX = PREFIX, SUFFIX
-    {"read": read, "build": build}[sys.argv[1]](*sys.argv[2:])
+    {"read": read, "build": build, "endpoints": endpoints}[sys.argv[1]](*sys.argv[2:])

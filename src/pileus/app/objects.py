@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,8 @@ class ObjectStore(NamedTuple):
     daemons: Daemons
     settings: Settings
     recon: Recon
+    rings: Callable[[], Rings] | None = None
+    """Where there are storage nodes."""
 
 
 def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
@@ -218,4 +220,4 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
         policies=rings.conf.policies or settings.policies,
     )
     recon = Recon(daemons, rings=lambda: store.follower.rings.files)
-    return ObjectStore(store.devices, store.listings, daemons, shared, recon)
+    return ObjectStore(store.devices, store.listings, daemons, shared, recon, lambda: store.follower.rings)

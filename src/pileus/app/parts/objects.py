@@ -7,14 +7,22 @@ from contextlib import AsyncExitStack
 
 from pileus.app.objects import object_store
 from pileus.app.parts import Bench
+from pileus.drivers.object.dns import DnsResolver
 from pileus.drivers.object.remote import HttpRemote
 from pileus.kernel.work import Program
 from pileus.services.object_store.container_sync import ContainerSync
 from pileus.services.object_store.encryption import encrypted
 from pileus.services.object_store.needs import IdentityKeys
 from pileus.services.object_store.s3 import daemons as s3_daemons
+from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_settler import VersionSettler
+
+
+def _resolver(settings: Settings) -> DnsResolver | None:
+    if not (settings.cname_lookup_depth and settings.storage_domains):
+        return None
+    return DnsResolver(settings.cname_lookup_nameservers)
 
 
 class Objects:
@@ -27,11 +35,19 @@ class Objects:
             made.settings.encryption_secrets,
             on=made.settings.encryption,
         )
-        self._objects = ObjectStoreState(*disk, made.daemons, bench.clock, made.settings, made.recon)
+        self._objects = ObjectStoreState(
+            *disk,
+            made.daemons,
+            bench.clock,
+            made.settings,
+            made.recon,
+            made.rings,
+            _resolver(made.settings),
+        )
         for daemon in s3_daemons(self._objects, bench.clock):
             made.daemons.add(daemon)
         made.daemons.add(VersionSettler(self._objects))
-        if made.settings.container_sync.realms:
+        if made.settings.container_sync.leads_out:
             made.daemons.add(ContainerSync(self._objects, HttpRemote(), bench.settings.base_url))
         bench.runtimes["object-store"].state = bench.runtimes["s3"].state = self._objects
         bench.runtimes["s3"].needs = IdentityKeys(

@@ -64,6 +64,11 @@ class Application:
             for runtime in self.runtimes
             if runtime.service.claims is not None
         ]
+        self._arriving = [
+            (runtime, runtime.service.arriving)
+            for runtime in self.runtimes
+            if runtime.service.arriving is not None
+        ]
         self._roots = sorted(((r.service.root, r) for r in self.runtimes), key=lambda pair: -len(pair[0]))
 
     def _mount(self, runtime: Runtime) -> None:
@@ -91,6 +96,9 @@ class Application:
         call: Call | None = None
         try:
             try:
+                for runtime, arriving in self._arriving:
+                    if (waiting := arriving(runtime, scope)) is not None:
+                        await waiting
                 call = await self._find(scope, receive)
                 around = call.runtime.service.around
                 reply = await (dispatch(call) if around is None else around(call, dispatch))

@@ -88,6 +88,8 @@ class Service:
     claims: Callable[[Runtime, Mapping[str, Any]], str | None] | None = None
     """From an ASGI scope to the path below the service's own, of a request that is this service's though its path is
     not: S3's are told by their signature. None: it is not."""
+    arriving: Callable[[Runtime, Mapping[str, Any]], Awaitable[None] | None] | None = None
+    """Of each request's ASGI scope, before anybody claims it: what is to be awaited first; None: nothing."""
     project_in_path: bool = False
     """Whether `/v2.1/{project_id}/servers` is served too."""
 

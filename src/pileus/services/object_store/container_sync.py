@@ -11,7 +11,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 import structlog
@@ -62,8 +62,11 @@ def _realm(settings: SyncSettings, name: str) -> Realm | None:
     return next((realm for own, realm in settings.realms.items() if own.lower() == name.lower()), None)
 
 
-def destination(settings: SyncSettings, text: str, own_url: str) -> tuple[str, Realm]:
-    """The address of the container that `//REALM/CLUSTER/ACCOUNT/CONTAINER` names. 400 where it names none."""
+def destination(settings: SyncSettings, text: str, own_url: str) -> tuple[str, Realm | None]:
+    """The address of the container that `//REALM/CLUSTER/ACCOUNT/CONTAINER` names, or that is one itself, at a host
+    that is allowed. 400 where it is neither."""
+    if settings.allowed_hosts and not text.startswith("//"):
+        return _allowed(settings, text), None
     parts = text.split("/", 5)
     if not text.startswith("//") or len(parts) != 6 or not all(parts[2:]) or "/" in parts[5]:
         raise BadRequest(f"X-Container-Sync-To {text!r} must be //REALM/CLUSTER/ACCOUNT/CONTAINER.")
@@ -75,13 +78,46 @@ def destination(settings: SyncSettings, text: str, own_url: str) -> tuple[str, R
     return f"{url.rstrip('/')}/{quote(unquote(parts[4]))}/{quote(unquote(parts[5]))}", realm
 
 
+def _allowed(settings: SyncSettings, text: str) -> str:
+    try:
+        url = urlsplit(text.rstrip("/"))
+        host = url.hostname
+    except ValueError:
+        raise BadRequest(f"X-Container-Sync-To {text!r} is no address.") from None
+    if url.scheme not in ("http", "https"):
+        raise BadRequest(
+            f'Invalid scheme {url.scheme!r} in X-Container-Sync-To, must be "//", "http", or "https".'
+        )
+    if not url.path:
+        raise BadRequest("Path required in X-Container-Sync-To")
+    if url.query or url.fragment or ";" in url.path:
+        raise BadRequest("Params, queries, and fragments not allowed in X-Container-Sync-To")
+    if host not in settings.allowed_hosts or url.username is not None:
+        raise BadRequest(f"Invalid host {host!r} in X-Container-Sync-To")
+    return text.rstrip("/")
+
+
+def is_sent(call: Call) -> bool:
+    """Whether another cloud's container sends the request, or who says so."""
+    if AUTH in call.headers:
+        return True
+    state: ObjectStoreState = call.runtime.state
+    return KEY in call.headers and "x-timestamp" in call.headers and bool(_allowed_hosts(state))
+
+
+def _allowed_hosts(state: ObjectStoreState) -> tuple[str, ...]:
+    return state.settings.container_sync.allowed_hosts
+
+
 def require(call: Call, name: Name, container: Metadata) -> Timestamp | None:
     """When what another cloud sends was done there; None where it is no such request. 401 where it is not signed as it
     must be."""
-    said = call.header(AUTH)
-    if said is None:
+    if not is_sent(call):
         return None
+    said = call.header(AUTH)
     state: ObjectStoreState = call.runtime.state
+    if said is None:
+        return _by_key(call, container)
     realm_name, _, rest = said.partition(" ")
     nonce, _, given = rest.partition(" ")
     realm, user_key = _realm(state.settings.container_sync, realm_name), container.get(KEY)
@@ -95,7 +131,21 @@ def require(call: Call, name: Name, container: Metadata) -> Timestamp | None:
                 return Timestamp.parse(moment)
             except ValueError:
                 break
-    raise Unauthorized("X-Container-Sync-Auth header not valid; contact cluster operator for support.")
+    raise _invalid()
+
+
+def _by_key(call: Call, container: Metadata) -> Timestamp:
+    known, given = container.get(KEY, ""), call.header(KEY) or ""
+    if not known or not hmac.compare_digest(known.encode(), given.encode("utf-8", "replace")):
+        raise _invalid()
+    try:
+        return Timestamp.parse(call.header("x-timestamp") or "")
+    except ValueError:
+        raise _invalid() from None
+
+
+def _invalid() -> Unauthorized:
+    return Unauthorized("X-Container-Sync-Auth header not valid; contact cluster operator for support.")
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
@@ -190,8 +240,10 @@ class ContainerSync:
         return await self._remote.send("PUT", where, headers, body) in (201, 202, 409)
 
     def _signed(
-        self, realm: Realm, method: str, path: str, moment: Timestamp, user_key: str
+        self, realm: Realm | None, method: str, path: str, moment: Timestamp, user_key: str
     ) -> dict[str, str]:
+        if realm is None:
+            return {"x-timestamp": moment.normal, KEY: user_key}
         nonce = secrets.token_hex(16)
         name = next(own for own, each in self._state.settings.container_sync.realms.items() if each is realm)
         proof = signature(realm.key, method, path, moment.normal, nonce, user_key)

@@ -31,10 +31,17 @@ class Realm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     realms: dict[str, Realm] = {}
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that containers may follow into by a bare address, without a realm; what comes so is known by the container's
+    key alone."""
     interval_seconds: float = 300.0
     """How often changes are looked for."""
     per_second: float = 50.0
     """Most that are sent a second."""
+
+    @property
+    def leads_out(self) -> bool:
+        return bool(self.realms or self.allowed_hosts)
 
 
 class Following:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pileus.services.object_store.state import ObjectStoreState
 
 Kind = Literal["versions", "uploads"]
+KINDS: tuple[Kind, ...] = ("versions", "uploads")
 _END = "\x01\x01"
 """Ends the object's name; `escaped` keeps it out of names, and the order as it is."""
 

@@ -1,4 +1,4 @@
-"""What a deleted account had goes: objects, then containers, then the account itself.
+"""What a deleted account had goes: what it had in hidden accounts, objects, containers, then the account itself.
 
 Which accounts are to be reaped stands in a list like any other: an account that no project has holds a container of each
 one's name. Until all of it is gone, an account is not made again.
@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
+import msgspec
+
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import hidden
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Superseded
 from pileus.services.object_store.listings import Ask, Listings, NoSuchContainer, NotEmpty
@@ -34,11 +37,13 @@ async def delete_account(listings: Listings, account: str, now: Timestamp) -> bo
     if await listings.account(account) is None:
         return False
     await listings.set_container(ACCOUNT, account, now, dict, make=True)
+    for kind in hidden.KINDS:
+        await listings.delete_account(hidden.account(kind, account))
     return await listings.delete_account(account)
 
 
 class Reaper:
-    """The daemon. Accounts are let be for `delay_seconds` after their deletion."""
+    """The daemon. Accounts are let be for `delay_seconds` after their deletion; `gone` hears of each container's end."""
 
     name = "account-reaper"
 
@@ -49,6 +54,7 @@ class Reaper:
         clock: Clock,
         now: Callable[[], Timestamp],
         key: Callable[[str], bytes],
+        gone: Callable[[Name], Awaitable[None]],
         *,
         delay_seconds: float,
         every_seconds: float,
@@ -59,24 +65,20 @@ class Reaper:
         self._clock = clock
         self._now = now
         self._key = key
+        self._gone = gone
         self._delay_seconds = delay_seconds
         self.every_seconds = every_seconds
         self.per_second = per_second
 
     async def walk(self, walk: Walk) -> None:
         account = ""
-        while True:
-            asked = Ask(marker=account, limit=PAGE)
-            body = await self._listings.list_containers(ACCOUNT, asked, "plain")
-            accounts = (body or b"").decode().splitlines()
+        while accounts := await _names(self._listings.list_containers(ACCOUNT, _page(account), "json")):
             for account in accounts:
                 try:
                     await self._account(account, walk)
                 except DeviceError:
                     walk.count(failed=1)
                 await walk.step("")
-            if len(accounts) < PAGE:
-                return
 
     async def _account(self, account: str, walk: Walk) -> None:
         deleted = await self._listings.container(ACCOUNT, account)
@@ -89,15 +91,24 @@ class Reaper:
         if deleted.created.seconds + self._delay_seconds > self._clock.now().timestamp():
             walk.count(waiting=1)
             return
-        left = 0
-        marker = ""
+        # The account's own containers last: until they are gone, it is not made again.
+        for each in (*(hidden.account(kind, account) for kind in hidden.KINDS), account):
+            if await self._containers(each, walk):
+                return
+        await self._done(account)
+        walk.count(accounts=1)
+
+    async def _containers(self, account: str, walk: Walk) -> int:
+        """How many are left."""
+        left, marker = 0, ""
         while containers := await self._listings.containers_left(account, marker, PAGE):
             for container in containers:
-                left += not await self._container(account, container, walk)
+                if not await self._container(account, container, walk):
+                    left += 1
+                    continue
+                await self._gone(Name(account, container))
             marker = containers[-1]
-        if not left:
-            await self._done(account)
-            walk.count(accounts=1)
+        return left
 
     async def _done(self, account: str) -> None:
         with suppress(NoSuchContainer):  # another host's reaper was faster
@@ -119,12 +130,8 @@ class Reaper:
 
     async def _objects(self, account: str, container: str, walk: Walk) -> None:
         marker = ""
-        while True:
-            asked = Ask(marker=marker, limit=PAGE)
-            body = await self._listings.list_objects(account, container, asked, "plain")
-            if not body:
-                return
-            for marker in body.decode().removesuffix("\n").split("\n"):
+        while names := await _names(self._listings.list_objects(account, container, _page(marker), "json")):
+            for marker in names:
                 name = Name(account, container, marker)
                 try:
                     device = await self._device_of(name)
@@ -135,3 +142,18 @@ class Reaper:
                 except DeviceError:
                     walk.count(failed=1)
                 await walk.step("")
+
+
+def _page(marker: str) -> Ask:
+    return Ask(marker=marker, limit=PAGE)
+
+
+class _Row(msgspec.Struct):
+    name: str
+
+
+_decode = msgspec.json.Decoder(list[_Row]).decode
+
+
+async def _names(listed: Awaitable[bytes | None]) -> list[str]:
+    return [row.name for row in _decode(await listed or b"[]")]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pileus.kernel.api.service import Runtime
 
 _PORT = re.compile(r":\d+$")
+HOST = "pileus.host"
+"""In a scope: the host that is meant, where it is not the one that the request names."""
 
 
 def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
@@ -21,13 +23,18 @@ def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
     return path(scope, settings) if settings.storage_domains else None
 
 
+def host_of(scope: Mapping[str, Any]) -> str:
+    """The host that a request names, without the port."""
+    header: bytes = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return _PORT.sub("", header.decode("latin-1").lower())
+
+
 def path(scope: Mapping[str, Any], settings: Settings) -> str | None:
     """The path that host and path mean together; None where the host is no account's.
 
     Hosts have neither `_` nor capital letters: `auth-ID` is the account `AUTH_ID`, and a bare `ID` as well.
     """
-    header = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    host = _PORT.sub("", header.decode("latin-1").lower())
+    host = scope.get(HOST) or host_of(scope)
     for domain in settings.storage_domains:
         labels = host.removesuffix("." + domain.lower().lstrip("."))
         if not labels or labels == host or labels.count(".") > 1:

@@ -1,7 +1,7 @@
 """The service as the composition root takes it."""
 
 from pileus.kernel.api.service import Service
-from pileus.services.object_store import remap
+from pileus.services.object_store import cnames, remap
 from pileus.services.object_store.api import ROUTES
 from pileus.services.object_store.api.around import around
 from pileus.services.object_store.dialect import SWIFT
@@ -16,4 +16,5 @@ service = Service(
     routes=ROUTES,
     around=around,
     claims=remap.claims,
+    arriving=cnames.arriving,
 )

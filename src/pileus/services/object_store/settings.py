@@ -52,6 +52,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """That no name may have."""
     storage_domains: tuple[str, ...] = ()
     """Hosts under these are accounts, and containers of accounts."""
+    cname_lookup_depth: int = 0
+    """So many CNAMEs are followed from another host to one of these; 0: DNS is not asked."""
+    cname_lookup_nameservers: tuple[str, ...] = ()
+    """Whom to ask, `ADDRESS` or `ADDRESS:PORT`; none: those that the host knows."""
+    list_endpoints: bool = False
+    """Whether everybody may ask which storage nodes hold something."""
     cross_domain_policy: str = '<allow-access-from domain="*" secure="false" />'
     """What `/crossdomain.xml` says."""
     expirer_interval_seconds: float = 300.0

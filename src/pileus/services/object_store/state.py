@@ -14,6 +14,7 @@ from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
 from pileus.services.object_store.access_log import AccessLog
+from pileus.services.object_store.cnames import Cnames, Resolver
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
 from pileus.services.object_store.expirer import Expirer
@@ -25,6 +26,7 @@ from pileus.services.object_store.policies import Policies
 from pileus.services.object_store.rate_limit import RateLimits
 from pileus.services.object_store.reaper import Reaper
 from pileus.services.object_store.recon import Recon
+from pileus.services.object_store.rings import Rings
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth
 
@@ -42,20 +44,26 @@ class ObjectStoreState:
         clock: Clock,
         settings: Settings,
         recon: Recon | None = None,
+        rings: Callable[[], Rings] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
-        """`devices` has one for each storage policy, by its index."""
+        """`devices` has one for each storage policy, by its index; `rings` says on which storage nodes they are."""
         self.devices = devices
         self.listings = listings
         self.daemons = daemons
         self.recon = recon or Recon(daemons)
+        self.rings = rings
         self.settings = settings
+        self.cnames = None if resolver is None else Cnames(resolver, clock, settings)
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
         self.clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
-        self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
-        self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._is_shared = bool(settings.rings)
+        """Other proxies change the same lists: what is remembered of these goes with the word that it had."""
+        self._containers: OrderedDict[tuple[str, str], tuple[str | None, ContainerInfo]] = OrderedDict()
+        self._accounts: OrderedDict[str, tuple[str | None, Mapping[str, str]]] = OrderedDict()
         self._settled = ""
         self.access_log = AccessLog()
         self.turns: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
@@ -99,6 +107,7 @@ class ObjectStoreState:
                 clock,
                 self.now,
                 self._hash,
+                self._reaped,
                 delay_seconds=settings.account_reaper_delay_seconds,
                 every_seconds=settings.account_reaper_interval_seconds,
             )
@@ -200,12 +209,15 @@ class ObjectStoreState:
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""
         at = (account, container)
-        if at in self._containers:
+        word = await self.listings.word(account, container) if self._is_shared else None
+        if (kept := self._containers.get(at)) is not None and word in (None, kept[0]):
             self._containers.move_to_end(at)
-            return self._containers[at]
+            return kept[1]
         found = await self.listings.container(account, container)
-        if found is not None:
-            self._containers[at] = found
+        if found is None:
+            self._containers.pop(at, None)
+        else:
+            self._containers[at] = word, found
             if len(self._containers) > REMEMBERED:
                 self._containers.popitem(last=False)
         return found
@@ -214,16 +226,28 @@ class ObjectStoreState:
         """After its metadata changed, or it went."""
         self._containers.pop((account, container), None)
 
+    async def _reaped(self, name: Name) -> None:
+        """A container of a deleted account is gone."""
+        from pileus.services.object_store.s3 import registry
+
+        self.forget(name.account, name.container)
+        if self.following.follows(name):
+            self.following.forget(name)
+        await registry.release(self, name.container, name.account)
+
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
-        if account not in self._accounts:
-            info = await self.listings.account(account)
-            if info is None:
-                return {}
-            self._accounts[account] = info.metadata
-            if len(self._accounts) > REMEMBERED:
-                self._accounts.popitem(last=False)
-        return self._accounts[account]
+        word = await self.listings.word(account) if self._is_shared else None
+        if (kept := self._accounts.get(account)) is not None and word in (None, kept[0]):
+            return kept[1]
+        info = await self.listings.account(account)
+        if info is None:
+            self._accounts.pop(account, None)
+            return {}
+        self._accounts[account] = word, info.metadata
+        if len(self._accounts) > REMEMBERED:
+            self._accounts.popitem(last=False)
+        return info.metadata
 
     def forget_account(self, account: str) -> None:
         """After its metadata changed, or it went."""

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from pileus.drivers.object.listing.backlog import Backlog
 from pileus.drivers.object.listing.encode import around
 from pileus.drivers.object.listing.entering import Entering, path_of
@@ -85,6 +87,9 @@ class RingListings:
             info.policies,
         )
 
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        return None
+
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         info = await self.router.info(account)
         _require_gone(account, info)
@@ -103,8 +108,9 @@ class RingListings:
 
     async def containers_left(self, account: str, marker: str, limit: int) -> list[str]:
         await self.entering.flush()
-        parts = await self._parts(account, Ask(limit, marker), "plain")
-        return b"".join(parts or ()).decode().splitlines()
+        parts = await self._parts(account, Ask(limit, marker), "json")
+        rows = msgspec.json.decode(around(parts or [], "json", "account", account))
+        return [row["name"] for row in rows]
 
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         await self.entering.flush()

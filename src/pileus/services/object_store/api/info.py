@@ -95,6 +95,7 @@ async def info(call: Call) -> dict[str, Any]:
             if settings.storage_domains
             else {}
         ),
+        **({"cname_lookup": {"lookup_depth": settings.cname_lookup_depth}} if state.cnames else {}),
     }
 
 

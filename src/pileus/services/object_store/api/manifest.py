@@ -68,7 +68,7 @@ async def _store(
 
     async def permit(segment: Name) -> None:
         if segment.container not in allowed:
-            if container_sync.AUTH not in call.headers or segment.container != name.container:
+            if not container_sync.is_sent(call) or segment.container != name.container:
                 await access.require(call, segment, "read")
             allowed.add(segment.container)
 

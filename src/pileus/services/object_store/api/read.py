@@ -22,7 +22,7 @@ from pileus.services.object_store import (
     temp_url,
     versioning,
 )
-from pileus.services.object_store.api import versioned
+from pileus.services.object_store.api import part, versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
@@ -269,8 +269,9 @@ async def head_object(call: Call) -> Reply:
     headers = _headers(call, name, found)
     if _unchanged(call, found, headers):
         return Reply(304, headers=headers)
-    headers["content-length"] = str(found.size_bytes)
-    return Reply(200, headers=headers)
+    one = await part.asked(call, found, headers)
+    headers["content-length"] = str(found.size_bytes if one is None else one[1])
+    return Reply(200 if one is None else 206, headers=headers)
 
 
 @routes.add("GET", OBJECT, policy=ANYONE)
@@ -280,6 +281,8 @@ async def get_object(call: Call) -> Reply:
     headers = _headers(call, name, found)
     if _unchanged(call, found, headers):
         return Reply(304, headers=headers)
+    if (one := await part.asked(call, found, headers)) is not None:
+        return _reply(206, headers, found, *one)
     size = found.size_bytes
     wanted = call.header("range") if _range_holds(call, found) else None
     try:

@@ -49,7 +49,7 @@ async def allow(call: Call, name: Name) -> ContainerInfo:
             if header in call.headers:
                 raise BadRequest(f"{header.title()} is not allowed with a temporary URL.")
     else:
-        if container_sync.AUTH in call.headers:
+        if container_sync.is_sent(call):
             followed = await state.container(name.account, name.container)
             container_sync.require(call, name, {} if followed is None else followed.metadata)
         else:

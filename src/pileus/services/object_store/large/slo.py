@@ -192,6 +192,11 @@ def segments(account: str, body: bytes) -> list[Segment]:
     return found
 
 
+def part_lengths(body: bytes) -> list[int]:
+    """Of a stored manifest, the bytes of each segment that are used, in order."""
+    return [_part(each)[1] for each in msgspec.json.decode(body, type=list[Stored])]
+
+
 def nested(account: str, body: bytes) -> list[Name]:
     """Segments of a stored manifest that are manifests themselves."""
     return [

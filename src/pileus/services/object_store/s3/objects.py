@@ -165,7 +165,7 @@ async def _part(request: Request, found: Content, headers: dict[str, str]) -> tu
         raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
     if "range" in request.headers:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-    lengths = await part_lengths(request, found)
+    lengths = await part_lengths(found)
     number = int(text)
     if number > len(lengths):
         raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
@@ -174,11 +174,11 @@ async def _part(request: Request, found: Content, headers: dict[str, str]) -> tu
     return sum(lengths[: number - 1]), lengths[number - 1]
 
 
-async def part_lengths(request: Request, found: Content) -> list[int]:
+async def part_lengths(found: Content) -> list[int]:
     """Bytes of each part, in order; of an object that has none, all of it."""
     if found.manifest is None:
         return [found.size_bytes]
-    return [each.length for each in slo.segments(request.account, await found.manifest())]
+    return slo.part_lengths(await found.manifest())
 
 
 async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:

@@ -22,7 +22,7 @@ async def get_object_attributes(request: Request) -> Reply:
     found, version_id = await objects.find(request)
     headers: dict[str, str] = {}
     found = await hooks.giving(request, found, headers)
-    lengths = await objects.part_lengths(request, found)
+    lengths = await objects.part_lengths(found)
     elements: list[tuple[str, xml.Value]] = []
     if "ETag" in wanted:
         elements.append(("ETag", attributes.etag(found)))
