@@ -16,7 +16,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx, rows
-from pileus.kernel.errors import ApiError, Forbidden, NotFound
+from pileus.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity import resolve
 from pileus.services.identity.federation.model import service_providers
@@ -152,7 +152,7 @@ async def consume(call: Call) -> Reply:
         found = await asyncio.to_thread(
             trust.said, issuer, response, state.saml_pair, call.base_url + _ACS, now
         )
-    except ApiError as error:
+    except (Unauthorized, BadRequest) as error:
         if not trust.is_encrypted(response):
             raise
         await asyncio.sleep(began + FAILURE_SECONDS - time.monotonic())
