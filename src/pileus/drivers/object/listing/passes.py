@@ -10,8 +10,9 @@ import structlog
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.kernel.clock import Clock
+from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import DeviceError
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError
 
 log = structlog.get_logger("pileus.object_store.listings")
 PAGE = 200
@@ -71,3 +72,21 @@ class Walker:
     def is_leader(self, here: Here) -> bool:
         """Whether this replica decides where there is something to be decided."""
         return self.router.placement.primaries(here.path)[0].id == here.device
+
+
+class ReclaimingWalker(Walker):
+    """Knows which deletions are remembered: those of the last `reclaim_seconds`."""
+
+    def __init__(
+        self,
+        members: Mapping[int, SqliteMember],
+        listings: RingListings,
+        clock: Clock,
+        *,
+        reclaim_seconds: float = RECLAIM_SECONDS,
+    ) -> None:
+        super().__init__(members, listings, clock)
+        self._reclaim_seconds = reclaim_seconds
+
+    def forgotten_before(self) -> Timestamp:
+        return Timestamp.at(self.clock.now().timestamp() - self._reclaim_seconds)

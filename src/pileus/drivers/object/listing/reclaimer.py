@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pileus.drivers.object.listing import handover
 from pileus.drivers.object.listing.member import Change
-from pileus.drivers.object.listing.passes import Here, Walker
+from pileus.drivers.object.listing.passes import Here, ReclaimingWalker
 from pileus.drivers.object.listing.schema import Head
-from pileus.drivers.object.listing.sqlite import SqliteMember
-from pileus.drivers.object.listing.store import RingListings
-from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import RECLAIM_SECONDS
 
 
-class ListReclaimer(Walker):
+class ListReclaimer(ReclaimingWalker):
     """After `reclaim_seconds` a device that was away so long must not come back with what it had."""
 
     name = "list-reclaimer"
     every_seconds = 3600.0
     per_second = 100.0
 
-    def __init__(
-        self,
-        members: Mapping[int, SqliteMember],
-        listings: RingListings,
-        clock: Clock,
-        *,
-        reclaim_seconds: float = RECLAIM_SECONDS,
-    ) -> None:
-        super().__init__(members, listings, clock)
-        self._reclaim_seconds = reclaim_seconds
-
     async def see(self, here: Here, walk: Walk) -> None:
-        before = Timestamp.at(self.clock.now().timestamp() - self._reclaim_seconds)
+        before = self.forgotten_before()
         head = await here.member.head(here.path)
         if head is None:
             return

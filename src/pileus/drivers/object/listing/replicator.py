@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pileus.drivers.object.listing import handover
 from pileus.drivers.object.listing.member import Child, Merged
-from pileus.drivers.object.listing.passes import Here, Walker
+from pileus.drivers.object.listing.passes import Here, ReclaimingWalker
 from pileus.drivers.object.listing.placement import Place
 from pileus.drivers.object.listing.schema import Head
-from pileus.drivers.object.listing.sqlite import SqliteMember
-from pileus.drivers.object.listing.store import RingListings
-from pileus.kernel.clock import Clock
 from pileus.lib.ring import Ring
-from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError
+from pileus.services.object_store.driver import DeviceError
 
 ROWS = 1000
 """Told at once."""
@@ -27,21 +23,10 @@ JOURNAL = 200_000
 """More changes are not remembered, though somebody may not know of them."""
 
 
-class ListReplicator(Walker):
+class ListReplicator(ReclaimingWalker):
     """What is about to be forgotten everywhere is not given to who has forgotten it already."""
 
     name = "list-replicator"
-
-    def __init__(
-        self,
-        members: Mapping[int, SqliteMember],
-        listings: RingListings,
-        clock: Clock,
-        *,
-        reclaim_seconds: float = RECLAIM_SECONDS,
-    ) -> None:
-        super().__init__(members, listings, clock)
-        self._reclaim_seconds = reclaim_seconds
 
     async def see(self, here: Here, walk: Walk) -> None:
         ring = self.router.placement.ring
@@ -51,7 +36,7 @@ class ListReplicator(Walker):
         head = await here.member.head(here.path)
         if head is None:
             return
-        before = Timestamp.at(self.clock.now().timestamp() - self._reclaim_seconds)
+        before = self.forgotten_before()
         over = not head.life.exists(head.objects) and head.life.delete_at < before
         known, failed = head.sequence, False
         if not is_primary:
