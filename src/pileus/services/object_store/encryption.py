@@ -321,6 +321,9 @@ class EncryptedListings:
     async def account(self, account: str) -> AccountInfo | None:
         return await self._below.account(account)
 
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        return await self._below.word(account, container)
+
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         await self._below.set_account(account, now, change)
 

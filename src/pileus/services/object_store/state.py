@@ -60,8 +60,10 @@ class ObjectStoreState:
         self.clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
-        self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
-        self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._is_shared = bool(settings.rings)
+        """Other proxies change the same lists: what is remembered of these goes with the word that it had."""
+        self._containers: OrderedDict[tuple[str, str], tuple[str | None, ContainerInfo]] = OrderedDict()
+        self._accounts: OrderedDict[str, tuple[str | None, Mapping[str, str]]] = OrderedDict()
         self._settled = ""
         self.access_log = AccessLog()
         self.turns: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
@@ -207,12 +209,15 @@ class ObjectStoreState:
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""
         at = (account, container)
-        if at in self._containers:
+        word = await self.listings.word(account, container) if self._is_shared else None
+        if (kept := self._containers.get(at)) is not None and word in (None, kept[0]):
             self._containers.move_to_end(at)
-            return self._containers[at]
+            return kept[1]
         found = await self.listings.container(account, container)
-        if found is not None:
-            self._containers[at] = found
+        if found is None:
+            self._containers.pop(at, None)
+        else:
+            self._containers[at] = word, found
             if len(self._containers) > REMEMBERED:
                 self._containers.popitem(last=False)
         return found
@@ -232,14 +237,17 @@ class ObjectStoreState:
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
-        if account not in self._accounts:
-            info = await self.listings.account(account)
-            if info is None:
-                return {}
-            self._accounts[account] = info.metadata
-            if len(self._accounts) > REMEMBERED:
-                self._accounts.popitem(last=False)
-        return self._accounts[account]
+        word = await self.listings.word(account) if self._is_shared else None
+        if (kept := self._accounts.get(account)) is not None and word in (None, kept[0]):
+            return kept[1]
+        info = await self.listings.account(account)
+        if info is None:
+            self._accounts.pop(account, None)
+            return {}
+        self._accounts[account] = word, info.metadata
+        if len(self._accounts) > REMEMBERED:
+            self._accounts.popitem(last=False)
+        return info.metadata
 
     def forget_account(self, account: str) -> None:
         """After its metadata changed, or it went."""

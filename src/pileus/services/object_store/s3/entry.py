@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from pileus.kernel.api.call import Call
+from pileus.kernel.api.call import Call, ClientGone
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import admission
 from pileus.services.object_store.s3 import authorize, cross_origin, log_records, place, post_form, storing
-from pileus.services.object_store.s3.errors import translated
+from pileus.services.object_store.s3.errors import S3Error, translated
 from pileus.services.object_store.s3.operations import DECIDED_LATER, S3Operation, operations
 from pileus.services.object_store.s3.request import Request, opened
 
@@ -28,14 +28,22 @@ async def enter(call: Call) -> Reply:
         request = await opened(call)
         reply = await _run(request)
         return log_records.answered(request, reply, began) if log_records.wanted(request) else reply
-    except ApiError as error:
-        found = translated(error)
+    except (ApiError, ClientGone) as error:
+        found = _incomplete() if isinstance(error, ClientGone) else translated(error)
         found.details.setdefault("Resource", resource)
         if request is not None:
             found.headers.update(cross_origin.headers(request))
         if (request := await _for_log(call, request)) is not None:
             log_records.failed(request, found, began)
         raise found from error
+
+
+def _incomplete() -> S3Error:
+    """A client that has gone does not read it. One that only sends no more, or a proxy in its place, does."""
+    return S3Error(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+    )
 
 
 async def _run(request: Request) -> Reply:

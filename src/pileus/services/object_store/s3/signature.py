@@ -23,6 +23,7 @@ SKEW = timedelta(minutes=15)
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
 UNSIGNED = "UNSIGNED-PAYLOAD"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
+_IN_QUERY = frozenset({"X-Amz-Algorithm", "X-Amz-Signature", "Signature"})
 _MOMENT = re.compile(r"^\d{8}T\d{6}Z$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 STREAMED = frozenset(
@@ -33,6 +34,10 @@ STREAMED = frozenset(
     }
 )
 """Values of `x-amz-content-sha256` for bodies that come in chunks of their own."""
+
+
+_COVERED = frozenset({"x-amz-content-sha256", "x-amz-date"})
+"""Headers that are in what is signed, whether they are named or not."""
 
 
 class Signed(NamedTuple):
@@ -67,6 +72,12 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     """None for a request without a signature; 400 or 403 for one with a bad one."""
     authorization = call.header("authorization")
     if authorization is not None:
+        if call.scope["query_string"] and not _IN_QUERY.isdisjoint(call.query):
+            raise S3Error(
+                "InvalidArgument",
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+            )
         if authorization.startswith(V4):
             return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
         if authorization.startswith(ASYMMETRIC):
@@ -253,6 +264,7 @@ def _check_date(date: str, moment: str, code: str) -> None:
 
 
 async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
+    _check_all_signed(call, said.signed)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
     headers = _headers(call)
@@ -290,6 +302,17 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
     return Signed(
         said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
     )
+
+
+def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
+    """403 where one of S3's own headers is not signed: whoever has a signed request, or a URL, could add it."""
+    others = call.headers.keys() - _COVERED.union(signed)
+    if unsigned := [name for name in others if name.startswith("x-amz-")]:
+        raise S3Error(
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+            details={"HeadersNotSigned": ", ".join(sorted(unsigned))[:1000]},
+        )
 
 
 def _headers(call: Call) -> Mapping[str, str]:
