@@ -79,7 +79,9 @@ def typed(page: str) -> Iterator[tuple[str, list[str]]]:
 def script(page: str, checks: Mapping[str, str]) -> str:
     lines = [_PRELUDE]
     found = dict(typed(page))
-    assert {heading for heading, commands in found.items() if commands} == set(checks), "each part is looked at"
+    assert {heading for heading, commands in found.items() if commands} == set(checks), (
+        "each part is looked at"
+    )
     for heading, commands in found.items():
         for command in commands:
             lines += ["cat >&2 <<'TYPED'", f"$ {command}", "TYPED", command]
