@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,22 @@ async def sent_to(
     path: str,
     query: str,
     headers: Mapping[str, str],
-    pieces: list[bytes],
+    pieces: Sequence[bytes | asyncio.Event],
     *,
     as_: Context | None,
     raw_path: bytes | None = None,
 ) -> Answer:
-    """A request as it comes over a socket, its body in pieces; status 0 where there is no answer."""
-    waiting = list(pieces)
+    """A request as it comes over a socket, its body in pieces: after an event only once it is set. Status 0 where there is
+    no answer."""
+    waiting: list[Any] = list(pieces)
     start: dict[str, Any] = {}
     got: list[bytes] = []
     is_sent = False
 
     async def receive() -> dict[str, Any]:
         nonlocal is_sent
+        while waiting and isinstance(waiting[0], asyncio.Event):
+            await waiting.pop(0).wait()
         if is_sent:
             await asyncio.Event().wait()  # a client that waits for the answer
         is_sent = len(waiting) == 1

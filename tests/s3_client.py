@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -57,7 +57,7 @@ class Rig:
         body: bytes = b"",
         *,
         as_: Context | None = OWNER,
-        chunks: list[bytes] | None = None,
+        chunks: Sequence[bytes | asyncio.Event] | None = None,
         raw_path: bytes | None = None,
         prefix: str = "/s3",
         **headers: str,

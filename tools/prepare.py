@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PACKAGES = ROOT / "src/pileus/cli/packages.tsv"
 OLDEST = (3, 11)
-DAEMONS = ("ovn-central", "ovn-host", "openvswitch-switch", "postgresql", "slapd")
+DAEMONS = ("ovn-central", "ovn-host", "openvswitch-switch", "postgresql", "slapd", "nginx-light")
 """Packages with services that stay off: the cloud and its tests start their own, out of the host's way."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 

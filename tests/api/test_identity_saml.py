@@ -138,6 +138,32 @@ async def test_forged_assertions_make_nobody_else(
         assert brought.status == 401
 
 
+async def garbled(cloud: ServiceUnderTest, whole: Any) -> None:
+    """Brings it without each of its parts, and with rubbish in each."""
+
+    async def check(response: Any, what: str) -> None:
+        reply = await bring(cloud, response)
+        assert reply.status in (303, 400, 401), (what, reply.body)
+
+    for position, element in enumerate(whole.iter()):
+        changed = copy.deepcopy(whole)
+        there = list(changed.iter())[position]
+        for name, value in there.attrib.items():
+            there.set(name, "urn:x")
+            await check(changed, f"{element.tag} {name}")
+            there.set(name, value)
+        if there.text and there.text.strip():
+            there.text = "\u00e9"
+            await check(changed, element.tag)
+        if there.getparent() is not None:
+            there.getparent().remove(there)
+            await check(changed, element.tag)
+
+
+async def test_whatever_is_missing_or_garbled_is_refused_at_most(cloud: ServiceUnderTest) -> None:
+    await garbled(cloud, signed(cloud))
+
+
 @pytest.mark.parametrize(
     "wrong", [{"issuer": "https://evil.example.org"}, {"recipient": "http://elsewhere/acs"}]
 )

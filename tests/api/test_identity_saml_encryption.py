@@ -29,7 +29,7 @@ from pileus.services.identity.saml.names import NAMES
 from pileus.services.identity.settings import Settings
 from pileus.testing.identity import ADMIN_PROJECT, V3, serving_identity, token_for
 from pileus.testing.service import ADMIN, ServiceUnderTest
-from tests.api.test_identity_saml import ACS, OS, bring, come, signed, trusting
+from tests.api.test_identity_saml import ACS, OS, bring, come, garbled, signed, trusting
 
 pytestmark = pytest.mark.slow  # keys are made
 XENC, XENC11 = NAMES["xenc"], NAMES["xenc11"]
@@ -184,6 +184,15 @@ async def test_all_that_is_wrong_is_told_alike(cloud: ServiceUnderTest, wrong: s
         "www-authenticate",
         "x-openstack-request-id",
     }
+
+
+@pytest.mark.parametrize("cipher", [GCM, CBC])
+async def test_whatever_is_missing_or_garbled_is_refused_at_most(
+    cloud: ServiceUnderTest, cipher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pileus.services.identity.api.federation.saml.FAILURE_SECONDS", 0)
+    hidden = f"{XENC11}rsa-oaep"
+    await garbled(cloud, hide(signed(cloud), lambda plain: encrypted(cloud, plain, cipher, hidden)))
 
 
 async def test_one_that_has_expired_is_told_alike(cloud: ServiceUnderTest) -> None:

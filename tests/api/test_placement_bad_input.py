@@ -138,29 +138,7 @@ PARAMETERS = [
 ]
 queries = st.lists(
     st.tuples(
-        st.sampled_from(
-            [
-                "resources",
-                "resources1",
-                "resources_A",
-                "required",
-                "required1",
-                "member_of",
-                "in_tree",
-                "in_tree1",
-                "limit",
-                "group_policy",
-                "root_required",
-                "same_subtree",
-                "name",
-                "associated",
-                "project_id",
-                "user_id",
-                "consumer_type",
-                "uuid",
-                "colour",
-            ]
-        ),
+        st.sampled_from(PARAMETERS),
         words,
     ),
     max_size=4,

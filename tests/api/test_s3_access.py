@@ -45,7 +45,7 @@ async def test_a_policy_opens_and_shuts(rig: Rig) -> None:
     assert code(await rig("GET", "/pile?policy")) == "NoSuchBucketPolicy"
     assert (await rig("GET", "/pile/o", as_=OTHER)).status == 403
     assert (await rig("PUT", "/pile?policy", policy({"Principal": {"AWS": "p2"}}))).status == 204
-    assert b"<IsPublic>FALSE<" in (await rig("GET", "/pile?policyStatus")).body
+    assert b"<IsPublic>false<" in (await rig("GET", "/pile?policyStatus")).body
     assert (await rig("GET", "/pile/o", as_=OTHER)).body == b"body"
     assert (await rig("GET", "/pile/o", as_=NOBODY)).status == 403
     assert (await rig("HEAD", "/pile", as_=OTHER)).status == 403
@@ -53,7 +53,7 @@ async def test_a_policy_opens_and_shuts(rig: Rig) -> None:
     opened = policy({}, {"Effect": "Deny", "Resource": "arn:aws:s3:::pile/s*", "Action": "s3:*"})
     assert (await rig("PUT", "/pile?policy", opened)).status == 204
     assert (await rig("GET", "/pile?policy")).body == opened
-    assert b"<IsPublic>TRUE<" in (await rig("GET", "/pile?policyStatus")).body
+    assert b"<IsPublic>true<" in (await rig("GET", "/pile?policyStatus")).body
     assert (await rig("GET", "/pile/o", as_=NOBODY)).body == b"body"
     for asked in (("PUT", "/pile/secret"), ("GET", "/pile/secret"), ("DELETE", "/pile/secret")):
         assert code(await rig(*asked)) == "AccessDenied"

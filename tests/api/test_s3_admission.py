@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pileus.kernel.context import Context
-from pileus.services.object_store.state import Settings
+from pileus.services.object_store.settings import Settings
 from tests.object_store_client import OTHER, Answer
 from tests.s3_client import Rig, running
 

@@ -90,7 +90,8 @@ async def test_checksums_of_parts(rig: Rig, name: str, kind: str) -> None:
     head = (await rig("HEAD", "/pile/o", x_amz_checksum_mode="ENABLED")).headers
     assert (head[algorithm.header], head["x-amz-checksum-type"]) == (expected, kind)
     copied = await rig("PUT", "/pile/p", b"", x_amz_copy_source="/pile/o")
-    assert copied.headers[algorithm.header] == algorithm.of(PART + b"last")
+    told = f"<{algorithm.element}>{algorithm.of(PART + b'last')}</{algorithm.element}>"
+    assert told.encode() in copied.body
 
 
 def key(fill: bytes = b"k", prefix: str = "x-amz-server-side-encryption-customer-") -> dict[str, str]:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SIZE = 9 * 2**20 + 17
 RECOVERED_SECONDS = 30.0
-OCTETS = {"Content-Type": "application/octet-stream", "Content-Length": str(SIZE)}
+OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 def files(cloud: Cloud) -> set[str]:
@@ -24,11 +24,13 @@ def files(cloud: Cloud) -> set[str]:
     return {path.name for path in (cloud.state / "image").rglob("*") if path.is_file()}
 
 
-def begun(cloud: Cloud, admin: Connection, image_id: str, to: str, data: bytes) -> HTTPConnection:
+def begun(
+    cloud: Cloud, admin: Connection, image_id: str, to: str, data: bytes, size: int = SIZE
+) -> HTTPConnection:
     """An upload of which so many bytes were sent, and were taken."""
     connection = HTTPConnection("127.0.0.1", cloud.port, timeout=30)
     connection.putrequest("PUT", f"/image/v2/images/{image_id}/{to}")
-    for name, value in {**OCTETS, "X-Auth-Token": admin.auth_token}.items():
+    for name, value in {**OCTETS, "Content-Length": str(size), "X-Auth-Token": admin.auth_token}.items():
         connection.putheader(name, value)
     connection.endheaders()
     connection.send(data)

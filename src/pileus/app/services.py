@@ -58,6 +58,11 @@ def chosen(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in SERVICES if name in wanted)
 
 
+def needs_host(settings: Settings) -> bool:
+    """Whether what runs makes guests and networks on this host."""
+    return not settings.sim and not HOST.isdisjoint(chosen(settings))
+
+
 def load(*names: str) -> tuple[Service, ...]:
     """Those of these names, and the one that belongs to none."""
     return (common.service, *(pkgutil.resolve_name(each) for name in names for each in SERVICES[name]))

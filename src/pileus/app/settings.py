@@ -48,8 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
-        if not (host and port.isdigit()):
-            raise ConfigError(f"listen is {self.listen!r}; it must be ADDRESS:PORT")
+        if not (host and port.isdecimal() and int(port) < 2**16):
+            raise ConfigError(f"listen is {self.listen!r}; it must be ADDRESS:PORT, such as 127.0.0.1:8900")
         return host.strip("[]"), int(port)
 
     @property

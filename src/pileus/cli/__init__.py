@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from pileus.cli.composition import Composer
+from pileus.cli.options import WholeLines
 
 COMMANDS = {
     "up": ("pileus.cli.life", "up"),
@@ -23,7 +24,7 @@ COMMANDS = {
 """Where each command is; imported when it is used, so that none pays for another."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(WholeLines):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -47,6 +48,10 @@ def make(compose: Callable[[], Composer]) -> click.Group:
         pileus up            raise the cloud (--sim: simulated hosts, needs nothing but Python)
         pileus status        is it up, where is it, how do I reach it
         pileus down          take it down; its state stays, the next `up` brings it back
+
+        \b
+        pileus up --only object-store,identity       Swift and S3 alone, without root
+        pileus COMMAND --help                        what a command takes
         """
 
     return pileus

@@ -52,5 +52,8 @@ class Composer(Protocol):
         Raises TeardownFailed.
         """
 
+    def needs_host(self, settings: Any) -> bool:
+        """Whether guests and networks of such a cloud are the host's: it then needs root, and much else."""
+
     def examine(self, settings: Any, state: Path) -> list[Finding]:
         """Looks at the host; changes nothing but what it cleans up again."""

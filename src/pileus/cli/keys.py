@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from pileus.cli.options import state_option
+from pileus.cli.options import WholeLines, state_option
 from pileus.kernel.files import write_whole
 
 CREDENTIAL_KEYS_KEPT = 1_000_000
 """What a lost key sealed is lost: no key of credentials is ever dropped."""
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def keys() -> None:
     """Change the keys that tokens and credentials are sealed with; make a cluster's."""
 

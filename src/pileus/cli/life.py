@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ import click
 import msgspec
 
 from pileus import __version__
-from pileus.cli import background
+from pileus.cli import background, kept
 from pileus.cli.composition import Composer, TeardownFailed
-from pileus.cli.options import config_option, load_settings, state_option
+from pileus.cli.options import config_option, load_settings, only_option, raising, sim_option, state_option
 from pileus.cli.process import RunningCloud, find, forget, record
 from pileus.kernel import interpreter
-from pileus.kernel.files import write_whole
 
 STOP_SECONDS = 20.0
 
@@ -30,14 +29,8 @@ STOP_SECONDS = 20.0
 @state_option
 @config_option
 @click.option("--listen", metavar="ADDR:PORT", help="Where clients are answered.  [default: 127.0.0.1:8900]")
-@click.option(
-    "--sim", is_flag=True, default=None, help="Simulated hosts and networks: all APIs, no root, no QEMU."
-)
-@click.option(
-    "--only",
-    metavar="SERVICE,…",
-    help="Run these services alone, such as object-store,identity; `all` runs all again.",
-)
+@sim_option
+@only_option
 @click.option(
     "--devices",
     type=click.IntRange(min=1),
@@ -71,8 +64,8 @@ def up(
             config,
             state,
             listen=listen,
-            sim=sim or _was_sim(state),
-            only=_only(state, only),
+            sim=sim,
+            only=only,
             object_store={name: said for name, said in spread.items() if said is not None} or None,
         )
         interpreter.run(_serve(composer, settings, state, tell, terminal=foreground and sys.stderr.isatty()))
@@ -80,27 +73,27 @@ def up(
     if foreground:
         serve(background.Teller(None))
         return
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"the state folder {state} can't be made ({error.strerror}): give another, --state DIR"
+        ) from error
     background.run(serve, state / "pileus.log")
     running = find(state)
     if running is None:
         raise click.ClickException(f"the cloud ended at once; {state / 'pileus.log'} says why")
     click.echo(f"The cloud is up: {running.base_url}")
-    click.echo(f"  export OS_CLIENT_CONFIG_FILE={state / 'clouds.yaml'} OS_CLOUD=pileus")
-    click.echo("  openstack catalog list")
+    _tell_clients(state)
 
 
-def _was_sim(state: Path) -> bool | None:
-    """A state that was simulated stays so: its servers have no disks."""
-    return True if (state / "simulated").exists() else None
-
-
-def _only(state: Path, said: str | None) -> list[str] | None:
-    """The services that run here, by what is said now or was said at the last `up`."""
-    if said is None:
-        file = state / "only"
-        return file.read_text().split() if file.exists() else None
-    return [] if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
+def _tell_clients(state: Path) -> None:
+    """How they get in, to be copied."""
+    click.echo(
+        f"  export OS_CLIENT_CONFIG_FILE={state / 'clouds.yaml'} OS_CLOUD=pileus  # openstack, Terraform, Ansible …"
+    )
+    click.echo(f"  . {state / 'openrc'}  # swift, and what else reads no clouds.yaml")
+    click.echo("  openstack ec2 credentials create  # a key for S3, at the address above")
 
 
 async def _serve(
@@ -115,8 +108,7 @@ async def _serve(
         loop.add_signal_handler(number, stopped.set)
     cloud = composer.cloud(settings, state)
     try:
-        _keep_apart(settings.sim, state)
-        _keep_only(settings.only, state)
+        kept.keep(state, settings.sim, settings.only)
         await cloud.start(tell.step)
     except Exception as error:
         raise click.ClickException(str(error)) from error
@@ -126,26 +118,6 @@ async def _serve(
     await stopped.wait()
     forget(state)
     await cloud.stop()
-
-
-class WrongKind(Exception):
-    """A simulated cloud's state, or a real one's, is to be used for the other."""
-
-
-def _keep_apart(sim: bool, state: Path) -> None:
-    """A simulation of servers that have disks would lose them. Raises WrongKind."""
-    if sim and not (state / "simulated").exists():
-        if (state / "pileus.db").exists():
-            raise WrongKind(f"{state} holds a real cloud; give the simulated one another folder: --state DIR")
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (state / "simulated").touch()
-
-
-def _keep_only(only: Sequence[str], state: Path) -> None:
-    """For `down`, and for the next `up`."""
-    if only or (state / "only").exists():
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(state / "only", "".join(f"{name}\n" for name in only).encode())
 
 
 @click.command()
@@ -165,9 +137,7 @@ def down(compose: Callable[[], Composer], state: Path, config: Path | None, keep
         _stop(running, state)
         click.echo(f"The control plane has ended (process {running.pid}).")
     if not keep_guests:
-        composer, settings = load_settings(
-            compose, config, state, sim=_was_sim(state), only=_only(state, None)
-        )
+        composer, settings = load_settings(compose, config, state)
         try:
             asyncio.run(composer.teardown(settings, state, click.echo))
         except TeardownFailed as error:
@@ -202,13 +172,14 @@ def status(ctx: click.Context, state: Path, as_json: bool) -> None:
             found.update(base_url=running.base_url, pid=running.pid, simulated=running.sim)
         click.echo(msgspec.json.encode(found).decode())
     elif running is None:
-        click.echo(f"The cloud in {state} is down; `pileus up` raises it.")
+        what = "The cloud in {} is down" if (state / "pileus.db").exists() else "There is no cloud in {} yet"
+        click.echo(f"{what.format(state)}; `{raising(state)}` raises it.")
     else:
         click.echo(
             f"The cloud is up: {running.base_url} (process {running.pid}{', simulated' if running.sim else ''})"
         )
-        click.echo(f"  clouds.yaml: {state / 'clouds.yaml'}")
-        click.echo(f"  log:         {state / 'pileus.log'}")
+        click.echo(f"  log: {state / 'pileus.log'}")
+        _tell_clients(state)
     if running is None:
         ctx.exit(3)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from pileus.kernel.files import write_whole
+
 
 class RunningCloud(msgspec.Struct, frozen=True):
     pid: int
@@ -33,9 +35,7 @@ def _file(state: Path) -> Path:
 
 
 def record(state: Path, running: RunningCloud) -> None:
-    temporary = state / ".running.new"
-    temporary.write_bytes(msgspec.json.encode(running))
-    temporary.replace(_file(state))
+    write_whole(_file(state), msgspec.json.encode(running))
 
 
 def forget(state: Path) -> None:

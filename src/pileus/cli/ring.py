@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from pileus.cli.options import WholeLines
 from pileus.kernel.files import write_whole
 from pileus.lib.ring import Builder, BuilderError, Device, encode
 from pileus.lib.ring.words import WordsError, parse_device, search, written
@@ -21,7 +22,7 @@ builder_argument = click.argument(
 search_argument = click.argument("searched", metavar="DEVICE")
 
 
-@click.group("ring")
+@click.group("ring", cls=WholeLines)
 def ring() -> None:
     """Build the rings of an object store on several hosts.
 

@@ -87,7 +87,8 @@ def read(body: bytes, root: str, *, most: int = MAX_ELEMENTS) -> Element:
 
 
 def encode(document: msgspec.Struct, root: str, namespace: str) -> bytes:
-    """The document in UTF-8, with declaration; fields that are None or have their default are left out."""
+    """The document in UTF-8, with declaration; fields that are None are left out, and those that have their
+    default unless the struct says `omit_defaults=False`."""
     text = "".join(_written(root, document, f' xmlns="{namespace}"'))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode("utf-8", "replace")
 
@@ -183,9 +184,10 @@ def _written(name: str, value: Any, attributes: str = "") -> Iterator[str]:
         yield f"<{name}{attributes}>{text(_scalar(value))}</{name}>"
         return
     inside: list[str] = []
+    omits = value.__struct_config__.omit_defaults
     for field, described in zip(msgspec.structs.fields(value), _fields(type(value)).values(), strict=True):
         each = getattr(value, field.name)
-        if each is None or (each == field.default and not field.required):
+        if each is None or (omits and each == field.default and not field.required):
             continue
         if described.attribute:
             quoted = text(str(each)).replace('"', "&quot;")

@@ -113,14 +113,17 @@ class Cloud:
             raise CloudError(f"pileus {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def connect(self, **auth: str) -> Connection:
-        """openstacksdk as the administrator, or as `auth` says: `username`, `password`, `project_name` and so on."""
+    def connect(self, *, cacert: Path | None = None, **auth: str) -> Connection:
+        """openstacksdk as the administrator, or as `auth` says: `username`, `password`, `project_name` and so on.
+
+        `cacert` has the authority to trust where clients reach the cloud by TLS.
+        """
         import openstack
         from openstack.config import OpenStackConfig
 
         config = OpenStackConfig(config_files=[str(self.state / "clouds.yaml")], load_envvars=False)
         known = {"user_domain_name": "Default", "project_domain_name": "Default"} if auth else {}
-        region = config.get_one("pileus", auth={**known, **auth})
+        region = config.get_one("pileus", auth={**known, **auth}, cacert=cacert and str(cacert))
         connection = openstack.connection.Connection(config=region)
         self._connections.append(connection)
         return connection

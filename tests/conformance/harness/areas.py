@@ -55,6 +55,10 @@ class Area:
     """Environment variables that set up the area's cloud."""
     options: tuple[Absent, ...] = ()
     """What Tempest is told of that cloud, beside what holds for all."""
+    image_worker: bool = False
+    """Whether the image service has a second process, on a database that both share."""
+    odd_images: bool = False
+    """Whether there is a folder of images good and bad."""
     workers: int = 2
     """Tempest processes side by side, unless told otherwise."""
 
@@ -70,11 +74,18 @@ AREAS = {
         Area("identity", r"^tempest\.api\.identity\."),
         Area("keystone", r"^keystone_tempest_plugin\."),
         # Some tests want two stores to write to; others wait in vain where there are two, as they name none.
-        Area("image", r"^tempest\.api\.image\.(?!.*\.MultiStoresImagesTest\.)", settings=IMAGE),
+        Area(
+            "image",
+            r"^tempest\.api\.image\.(?!.*\.MultiStoresImagesTest\.)",
+            settings=IMAGE,
+            image_worker=True,
+            odd_images=True,
+        ),
         Area(
             "image-stores",
-            r"^tempest\.api\.image\..*(StoreWeight|ListUserImages|do_secure_hash_false|MultiStores)",
+            r"^tempest\.api\.image\..*(StoreWeight|ListUserImages|do_secure_hash_false|MultiStores|test_compute_rejects)",
             settings=IMAGE_STORES,
+            odd_images=True,
             options=(
                 Absent("image-feature-enabled", "store_weight_enabled", "true", "the stores have weights"),
                 Absent(

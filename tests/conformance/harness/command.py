@@ -6,16 +6,18 @@ import argparse
 import shutil
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from harness import cloud as clouds
-from harness import features, tempest, verdict
+from harness import features, odd_images, tempest, verdict
 from harness.areas import AREAS, HERE, Area
 from harness.configuration import configure
 from harness.fixtures import serving
 from harness.seed import seed
 from harness.tempest import Outcome, Workspace
 from harness.verdict import Verdict
+from harness.worker import SERVICE_TYPE, second_worker, shared_database
 from pileus.testing.cloud import Cloud
 
 RESULTS = HERE / "results"
@@ -57,7 +59,11 @@ def _test(area: Area, options: argparse.Namespace) -> bool:
     print(f"{area.name}: raising a {'real' if real else 'simulated'} cloud", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="pileus-tempest-") as scratch,
-        clouds.raised(simulated=not real, port=options.port, settings=area.settings) as cloud,
+        shared_database() if area.image_worker else nullcontext({}) as database,
+        clouds.raised(
+            simulated=not real, port=options.port, settings=(settings := {**area.settings, **database})
+        ) as cloud,
+        second_worker(cloud, settings) if area.image_worker else nullcontext(),
         serving(Path(scratch) / "workspace") as fixtures,
     ):
         workspace = _prepared(Path(scratch) / "workspace", cloud, area, fixtures)
@@ -87,7 +93,14 @@ def _prepared(folder: Path, cloud: Cloud, area: Area, fixtures: str) -> Workspac
     ]
     if not cloud.sim:
         changes += features.REAL
-    workspace.configure(configure(template, {**seeded.values, "FIXTURES_URL": fixtures}, changes))
+    manifest = odd_images.make(folder / "odd-images") if area.odd_images else None
+    values = {
+        **seeded.values,
+        "FIXTURES_URL": fixtures,
+        "IMAGE_REMOTE": SERVICE_TYPE if area.image_worker else None,
+        "IMAGES_MANIFEST": None if manifest is None else str(manifest),
+    }
+    workspace.configure(configure(template, values, changes))
     return workspace
 
 

@@ -11,8 +11,9 @@ _SECTION = re.compile(r"\[(.+)\]")
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 
 
-def configure(template: str, values: Mapping[str, str], changes: Iterable[Absent]) -> str:
-    """The template with values for its `@NAMES@`, and `changes` each under a comment that says why.
+def configure(template: str, values: Mapping[str, str | None], changes: Iterable[Absent]) -> str:
+    """The template with values for its `@NAMES@`, and `changes` each under a comment that says why. A line whose value
+    is None is left out, as some options have none that means "not there".
 
     Raises ValueError for a change of a line that the template lacks: it would be without effect unnoticed.
     """
@@ -23,7 +24,9 @@ def configure(template: str, values: Mapping[str, str], changes: Iterable[Absent
             section = found[1]
         change = pending.pop((section, line.partition("=")[0].strip()), None)
         if change is None:
-            lines.append(_PLACEHOLDER.sub(lambda found: values[found[1]], line))
+            known = [values[name] for name in _PLACEHOLDER.findall(line)]
+            if None not in known:
+                lines.append(_PLACEHOLDER.sub(lambda found: str(values[found[1]]), line))
         else:
             lines += [f"# {change.why}", f"{change.option} = {change.value}"]
     if pending:

@@ -18,7 +18,7 @@ from harness.cloud import CHECKOUT
 
 VENV = CHECKOUT / ".venv-tempest"
 REQUIREMENTS = HERE / "requirements.txt"
-_TEST = re.compile(r"(?P<name>[\w.]+)(\[(?P<tags>.*)\])?$")
+_TEST = re.compile(r"(?P<name>[\w.]+)(\[(?P<tags>[^\]]*)\])?(?P<scenario>\([\w-]+\))?$")
 _FIXTURE = re.compile(r"(setUp|tearDown)Class \((?P<name>[\w.]+)\)$")
 
 
@@ -137,7 +137,7 @@ class Workspace:
 
 def _bare(test: str) -> str:
     found = _TEST.match(test)
-    return test if found is None else found["name"]
+    return test if found is None else found["name"] + (found["scenario"] or "")
 
 
 def _tags(test: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,28 +28,22 @@ PARTS: Mapping[str, str] = {
 run, as services are."""
 
 
+@dataclass(frozen=True)
 class Bench:
     """What every part is made with."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        state: Path,
-        db: Database,
-        clock: Clock,
-        work: Work,
-        events: Events,
-        revision: Revision,
-        authenticate: TokenCache,
-        node: str,
-        runtimes: Mapping[str, Runtime],
-        peer: Callable[[str], AsgiPeer],
-    ) -> None:
-        self.settings, self.state, self.db, self.clock, self.work = settings, state, db, clock, work
-        self.events, self.revision, self.authenticate, self.node = events, revision, authenticate, node
-        self.runtimes = runtimes
-        self.peer = peer
-        """The public API of the service of that type, from inside."""
+    settings: Settings
+    state: Path
+    db: Database
+    clock: Clock
+    work: Work
+    events: Events
+    revision: Revision
+    authenticate: TokenCache
+    node: str
+    runtimes: Mapping[str, Runtime]
+    peer: Callable[[str], AsgiPeer]
+    """The public API of the service of that type, from inside."""
 
 
 class Part(Protocol):

@@ -40,7 +40,7 @@ class LargeWriter:
     def __init__(self, engine: ObjectEngine, files: Files, key: bytes, path: str, small_bytes: int) -> None:
         self._engine, self._files, self._key, self._path = engine, files, key, path
         self._small_bytes = small_bytes
-        self._gathered: list[bytes] = []
+        self._gathered: list[bytes | memoryview] = []
         self._gathered_bytes = 0
         self._size = 0
         self._unsynced = 0
@@ -49,7 +49,7 @@ class LargeWriter:
         self._file: File | None = None
         self._writing: asyncio.Future[None] | None = None
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         self._gathered.append(chunk)
         self._gathered_bytes += len(chunk)
         if self._gathered_bytes >= WRITE_BYTES:
@@ -71,7 +71,7 @@ class LargeWriter:
             except OSError as error:
                 raise _failure(error) from error
 
-    def _write(self, parts: list[bytes], offset: int) -> None:
+    def _write(self, parts: list[bytes | memoryview], offset: int) -> None:
         if self._file is None:
             self._file = self._files.create(self._temporary)
         for part in parts:

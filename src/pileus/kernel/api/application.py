@@ -16,7 +16,7 @@ from pileus.kernel.api import bodies
 from pileus.kernel.api.call import Call, ClientGone, Receive, Scope, Send, request_id
 from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.dispatch import authenticate, choose, dispatch
-from pileus.kernel.api.operation import ANYONE, Kind, Operation
+from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.api.versions import Version
 from pileus.kernel.db import DatabaseGone
@@ -224,10 +224,6 @@ class Application:
             for runtime in self.runtimes
             for path, operation in runtime.service.operations()
         ]
-
-
-def needs_token(operation: Operation) -> bool:
-    return operation.policy is not ANYONE
 
 
 def _overlap(one: Operation, other: Operation) -> bool:

@@ -1,10 +1,10 @@
-"""How one service calls another: inside this process without a socket, or over HTTP. One contract for both."""
+"""How one service calls another: by its public API, inside this process, without a socket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,13 +15,8 @@ from pileus.kernel.context import Context
 from pileus.kernel.errors import ApiError, Unavailable
 from pileus.kernel.http.reply import encode_json
 
-if TYPE_CHECKING:
-    import httpx
-
 _OCTETS = {"content-type": "application/octet-stream"}
 _decode = msgspec.json.Decoder().decode
-TokenSource = Callable[[Context], Awaitable[str]]
-"""A token that speaks for a context, for calls that leave the process."""
 
 
 class PeerReply:
@@ -161,81 +156,6 @@ class AsgiPeer:
             sent.append((name.lower().encode(), value.encode()))
         encoded = urlencode(query, doseq=True).encode() if query else b""
         return scope_of(method, self._base_path + path, sent, encoded, **{CONTEXT_KEY: context})
-
-
-class HttpPeer:
-    """Calls a service elsewhere, one of ours or anybody's."""
-
-    def __init__(self, base_url: str, token: TokenSource, headers: Mapping[str, str] | None = None) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._token = token
-        self._headers = dict(headers or {})
-        self._client: httpx.AsyncClient | None = None
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        context: Context,
-        body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> PeerReply:
-        import httpx
-
-        sent = await self._sent_headers(context, headers)
-        content = None
-        if body is not None:
-            content = encode_json(body)
-            sent.setdefault("content-type", "application/json")
-        try:
-            reply = await self._http().request(
-                method, self._base_url + path, params=query, content=content, headers=sent
-            )
-        except httpx.TransportError as error:
-            raise Unavailable(f"{self._base_url} does not answer: {error}") from error
-        return PeerReply(reply.status_code, dict(reply.headers), reply.content)
-
-    async def download(self, path: str, *, context: Context) -> AsyncIterator[bytes]:
-        import httpx
-
-        sent = await self._sent_headers(context, None)
-        try:
-            async with self._http().stream("GET", self._base_url + path, headers=sent) as reply:
-                if reply.status_code >= 400:
-                    PeerReply(reply.status_code, {}, await reply.aread()).expect()
-                async for chunk in reply.aiter_bytes(1024 * 1024):
-                    yield chunk
-        except httpx.TransportError as error:
-            raise Unavailable(f"{self._base_url} does not answer: {error}") from error
-
-    async def upload(self, path: str, chunks: AsyncIterator[bytes], *, context: Context) -> PeerReply:
-        import httpx
-
-        sent = await self._sent_headers(context, _OCTETS)
-        try:
-            reply = await self._http().put(self._base_url + path, content=chunks, headers=sent)
-        except httpx.TransportError as error:
-            raise Unavailable(f"{self._base_url} does not answer: {error}") from error
-        return PeerReply(reply.status_code, dict(reply.headers), reply.content)
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            import httpx
-
-            self._client = httpx.AsyncClient(timeout=30.0, trust_env=False)
-        return self._client
-
-    async def _sent_headers(self, context: Context, headers: Mapping[str, str] | None) -> dict[str, str]:
-        sent = {**self._headers, "x-auth-token": await self._token(context), **(headers or {})}
-        if said := request_id.get():
-            sent["x-openstack-request-id"] = said
-        return sent
 
 
 async def _next_message(

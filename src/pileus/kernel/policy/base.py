@@ -14,19 +14,8 @@ from pileus.kernel.policy.rule import Rule
 ANY: Final = "@"
 NOBODY: Final = "!"
 ADMIN: Final = "rule:context_is_admin"
-PROJECT_MANAGER: Final = "rule:project_manager_api"
-PROJECT_MEMBER: Final = "rule:project_member_api"
-PROJECT_READER: Final = "rule:project_reader_api"
-PROJECT_MANAGER_OR_ADMIN: Final = "rule:project_manager_or_admin"
 PROJECT_MEMBER_OR_ADMIN: Final = "rule:project_member_or_admin"
 PROJECT_READER_OR_ADMIN: Final = "rule:project_reader_or_admin"
-ADMIN_REQUIRED: Final = "rule:admin_required"
-ADMIN_OR_OWNER: Final = "rule:admin_or_owner"
-SERVICE_ROLE: Final = "rule:service_role"
-
-SYSTEM_ADMIN: Final = "role:admin and system_scope:all"
-SYSTEM_READER: Final = "role:reader and system_scope:all"
-DOMAIN_READER: Final = "role:reader and domain_id:%(target.domain_id)s"
 
 
 def _base(name: str, check: str, description: str) -> Rule:

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.federation import store as federation
 from pileus.services.identity.federation.model import identity_providers, mappings
 from pileus.services.identity.model import NO_DOMAIN, endpoints, regions, services
 from pileus.services.identity.provider.own import NAME as OWN_PROVIDER
-from pileus.services.identity.store import catalog, project, role, user
+from pileus.services.identity.store import project, role, user
 
 DEFAULT_DOMAIN = "default"
 IMPLIED = {"admin": "manager", "manager": "member", "member": "reader"}
@@ -96,18 +96,18 @@ def lay(tx: Tx, password_hash: str) -> None:
 def lay_provider(tx: Tx) -> None:
     """Trusts this cloud's own OpenID Connect provider: its users come in as themselves."""
     rules = [{"remote": [{"type": "sub"}], "local": [{"user": {"id": "{0}", "type": "local"}}]}]
-    federation.insert(tx, mappings, {"id": OWN_PROVIDER, "rules": rules, "schema_version": "1.0"})
+    rows.add(tx, mappings, {"id": OWN_PROVIDER, "rules": rules, "schema_version": "1.0"})
     about = {"description": "The users of this cloud, by browser or device code.", "authorization_ttl": None}
     row = {"id": OWN_PROVIDER, "domain_id": DEFAULT_DOMAIN, "enabled": True, **about}
-    federation.insert(tx, identity_providers, row)
+    rows.add(tx, identity_providers, row)
     names = {"idp_id": OWN_PROVIDER, "id": "openid", "mapping_id": OWN_PROVIDER}
     federation.insert_protocol(tx, {**names, "remote_id_attribute": None})
 
 
 def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
     """Makes the catalog say where this cloud's services are; entries of others are left alone."""
-    if catalog.get(tx, regions, region) is None:
-        catalog.insert(tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}})
+    if rows.get(tx, regions, region) is None:
+        rows.add(tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}})
     there = {(row.type, row.name): row.id for row in tx.rows(services.select())}
     for entry in entries:
         service_id = there.get((entry.type, entry.name))
@@ -120,7 +120,7 @@ def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
                 "enabled": True,
                 "extra": {},
             }
-            catalog.insert(tx, services, {**values, "id": service_id})
+            rows.add(tx, services, {**values, "id": service_id})
         mine = {
             row.interface: row
             for row in tx.rows(endpoints.select().where(endpoints.c.service_id == service_id))
@@ -134,6 +134,6 @@ def publish(tx: Tx, region: str, entries: Sequence[CatalogEntry]) -> None:
                     "region_id": region,
                     "enabled": True,
                 }
-                catalog.insert(tx, endpoints, {**values, "id": new_hex(), "url": entry.url, "extra": {}})
+                rows.add(tx, endpoints, {**values, "id": new_hex(), "url": entry.url, "extra": {}})
             elif mine[interface].url != entry.url:
-                catalog.change(tx, endpoints, mine[interface].id, {"url": entry.url})
+                rows.change(tx, endpoints, mine[interface].id, url=entry.url)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pileus.services.identity.keys import write_private
+from pileus.kernel.files import write_whole
 from pileus.services.identity.tokens import Claims, Federated
 
 ALGORITHM = "ES256"
@@ -61,8 +61,8 @@ class JwsKeys:
 
         key = ECKey.generate_key("P-256")
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f.pem")
-        write_private(self.public / name, key.as_pem(private=False))
-        write_private(self.private / "private.pem", key.as_pem(private=True))
+        write_whole(self.public / name, key.as_pem(private=False))
+        write_whole(self.private / "private.pem", key.as_pem(private=True))
 
     def sign(self, payload: bytes) -> str:
         from joserfc import jws

@@ -5,10 +5,11 @@ A rotation promotes the staged key, stages a new one and drops the oldest. Sever
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from pileus.kernel.files import write_whole
 
 STAGED = 0
 
@@ -59,14 +60,4 @@ class KeyFolder:
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
     def _write(self, number: int) -> None:
-        write_private(self.folder / str(number), Fernet.generate_key())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A file that is there whole or not at all, for the owner's eyes alone."""
-    temporary = path.with_name(f".{path.name}.new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+        write_whole(self.folder / str(number), Fernet.generate_key())

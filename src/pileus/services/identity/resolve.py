@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Row
 
 from pileus.kernel.context import Context
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.http.reply import encode_json
 from pileus.services.identity.delegation import Delegation, refuse
 from pileus.services.identity.delegation import find as find_delegation
 from pileus.services.identity.federation import shadow
-from pileus.services.identity.federation import store as federation
 from pileus.services.identity.federation.model import identity_providers
 from pileus.services.identity.store import role, user
 from pileus.services.identity.store.book import Book
@@ -111,7 +110,7 @@ def _check_provider(tx: Tx, federated: Federated | None) -> None:
     """Whom no identity provider vouches for any more has no standing here."""
     if federated is None:
         return
-    provider = federation.get(tx, identity_providers, federated.identity_provider_id)
+    provider = rows.get(tx, identity_providers, federated.identity_provider_id)
     if provider is None or not provider.enabled:
         raise refuse(f"identity provider {federated.identity_provider_id} is gone or disabled")
 

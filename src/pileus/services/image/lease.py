@@ -27,6 +27,8 @@ class Lease:
         self.room = room
         """Bytes that the project may still store; None for any number."""
         self.lost = False
+        self.left_behind = False
+        """Whether something of a failed upload could not be taken away."""
 
     async def heard(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The stream, for as long as the image waits for it."""
@@ -40,7 +42,8 @@ class Lease:
 async def held(
     call: Call, image: Row[Any], status: Status, states: Sequence[Status], size_limit: str
 ) -> AsyncIterator[Lease]:
-    """Takes an image for an upload; where the block is left by an exception, it is as if nothing had come.
+    """Takes an image for an upload; where the block is left by an exception, it is as if nothing had come: at once, or
+    where the store could not take away what had, once the image's strand has got it to.
 
     Raises Conflict where the image is in none of `states`; TooLarge where the project is over its limits.
     """
@@ -57,8 +60,9 @@ async def held(
     try:
         yield lease
     except BaseException:
-        with suppress(ApiError):
-            await asyncio.shield(call.runtime.db.write(_give_up, call, image.id, upload_id))
+        if not lease.left_behind:
+            with suppress(ApiError):
+                await asyncio.shield(call.runtime.db.write(_give_up, call, image.id, upload_id))
         raise
     finally:
         renewing.cancel()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pileus.services.image.driver import Converter, Fetcher, Folder, Store
+from pileus.services.image.driver import Converter, Fetcher, Folder
 from pileus.services.image.jobs import Jobs
 from pileus.services.image.limits import LimitSource, NoLimits
 from pileus.services.image.regions import NoRegions, Regions
 from pileus.services.image.settings import Settings
-from pileus.services.image.shelves import Shelf, Shelves
+from pileus.services.image.shelves import Shelves
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,3 @@ class ImageState:
         await self.jobs.stop()
         for each in (self.shelves, self.stage, self.cache):
             await each.close()
-
-
-def one_store(
-    store: Store, stage: Folder, cache: Folder, fetcher: Fetcher, settings: Settings | None = None
-) -> ImageState:
-    """The simplest there is."""
-    shelves = Shelves([Shelf(store)], store.name)
-    return ImageState(shelves, stage, cache, fetcher, settings or Settings())

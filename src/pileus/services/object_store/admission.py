@@ -9,7 +9,9 @@ from pileus.services.object_store.state import ObjectStoreState
 
 def check_characters(path: str, state: ObjectStoreState) -> None:
     """400 where the operator has forbidden one of them."""
-    if any(each in path for each in state.settings.forbidden_characters):
+    if state.settings.forbidden_characters and any(
+        each in path for each in state.settings.forbidden_characters
+    ):
         raise BadRequest(
             f"Object/Container/Account name contains forbidden chars from {state.settings.forbidden_characters}"
         )

@@ -66,8 +66,11 @@ class Version(NamedTuple):
 class ObjectWriter(Protocol):
     """One object on its way in."""
 
-    async def write(self, chunk: bytes) -> None:
-        """The next bytes; returns when more may come, so that memory stays constant. Raises DeviceFull."""
+    async def write(self, chunk: bytes | memoryview) -> None:
+        """The next bytes, which stay as they are; returns when more may come, so that memory stays constant.
+
+        Raises DeviceFull.
+        """
 
     async def finish(self, timestamp: Timestamp, metadata: bytes) -> None:
         """All bytes have come: they are durable and the object's, when this returns. Raises Superseded."""

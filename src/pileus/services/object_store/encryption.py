@@ -70,7 +70,7 @@ class BodyCipher:
         self._context = Cipher(algorithms.AES(key), modes.CTR(counter.to_bytes(16, "big"))).encryptor()
         self._context.update(bytes(into))
 
-    async def pass_through(self, chunk: bytes) -> bytes:
+    async def pass_through(self, chunk: bytes | memoryview) -> bytes:
         """The next bytes, encrypted or decrypted; large ones off the loop."""
         if len(chunk) < _IN_THREAD_BYTES:
             return self._context.update(chunk)
@@ -294,7 +294,7 @@ class _Writer:
         self._own = ObjectKey.new()
         self._cipher = BodyCipher(self._own.key, self._own.iv)
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         await self._below.write(await self._cipher.pass_through(chunk))
 
     async def finish(self, timestamp: Timestamp, metadata: bytes) -> None:
@@ -320,6 +320,9 @@ class EncryptedListings:
 
     async def account(self, account: str) -> AccountInfo | None:
         return await self._below.account(account)
+
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        return await self._below.word(account, container)
 
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         await self._below.set_account(account, now, change)

@@ -95,6 +95,12 @@ class Listings(Protocol):
 
     async def account(self, account: str) -> AccountInfo | None: ...
 
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        """Another one whenever somebody else may have changed the account's or container's metadata.
+
+        None: there is nobody else, or none that could be asked.
+        """
+
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         """Makes the account where there is none. Durable. Raises AccountLeaving."""
 

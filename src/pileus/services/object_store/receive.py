@@ -12,6 +12,7 @@ from pileus.kernel.api.call import Call, ClientGone
 from pileus.kernel.errors import ApiError, BadRequest, TooLarge, Unavailable
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
+from pileus.services.object_store.blocks import in_blocks
 from pileus.services.object_store.driver import DeviceError, DeviceFull, ObjectWriter
 from pileus.services.object_store.hashing import feed
 from pileus.services.object_store.metadata import ObjectMetadata
@@ -19,7 +20,6 @@ from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
 
 SMALL_BYTES = 256 * 1024
-CHUNK = 1024 * 1024
 GIB = 2**30
 
 
@@ -115,25 +115,20 @@ async def _large(
 ) -> ObjectMetadata:
     digest = md5(usedforsecurity=False)
     limit = state.settings.max_file_size_gib * GIB
-    size, gathered = 0, bytearray()
+    size = 0
     hashing: asyncio.Future[None] | None = None
-    async for chunk in body:
-        size += len(chunk)
+    async for block in in_blocks(body):
+        size += len(block)
         if size > limit:
             raise TooLarge("Your request is too large.")
-        gathered += chunk
-        if len(gathered) >= CHUNK:
-            block, gathered = bytes(gathered), bytearray()
-            if hashing is not None:
-                await hashing
-            hashing = asyncio.ensure_future(asyncio.to_thread(digest.update, block))
-            await writer.write(block)
+        if hashing is not None:
+            await hashing
+        hashing = asyncio.ensure_future(asyncio.to_thread(digest.update, block))
+        await writer.write(block)
     if length is not None and size != length:
         raise ClientGone
     if hashing is not None:
         await hashing
-    digest.update(gathered)
-    await writer.write(bytes(gathered))
     stored = _with_etag(kept, digest.hexdigest(), wanted)
     await writer.finish(timestamp, metadata.encode(stored))
     return stored

@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two walks over the buckets that have lifecycle rules."""
     s3_lifecycle_per_second: float = 500.0
     """Objects, versions and uploads that such a walk looks at in a second, at most."""
+    s3_access_log_interval_seconds: float = 60.0
+    """For so long at most requests that are logged wait in memory, before they are in the log's bucket."""
     s3_region: str = ""
     """The region that S3 requests must be signed for. Empty: any, as clients happen to be set up."""
     tempauth: TempAuthSettings = TempAuthSettings()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -12,6 +13,7 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
+from pileus.services.object_store.access_log import AccessLog
 from pileus.services.object_store.cnames import Cnames, Resolver
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
@@ -58,9 +60,16 @@ class ObjectStoreState:
         self.clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
-        self._containers: OrderedDict[tuple[str, str], ContainerInfo | None] = OrderedDict()
-        self._accounts: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._is_shared = bool(settings.rings)
+        """Other proxies change the same lists: what is remembered of these goes with the word that it had."""
+        self._containers: OrderedDict[tuple[str, str], tuple[str | None, ContainerInfo]] = OrderedDict()
+        self._accounts: OrderedDict[str, tuple[str | None, Mapping[str, str]]] = OrderedDict()
         self._settled = ""
+        self.access_log = AccessLog()
+        self.turns: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
+        """Of writes of an object that have conditions."""
+        self.closing: list[Callable[[], Awaitable[None]]] = []
+        """What is done before the devices close, when no daemon walks any more."""
         self.following = Following(listings, self.now)
         self.rates = RateLimits(
             clock,
@@ -119,6 +128,8 @@ class ObjectStoreState:
         if self._settling is not None:
             self._settling.cancel()
         await self.daemons.close()
+        for last in self.closing:
+            await last()
         for device in self.devices.values():
             await device.close()
         await self._settle()
@@ -198,12 +209,15 @@ class ObjectStoreState:
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""
         at = (account, container)
-        if at in self._containers:
+        word = await self.listings.word(account, container) if self._is_shared else None
+        if (kept := self._containers.get(at)) is not None and word in (None, kept[0]):
             self._containers.move_to_end(at)
-            return self._containers[at]
+            return kept[1]
         found = await self.listings.container(account, container)
-        if found is not None:
-            self._containers[at] = found
+        if found is None:
+            self._containers.pop(at, None)
+        else:
+            self._containers[at] = word, found
             if len(self._containers) > REMEMBERED:
                 self._containers.popitem(last=False)
         return found
@@ -223,14 +237,17 @@ class ObjectStoreState:
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
-        if account not in self._accounts:
-            info = await self.listings.account(account)
-            if info is None:
-                return {}
-            self._accounts[account] = info.metadata
-            if len(self._accounts) > REMEMBERED:
-                self._accounts.popitem(last=False)
-        return self._accounts[account]
+        word = await self.listings.word(account) if self._is_shared else None
+        if (kept := self._accounts.get(account)) is not None and word in (None, kept[0]):
+            return kept[1]
+        info = await self.listings.account(account)
+        if info is None:
+            self._accounts.pop(account, None)
+            return {}
+        self._accounts[account] = word, info.metadata
+        if len(self._accounts) > REMEMBERED:
+            self._accounts.popitem(last=False)
+        return info.metadata
 
     def forget_account(self, account: str) -> None:
         """After its metadata changed, or it went."""

@@ -90,15 +90,6 @@ async def ensure_port(database: ovsdb.Database, bridge: str, interface: dict[str
     )
 
 
-async def remove_port(database: ovsdb.Database, bridge: str, name: str) -> None:
-    port = _find(database, "Port", name)
-    if port is not None:
-        mutation = ["ports", "delete", ["uuid", port]]
-        await database.transact(
-            {"op": "mutate", "table": "Bridge", "where": [["name", "==", bridge]], "mutations": [mutation]}
-        )
-
-
 async def until_plugged(database: ovsdb.Database, *interfaces: str, timeout: float = 10.0) -> None:
     """Wait until the switch itself has all these interfaces."""
     changed = asyncio.Event()

@@ -47,7 +47,7 @@ class AbsentMember:
     def writer(self, key: bytes, path: str) -> MemberWriter:
         return self
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         raise DeviceError(self._why)
 
     async def finish(self, timestamp: Timestamp, metadata: bytes, changed: Timestamp | None = None) -> None:

@@ -43,7 +43,7 @@ class Capacity(NamedTuple):
 class MemberWriter(Protocol):
     """As `ObjectWriter`; `finish` takes the metadata's own timestamp, where it is later than that of the data."""
 
-    async def write(self, chunk: bytes) -> None: ...
+    async def write(self, chunk: bytes | memoryview) -> None: ...
 
     async def finish(
         self, timestamp: Timestamp, metadata: bytes, changed: Timestamp | None = None

@@ -41,12 +41,12 @@ class ClusterWriter:
         self._quorum = quorum(len(self._seats.primaries))
         self._handoffs: Iterator[Peer] = iter(self._seats.handoffs)
         self._lanes: list[_Lane] | None = None
-        self._kept: list[bytes] | None = []
+        self._kept: list[bytes | memoryview] | None = []
         """All that came so far; None once it is too much."""
         self._size = 0
         self._why: DeviceError | None = None
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         if not chunk:
             return
         self._size += len(chunk)
@@ -74,7 +74,7 @@ class ClusterWriter:
     def _handoff(self) -> Peer | None:
         return next((peer for peer in self._handoffs if not peer.suspended), None)
 
-    async def _send(self, lanes: list[_Lane], chunks: list[bytes]) -> None:
+    async def _send(self, lanes: list[_Lane], chunks: list[bytes | memoryview]) -> None:
         """To all of them, and to handoffs what those missed that fail. Raises DeviceError where too few are left."""
         while lanes:
             failed = await self._each(lanes, partial(_write, chunks))
@@ -163,6 +163,6 @@ class ClusterWriter:
             lane.peer.ill(error)
 
 
-async def _write(chunks: list[bytes], lane: _Lane) -> None:
+async def _write(chunks: list[bytes | memoryview], lane: _Lane) -> None:
     for chunk in chunks:
         await lane.writer.write(chunk)

@@ -28,7 +28,7 @@ class ErasureWriter:
         self._size = 0
         self._lanes: list[Lane] = []
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         self._gathered += chunk
         segment = self._code.scheme.segment_bytes
         while len(self._gathered) > segment:

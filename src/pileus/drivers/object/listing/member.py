@@ -43,6 +43,15 @@ class Life(NamedTuple):
         return self.put_at > self.delete_at or (objects > 0 and self.put_at > ZERO)
 
 
+class Guests(NamedTuple):
+    """Rows that a shard was given by the one before it, which its root may count there still."""
+
+    upto: str
+    """Names up to and with this one."""
+    objects: int
+    bytes_used: int
+
+
 class Child(NamedTuple):
     """What a container tells its account of itself, and a shard the container that it is part of."""
 
@@ -55,6 +64,8 @@ class Child(NamedTuple):
     objects: int
     bytes_used: int
     policy: int = 0
+    guests: Guests | None = None
+    """Of a shard's rows those that the root counts only when it knows the shard's range to be so wide."""
 
 
 RangeState = Literal["found", "created", "gone"]
@@ -83,6 +94,8 @@ class Own(NamedTuple):
     lower: str
     upper: str
     changed: Timestamp
+    joined: str = ""
+    """Names up to this one come from the shard before, and the root may not know of it yet."""
 
 
 class Change(NamedTuple):
@@ -230,6 +243,9 @@ class Member(Protocol):
 
     async def settle(self) -> str:
         """All is durable; a word that changes where the device was started anew, and may have lost what was not."""
+
+    async def word(self, path: str) -> str:
+        """Another one whenever what a list knows of itself may have changed, but for its rows; costs no look at the disk."""
 
     async def ring(self) -> str:
         """As of a member that keeps objects: the digest of the ring that its server goes by."""

@@ -158,8 +158,8 @@ def join_children(one: Child, other: Child) -> Child:
 
 
 def child_of(row: tuple[str, int, int, int, int, int, int]) -> Child:
-    name, put_at, delete_at, *counts = row
-    return Child(name, Timestamp(put_at), Timestamp(delete_at), *counts)
+    name, put_at, delete_at, counted_at, objects, size, policy = row
+    return Child(name, Timestamp(put_at), Timestamp(delete_at), counted_at, objects, size, policy)
 
 
 def merge_children(
@@ -188,7 +188,7 @@ def merge_children(
         table = "container" if _exists(joined) else "tombstone"
         connection.execute(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (joined.name, joined.put_at.units, joined.delete_at.units, *joined[3:]),
+            (joined.name, joined.put_at.units, joined.delete_at.units, *joined[3:7]),
         )
     return changed
 

@@ -16,6 +16,7 @@ from pileus.drivers.object.listing.member import (
     Changed,
     Child,
     Entered,
+    Guests,
     Info,
     Merged,
     Part,
@@ -87,7 +88,18 @@ class Replica:
         objects, size = self._totals(head)
         name = self.path if head.own is not None else self.path.split("/", 1)[1]
         life = head.life
-        return Child(name, life.put_at, life.delete_at, head.counted_at, objects, size, life.policy)
+        return Child(
+            name, life.put_at, life.delete_at, head.counted_at, objects, size, life.policy, self._guests(head)
+        )
+
+    def _guests(self, head: Head) -> Guests | None:
+        if head.own is None or not head.own.joined:
+            return None
+        upto = head.own.joined
+        found = self.database.connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM object WHERE name <= ?", (upto,)
+        )
+        return Guests(upto, *found.fetchone())
 
     def _entered(self, head: Head, moved: Sequence[str]) -> Entered:
         child = Child("", *head.life[:2], 0, 0, 0) if self.is_account else self.child(head)
@@ -128,6 +140,7 @@ class Replica:
             head.own is None or (news.own.changed, news.own) > (head.own.changed, head.own)
         ):
             head.own = news.own
+            self._counted(head)
 
     def sharding(self) -> bool:
         """Whether a shard has not got its rows yet."""
@@ -191,13 +204,7 @@ class Replica:
                 news = bool(changed)
             else:
                 known = {each.shard: each for each in schema.ranges(connection)}
-                told = [
-                    known[each.name]._replace(
-                        counted_at=each.counted_at, objects=each.objects, bytes_used=each.bytes_used
-                    )
-                    for each in children
-                    if each.name in known
-                ]
+                told = [_counting(known[each.name], each) for each in children if each.name in known]
                 news = merge.merge_ranges(connection, known.values(), told)
                 if news:
                     self._counted(head)
@@ -364,6 +371,14 @@ class Replica:
         """Those that were not given to shards."""
         moved = schema.moved(self.database.connection)
         return [each for each in found if not merge.inside(each.name, moved)] if moved else found
+
+
+def _counting(part: Range, child: Child) -> Range:
+    """A range with what its shard tells; rows that another range of the root has still are counted there."""
+    objects, size = child.objects, child.bytes_used
+    if child.guests is not None and part.lower >= child.guests.upto:
+        objects, size = objects - child.guests.objects, size - child.guests.bytes_used
+    return part._replace(counted_at=child.counted_at, objects=objects, bytes_used=size)
 
 
 ROWS = {

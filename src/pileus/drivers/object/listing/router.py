@@ -73,6 +73,15 @@ class Router:
                 return answer
         return None
 
+    async def word(self, path: str) -> str | None:
+        """As the member that is asked first has it, and whose it is; None where nobody answers."""
+        for place in self._in_order(path):
+            try:
+                return f"{place.id}:{await place.member.word(path)}"
+            except DeviceError:
+                continue
+        return None
+
     async def info(self, path: str) -> Info | None:
         """The first that exists; of those that don't, the newest."""
         newest: Info | None = None

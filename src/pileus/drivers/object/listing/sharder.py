@@ -55,9 +55,13 @@ class ListSharder(Walker):
         if "/" not in here.path:
             return
         head = await here.member.head(here.path)
-        if head is None or not (head.ranges or head.objects > self._rows):
+        if head is None:
             return
         leader = self.is_leader(here)
+        if leader and head.own is not None and head.own.joined:
+            await self._end_join(here, head.own, walk)
+        if not (head.ranges or head.objects > self._rows):
+            return
         info = await here.member.info(here.path)
         if info is None:
             return
@@ -175,6 +179,14 @@ class ListSharder(Walker):
         known = () if root is None else root.ranges
         return next((each for each in known if each.shard == here.path and each.state == "created"), None)
 
+    async def _end_join(self, here: Here, own: Own, walk: Walk) -> None:
+        """The root knows by now that the names of the shard before are here: from now on all of them count."""
+        mine = await self._in_root(here, own)
+        if mine is not None and mine.lower < own.joined:
+            over = own._replace(joined="", changed=max(self._now(), Timestamp(own.changed.units + 1)))
+            await self.router.change(here.path, Change(own=over))
+            walk.count(joined=1)
+
     async def _settle_up(self, here: Here, walk: Walk) -> None:
         info = await here.member.info(here.path)
         moved = await here.member.on(here.path, lambda one: schema.moved(one.database.connection))
@@ -226,14 +238,17 @@ class ListSharder(Walker):
             if first.objects + second.objects > self._rows // 4 or first.upper != second.lower:
                 continue
             one, other = await self.router.info(first.shard), await self.router.info(second.shard)
-            if one is None or other is None or other.own is None or _alive(one) or _alive(other):
+            if one is None or other is None or one.own is None or other.own is None:
+                continue
+            # Who is being given rows gives none away, and is given none by others.
+            if _alive(one) or _alive(other) or one.own.joined or other.own.joined not in ("", first.upper):
                 continue
             now = max(self._now(), Timestamp(other.own.changed.units + 1))
-            wider = other.own._replace(lower=first.lower, changed=now)
+            wider = other.own._replace(lower=first.lower, changed=now, joined=first.upper)
             await self.router.change(second.shard, Change(own=wider))
             given = Range(second.shard, first.lower, first.upper, "created", now)
             await self.router.change(first.shard, Change(ranges=[given]))
-            walk.count(joined=1)
+            walk.count(joining=1)
             return
 
 

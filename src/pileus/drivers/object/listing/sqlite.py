@@ -37,6 +37,7 @@ R = TypeVar("R")
 THREADS = 2
 MERGE_ROWS = 1000
 COPY_BYTES = 1 << 20
+CHANGES = 4096
 
 
 class SqliteMember:
@@ -58,6 +59,8 @@ class SqliteMember:
         self._arriving = folder / "arriving"
         self._threads: ThreadPoolExecutor | None = None
         self._boot = uuid.uuid4().hex
+        self._changes = [0] * CHANGES
+        """Of what lists know of themselves; paths share them by chance."""
         self.ring_digest = ""
         """Of the ring that whoever serves it goes by."""
 
@@ -106,7 +109,9 @@ class SqliteMember:
     async def change(
         self, path: str, change: Change, *, make: bool = False, empty: bool = False
     ) -> Changed | None:
-        return await self.on(path, lambda one: one.change(change, make=make, empty=empty), make=make)
+        changed = await self.on(path, lambda one: one.change(change, make=make, empty=empty), make=make)
+        self._has_changed(path)
+        return changed
 
     async def enter(self, path: str, rows: Sequence[ObjectEntry]) -> Entered | None:
         return await self.on(path, lambda one: one.enter(rows))
@@ -115,11 +120,19 @@ class SqliteMember:
         return await self.on(path, lambda one: one.report(children, durable=durable))
 
     async def merge(self, path: str, batch: Batch, *, make: bool = False) -> Merged | None:
-        return await self.on(path, lambda one: one.merge(batch, make=make), make=make)
+        merged = await self.on(path, lambda one: one.merge(batch, make=make), make=make)
+        self._has_changed(path)
+        return merged
 
     async def settle(self) -> str:
         await self._run(self._databases.settle)
         return self._boot
+
+    async def word(self, path: str) -> str:
+        return f"{self._boot}:{self._changes[hash(path) % CHANGES]}"
+
+    def _has_changed(self, path: str) -> None:
+        self._changes[hash(path) % CHANGES] += 1
 
     async def ring(self) -> str:
         return self.ring_digest
@@ -137,6 +150,7 @@ class SqliteMember:
                 os.close(fd)
             return await self._run(lambda: self._receive(path, id, sequence, arriving))
         finally:
+            self._has_changed(path)
             arriving.unlink(missing_ok=True)
 
     def _receive(self, path: str, id: str, sequence: int, arriving: Path) -> Merged:
@@ -218,7 +232,9 @@ class SqliteMember:
             head = schema.load(connection)
             return head is None or when(head)
 
-        return await self._run(lambda: self._databases.remove(path, agreed))
+        removed = await self._run(lambda: self._databases.remove(path, agreed))
+        self._has_changed(path)
+        return removed
 
     async def head(self, path: str) -> Head | None:
         return await self.on(path, lambda one: schema.load(one.database.connection))

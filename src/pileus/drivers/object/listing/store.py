@@ -87,6 +87,9 @@ class RingListings:
             info.policies,
         )
 
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        return None
+
     async def set_account(self, account: str, now: Timestamp, change: Callable[[Metadata], Metadata]) -> None:
         info = await self.router.info(account)
         _require_gone(account, info)

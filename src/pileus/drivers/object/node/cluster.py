@@ -10,6 +10,7 @@ from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.cluster.member import Member as ObjectMember
 from pileus.drivers.object.erasure.assemble import assemble, scheme_of
 from pileus.drivers.object.erasure.device import ErasureDevice
+from pileus.drivers.object.listing.entering import path_of
 from pileus.drivers.object.listing.member import Member as ListingMember
 from pileus.drivers.object.listing.placement import Placement
 from pileus.drivers.object.listing.store import RingListings
@@ -75,11 +76,14 @@ class OnNodes:
 
 
 class _Lists(RingListings):
-    """Closed last, and with them the connections."""
+    """Other proxies change them, too. Closed last, and with them the connections."""
 
     def __init__(self, placement: Placement, folder: Path, clock: Clock, peers: Peers) -> None:
         super().__init__(placement, folder, clock)
         self._peers = peers
+
+    async def word(self, account: str, container: str | None = None) -> str | None:
+        return await self.router.word(account if container is None else path_of(account, container))
 
     async def close(self) -> None:
         await super().close()

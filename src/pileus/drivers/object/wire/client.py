@@ -386,7 +386,7 @@ class StreamIn:
             )
         return self._link
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         """Returns when more may come. Raises what the server said meanwhile."""
         link = await self._begin()
         if self._answer.done():

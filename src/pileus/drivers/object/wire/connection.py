@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import cast
 
 from pileus.drivers.object.wire.frame import MAX_FRAME, PREFIX, PREFIX_BYTES, Kind
 from pileus.drivers.object.wire.handshake import Handshake, HandshakeError
@@ -58,8 +59,8 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's is none by its class.
+        self.transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(high=HIGH_WATER)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -173,7 +174,7 @@ class Connection(asyncio.Protocol):
             self.loop.call_soon(self._flush)
         self._out += (PREFIX.pack(len(payload), request, kind), payload)
 
-    def send_data(self, request: int, chunk: bytes) -> None:
+    def send_data(self, request: int, chunk: bytes | memoryview) -> None:
         """Bytes of a stream; `drain` before the next."""
         self._flush()
         for start in range(0, len(chunk), MAX_FRAME):

@@ -93,7 +93,7 @@ class ObjectStreamIn(StreamIn):
         self._path, self._told = path, told
         self._size = 0
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes | memoryview) -> None:
         await super().write(chunk)
         self._size += len(chunk)
 

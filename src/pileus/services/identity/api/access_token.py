@@ -11,13 +11,13 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field, read_only, sort
 from pileus.kernel.api.listing import listing
 from pileus.kernel.api.resource import Resource, Visibility
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import Forbidden, NotFound
 from pileus.services.identity.api.common import changed
 from pileus.services.identity.api.role import Role
 from pileus.services.identity.api.user import User
 from pileus.services.identity.delegation_model import access_tokens
-from pileus.services.identity.store import oauth, role
+from pileus.services.identity.store import role
 
 
 def _links(call: Call, row: Row[Any]) -> dict[str, str]:
@@ -80,7 +80,7 @@ def delete_access_token(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes it back; the tokens that were got by it are void."""
     _check_direct(call)
     changed(call, tx)
-    oauth.delete(tx, access_tokens, row.id)
+    rows.remove(tx, access_tokens, row.id)
 
 
 def _shown(row: Row[Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,7 +18,7 @@ from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import BY_NAME, changed, given, read_time
+from pileus.services.identity.api.common import BY_NAME, changed, given, read_expiry
 from pileus.services.identity.api.roles_given import RoleRef, named_roles
 from pileus.services.identity.api.user import User
 from pileus.services.identity.delegation_model import access_rules, application_credentials
@@ -164,7 +163,7 @@ def _insert(tx: Tx, call: Call, body: Any, digest: str) -> Row[Any]:
         unrestricted=bool(values["unrestricted"]),
         role_ids=_role_ids(call, tx, body),
         access_rule_ids=_rule_ids(tx, user_id, body.access_rules) if body.access_rules else None,
-        expires_at=_future(tx, body.expires_at),
+        expires_at=read_expiry(tx, body.expires_at),
         created_at=tx.now,
     )
     try:
@@ -174,15 +173,6 @@ def _insert(tx: Tx, call: Call, body: Any, digest: str) -> Row[Any]:
             "Conflict occurred attempting to store application_credential - Duplicate entry found with name "
             f"{values['name']}."
         ) from error
-
-
-def _future(tx: Tx, text: Any) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    moment = read_time("expires_at", text)
-    if moment <= tx.now:
-        raise BadRequest(f"The time of expiry, {text}, is not in the future.")
-    return moment
 
 
 def _role_ids(call: Call, tx: Tx, body: Any) -> list[str]:

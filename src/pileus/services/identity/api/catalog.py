@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Text255, create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import changed, described, given, merged_extra, self_link
@@ -52,7 +52,7 @@ def _insert_region(call: Call, tx: Tx, body: Any, region_id: str) -> Row[Any]:
     values = {**described(given(body)), "id": region_id}
     _check_region(tx, values.get("parent_region_id"))
     try:
-        return catalog.insert(tx, regions, values)
+        return rows.add(tx, regions, values)
     except Duplicate as error:
         raise Conflict(
             f"Conflict occurred attempting to store region - there is a region {region_id}."
@@ -60,7 +60,7 @@ def _insert_region(call: Call, tx: Tx, body: Any, region_id: str) -> Row[Any]:
 
 
 def _check_region(tx: Tx, region_id: str | None) -> None:
-    if region_id is not None and catalog.get(tx, regions, region_id) is None:
+    if region_id is not None and rows.get(tx, regions, region_id) is None:
         raise NotFound(f"Could not find region: {region_id}.")
 
 
@@ -71,7 +71,8 @@ def update_region(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     _check_region(tx, values.get("parent_region_id"))
     if values.get("parent_region_id") == row.id:
         raise BadRequest("A region can't be its own parent.")
-    return catalog.change(tx, regions, row.id, values)
+    rows.change(tx, regions, row.id, **values)
+    return rows.existing(tx, regions, row.id)
 
 
 @Region.delete(policy="identity:delete_region")
@@ -82,7 +83,7 @@ def delete_region(call: Call, tx: Tx, row: Row[Any]) -> None:
             f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
         )
     policy.forget(tx, region_id=row.id)
-    catalog.delete(tx, regions, row.id)
+    rows.remove(tx, regions, row.id)
     changed(call, tx)
 
 
@@ -107,14 +108,15 @@ class ServiceRecord(
 def create_service(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Lists a service."""
     changed(call, tx)
-    return catalog.insert(tx, services, {**given(body), "id": new_hex()})
+    return rows.add(tx, services, {**given(body), "id": new_hex()})
 
 
 @ServiceRecord.update(policy="identity:update_service", method="PATCH")
 def update_service(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a service's entry."""
     changed(call, tx)
-    return catalog.change(tx, services, row.id, {**given(body, "extra"), "extra": merged_extra(row, body)})
+    rows.change(tx, services, row.id, **given(body, "extra"), extra=merged_extra(row, body))
+    return rows.existing(tx, services, row.id)
 
 
 @ServiceRecord.delete(policy="identity:delete_service")
@@ -122,7 +124,7 @@ def delete_service(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes a service with its endpoints off the list."""
     changed(call, tx)
     policy.forget(tx, service_id=row.id)
-    catalog.delete(tx, services, row.id)
+    rows.remove(tx, services, row.id)
 
 
 ServiceRecord.show(policy="identity:get_service")
@@ -147,12 +149,10 @@ def _endpoint_values(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     region = values.pop("region", None)
     if region is not None:  # the old name makes the region where there is none
         values["region_id"] = region
-        if catalog.get(tx, regions, region) is None:
-            catalog.insert(
-                tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}}
-            )
+        if rows.get(tx, regions, region) is None:
+            rows.add(tx, regions, {"id": region, "description": "", "parent_region_id": None, "extra": {}})
     _check_region(tx, values.get("region_id"))
-    if "service_id" in values and catalog.get(tx, services, values["service_id"]) is None:
+    if "service_id" in values and rows.get(tx, services, values["service_id"]) is None:
         raise BadRequest(f"Could not find service: {values['service_id']}.")
     url = values.get("url", UNSET)
     if url is not UNSET and not urlsplit(url).scheme:
@@ -164,16 +164,15 @@ def _endpoint_values(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
 @Endpoint.create(policy="identity:create_endpoint")
 def create_endpoint(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Lists an address of a service."""
-    return catalog.insert(
-        tx, endpoints, {**_endpoint_values(call, tx, body), "extra": body.extra, "id": new_hex()}
-    )
+    return rows.add(tx, endpoints, {**_endpoint_values(call, tx, body), "extra": body.extra, "id": new_hex()})
 
 
 @Endpoint.update(policy="identity:update_endpoint", method="PATCH")
 def update_endpoint(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes an address."""
     values = {**_endpoint_values(call, tx, body), "extra": merged_extra(row, body)}
-    return catalog.change(tx, endpoints, row.id, values)
+    rows.change(tx, endpoints, row.id, **values)
+    return rows.existing(tx, endpoints, row.id)
 
 
 @Endpoint.delete(policy="identity:delete_endpoint")
@@ -181,7 +180,7 @@ def delete_endpoint(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes an address off the list."""
     changed(call, tx)
     policy.forget(tx, endpoint_id=row.id)
-    catalog.delete(tx, endpoints, row.id)
+    rows.remove(tx, endpoints, row.id)
 
 
 Endpoint.show(policy="identity:get_endpoint")

@@ -142,6 +142,16 @@ def read_time(name: str, text: str) -> datetime:
         raise BadRequest(f"Invalid time {text!r} for {name}: write it as 2026-01-31T12:00:00Z.") from error
 
 
+def read_expiry(tx: Tx, text: Any) -> datetime | None:
+    """`expires_at` of a body; None where it is left out, 400 where it is past."""
+    if not isinstance(text, str):
+        return None
+    moment = read_time("expires_at", text)
+    if moment <= tx.now:
+        raise BadRequest(f"The time of expiry, {text}, is not in the future.")
+    return moment
+
+
 def check_mutable(row: Row[Any], values: Mapping[str, Any] | None = None) -> None:
     """403 where the option `immutable` stands, unless the change takes away just that."""
     if not row.options.get(IMMUTABLE):

@@ -12,7 +12,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Name, create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import BadRequest, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_hex
@@ -25,7 +25,7 @@ from pileus.services.identity.catalog_model import (
     project_endpoints,
 )
 from pileus.services.identity.model import endpoints, projects
-from pileus.services.identity.store import catalog, endpoint_filter
+from pileus.services.identity.store import endpoint_filter
 
 BASE = "/OS-EP-FILTER"
 Filters = Annotated[
@@ -65,20 +65,21 @@ def _checked(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
 @EndpointGroup.create(policy="identity:create_endpoint_group")
 def create_endpoint_group(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a group of all endpoints, now and later, that the filters fit."""
-    return catalog.insert(tx, endpoint_groups, {**_checked(call, tx, body), "id": new_hex()})
+    return rows.add(tx, endpoint_groups, {**_checked(call, tx, body), "id": new_hex()})
 
 
 @EndpointGroup.update(policy="identity:update_endpoint_group", method="PATCH")
 def update_endpoint_group(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a group; new filters take the place of the old."""
-    return catalog.change(tx, endpoint_groups, row.id, _checked(call, tx, body))
+    rows.change(tx, endpoint_groups, row.id, **_checked(call, tx, body))
+    return rows.existing(tx, endpoint_groups, row.id)
 
 
 @EndpointGroup.delete(policy="identity:delete_endpoint_group")
 def delete_endpoint_group(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a group; projects no longer see endpoints by it."""
     changed(call, tx)
-    catalog.delete(tx, endpoint_groups, row.id)
+    rows.remove(tx, endpoint_groups, row.id)
 
 
 EndpointGroup.show(policy="identity:get_endpoint_group")
@@ -109,7 +110,7 @@ routes = Routes()
 
 
 def _found(tx: Tx, table: Table, noun: str, key: str) -> Row[Any]:
-    row = catalog.get(tx, table, key)
+    row = rows.get(tx, table, key)
     if row is None:
         raise NotFound(f"Could not find {noun}: {key}.")
     return row

@@ -14,7 +14,7 @@ from pileus.kernel.api.fields import Name, create, field, filter, read_only, sor
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import given, self_link
@@ -22,7 +22,7 @@ from pileus.services.identity.api.registered_limit import Description, Number, R
 from pileus.services.identity.limit_model import NO_REGION, limits, registered_limits
 from pileus.services.identity.limits import MODELS, Model, disagreement
 from pileus.services.identity.model import projects
-from pileus.services.identity.store import catalog, limit, project
+from pileus.services.identity.store import limit, project
 
 _OWN_PROJECT = limits.c.project_id == bindparam("own_project_id")
 _OWN_DOMAIN = (limits.c.domain_id == bindparam("own_domain_id")) | limits.c.project_id.in_(
@@ -124,7 +124,7 @@ def _insert(tx: Tx, new: _NewLimit) -> Row[Any]:
         "description": None if new.description is UNSET else new.description,
     }
     try:
-        return catalog.insert(tx, limits, values)
+        return rows.add(tx, limits, values)
     except Duplicate as error:
         raise Conflict(
             f"Conflict occurred attempting to store limit - {owner_id} has one for {new.resource_name} already."
@@ -140,7 +140,7 @@ def _check_agreement(call: Call, tx: Tx, registered_limit_id: str) -> None:
     model = _model(call)
     if model.deepest_project is None:
         return
-    registered = catalog.get(tx, registered_limits, registered_limit_id)
+    registered = rows.get(tx, registered_limits, registered_limit_id)
     assert registered is not None
     by_owner = limit.by_owner(tx, registered_limit_id)
     owners = [project.get(tx, owner_id) for owner_id in by_owner]
@@ -179,7 +179,8 @@ def show_limit(call: Call, tx: Tx, row: Row[Any]) -> Row[Any]:
 @Limit.update(policy="identity:update_limit", method="PATCH")
 def update_limit(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes the number or the description."""
-    changed = catalog.change(tx, limits, row.id, given(body))
+    rows.change(tx, limits, row.id, **given(body))
+    changed = rows.existing(tx, limits, row.id)
     _check_agreement(call, tx, row.registered_limit_id)
     return changed
 
@@ -187,7 +188,7 @@ def update_limit(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
 @Limit.delete(policy="identity:delete_limit")
 def delete_limit(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a limit: the registered one holds again."""
-    catalog.delete(tx, limits, row.id)
+    rows.remove(tx, limits, row.id)
     _check_agreement(call, tx, row.registered_limit_id)
 
 

@@ -16,7 +16,7 @@ from pileus.kernel.api.fields import create, field, read_only, sort, update
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_hex
@@ -59,7 +59,7 @@ def create_consumer(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
         "extra": {name: value for name, value in body.extra.items() if name not in ("id", "secret")},
         "created_at": tx.now,
     }
-    row = oauth.insert(tx, consumers, values)
+    row = rows.add(tx, consumers, values)
     return {"consumer": {**Consumer.view(call)(row), "secret": secret}}
 
 
@@ -68,14 +68,15 @@ def update_consumer(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a consumer; its secret stays what it is."""
     if "secret" in body.extra:
         raise BadRequest("The secret of a consumer can't be changed: make a new consumer.")
-    return oauth.change(tx, consumers, row.id, {**given(body, "extra"), "extra": merged_extra(row, body)})
+    rows.change(tx, consumers, row.id, **given(body, "extra"), extra=merged_extra(row, body))
+    return rows.existing(tx, consumers, row.id)
 
 
 @Consumer.delete(policy="identity:delete_consumer")
 def delete_consumer(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a consumer; what it got from users is void."""
     changed(call, tx)
-    oauth.delete(tx, consumers, row.id)
+    rows.remove(tx, consumers, row.id)
 
 
 Consumer.show(policy="identity:get_consumer")
@@ -127,7 +128,7 @@ def request_token(call: Call, tx: Tx) -> Reply:
         "requested_project_id": project_id,
         "expires_at": _until(call, tx, "oauth_request_token_duration"),
     }
-    return _answer(call, oauth.insert(tx, request_tokens, values))
+    return _answer(call, rows.add(tx, request_tokens, values))
 
 
 def _requested(tx: Tx, key: str | None) -> Row[Any]:
@@ -173,12 +174,8 @@ def authorize(call: Call, tx: Tx, body: Authorization) -> VerifierAnswer:
     if not wanted or not held.issuperset(wanted):
         raise Unauthorized("The authorizing user does not have a role that was asked for.")
     verifier = secrets.token_hex(4)
-    oauth.change(
-        tx,
-        request_tokens,
-        row.id,
-        {"verifier": verifier, "authorizing_user_id": user_id, "role_ids": wanted},
-    )
+    authorized = {"verifier": verifier, "authorizing_user_id": user_id, "role_ids": wanted}
+    rows.change(tx, request_tokens, row.id, **authorized)
     return VerifierAnswer(Verifier(verifier))
 
 
@@ -206,6 +203,6 @@ def access_token(call: Call, tx: Tx) -> Reply:
         "role_ids": row.role_ids,
         "expires_at": _until(call, tx, "oauth_access_token_duration"),
     }
-    made = oauth.insert(tx, access_tokens, values)
-    oauth.delete(tx, request_tokens, row.id)
+    made = rows.add(tx, access_tokens, values)
+    rows.remove(tx, request_tokens, row.id)
     return _answer(call, made)

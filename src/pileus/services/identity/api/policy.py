@@ -11,7 +11,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Text255, create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.ids import new_hex
@@ -19,7 +19,7 @@ from pileus.services.identity.api.catalog import Endpoint
 from pileus.services.identity.api.common import collection, given, merged_extra, self_link
 from pileus.services.identity.catalog_model import ANY, policies
 from pileus.services.identity.model import endpoints, regions, services
-from pileus.services.identity.store import catalog, policy
+from pileus.services.identity.store import policy
 
 
 class Policy(Resource, member="policy", collection="policies", table=policies, extras="extra"):
@@ -34,19 +34,20 @@ class Policy(Resource, member="policy", collection="policies", table=policies, e
 @Policy.create(policy="identity:create_policy")
 def create_policy(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Keeps a policy."""
-    return catalog.insert(tx, policies, {**given(body), "id": new_hex()})
+    return rows.add(tx, policies, {**given(body), "id": new_hex()})
 
 
 @Policy.update(policy="identity:update_policy", method="PATCH")
 def update_policy(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes a policy."""
-    return catalog.change(tx, policies, row.id, {**given(body, "extra"), "extra": merged_extra(row, body)})
+    rows.change(tx, policies, row.id, **given(body, "extra"), extra=merged_extra(row, body))
+    return rows.existing(tx, policies, row.id)
 
 
 @Policy.delete(policy="identity:delete_policy")
 def delete_policy(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes a policy wherever it was put."""
-    catalog.delete(tx, policies, row.id)
+    rows.remove(tx, policies, row.id)
 
 
 Policy.show(policy="identity:get_policy")
@@ -82,7 +83,7 @@ def _place(call: Call, tx: Tx) -> policy.Place:
     found = {}
     for noun, table in _TABLES.items():
         key = call.params.get(f"{noun}_id")
-        if key is not None and catalog.get(tx, table, key) is None:
+        if key is not None and rows.get(tx, table, key) is None:
             raise NotFound(f"Could not find {noun}: {key}.")
         found[noun] = key or ANY
     return found["endpoint"], found["service"], found["region"]

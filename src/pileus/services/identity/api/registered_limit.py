@@ -12,13 +12,13 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Name, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import given, self_link
 from pileus.services.identity.limit_model import NO_REGION, registered_limits
 from pileus.services.identity.model import regions, services
-from pileus.services.identity.store import catalog, limit
+from pileus.services.identity.store import limit
 
 Number = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 """-1 is no limit."""
@@ -84,7 +84,7 @@ def _insert(tx: Tx, new: _NewRegisteredLimit) -> Row[Any]:
     values = {**_checked(tx, given(new)), "id": new_hex()}
     values.setdefault("description", None)
     try:
-        return catalog.insert(tx, registered_limits, values)
+        return rows.add(tx, registered_limits, values)
     except Duplicate as error:
         raise _twice(new.resource_name) from error
 
@@ -92,11 +92,11 @@ def _insert(tx: Tx, new: _NewRegisteredLimit) -> Row[Any]:
 def _checked(tx: Tx, values: dict[str, Any]) -> dict[str, Any]:
     """The values as columns, once the service and the region that they name are there."""
     service_id = values.get("service_id")
-    if service_id is not None and catalog.get(tx, services, service_id) is None:
+    if service_id is not None and rows.get(tx, services, service_id) is None:
         raise BadRequest(f"There is no service {service_id}.")
     if "region_id" in values:
         region_id = values.pop("region_id")
-        if region_id is not None and catalog.get(tx, regions, region_id) is None:
+        if region_id is not None and rows.get(tx, regions, region_id) is None:
             raise BadRequest(f"There is no region {region_id}.")
         values["region_key"] = region_id or NO_REGION
     return values
@@ -119,7 +119,8 @@ def update_registered_limit(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row
     if moved and limit.of_registered(tx, row.id):
         raise _referred(row)
     try:
-        return catalog.change(tx, registered_limits, row.id, values)
+        rows.change(tx, registered_limits, row.id, **values)
+        return rows.existing(tx, registered_limits, row.id)
     except Duplicate as error:
         raise _twice(values.get("resource_name", row.resource_name)) from error
 
@@ -135,7 +136,7 @@ def delete_registered_limit(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes one that no limit stands in place of."""
     if limit.of_registered(tx, row.id):
         raise _referred(row)
-    catalog.delete(tx, registered_limits, row.id)
+    rows.remove(tx, registered_limits, row.id)
 
 
 RegisteredLimit.show(policy="identity:get_registered_limit")

@@ -18,7 +18,7 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Forbidden, NotFound
 from pileus.kernel.ids import new_hex
-from pileus.services.identity.api.common import changed, given, read_time
+from pileus.services.identity.api.common import changed, given, read_expiry
 from pileus.services.identity.api.role import Role
 from pileus.services.identity.api.roles_given import RoleRef, named_roles
 from pileus.services.identity.delegation_model import trusts
@@ -124,7 +124,7 @@ def create_trust(call: Call, tx: Tx, body: Any) -> Row[Any]:
     values.update(
         id=new_hex(),
         role_ids=named_roles(tx, body.roles or []),
-        expires_at=_expiry(tx, body.expires_at),
+        expires_at=read_expiry(tx, body.expires_at),
         redelegated_trust_id=None if parent is None else parent.id,
         extra=body.extra,
         created_at=tx.now,
@@ -135,15 +135,6 @@ def create_trust(call: Call, tx: Tx, body: Any) -> Row[Any]:
         for each in trust.chain(tx, parent):
             _check_within(call, values, each)
     return trust.insert(tx, values)
-
-
-def _expiry(tx: Tx, text: Any) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    moment = read_time("expires_at", text)
-    if moment <= tx.now:
-        raise BadRequest(f"The time of expiry, {text}, is not in the future.")
-    return moment
 
 
 def _redelegations(call: Call, values: Mapping[str, Any], allowed: bool, parent: Row[Any] | None) -> int:

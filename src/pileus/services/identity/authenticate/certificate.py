@@ -8,9 +8,9 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy import Row
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.services.identity.delegation import refuse
-from pileus.services.identity.federation import mapping, store
+from pileus.services.identity.federation import mapping
 from pileus.services.identity.federation.model import mappings
 from pileus.services.identity.store import project, user
 
@@ -20,7 +20,7 @@ _MORE_NAMES = {x509.NameOID.EMAIL_ADDRESS: "emailAddress"}
 
 def owner(tx: Tx, user_id: str, certificate: bytes, mapping_id: str) -> Row[Any]:
     """The user, if the certificate (DER) is its own; Unauthorized otherwise."""
-    rules, person = store.get(tx, mappings, mapping_id), user.get(tx, user_id)
+    rules, person = rows.get(tx, mappings, mapping_id), user.get(tx, user_id)
     if rules is None:
         raise refuse(f"there is no mapping {mapping_id} for client certificates")
     try:

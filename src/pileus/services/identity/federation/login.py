@@ -12,7 +12,7 @@ from urllib.parse import quote
 import structlog
 from sqlalchemy import Row
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.kernel.errors import Forbidden, NotFound
 from pileus.kernel.ids import new_hex
 from pileus.services.identity import resolve
@@ -39,7 +39,7 @@ class Source:
 
 def source(tx: Tx, idp_id: str, protocol_id: str) -> Source:
     """404 where there is none, 403 where it is disabled."""
-    provider = store.get(tx, identity_providers, idp_id)
+    provider = rows.get(tx, identity_providers, idp_id)
     if provider is None:
         raise NotFound(f"Could not find Identity Provider: {idp_id}.")
     protocol = store.protocol(tx, idp_id, protocol_id)
@@ -68,7 +68,7 @@ def sign_in(
     Raises Unauthorized where it means nobody. `changed` is called if tokens may mean something else.
     """
     provider, protocol = found.provider, found.protocol
-    rules = store.get(tx, mappings, protocol.mapping_id)
+    rules = rows.get(tx, mappings, protocol.mapping_id)
     if rules is None:
         raise NotFound(f"Could not find mapping: {protocol.mapping_id}.")
     try:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Table, bindparam, select
+from sqlalchemy import Row, bindparam, select
 
 from pileus.kernel.db import Tx
 from pileus.services.identity.federation.model import (
-    identity_providers,
-    mappings,
     protocols,
     remote_ids,
     service_providers,
 )
 
-_GET = {
-    table: select(table).where(table.c.id == bindparam("id"))
-    for table in (identity_providers, mappings, service_providers)
-}
 _PROTOCOL = select(protocols).where(
     protocols.c.idp_id == bindparam("idp_id"), protocols.c.id == bindparam("id")
 )
@@ -28,28 +22,13 @@ _REMOTE_IDS = (
     .where(remote_ids.c.idp_id.in_(bindparam("ids", expanding=True)))
     .order_by(remote_ids.c.remote_id)
 )
-_BY_REMOTE_ID = (
-    select(identity_providers)
-    .join(remote_ids, remote_ids.c.idp_id == identity_providers.c.id)
-    .where(remote_ids.c.remote_id == bindparam("remote_id"))
-)
 _ENABLED_SPS = (
     select(service_providers).where(service_providers.c.enabled.is_(True)).order_by(service_providers.c.id)
 )
 
 
-def get(tx: Tx, table: Table, key: str) -> Row[Any] | None:
-    """An identity provider, mapping or service provider."""
-    return tx.row(_GET[table], id=key)
-
-
 def protocol(tx: Tx, idp_id: str, protocol_id: str) -> Row[Any] | None:
     return tx.row(_PROTOCOL, idp_id=idp_id, id=protocol_id)
-
-
-def provider_by_remote_id(tx: Tx, remote_id: str) -> Row[Any] | None:
-    """The identity provider that calls itself so."""
-    return tx.row(_BY_REMOTE_ID, remote_id=remote_id)
 
 
 def remote_ids_of(tx: Tx, idp_ids: Iterable[str]) -> dict[str, list[str]]:
@@ -58,25 +37,6 @@ def remote_ids_of(tx: Tx, idp_ids: Iterable[str]) -> dict[str, list[str]]:
     for row in tx.rows(_REMOTE_IDS, ids=list(found)):
         found[row.idp_id].append(row.remote_id)
     return found
-
-
-def insert(tx: Tx, table: Table, values: Mapping[str, Any]) -> Row[Any]:
-    tx.execute(table.insert(), values)
-    row = get(tx, table, values["id"])
-    assert row is not None
-    return row
-
-
-def change(tx: Tx, table: Table, key: str, values: Mapping[str, Any]) -> Row[Any]:
-    if values:
-        tx.execute(table.update().where(table.c.id == key).values(**values))
-    row = get(tx, table, key)
-    assert row is not None
-    return row
-
-
-def delete(tx: Tx, table: Table, key: str) -> None:
-    tx.execute(table.delete().where(table.c.id == key))
 
 
 def set_remote_ids(tx: Tx, idp_id: str, wanted: Sequence[str]) -> None:

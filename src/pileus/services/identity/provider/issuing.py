@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy import Row
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Tx
+from pileus.kernel.files import write_once
 from pileus.services.identity.store import user
 
 CLI, CONSOLE = "openstack", "pileus-websso"
@@ -106,17 +106,7 @@ class Signer:
         from joserfc.jwk import RSAKey
 
         pem = RSAKey.generate_key(2048).as_pem(private=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, self._path)
-        except FileExistsError:  # another process was quicker
-            pass
-        finally:
-            temporary.unlink()
+        write_once(self._path, pem)
 
     def public(self) -> list[dict[str, Any]]:
         """The keys that anybody may see."""

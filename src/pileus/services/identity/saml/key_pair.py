@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import Unavailable
+from pileus.kernel.files import write_once
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -76,14 +76,4 @@ class KeyPair:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ) + certificate.public_bytes(serialization.Encoding.PEM)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, self._path)
-        except FileExistsError:  # another process was quicker
-            pass
-        finally:
-            temporary.unlink()
+        write_once(self._path, pem)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import select
 
 from pileus.kernel.db import Tx
 from pileus.kernel.http.reply import encode_json
@@ -47,30 +46,6 @@ def rows(tx: Tx) -> list[dict[str, Any]]:
             }
         )
     return list(entries.values())
-
-
-def get(tx: Tx, table: Table, key: str) -> Row[Any] | None:
-    return tx.row(select(table).where(table.c.id == key))
-
-
-def insert(tx: Tx, table: Table, values: Mapping[str, Any]) -> Row[Any]:
-    """A region, service or endpoint."""
-    tx.execute(table.insert(), values)
-    row = get(tx, table, values["id"])
-    assert row is not None
-    return row
-
-
-def change(tx: Tx, table: Table, key: str, values: Mapping[str, Any]) -> Row[Any]:
-    if values:
-        tx.execute(table.update().where(table.c.id == key).values(**values))
-    row = get(tx, table, key)
-    assert row is not None
-    return row
-
-
-def delete(tx: Tx, table: Table, key: str) -> None:
-    tx.execute(table.delete().where(table.c.id == key))
 
 
 def has_children(tx: Tx, region_id: str) -> bool:

@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select
 
-from pileus.kernel.db import Tx
+from pileus.kernel.db import Tx, rows
 from pileus.services.identity.catalog_model import ANY, policies, policy_associations
 from pileus.services.identity.model import endpoints, regions
-from pileus.services.identity.store import catalog
 
 Place = tuple[str, str, str]
 """Endpoint, service and region id of an association, ANY where not meant."""
@@ -73,7 +72,7 @@ def for_endpoint(tx: Tx, endpoint: Row[Any]) -> Row[Any] | None:
     for place in places:
         policy_id = policy_at(tx, place)
         if policy_id is not None:
-            return catalog.get(tx, policies, policy_id)
+            return rows.get(tx, policies, policy_id)
     return None
 
 
@@ -81,7 +80,7 @@ def _upwards(tx: Tx, region_id: str | None) -> list[str]:
     found: list[str] = []
     while region_id is not None and region_id not in found:
         found.append(region_id)
-        row = catalog.get(tx, regions, region_id)
+        row = rows.get(tx, regions, region_id)
         region_id = None if row is None else row.parent_region_id
     return found
 

@@ -12,7 +12,7 @@ from pileus.kernel.errors import BadRequest, Gone, TooLarge, UnsupportedMediaTyp
 from pileus.services.image import store
 from pileus.services.image.api.image import Image, emit
 from pileus.services.image.domain import Status
-from pileus.services.image.driver import Store, StoreFull
+from pileus.services.image.driver import Store, StoreError, StoreFull
 from pileus.services.image.lease import Lease, held, leave
 from pileus.services.image.state import ImageState
 from pileus.services.image.upload import Received, Refused, TooBig, check_format, receive
@@ -88,7 +88,10 @@ async def _take(call: Call, target: Store, lease: Lease, *, checked: bool) -> Re
             check_format(row.disk_format, row.container_format, received.inspection, exactly=exactly)
         await writer.finish()
     except BaseException as error:
-        await writer.abort()
+        try:
+            await writer.abort()
+        except StoreError:
+            lease.left_behind = True
         match error:
             case TooBig():
                 raise too_large from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Row
 
 from pileus.kernel.ids import new_uuid
-from pileus.services.image.driver import StoreError
+from pileus.services.image.driver import StoreError, Writer
 from pileus.services.image.jobs import Job
 from pileus.services.image.state import ImageState
 from pileus.services.image.upload import Received, Refused, TooBig, check_format, receive
@@ -40,12 +41,17 @@ class Placing:
                 raise StoreError("What was read differs from what the image is known to be.")
             await writer.finish()
         except TooBig as error:
-            await writer.abort()
+            await self._abort(writer)
             raise Refused(f"An image may have at most {settings.max_size_gib} GiB.") from error
         except BaseException:
-            await writer.abort()
+            await self._abort(writer)
             raise
         return received
+
+    @staticmethod
+    async def _abort(writer: Writer) -> None:
+        with suppress(StoreError):  # the task's end clears up, as often as it takes
+            await writer.abort()
 
     def _source(self) -> AsyncIterator[bytes]:
         state, image_id = self._state, self._image.id

@@ -6,6 +6,7 @@ from pileus.services.object_store.daemons import Daemon
 from pileus.services.object_store.s3 import (
     access_control,
     bucket_encryption,
+    bucket_logging,
     bucket_policy,
     bucket_versioning,
     buckets,
@@ -17,6 +18,7 @@ from pileus.services.object_store.s3 import (
     integrity,
     lifecycle_walk,
     listing,
+    log_delivery,
     multipart,
     objects,
     place,
@@ -33,6 +35,7 @@ from pileus.services.object_store.state import ObjectStoreState
 OPERATIONS = (
     access_control,
     bucket_encryption,
+    bucket_logging,
     bucket_policy,
     bucket_versioning,
     buckets,
@@ -63,7 +66,8 @@ def daemons(state: ObjectStoreState, clock: Clock) -> list[Daemon]:
             clock,
             every_seconds=wanted.s3_lifecycle_interval_seconds,
             per_second=wanted.s3_lifecycle_per_second,
-        )
+        ),
+        log_delivery.LogDelivery(state, clock, every_seconds=wanted.s3_access_log_interval_seconds),
     ]
 
 

@@ -125,8 +125,13 @@ def from_xml(body: bytes, owner: str) -> tuple[Grant, ...]:
     given = documents.read(body, AccessControlPolicy, "AccessControlPolicy")
     if given.owner.id != owner:
         raise S3Error("AccessDenied", "The owner of a bucket or an object can't be changed")
+    return from_elements(given.access_control_list.grant)
+
+
+def from_elements(given: list[GrantElement]) -> tuple[Grant, ...]:
+    """400 where one of them can't be."""
     found = []
-    for each in given.access_control_list.grant:
+    for each in given:
         match each.grantee:
             case Grantee(kind="CanonicalUser", id=str(id_)):
                 found.append(_checked(id_, "id", each.permission))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
 from pileus.services.object_store.s3 import permission
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
@@ -21,6 +21,13 @@ async def allows(request: Request, action: str, name: Name | None = None) -> boo
 async def require(request: Request, action: str, name: Name | None = None) -> None:
     """403 where the caller may not."""
     if not await allows(request, action, name):
+        raise denied()
+
+
+def check_owner(request: Request, header: str, account: str) -> None:
+    """403 where the bucket is somebody else's than the client expects."""
+    expected = request.headers.get(header)
+    if expected is not None and ACCOUNT_PREFIX + expected != account:
         raise denied()
 
 

@@ -13,7 +13,7 @@ from pileus.services.object_store.s3.request import Request
 
 
 class PolicyStatus(Document):
-    is_public: str
+    is_public: bool
 
 
 def _policy(request: Request) -> str:
@@ -63,4 +63,4 @@ async def delete_policy(request: Request) -> Reply:
 async def get_policy_status(request: Request) -> Reply:
     """Whether the policy lets in everybody."""
     public = permission.policy_of(_policy(request), request.bucket).public
-    return documents.reply(PolicyStatus(is_public="TRUE" if public else "FALSE"), "PolicyStatus")
+    return documents.reply(PolicyStatus(is_public=public), "PolicyStatus")

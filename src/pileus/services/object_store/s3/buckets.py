@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,20 +10,30 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.listings import Ask, Metadata, NoSuchContainer, NotEmpty
-from pileus.services.object_store.s3 import body, hooks, place, registry, uploads, xml
+from pileus.services.object_store.s3 import body, hooks, place, registry, settings, tagging, uploads, xml
 from pileus.services.object_store.s3.authorize import denied
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import not_here, operations
 from pileus.services.object_store.s3.request import Request, no_such_bucket, owner_of
+from pileus.services.object_store.state import ObjectStoreState
 
 LOCATION = metadata.SYSTEM + "s3-location"
+TAGS = "tagging"
 OLDEST_REGION = "us-east-1"
 """The region that S3 has no name for in a location."""
 
 
 def region(request: Request) -> str:
     """Where the bucket is."""
-    return request.metadata.get(LOCATION) or request.state.settings.s3_region or OLDEST_REGION
+    return region_of(request.state, request.metadata)
+
+
+def region_of(state: ObjectStoreState, container: Mapping[str, str]) -> str:
+    return container.get(LOCATION) or state.settings.s3_region or OLDEST_REGION
+
+
+def arn(bucket: str) -> str:
+    return f"arn:aws:s3:::{bucket}"
 
 
 @operations.service("GET", action="s3:ListAllMyBuckets")
@@ -30,6 +41,7 @@ async def list_buckets(request: Request) -> Reply:
     """The caller's buckets."""
     if not request.account or request.context is None:
         raise denied()
+    wanted_region = request.arg("bucket-region")
     prefix, after = request.arg("prefix") or "", request.arg("continuation-token") or ""
     limit = _limit(request.arg("max-buckets"))
     found: list[tuple[str, xml.Value]] = []
@@ -46,8 +58,18 @@ async def list_buckets(request: Request) -> Reply:
                 token = last
                 break
             last = each["name"]
+            info = await request.state.container(request.account, last)
+            where = region_of(request.state, {} if info is None else info.metadata)
+            if wanted_region is not None and wanted_region != where:
+                continue
             created = each["last_modified"][:19] + ".000Z"
-            found.append(("Bucket", [("Name", last), ("CreationDate", created)]))
+            bucket = [
+                ("Name", last),
+                ("CreationDate", created),
+                ("BucketRegion", where),
+                ("BucketArn", arn(last)),
+            ]
+            found.append(("Bucket", bucket))
         if len(entries) < Ask().limit:
             break
         last = entries[-1]["name"] if token is None else last
@@ -74,8 +96,9 @@ def _limit(text: str | None) -> int:
 async def create_bucket(request: Request) -> Reply:
     """Makes a bucket: a container that is nobody else's bucket."""
     place.check_new_bucket(request.bucket)
-    location = await _location(request)
-    wanted = hooks.making(request)
+    given = await _given(request)
+    location = _location(request, given)
+    wanted = hooks.making(request) | _tags(given)
     own = await request.state.container(request.account, request.bucket)
     if own is not None:
         raise S3Error(
@@ -99,15 +122,31 @@ async def create_bucket(request: Request) -> Reply:
         request.account, request.bucket, state.now(), change, make=True, policy=policy
     )
     state.forget(request.account, request.bucket)
-    return Reply(200, headers={"location": f"/{request.bucket}"})
+    return Reply(200, headers={"location": f"/{request.bucket}", "x-amz-bucket-arn": arn(request.bucket)})
 
 
-async def _location(request: Request) -> str:
-    """The region that the bucket is wanted in. 400 where it is not this one."""
+async def _given(request: Request) -> xml.Node:
     document = await body.whole(request, xml.MAX_BYTES)
-    if not document:
-        return ""
-    wanted = (xml.read(document, "CreateBucketConfiguration").value("LocationConstraint") or "").strip()
+    given = xml.read(document or b"<CreateBucketConfiguration/>", "CreateBucketConfiguration")
+    if given.child("Location") or given.child("Bucket"):
+        raise not_here("directory buckets")
+    return given
+
+
+def _tags(given: xml.Node) -> dict[str, str]:
+    """As they are kept with the bucket."""
+    pairs = (
+        (each.value("Key") or "", each.value("Value") or "")
+        for tags in given.children("Tags")
+        for each in tags.children("Tag")
+    )
+    tags = tagging.checked(pairs, tagging.MAX_BUCKET_TAGS)
+    return {settings.PREFIX + TAGS: tagging.stored(tags)} if tags else {}
+
+
+def _location(request: Request, given: xml.Node) -> str:
+    """The region that the bucket is wanted in. 400 where it is not this one."""
+    wanted = (given.value("LocationConstraint") or "").strip()
     own = request.state.settings.s3_region
     if wanted and own and wanted != own:
         raise S3Error(
@@ -123,7 +162,14 @@ async def _location(request: Request) -> str:
 @operations.bucket("HEAD", action="s3:ListBucket")
 async def head_bucket(request: Request) -> Reply:
     """Whether there is such a bucket, and the caller may list it."""
-    return Reply(200, headers={"x-amz-bucket-region": region(request), "content-type": "application/xml"})
+    return Reply(
+        200,
+        headers={
+            "x-amz-bucket-region": region(request),
+            "x-amz-bucket-arn": arn(request.bucket),
+            "content-type": "application/xml",
+        },
+    )
 
 
 @operations.bucket("GET", "location", action="s3:GetBucketLocation")

@@ -1,4 +1,4 @@
-"""Checksums beside the MD5: CRC32, CRC32C, CRC64NVME, SHA-1 and SHA-256 (S3 User Guide, "Checking object integrity").
+"""Checksums beside the etag: CRC32, CRC32C, CRC64NVME, MD5, SHA-1, SHA-256, SHA-512 (S3 User Guide, "Checking object integrity").
 
 They go over what the client sees, and are written in base64, big-endian. Of a multipart upload there are two types:
 FULL_OBJECT, of all bytes, which CRCs can be combined to; and COMPOSITE, of the parts' checksums, with their number.
@@ -89,13 +89,18 @@ ALGORITHMS = {
         Algorithm("CRC32", 4, "CRC32"),
         Algorithm("CRC32C", 4, "CRC32C"),
         Algorithm("CRC64NVME", 8, "CRC64-NVME"),
+        Algorithm("MD5", 16, None),
         Algorithm("SHA1", 20, None),
         Algorithm("SHA256", 32, None),
+        Algorithm("SHA512", 64, None),
     )
 }
 
 
-_TELLING = frozenset((*(each.header for each in ALGORITHMS.values()), "x-amz-trailer", *ALGORITHM_HEADERS))
+_UNKNOWN = frozenset(HEADER + each for each in ("xxhash64", "xxhash3", "xxhash128"))
+_TELLING = frozenset(
+    (*(each.header for each in ALGORITHMS.values()), "x-amz-trailer", *ALGORITHM_HEADERS, *_UNKNOWN)
+)
 
 
 class Checksum(NamedTuple):
@@ -111,6 +116,9 @@ class Checksum(NamedTuple):
 
     def headers(self) -> dict[str, str]:
         return {self.algorithm.header: self.value, "x-amz-checksum-type": self.kind}
+
+    def elements(self) -> list[tuple[str, str]]:
+        return [(self.algorithm.element, self.value), ("ChecksumType", self.kind)]
 
 
 def load(stored: str) -> Checksum:
@@ -152,6 +160,8 @@ def wanted(headers: Mapping[str, str]) -> Wanted | None:
     """The checksum that a request with a body asks for or gives. 400 where it gives two, or one that can't be."""
     if _TELLING.isdisjoint(headers):
         return None
+    if unknown := _UNKNOWN.intersection(headers):
+        raise S3Error("NotImplemented", f"There is no checksum {min(unknown)} here.")
     named = [each for each in ALGORITHMS.values() if each.header in headers]
     trailer = (headers.get("x-amz-trailer") or "").strip().lower()
     trailing = [each for each in ALGORITHMS.values() if each.header == trailer]

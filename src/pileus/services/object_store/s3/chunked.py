@@ -32,52 +32,59 @@ def _wrong() -> S3Error:
 
 
 class _Reader:
-    """Lines and runs of bytes of a stream."""
+    """Lines and runs of bytes of a stream. What was read is only stepped over: a piece may have many small chunks."""
 
     def __init__(self, stream: AsyncIterator[bytes]) -> None:
         self._stream = stream
-        self._left = b""
+        self._piece = b""
+        self._at = 0
 
     async def _more(self) -> bool:
-        async for chunk in self._stream:
-            self._left = self._left + chunk if self._left else chunk
+        async for piece in self._stream:
+            self._piece, self._at = self._piece[self._at :] + piece, 0
             return True
         return False
 
     async def line(self) -> bytes:
         """Without its end."""
-        while (end := self._left.find(b"\r\n")) < 0:
-            if len(self._left) > MAX_LINE or not await self._more():
+        while (end := self._piece.find(b"\r\n", self._at)) < 0:
+            if len(self._piece) - self._at > MAX_LINE or not await self._more():
                 raise _incomplete()
-        found, self._left = self._left[:end], self._left[end + 2 :]
+        found, self._at = self._piece[self._at : end], end + 2
         if len(found) > MAX_LINE:
             raise _incomplete()
         return found
 
     async def take(self, most: int) -> bytes:
         """Some bytes, at most so many, at least one."""
-        if not self._left and not await self._more():
+        if self._at == len(self._piece) and not await self._more():
             raise _incomplete()
-        found, self._left = self._left[:most], self._left[most:]
+        found = self._piece[self._at : self._at + most]
+        self._at += len(found)
         return found
 
     async def ended(self) -> bool:
         """Whether nothing follows."""
-        return not self._left and not await self._more()
+        return self._at == len(self._piece) and not await self._more()
 
 
 async def decoded(
     stream: AsyncIterator[bytes], request: Request, payload: str, trailers: dict[str, str]
 ) -> AsyncIterator[bytes]:
-    """The bytes of the chunks. An error comes before the end of the bytes that it is about is told."""
+    """The bytes of the chunks, as many as were announced. An error comes before the end of the bytes that it is about is
+    told."""
     signed = request.signed if payload.startswith("STREAMING-AWS4") else None
-    reader = _Reader(stream)
+    reader, due = _Reader(stream), _announced(request)
     previous = signed.signature if signed is not None else ""
     while True:
         head = _HEAD.match(await reader.line())
         if head is None or (signed is not None and head[2] is None):
             raise _incomplete()
         size = left = int(head[1], 16)
+        if due is not None:
+            if size > due or (size == 0 and due):
+                raise _incomplete()
+            due -= size
         digest = sha256() if signed is not None else None
         while left:
             piece = await reader.take(left)
@@ -109,6 +116,11 @@ async def decoded(
         # What ends a body is an empty line; some clients leave it out.
         if not await reader.ended() and (await reader.line() or not await reader.ended()):
             raise _incomplete()
+
+
+def _announced(request: Request) -> int | None:
+    text = request.headers.get("x-amz-decoded-content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 async def _trailers(reader: _Reader) -> dict[str, str]:

@@ -9,41 +9,12 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.lib import xml_document
 from pileus.lib.xml_document import Document
-from pileus.services.object_store.s3 import acl, body, documents, settings
+from pileus.services.object_store.s3 import body, documents
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.operations import Handler, operations
+from pileus.services.object_store.s3.operations import Handler, not_here, operations
 from pileus.services.object_store.s3.request import Request
 
-LOGGING = "logging"
 MAX_BYTES = 64 * 1024
-
-
-class TargetGrants(Document):
-    grant: list[acl.GrantElement] = []
-
-
-class PartitionedPrefix(Document):
-    partition_date_source: str | None = None
-
-
-class SimplePrefix(Document):
-    pass
-
-
-class KeyFormat(Document):
-    partitioned_prefix: PartitionedPrefix | None = None
-    simple_prefix: SimplePrefix | None = None
-
-
-class LoggingEnabled(Document):
-    target_bucket: str
-    target_prefix: str
-    target_grants: TargetGrants | None = None
-    target_object_key_format: KeyFormat | None = None
-
-
-class LoggingStatus(Document):
-    logging_enabled: LoggingEnabled | None = None
 
 
 class Payer(Document):
@@ -58,34 +29,6 @@ class Nothing(Document):
     """A configuration in which nothing is set."""
 
 
-@operations.bucket("GET", "logging", action="s3:GetBucketLogging")
-async def get_logging(request: Request) -> Reply:
-    """Where logs of the bucket are wanted."""
-    kept = settings.load(request.metadata, LOGGING)
-    found = (
-        LoggingStatus()
-        if kept is None
-        else documents.read(kept.encode(), LoggingStatus, "BucketLoggingStatus")
-    )
-    return documents.reply(found, "BucketLoggingStatus")
-
-
-@operations.bucket("PUT", "logging", action="s3:PutBucketLogging")
-async def put_logging(request: Request) -> Reply:
-    """Keeps where logs of the bucket are wanted, which must be a bucket of the same project."""
-    given = documents.read(await body.whole(request, MAX_BYTES), LoggingStatus, "BucketLoggingStatus")
-    if (wanted := given.logging_enabled) is None:
-        await settings.store(request, {LOGGING: None})
-        return Reply(200)
-    if await request.state.container(request.account, wanted.target_bucket) is None:
-        raise S3Error(
-            "InvalidTargetBucketForLogging", "The target bucket for logging does not exist or is not yours"
-        )
-    kept = xml_document.encode(given, "BucketLoggingStatus", documents.NAMESPACE)
-    await settings.store(request, {LOGGING: kept.decode()})
-    return Reply(200)
-
-
 @operations.bucket("GET", "requestPayment", action="s3:GetBucketRequestPayment")
 async def get_payer(request: Request) -> Reply:
     """Who pays."""
@@ -97,7 +40,7 @@ async def put_payer(request: Request) -> Reply:
     """That the owner pays is all that can be set."""
     given = documents.read(await body.whole(request, MAX_BYTES), Payer, "RequestPaymentConfiguration")
     if given.payer != "BucketOwner":
-        raise _not_here("that who asks pays")
+        raise not_here("that who asks pays")
     return Reply(200)
 
 
@@ -112,7 +55,7 @@ async def put_accelerate(request: Request) -> Reply:
     """That there is no acceleration is all that can be set."""
     given = documents.read(await body.whole(request, MAX_BYTES), Accelerate, "AccelerateConfiguration")
     if given.status == "Enabled":
-        raise _not_here("acceleration")
+        raise not_here("acceleration")
     return Reply(200)
 
 
@@ -128,7 +71,7 @@ async def put_notification(request: Request) -> Reply:
     try:
         xml_document.decode(await body.whole(request, MAX_BYTES), Nothing, "NotificationConfiguration")
     except xml_document.XmlError:
-        raise _not_here("a notification") from None
+        raise not_here("a notification") from None
     return Reply(200)
 
 
@@ -142,16 +85,9 @@ async def get_replication(request: Request) -> Reply:
     )
 
 
-def _not_here(what: str) -> S3Error:
-    return S3Error(
-        "NotImplemented",
-        f"A header or document you provided implies functionality that is not implemented: {what}",
-    )
-
-
 async def _refuse(request: Request) -> Reply:
     """Refused: the store has no such thing."""
-    raise _not_here(min(set(request.call.query) & set(_UNUSED), default="replication"))
+    raise not_here(min(set(request.call.query) & set(_UNUSED), default="replication"))
 
 
 async def _done(request: Request) -> Reply:

@@ -60,6 +60,8 @@ async def open_source(request: Request) -> Source:
         version_id = value
     source = Request(request.call, bucket, key, request.context, request.signed)
     await source.find_bucket()
+    request.copied = source
+    authorize.check_owner(request, "x-amz-source-expected-bucket-owner", source.account)
     await authorize.require(source, "s3:GetObject" if version_id is None else "s3:GetObjectVersion")
     found: Opened = await objects.find_version(source, version_id)
     content = await hooks.giving(source, found.content, {})
@@ -109,7 +111,7 @@ async def copy_object(request: Request) -> Reply:
             said, content_type=found.kept.content_type, headers=headers, system={**system, **said.system}
         )
     await storing.require_room(request, request.name, found.size_bytes)
-    await objects.check_conditions(request)
+    await storing.check_conditions(request)
     upload = hooks.Upload(request, request.name, found.read(0, found.size_bytes), found.size_bytes, {})
     upload.system = kept.system
     upload.source = found
@@ -117,16 +119,17 @@ async def copy_object(request: Request) -> Reply:
     stored, told = await storing.store(request, request.name, kept, upload.body, upload.length)
     if source.version_id is not None:
         told["x-amz-copy-source-version-id"] = source.version_id
-    return answer("CopyObjectResult", stored.etag, request, {**told, **upload.headers})
+    return answer("CopyObjectResult", stored.etag, upload, told)
 
 
 CHANGES = ("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption")
 """With one of them a copy of an object to itself does something."""
 
 
-def answer(root: str, etag: str, request: Request, headers: dict[str, str]) -> Reply:
-    reply = xml.reply(root, [("LastModified", iso_date(request.state.now())), ("ETag", f'"{etag}"')])
-    reply.headers.update(headers)
+def answer(root: str, etag: str, upload: hooks.Upload, headers: dict[str, str]) -> Reply:
+    now = iso_date(upload.request.state.now())
+    reply = xml.reply(root, [("LastModified", now), ("ETag", f'"{etag}"'), *upload.elements])
+    reply.headers.update({**headers, **upload.headers})
     return reply
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import NamedTuple
 
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import authorize, body, place, storing, xml
+from pileus.services.object_store.s3 import authorize, body, log_records, place, storing, xml
 from pileus.services.object_store.s3.errors import translated
-from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, not_here, operations
 from pileus.services.object_store.s3.request import Request
 
 MOST = 1000
@@ -19,6 +20,13 @@ MOST = 1000
 class _Wanted(NamedTuple):
     key: str
     version_id: str | None
+    etag: str | None
+    """That it must have."""
+    other: str
+    """A condition that is none of this store's."""
+
+
+_OTHERS = ("LastModifiedTime", "Size")
 
 
 @operations.bucket("POST", "delete", action=DECIDED_LATER)
@@ -26,7 +34,13 @@ async def delete_objects(request: Request) -> Reply:
     """Deletes up to a thousand objects; the answer tells of each, or where it is to be quiet, of those that failed."""
     document = xml.read(await body.whole(request, xml.MAX_BYTES), "Delete")
     wanted = [
-        _Wanted(each.value("Key") or "", each.value("VersionId")) for each in document.children("Object")
+        _Wanted(
+            each.value("Key") or "",
+            each.value("VersionId"),
+            each.value("ETag"),
+            next((name for name in _OTHERS if each.child(name)), ""),
+        )
+        for each in document.children("Object")
     ]
     if not wanted or len(wanted) > MOST or any(not each.key for each in wanted):
         raise xml.malformed()
@@ -48,15 +62,18 @@ async def delete_objects(request: Request) -> Reply:
 
 
 async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
-    name = Name(request.account, request.bucket, wanted.key)
+    name, began = Name(request.account, request.bucket, wanted.key), time.perf_counter()
     try:
         place.check_key(wanted.key)
+        if wanted.other:
+            raise not_here(wanted.other)
         action = "s3:DeleteObject" if wanted.version_id is None else "s3:DeleteObjectVersion"
         await authorize.require(request, action, name)
         await storing.take_turn(request, name)
-        deleted = await storing.delete(request, name, wanted.version_id or None)
+        deleted = await storing.delete(request, name, wanted.version_id or None, wanted.etag)
     except ApiError as error:
         found = translated(error)
+        _log(request, wanted, log_records.Outcome(found.status, found.kind), began)
         return "Error", [
             ("Key", wanted.key),
             ("VersionId", wanted.version_id),
@@ -64,9 +81,15 @@ async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
             ("Message", found.message),
         ]
     marker = deleted.is_marker
+    _log(request, wanted, log_records.Outcome(204, version_id=deleted.id), began)
     return "Deleted", [
         ("Key", wanted.key),
         ("VersionId", wanted.version_id),
         ("DeleteMarker", True if marker else None),
         ("DeleteMarkerVersionId", deleted.id if marker else None),
     ]
+
+
+def _log(request: Request, wanted: _Wanted, outcome: log_records.Outcome, began: float) -> None:
+    if log_records.is_logged(request):
+        log_records.record(request, outcome, began, "BATCH.DELETE.OBJECT", key=wanted.key)

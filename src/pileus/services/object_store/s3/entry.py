@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
-from pileus.kernel.api.call import Call
+from pileus.kernel.api.call import Call, ClientGone
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import ApiError, Unauthorized
+from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import admission
-from pileus.services.object_store.s3 import authorize, cross_origin, post_form, storing
+from pileus.services.object_store.s3 import authorize, cross_origin, log_records, place, post_form, storing
 from pileus.services.object_store.s3.errors import S3Error, translated
 from pileus.services.object_store.s3.operations import DECIDED_LATER, S3Operation, operations
 from pileus.services.object_store.s3.request import Request, opened
@@ -22,36 +23,64 @@ _DELETING = ((), ("uploadId",))
 
 
 async def enter(call: Call) -> Reply:
-    resource, request = call.path, None
+    resource, request, began = call.path, None, time.perf_counter()
     try:
         request = await opened(call)
-        if call.method == "OPTIONS":
-            await request.find_bucket()
-            return cross_origin.preflight(request)
-        if post_form.is_form(request):
-            return await _form(request)
-        operation = operations.choose(request)
-        if operation.makes_bucket:
-            if not request.account:
-                raise authorize.denied()
-            await authorize.require(request, operation.action)
-        elif operation.level != "service":
-            await request.find_bucket()
-            if operation.action != DECIDED_LATER:
-                await authorize.require(request, operation.action)
-        if call.method in _WRITES:
-            await _admit(request, operation)
-        reply = await operation.handler(request)
-        reply.headers.update(cross_origin.headers(request))
-        return reply
-    except Unauthorized as error:
-        raise S3Error("AccessDenied", error.message) from error
-    except ApiError as error:
-        found = translated(error)
+        reply = await _run(request)
+        return log_records.answered(request, reply, began) if log_records.wanted(request) else reply
+    except (ApiError, ClientGone) as error:
+        found = _incomplete() if isinstance(error, ClientGone) else translated(error)
         found.details.setdefault("Resource", resource)
         if request is not None:
             found.headers.update(cross_origin.headers(request))
+        if (request := await _for_log(call, request)) is not None:
+            log_records.failed(request, found, began)
         raise found from error
+
+
+def _incomplete() -> S3Error:
+    """A client that has gone does not read it. One that only sends no more, or a proxy in its place, does."""
+    return S3Error(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+    )
+
+
+async def _run(request: Request) -> Reply:
+    method = request.call.method
+    if method == "OPTIONS":
+        await request.find_bucket()
+        return cross_origin.preflight(request)
+    if post_form.is_form(request):
+        return await _form(request)
+    operation = operations.choose(request)
+    if operation.makes_bucket:
+        if not request.account:
+            raise authorize.denied()
+        await authorize.require(request, operation.action)
+    elif operation.level != "service":
+        await request.find_bucket()
+        authorize.check_owner(request, "x-amz-expected-bucket-owner", request.account)
+        if operation.action != DECIDED_LATER:
+            await authorize.require(request, operation.action)
+    if method in _WRITES:
+        await _admit(request, operation)
+    reply = await operation.handler(request)
+    reply.headers.update(cross_origin.headers(request))
+    return reply
+
+
+async def _for_log(call: Call, request: Request | None) -> Request | None:
+    """A request that failed, if the bucket's log is to have it: though nobody knows who asks, or what for."""
+    try:
+        if request is None:
+            where = place.locate(call.scope, call.header("host") or "", call.runtime.state.settings.s3_domain)
+            request = Request(call, where.bucket, where.key, None, None)
+        if request.info is None and request.bucket:
+            await request.find_bucket()
+    except ApiError:
+        return None
+    return request if log_records.wanted(request) else None
 
 
 async def _admit(request: Request, operation: S3Operation) -> None:

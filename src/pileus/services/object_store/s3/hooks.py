@@ -36,6 +36,7 @@ class Upload:
     __slots__ = (
         "begun",
         "body",
+        "elements",
         "headers",
         "length",
         "md5",
@@ -72,6 +73,8 @@ class Upload:
         """What is copied."""
         self.headers: dict[str, str] = {}
         """More headers of the answer."""
+        self.elements: list[tuple[str, xml.Value]] = []
+        """More of the answer to a copy, which is a document."""
 
 
 Taking = Callable[[Upload, What], Awaitable[None]]

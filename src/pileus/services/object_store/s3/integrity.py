@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from pileus.services.object_store import metadata
 from pileus.services.object_store.content import Content
+from pileus.services.object_store.metadata import ObjectMetadata
+from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import checksum, hooks, xml
-from pileus.services.object_store.s3.checksum import ALGORITHMS, Algorithm, Checksum, Kind, Wanted
+from pileus.services.object_store.s3.checksum import Algorithm, Checksum, Kind, Wanted
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
+from pileus.services.object_store.state import ObjectStoreState
 
 KEPT = "s3-checksum"
 """Name under which it is kept with an object or a part; with an upload in parts, without a value: how it will be made."""
@@ -31,8 +34,8 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
             upload.headers["x-amz-checksum-algorithm"] = wanted.algorithm.name
             upload.headers["x-amz-checksum-type"] = kind
         return
-    if upload.begun is not None and (planned := upload.begun.system.get(KEPT)):
-        algorithm = checksum.load(planned).algorithm
+    if upload.begun is not None and (plan := planned(upload.begun)):
+        algorithm = plan.algorithm
         if wanted is not None and wanted.algorithm is not algorithm:
             raise S3Error(
                 "InvalidRequest",
@@ -43,8 +46,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
     if wanted is None and old is not None:
         kept = checksum.load(old)
         if kept.kind == "FULL_OBJECT":
-            upload.system[KEPT] = old
-            upload.headers.update(kept.headers())
+            _tell(upload, kept)
             return
         wanted = Wanted(kept.algorithm, None)
     if wanted is not None:
@@ -61,8 +63,18 @@ async def _computed(upload: hooks.Upload, body: AsyncIterator[bytes], wanted: Wa
             hasher.update(chunk)
         yield chunk
     found = wanted.check(hasher.digest(), upload.trailers)
+    _tell(upload, found)
+
+
+def _tell(upload: hooks.Upload, found: Checksum) -> None:
     upload.system[KEPT] = found.stored()
-    upload.headers.update(found.headers())
+    is_part = upload.begun is not None
+    if upload.source is not None:
+        upload.elements += found.elements()[: 1 if is_part else None]  # a part's has no type
+    else:
+        upload.headers.update(found.headers())
+        if is_part:
+            del upload.headers["x-amz-checksum-type"]
 
 
 async def complete(completion: hooks.Completion) -> None:
@@ -74,16 +86,16 @@ async def complete(completion: hooks.Completion) -> None:
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header does not match the {size} bytes of the parts.",
         )
-    planned = completion.kept.system.get(KEPT)
-    if planned is None:
+    plan = planned(completion.kept)
+    if plan is None:
         return
-    algorithm, _, kind = checksum.load(planned)
+    algorithm, _, kind = plan
     values = await _of_parts(completion, algorithm)
     sizes = [each.size_bytes for each in completion.parts]
     found = checksum.of_parts(algorithm, kind, list(zip(values, sizes, strict=True)))
     _compare(headers.get(algorithm.header), found, kind)
     completion.system[KEPT] = found.stored()
-    completion.elements += [(algorithm.element, found.value), ("ChecksumType", kind)]
+    completion.elements += found.elements()
 
 
 def _compare(said: str | None, found: Checksum, kind: Kind) -> None:
@@ -93,28 +105,39 @@ def _compare(said: str | None, found: Checksum, kind: Kind) -> None:
         raise checksum.mismatch(found.algorithm)
 
 
-async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[str]:
-    state = completion.request.state
+def planned(begun: ObjectMetadata) -> Checksum | None:
+    """How the checksum of an upload in parts will be made, without a value; None where there will be none."""
+    kept = begun.system.get(KEPT)
+    return None if kept is None else checksum.load(kept)
 
-    async def kept(part: hooks.CompletePart) -> str:
-        version = await state.find(part.name)
+
+async def of_stored(state: ObjectStoreState, names: Sequence[Name]) -> list[Checksum | None]:
+    """Of parts, as they are stored."""
+
+    async def kept(name: Name) -> Checksum | None:
+        version = await state.find(name)
         stored = None if version is None else metadata.decode(version.metadata).system.get(KEPT)
-        value = None if stored is None else checksum.load(stored).value
+        return None if stored is None else checksum.load(stored)
+
+    found: list[Checksum | None] = []
+    for start in range(0, len(names), _AT_ONCE):
+        found += await asyncio.gather(*(kept(each) for each in names[start : start + _AT_ONCE]))
+    return found
+
+
+async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[str]:
+    parts = completion.parts
+    stored = await of_stored(completion.request.state, [each.name for each in parts])
+    for part, kept in zip(parts, stored, strict=True):
         said = part.said.value(algorithm.element)
-        if value is None or (said is not None and said.strip() != value):
+        if kept is None or (said is not None and said.strip() != kept.value):
             raise S3Error(
                 "InvalidPart",
                 "One or more of the specified parts could not be found. The part may not have been uploaded, or the "
                 "specified checksum may not match the part's checksum.",
                 details={"PartNumber": str(part.number)},
             )
-        return value
-
-    found: list[str] = []
-    for start in range(0, len(completion.parts), _AT_ONCE):
-        some: Sequence[hooks.CompletePart] = completion.parts[start : start + _AT_ONCE]
-        found += await asyncio.gather(*(kept(each) for each in some))
-    return found
+    return [each.value for each in stored if each is not None]
 
 
 async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
@@ -130,9 +153,7 @@ def describe(content: Content) -> list[tuple[str, xml.Value]]:
     kept = content.kept.system.get(KEPT)
     if not kept:
         return []
-    found = checksum.load(kept)
-    named = {each.element for each in ALGORITHMS.values()} & {found.algorithm.element}
-    return [("Checksum", [*((each, found.value) for each in named), ("ChecksumType", found.kind)])]
+    return [("Checksum", checksum.load(kept).elements())]
 
 
 hooks.TAKING.insert(0, take)  # a checksum is of what the client sends, before anybody encrypts it

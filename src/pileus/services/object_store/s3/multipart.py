@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import md5
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from pileus.services.object_store.s3 import (
     body,
     copying,
     hooks,
-    objects,
+    integrity,
     storing,
     uploads,
     xml,
@@ -81,7 +81,7 @@ async def upload_part_copy(request: Request) -> Reply:
     upload.source = source.content
     stored = await _store_part(request, begun, upload)
     told = {} if source.version_id is None else {"x-amz-copy-source-version-id": source.version_id}
-    return copying.answer("CopyPartResult", stored.etag, request, {**told, **upload.headers})
+    return copying.answer("CopyPartResult", stored.etag, upload, told)
 
 
 async def _store_part(request: Request, begun: uploads.Begun, upload: hooks.Upload) -> ObjectMetadata:
@@ -139,7 +139,7 @@ async def complete_multipart_upload(request: Request) -> Reply:
         if done is None:
             raise
         return done
-    await objects.check_conditions(request)
+    await storing.check_conditions(request)
     there = await uploads.parts(request, begun.id)
     stored, parts, digest = [], [], md5(usedforsecurity=False)
     for place, each in enumerate(chosen):
@@ -246,6 +246,9 @@ async def list_parts(request: Request) -> Reply:
     found = list((await uploads.parts(request, begun.id, after=after, limit=limit + 1)).items())
     truncated, found = limit > 0 and len(found) > limit, found[:limit]
     owner = owner_of(request.account)
+    plan = integrity.planned(begun.kept)
+    names = [uploads.part_name(request, begun.id, number) for number, _ in found] if plan else []
+    checksums = await integrity.of_stored(request.state, names)
     shown: list[tuple[str, xml.Value]] = [
         (
             "Part",
@@ -254,9 +257,10 @@ async def list_parts(request: Request) -> Reply:
                 ("LastModified", listed_date(row.last_modified)),
                 ("ETag", f'"{row.hash}"'),
                 ("Size", row.bytes),
+                *(each.elements()[:1] if each is not None else ()),
             ],
         )
-        for number, row in found
+        for (number, row), each in zip_longest(found, checksums)
     ]
     return xml.reply(
         "ListPartsResult",
@@ -272,6 +276,8 @@ async def list_parts(request: Request) -> Reply:
             ("MaxParts", limit),
             ("IsTruncated", truncated),
             ("EncodingType", kind),
+            ("ChecksumAlgorithm", None if plan is None else plan.algorithm.name),
+            ("ChecksumType", None if plan is None else plan.kind),
             *shown,
         ],
     )

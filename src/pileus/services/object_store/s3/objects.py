@@ -188,14 +188,6 @@ async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[by
         yield chunk
 
 
-async def check_conditions(request: Request) -> None:
-    """Those that a write may have on what is there."""
-    if "if-match" not in request.headers and "if-none-match" not in request.headers:
-        return
-    there = await open_object(request.state, request.name)
-    conditions.may_write(request.headers, None if there is None else attributes.etag(there))
-
-
 @operations.object("PUT", action="s3:PutObject")
 async def put_object(request: Request) -> Reply:
     """Stores an object."""
@@ -203,7 +195,7 @@ async def put_object(request: Request) -> Reply:
     wanted = body.wanted_md5(request)
     kept = attributes.of_request(request.headers)
     await storing.require_room(request, request.name, length)
-    await check_conditions(request)
+    await storing.check_conditions(request)
     trailers: dict[str, str] = {}
     upload = hooks.Upload(request, request.name, body.opened(request, trailers), length, trailers)
     upload.system, upload.md5 = kept.system, wanted
@@ -218,10 +210,8 @@ async def delete_object(request: Request) -> Reply:
     version_id = version_asked(request)
     if version_id is not None:
         await authorize.require(request, "s3:DeleteObjectVersion")
-    if "if-match" in request.headers:
-        there = await open_object(request.state, request.name)
-        conditions.may_write(request.headers, None if there is None else attributes.etag(there))
-    deleted = await storing.delete(request, request.name, version_id)
+    wanted = request.headers.get("if-match")
+    deleted = await storing.delete(request, request.name, version_id, wanted)
     headers = {}
     if deleted.id is not None:
         headers["x-amz-version-id"] = deleted.id

@@ -39,9 +39,11 @@ class S3Operation(NamedTuple):
 
 SUBRESOURCES = frozenset(
     [
+        "abac",
         "accelerate",
         "acl",
         "analytics",
+        "annotation",
         "attributes",
         "cors",
         "delete",
@@ -52,7 +54,11 @@ SUBRESOURCES = frozenset(
         "lifecycle",
         "location",
         "logging",
+        "max-directory-buckets",
+        "metadataAnnotationTable",
         "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
         "metadataTable",
         "metrics",
         "notification",
@@ -78,6 +84,28 @@ SUBRESOURCES = frozenset(
     ]
 )
 """Names in a query that ask for something else than the bucket or the object: without an operation, that is a 501."""
+NOT_HEEDED = frozenset(
+    [
+        "x-amz-bucket-namespace",
+        "x-amz-if-match-initiated-time",
+        "x-amz-if-match-last-modified-time",
+        "x-amz-if-match-size",
+        "x-amz-object-lock-event-hold",
+        "x-amz-object-lock-event-hold-duration-days",
+        "x-amz-object-lock-event-hold-duration-years",
+        "x-amz-request-route",
+        "x-amz-write-offset-bytes",
+    ]
+)
+"""Headers with which a request means something else, or has a condition, that this store can't do: a 501 rather than to do
+what was not meant. Other headers that it does not know may be passed over."""
+
+
+def not_here(what: str) -> S3Error:
+    return S3Error(
+        "NotImplemented",
+        f"A header, a query or a document you provided implies functionality that is not implemented: {what}",
+    )
 
 
 class Operations:
@@ -125,6 +153,8 @@ class Operations:
     def choose(self, request: Request) -> S3Operation:
         """405 where there is no such method, 501 where AWS has an operation and this store has not."""
         call = request.call
+        if not NOT_HEEDED.isdisjoint(request.headers):
+            raise not_here(min(NOT_HEEDED.intersection(request.headers)))
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
         at = (level, call.method)
         if not call.scope["query_string"] and "x-amz-copy-source" not in request.headers:
@@ -138,11 +168,10 @@ class Operations:
             ):
                 unknown = SUBRESOURCES.intersection(named).difference(each.query)
                 if unknown:
-                    raise S3Error(
-                        "NotImplemented",
-                        f"A header or query you provided implies functionality that is not implemented: {min(unknown)}",
-                    )
+                    raise not_here(min(unknown))
                 return each
+        if unknown := SUBRESOURCES.intersection(named):
+            raise not_here(min(unknown))
         raise S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 

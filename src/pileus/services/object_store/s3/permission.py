@@ -55,7 +55,7 @@ _WAYS: dict[str, access.Way] = {
 """What a container's own access lists call it."""
 
 
-class PublicAccessBlock(Document):
+class PublicAccessBlock(Document, omit_defaults=False):
     """What is open to everybody, and may not be or counts for nothing."""
 
     block_public_acls: bool = False

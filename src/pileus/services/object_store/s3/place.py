@@ -18,6 +18,8 @@ PREFIX = "/s3"
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _ADDRESSABLE = re.compile(r"^[A-Za-z0-9._-]{1,255}$")
+_SCOPES = (b"/s3/aws4_request", b"/s3express/aws4_request", b"/s3-object-lambda/aws4_request")
+"""The last two are of what is not here, which S3 says itself."""
 MAX_KEY = 1024
 
 
@@ -33,8 +35,8 @@ def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
     domain = runtime.state.settings.s3_domain
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if (value.startswith(b"AWS4-HMAC-SHA256") and b"/s3/aws4_request" in value) or value.startswith(
-                b"AWS "
+            if value.startswith(b"AWS ") or (
+                value.startswith(b"AWS4-") and any(each in value for each in _SCOPES)
             ):
                 return _below(scope["path"])
         elif domain and name == b"host" and _labels(value.decode("latin-1"), domain) is not None:

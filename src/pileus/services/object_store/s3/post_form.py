@@ -75,6 +75,7 @@ async def post_object(request: Request) -> Reply:
         access_rules.check(call)
     asked = Request(call, request.bucket, key, None if signed is None else signed.context, signed)
     asked.headers = _headers(fields)
+    request.key, request.context, request.signed = key, asked.context, signed  # for the log
     await asked.find_bucket()
     await authorize.require(asked, "s3:PutObject")
     await admission.require_writable(asked.state, asked.name, deletes=False)

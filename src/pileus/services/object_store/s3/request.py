@@ -20,7 +20,18 @@ from pileus.services.object_store.state import ObjectStoreState
 class Request:
     """Made for each; handlers read from it."""
 
-    __slots__ = ("account", "bucket", "call", "context", "headers", "info", "key", "signed", "state")
+    __slots__ = (
+        "account",
+        "bucket",
+        "call",
+        "context",
+        "copied",
+        "headers",
+        "info",
+        "key",
+        "signed",
+        "state",
+    )
 
     def __init__(
         self, call: Call, bucket: str, key: str, context: Context | None, signed: Signed | None
@@ -37,6 +48,8 @@ class Request:
         """Whose bucket it is; of a request that names none, the caller's."""
         self.info: ContainerInfo | None = None
         """The bucket, once it was looked for."""
+        self.copied: Request | None = None
+        """What the request copies, as if it were asked for by itself."""
 
     @classmethod
     def inside(cls, state: ObjectStoreState, name: Name, info: ContainerInfo | None) -> Request:

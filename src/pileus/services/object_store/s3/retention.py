@@ -94,7 +94,7 @@ async def put_retention(request: Request) -> Reply:
         return {name: lock.get(name) for name in (MODE, UNTIL)}
 
     await kept.change(request, found, changed)
-    return Reply(200, headers=kept.told(request, found))
+    return Reply(200)
 
 
 @operations.object("GET", "legal-hold", action="s3:GetObjectLegalHold")
@@ -117,7 +117,7 @@ async def put_legal_hold(request: Request) -> Reply:
     found = await kept.find(request)
     _require_lasting(found)
     await kept.change(request, found, {HOLD: given.status})
-    return Reply(200, headers=kept.told(request, found))
+    return Reply(200)
 
 
 def _require_lasting(found: Found) -> None:

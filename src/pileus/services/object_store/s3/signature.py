@@ -22,6 +22,8 @@ from pileus.services.object_store.s3.place import Place
 SKEW = timedelta(minutes=15)
 MAX_EXPIRES_SECONDS = 7 * 24 * 3600
 UNSIGNED = "UNSIGNED-PAYLOAD"
+ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
+_IN_QUERY = frozenset({"X-Amz-Algorithm", "X-Amz-Signature", "Signature"})
 _MOMENT = re.compile(r"^\d{8}T\d{6}Z$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 STREAMED = frozenset(
@@ -32,6 +34,10 @@ STREAMED = frozenset(
     }
 )
 """Values of `x-amz-content-sha256` for bodies that come in chunks of their own."""
+
+
+_COVERED = frozenset({"x-amz-content-sha256", "x-amz-date"})
+"""Headers that are in what is signed, whether they are named or not."""
 
 
 class Signed(NamedTuple):
@@ -66,8 +72,18 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     """None for a request without a signature; 400 or 403 for one with a bad one."""
     authorization = call.header("authorization")
     if authorization is not None:
+        if call.scope["query_string"] and not _IN_QUERY.isdisjoint(call.query):
+            raise S3Error(
+                "InvalidArgument",
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+            )
         if authorization.startswith(V4):
             return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
+        if authorization.startswith(ASYMMETRIC):
+            raise S3Error(
+                "NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}."
+            )
         if authorization.startswith("AWS "):
             access, _, signature = authorization[4:].strip().rpartition(":")
             moment = "" if "x-amz-date" in call.headers else call.header("date") or ""
@@ -180,6 +196,8 @@ def _from_query(call: Call, region: str) -> _Said:
             )
         return value
 
+    if said("Algorithm") == ASYMMETRIC:
+        raise S3Error("NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}.")
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
@@ -219,6 +237,8 @@ def _check_payload(payload: str) -> None:
 def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     """The access key, the day and the region of `KEY/20260131/REGION/s3/aws4_request`."""
     parts = credential.rsplit("/", 4)
+    if parts[3:] in (["s3express", "aws4_request"], ["s3-object-lambda", "aws4_request"]):
+        raise S3Error("NotImplemented", f"Requests for {parts[3]} are not implemented: sign for s3.")
     if len(parts) != 5 or parts[3:] != ["s3", "aws4_request"]:
         raise S3Error(
             code, "The Credential is mal-formed; expecting <YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request."
@@ -244,6 +264,7 @@ def _check_date(date: str, moment: str, code: str) -> None:
 
 
 async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
+    _check_all_signed(call, said.signed)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
     headers = _headers(call)
@@ -281,6 +302,21 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
     return Signed(
         said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
     )
+
+
+def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
+    """403 where one of S3's own headers is not signed: whoever has a signed request, or a URL, could add it."""
+    unsigned = [
+        name
+        for name in call.headers
+        if name.startswith("x-amz-") and name not in signed and name not in _COVERED
+    ]
+    if unsigned:
+        raise S3Error(
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+            details={"HeadersNotSigned": ", ".join(sorted(unsigned))[:1000]},
+        )
 
 
 def _headers(call: Call) -> Mapping[str, str]:

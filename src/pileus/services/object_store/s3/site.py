@@ -5,6 +5,7 @@ A site is what `/s3-website/BUCKET/` is below, without a signature; pages are re
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from html import escape
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from pileus.services.object_store.s3 import (
     body,
     documents,
     hooks,
+    log_records,
     objects,
     place,
     settings,
@@ -100,7 +102,12 @@ hooks.GIVING.append(give)
 async def _enter(call: Call) -> Reply:
     if call.path.count("/") == 2:  # a site's first page is below its name
         return Reply(302, headers={"location": quote(call.path) + "/"})
-    return await _serve(call)
+    bucket, _, key = call.path.removeprefix(BASE + "/").partition("/")
+    request, began = Request(call, bucket, key, None, None), time.perf_counter()
+    reply = await _serve(request)
+    if log_records.wanted(request):
+        reply = log_records.answered(request, reply, began, family="WEBSITE")
+    return reply
 
 
 @routes.add("GET", "/{bucket}", policy=ANYONE)
@@ -127,12 +134,10 @@ async def head_page(call: Call) -> Reply:
     return await _enter(call)
 
 
-async def _serve(call: Call) -> Reply:
-    bucket, _, key = call.path.removeprefix(BASE + "/").partition("/")
-    request = Request(call, bucket, key, None, None)
-    found = None
+async def _serve(request: Request) -> Reply:
+    key, found = request.key, None
     try:
-        if "\0" in call.path:
+        if "\0" in request.call.path:
             raise S3Error("InvalidURI", "Couldn't parse the specified URI.")
         place.check_key(key)
         await request.find_bucket()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from pileus.kernel.errors import TooLarge
 from pileus.services.object_store import admission, content, metadata, versioning
+from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.api.write import check_quota
 from pileus.services.object_store.driver import Superseded
 from pileus.services.object_store.large import slo
@@ -14,7 +16,7 @@ from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.rate_limit import TooFast
 from pileus.services.object_store.receive import Unprocessable
-from pileus.services.object_store.s3 import body, hooks
+from pileus.services.object_store.s3 import attributes, body, conditions, hooks
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.version_entries import NULL
@@ -54,6 +56,29 @@ async def replaced(request: Request, name: Name) -> Found | None:
     return found
 
 
+async def check_conditions(request: Request) -> None:
+    """412 where a write is not to be done on what is there."""
+    if is_conditional(request):
+        await _check(request, request.name, request.headers)
+
+
+def is_conditional(request: Request) -> bool:
+    return "if-match" in request.headers or "if-none-match" in request.headers
+
+
+async def _check(request: Request, name: Name, headers: Mapping[str, str]) -> None:
+    there = await open_object(request.state, name)
+    conditions.may_write(headers, None if there is None else attributes.etag(there))
+
+
+@asynccontextmanager
+async def _turn(request: Request, name: Name) -> AsyncIterator[None]:
+    """Of writes of one object with conditions, one after the other looks at what is there and changes it."""
+    lock = request.state.turns.setdefault(name, asyncio.Lock())
+    async with lock:
+        yield
+
+
 async def store(
     request: Request,
     name: Name,
@@ -62,9 +87,38 @@ async def store(
     length: int | None,
     wanted_md5: str = "",
 ) -> tuple[ObjectMetadata, dict[str, str]]:
-    """Stores bytes as the object; returns its metadata and headers that tell its version."""
+    """Stores bytes as the object; returns its metadata and headers that tell its version. 412 where the request has
+    conditions that do not hold when all bytes are there."""
     assert request.info is not None
     old = await replaced(request, name)
+    async with AsyncExitStack() as turn:
+        if is_conditional(request):
+            data = _checked(request, name, data, turn)
+        stored, told = await _write(request, name, kept, data, length, wanted_md5)
+    if old is not None:
+        await remove_parts(request, old)
+    return stored, told
+
+
+async def _checked(
+    request: Request, name: Name, data: AsyncIterator[bytes], turn: AsyncExitStack
+) -> AsyncIterator[bytes]:
+    """The bytes; before their end is told, it is this request's turn, and what is there is looked at once more."""
+    async for chunk in data:
+        yield chunk
+    await turn.enter_async_context(_turn(request, name))
+    await _check(request, name, request.headers)
+
+
+async def _write(
+    request: Request,
+    name: Name,
+    kept: ObjectMetadata,
+    data: AsyncIterator[bytes],
+    length: int | None,
+    wanted_md5: str,
+) -> tuple[ObjectMetadata, dict[str, str]]:
+    assert request.info is not None
     try:
         stored, version_id = await versioning.write(
             request.state, name, request.info, kept, data, length, wanted_md5
@@ -75,13 +129,22 @@ async def store(
         raise S3Error(
             "SlowDown", "Another request changed the object at the same time; try again."
         ) from newer
-    if old is not None:
-        await remove_parts(request, old)
     return stored, {} if version_id is None else {"x-amz-version-id": version_id}
 
 
-async def delete(request: Request, name: Name, version_id: str | None) -> Deleted:
-    """Deletes the object, or the version with that id; what is not there is deleted already."""
+async def delete(
+    request: Request, name: Name, version_id: str | None, if_match: str | None = None
+) -> Deleted:
+    """Deletes the object, or the version with that id; what is not there is deleted already. With `if_match` it must be
+    there, with that etag."""
+    if if_match is None:
+        return await _delete(request, name, version_id)
+    async with _turn(request, name):
+        await _check(request, name, {"if-match": if_match})
+        return await _delete(request, name, version_id)
+
+
+async def _delete(request: Request, name: Name, version_id: str | None) -> Deleted:
     assert request.info is not None
     if version_id is not None:
         found = await versioning.find(request.state, name, request.metadata, version_id)

@@ -14,12 +14,12 @@ from pileus.services.object_store.s3 import (
     settings,
     tagging,
 )
+from pileus.services.object_store.s3.buckets import TAGS as BUCKET_TAGS
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.permission import OBJECT_TAGS
 from pileus.services.object_store.s3.request import Request
 
-BUCKET_TAGS = "tagging"
 MAX_BYTES = 128 * 1024
 
 
@@ -52,7 +52,9 @@ async def get_object_tags(request: Request) -> Reply:
     """An object's tags."""
     found = await kept.find(request)
     system = kept.system(found)
-    return documents.reply(tagging.document(tagging.load(system.get(OBJECT_TAGS))), "Tagging")
+    reply = documents.reply(tagging.document(tagging.load(system.get(OBJECT_TAGS))), "Tagging")
+    reply.headers.update(kept.told(request, found))
+    return reply
 
 
 @operations.object("PUT", "tagging", action="s3:PutObjectTagging")
@@ -61,7 +63,7 @@ async def put_object_tags(request: Request) -> Reply:
     tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_OBJECT_TAGS)
     found = await kept.find(request)
     await kept.change(request, found, {OBJECT_TAGS: tagging.stored(tags) or None})
-    return Reply(200)
+    return Reply(200, headers=kept.told(request, found))
 
 
 @operations.object("DELETE", "tagging", action="s3:DeleteObjectTagging")
@@ -69,7 +71,7 @@ async def delete_object_tags(request: Request) -> Reply:
     """Takes away an object's tags."""
     found = await kept.find(request)
     await kept.change(request, found, {OBJECT_TAGS: None})
-    return Reply(204)
+    return Reply(204, headers=kept.told(request, found))
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import NonNegativeInt, create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.kernel.ids import new_hex
 from pileus.services.identity.api.common import changed, given
@@ -71,7 +71,7 @@ def create_identity_provider(call: Call, tx: Tx, body: Any) -> Row[Any]:
     values = {**given(body, "remote_ids"), "id": new_id(call)}
     values["domain_id"] = _domain(tx, values)
     try:
-        row = store.insert(tx, identity_providers, values)
+        row = rows.add(tx, identity_providers, values)
     except Duplicate as error:
         raise Conflict(
             "Conflict occurred attempting to store identity_provider - "
@@ -114,7 +114,8 @@ def update_identity_provider(call: Call, tx: Tx, row: Row[Any], body: Any) -> Ro
     if values.pop("remote_ids", UNSET) is not UNSET:
         _set_remote_ids(tx, row.id, body.remote_ids)
     changed(call, tx)
-    return store.change(tx, identity_providers, row.id, values)
+    rows.change(tx, identity_providers, row.id, **values)
+    return rows.existing(tx, identity_providers, row.id)
 
 
 @IdentityProvider.delete(policy="identity:delete_identity_provider")
@@ -122,7 +123,7 @@ def delete_identity_provider(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Trusts it no longer: its protocols go, and the users that nobody else vouches for."""
     changed(call, tx)
     known = shadow.users_of_provider(tx, row.id)
-    store.delete(tx, identity_providers, row.id)
+    rows.remove(tx, identity_providers, row.id)
     shadow.delete_orphans(tx, known)
 
 

@@ -10,11 +10,11 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import create, field, sort, update
 from pileus.kernel.api.resource import Resource
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.services.identity.api.common import self_link
 from pileus.services.identity.api.federation.common import BY_ID, PREFIX, new_id
-from pileus.services.identity.federation import mapping, store
+from pileus.services.identity.federation import mapping
 from pileus.services.identity.federation.model import mappings
 
 
@@ -50,7 +50,7 @@ def create_mapping(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Keeps the rules under the id of the path."""
     values = {**_checked(body), "id": new_id(call)}
     try:
-        return store.insert(tx, mappings, values)
+        return rows.add(tx, mappings, values)
     except Duplicate as error:
         raise Conflict(
             f"Conflict occurred attempting to store mapping - there is one with the id {values['id']}."
@@ -60,13 +60,14 @@ def create_mapping(call: Call, tx: Tx, body: Any) -> Row[Any]:
 @Mapping.update(policy="identity:update_mapping", method="PATCH")
 def update_mapping(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Puts other rules in place of these."""
-    return store.change(tx, mappings, row.id, _checked(body))
+    rows.change(tx, mappings, row.id, **_checked(body))
+    return rows.existing(tx, mappings, row.id)
 
 
 @Mapping.delete(policy="identity:delete_mapping")
 def delete_mapping(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Deletes the rules; protocols that name them let nobody in."""
-    store.delete(tx, mappings, row.id)
+    rows.remove(tx, mappings, row.id)
 
 
 Mapping.show(policy="identity:get_mapping")

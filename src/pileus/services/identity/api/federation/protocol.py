@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import brief, create, field, read_only, sort, update
 from pileus.kernel.api.resource import Resource
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import BadRequest, Conflict, NotFound
 from pileus.services.identity.api.common import changed, given
 from pileus.services.identity.api.federation.common import BY_ID, PREFIX, new_id, some
@@ -54,7 +54,7 @@ class Protocol(
 
 
 def _check_mapping(tx: Tx, mapping_id: str) -> None:
-    if store.get(tx, mappings, mapping_id) is None:
+    if rows.get(tx, mappings, mapping_id) is None:
         raise BadRequest(f"Invalid mapping id: {mapping_id}: there is no such mapping.")
 
 

@@ -15,11 +15,10 @@ from pileus.kernel.api.answer import NOTHING, Media
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.db import Tx
-from pileus.kernel.errors import ApiError, Forbidden, NotFound
+from pileus.kernel.db import Tx, rows
+from pileus.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity import resolve
-from pileus.services.identity.federation import store
 from pileus.services.identity.federation.model import service_providers
 from pileus.services.identity.saml import issuing, trust
 from pileus.services.identity.saml import metadata as described
@@ -118,7 +117,7 @@ async def _response(call: Call, body: AssertionRequest) -> tuple[Row[Any], Any]:
 
 
 def _subject(tx: Tx, provider_id: str, meaning: Meaning) -> tuple[Row[Any], issuing.Subject]:
-    provider = store.get(tx, service_providers, provider_id)
+    provider = rows.get(tx, service_providers, provider_id)
     if provider is None:
         raise NotFound(f"Could not find Service Provider: {provider_id}.")
     if not provider.enabled:
@@ -153,7 +152,7 @@ async def consume(call: Call) -> Reply:
         found = await asyncio.to_thread(
             trust.said, issuer, response, state.saml_pair, call.base_url + _ACS, now
         )
-    except ApiError as error:
+    except (Unauthorized, BadRequest) as error:
         if not trust.is_encrypted(response):
             raise
         await asyncio.sleep(began + FAILURE_SECONDS - time.monotonic())

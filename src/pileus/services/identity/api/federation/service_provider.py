@@ -11,11 +11,10 @@ from sqlalchemy import Row
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import create, field, filter, read_only, sort, update
 from pileus.kernel.api.resource import Resource
-from pileus.kernel.db import Duplicate, Tx
+from pileus.kernel.db import Duplicate, Tx, rows
 from pileus.kernel.errors import Conflict, NotFound
 from pileus.services.identity.api.common import changed, given, self_link
 from pileus.services.identity.api.federation.common import BY_ID, PREFIX, Url, new_id, some
-from pileus.services.identity.federation import store
 from pileus.services.identity.federation.model import service_providers
 
 RELAY_STATE_PREFIX = "ss:mem:"
@@ -55,7 +54,7 @@ def create_service_provider(call: Call, tx: Tx, body: Any) -> Row[Any]:
     values = _prefixed({"relay_state_prefix": None, **given(body), "id": new_id(call)})
     changed(call, tx)
     try:
-        return store.insert(tx, service_providers, values)
+        return rows.add(tx, service_providers, values)
     except Duplicate as error:
         raise Conflict(
             "Conflict occurred attempting to store service_provider - "
@@ -67,14 +66,15 @@ def create_service_provider(call: Call, tx: Tx, body: Any) -> Row[Any]:
 def update_service_provider(call: Call, tx: Tx, row: Row[Any], body: Any) -> Row[Any]:
     """Changes another cloud's entry."""
     changed(call, tx)
-    return store.change(tx, service_providers, row.id, _prefixed(some(body)))
+    rows.change(tx, service_providers, row.id, **_prefixed(some(body)))
+    return rows.existing(tx, service_providers, row.id)
 
 
 @ServiceProvider.delete(policy="identity:delete_service_provider")
 def delete_service_provider(call: Call, tx: Tx, row: Row[Any]) -> None:
     """Takes another cloud off the list."""
     changed(call, tx)
-    store.delete(tx, service_providers, row.id)
+    rows.remove(tx, service_providers, row.id)
 
 
 ServiceProvider.show(policy="identity:get_service_provider")

@@ -16,6 +16,7 @@ from pileus.services.object_store.s3.policy.conditions import Condition, Facts, 
 MAX_BYTES = 20 * 1024
 ARN = "arn:aws:s3:::"
 _VERSIONS = ("2012-10-17", "2008-10-17")
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com")
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::([^:*?]+):(root|user/([^*?]+))")
 _NARROWING = ("aws:sourceip", "aws:principalaccount", "aws:principalarn", "aws:userid", "aws:username",
               "aws:sourcearn", "aws:sourceaccount", "aws:sourcevpc", "aws:sourcevpce", "aws:principalorgid")  # fmt: skip
@@ -29,6 +30,8 @@ class Principal(NamedTuple):
     project_id: str | None = None
     user_id: str | None = None
     user_name: str | None = None
+    service: str | None = None
+    """A service of the store's own: `logging.s3.amazonaws.com`."""
 
     @property
     def arn(self) -> str | None:
@@ -168,7 +171,7 @@ def _texts(given: Any, what: str) -> list[str]:
 
 
 def _principals(given: Any) -> frozenset[str]:
-    """`*`, project ids, `project/user`, `=id`."""
+    """`*`, project ids, `project/user`, `=id`, `service:name`."""
     if given == "*":
         return frozenset("*")
     if not isinstance(given, dict) or not given:
@@ -178,6 +181,8 @@ def _principals(given: Any) -> frozenset[str]:
         for name in _texts(names, "Principal"):
             if kind == "CanonicalUser" and name and name != "*":
                 found.add(f"={name}")
+            elif kind == "Service" and _SERVICE.fullmatch(name):
+                found.add(f"service:{name}")
             elif kind != "AWS":
                 raise malformed("Invalid principal in policy")
             elif name == "*" or re.fullmatch(r"[A-Za-z0-9._-]+", name):
@@ -192,6 +197,8 @@ def _principals(given: Any) -> frozenset[str]:
 def _is(named_: str, asked: Principal) -> bool:
     if named_ == "*":
         return True
+    if named_.startswith("service:"):
+        return asked.service is not None and named_ == f"service:{asked.service}"
     if asked.project_id is None:
         return False
     if named_.startswith("="):
