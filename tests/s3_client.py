@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -95,6 +96,12 @@ class Rig:
             return answer
 
         return await asyncio.to_thread(whole)
+
+
+async def keys(rig: Rig, bucket: str) -> list[str]:
+    """Of the bucket's objects."""
+    listed = (await rig("GET", f"/{bucket}?list-type=2")).body.decode()
+    return re.findall("<Key>(.*?)</Key>", listed)
 
 
 @asynccontextmanager

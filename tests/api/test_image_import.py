@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +209,24 @@ async def test_deleting_ends_an_import(images: Images, web: WebServer) -> None:
     assert (await images.import_(image_id, {"name": "web-download", "uri": f"{web.url}/there"})).status == 202
     assert (await images.ask("DELETE", f"/images/{image_id}", as_=MEMBER)).status == 204
     await until(images.empty)
+
+
+@pytest.mark.slow
+async def test_one_process_carries_an_imports_bytes(tmp_path: Path) -> None:
+    """Strands go from process to process; what another has claimed is left to it for as long as it lives."""
+    async with image_cloud(tmp_path, upload_lease_seconds=1.0) as images:
+        here = images.state
+        image_id = await staged(images)
+        images.cloud.runtime.state = replace(here, node="elsewhere")
+        began = time.monotonic()
+        assert (await images.import_(image_id, "glance-direct")).status == 202
+        images.cloud.runtime.state = here
+        await until(lambda: _processing(images, image_id))
+        assert images.files() == {f"stage/{image_id}"}
+        assert (await images.task(image_id))["status"] == "success"
+        assert time.monotonic() - began >= 1.0
+        assert images.files() == {f"first/{image_id}"}
+
+
+async def _processing(images: Images, image_id: str) -> bool:
+    return bool((await images.get(f"/images/{image_id}/tasks"))["tasks"][-1]["status"] == "processing")

@@ -17,7 +17,7 @@ from pileus.services.object_store import access_log
 from pileus.services.object_store.access_log import LARGE_BYTES, AccessLog, Lot
 from pileus.services.object_store.s3 import log_records
 from tests.object_store_client import OTHER, Answer
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, keys, running
 
 DAEMON = "object-access-logs"
 FIELD = re.compile(r'"[^"]*"|\[[^\]]*\]|\S+')
@@ -62,16 +62,11 @@ def code(answer: Answer) -> str:
     return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
-async def keys(rig: Rig, bucket: str = "logs") -> list[str]:
-    listed = (await rig("GET", f"/{bucket}?list-type=2")).body.decode()
-    return re.findall("<Key>(.*?)</Key>", listed)
-
-
 async def delivered(rig: Rig) -> list[list[str]]:
     """The fields of every line that is in the log after a walk, in order."""
     await rig.state.daemons.run_once(DAEMON)
     found = []
-    for key in await keys(rig):
+    for key in await keys(rig, "logs"):
         for line in (await rig("GET", f"/logs/{key}")).body.decode().splitlines():
             found.append(FIELD.findall(line))
     return found
@@ -107,7 +102,7 @@ async def test_what_a_line_says(rig: Rig) -> None:
     assert (refused[4], refused[9:11]) == ("arn:aws:iam::p2:user/oto", ["403", "AccessDenied"])
     assert int(refused[11]) > 200
     assert missing[9:11] == ["404", "NoSuchKey"]
-    assert re.fullmatch(r"pile/\d{4}(-\d\d){5}-[0-9A-F]{16}", (await keys(rig))[0])
+    assert re.fullmatch(r"pile/\d{4}(-\d\d){5}-[0-9A-F]{16}", (await keys(rig, "logs"))[0])
 
 
 async def test_what_is_done_has_names(rig: Rig) -> None:
@@ -211,7 +206,7 @@ async def test_partitioned_keys(rig: Rig) -> None:
         assert (await rig("PUT", "/pile?logging", status(prefix=f"{source}/", more=form))).status == 200
         await rig("GET", "/pile/o")
         assert len(await delivered(rig)) >= 1
-        (key,) = [each for each in await keys(rig) if each.startswith(source)]
+        (key,) = [each for each in await keys(rig, "logs") if each.startswith(source)]
         found = re.fullmatch(
             rf"{source}/p1/us-east-1/pile/(\d{{4}})/(\d\d)/(\d\d)/\1-\2-\3-(\d\d-\d\d-\d\d)-[0-9A-F]{{16}}",
             key,
@@ -232,11 +227,11 @@ async def test_days_stand_apart_where_keys_tell_them() -> None:
 
 async def test_who_lets_the_log_in(rig: Rig) -> None:
     async def is_delivered() -> bool:
-        before = len(await keys(rig))
+        before = len(await keys(rig, "logs"))
         await rig("GET", "/pile/o")
         await rig.state.daemons.run_once(DAEMON)
         assert rig.state.access_log.size_bytes == 0
-        return len(await keys(rig)) > before
+        return len(await keys(rig, "logs")) > before
 
     assert await is_delivered()
     assert (await rig("DELETE", "/logs?policy")).status == 204
@@ -288,10 +283,10 @@ async def test_grants_go_with_the_log(rig: Rig) -> None:
     assert (await rig("PUT", "/logs?ownershipControls", owned)).status == 200
     assert (await rig("PUT", "/pile?logging", status(more=grants))).status == 200
     await rig.state.daemons.run_once(DAEMON)
-    before = set(await keys(rig))
+    before = set(await keys(rig, "logs"))
     await rig("GET", "/pile/o")
     await rig.state.daemons.run_once(DAEMON)
-    (key,) = set(await keys(rig)) - before
+    (key,) = set(await keys(rig, "logs")) - before
     assert (await rig("GET", f"/logs/{key}", as_=OTHER)).status == 200
     assert code(await rig("GET", f"/logs/{key}?acl", as_=OTHER)) == "AccessDenied"
     shown = (await rig("GET", f"/logs/{key}?acl")).body.decode()
@@ -330,20 +325,20 @@ async def test_what_waits_when_it_is_stopped_is_written(tmp_path: Path) -> None:
         await rig("PUT", "/logs?policy", allowed())
         await rig("PUT", "/pile?logging", status())
         await rig("GET", "/pile/o")
-        assert await keys(rig) == []
+        assert await keys(rig, "logs") == []
     async with running(tmp_path) as rig:
-        assert len(await keys(rig)) == 1
+        assert len(await keys(rig, "logs")) == 1
         assert rig.state.daemons.progress[DAEMON].failure == ""
 
 
 async def test_much_is_written_at_once(rig: Rig) -> None:
     lot = Lot("AUTH_p1", "pile", (await _setting(rig)), "")
     rig.state.access_log.add(lot, b"x" * (LARGE_BYTES - 1))
-    assert await keys(rig) == []
+    assert await keys(rig, "logs") == []
     rig.state.access_log.add(lot, b"y\n")
 
     async def is_there() -> None:
-        while not await keys(rig):
+        while not await keys(rig, "logs"):
             await SystemClock().sleep(0.01)
 
     await asyncio.wait_for(is_there(), 10)

@@ -13,13 +13,13 @@ from sqlalchemy import select
 from pileus.drivers.hypervisor.sim import Faults, SimHypervisor, World
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Tx, rows
-from pileus.kernel.events import Events
 from pileus.kernel.ids import new_uuid
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
 from pileus.services.compute.domain import Task, VmState
 from pileus.services.compute.hosts import Host, Hosts
 from pileus.services.compute.model import services, snapshots
+from pileus.services.compute.service import service
 from pileus.services.compute.settings import Settings
 from pileus.services.compute.state import ComputeState
 from pileus.services.compute.store import host as hosts
@@ -61,8 +61,7 @@ def state_of(process: Life, settings: Settings | None = None) -> ComputeState:
     )
     driver = SimHypervisor(outside.hypervisors, "host-1", process.clock, faults)
     host = Host("host-1", [driver], boot_id=lambda: outside.boot_id)
-    events = Events(process.db, process.clock)
-    return ComputeState(process.db, process.clock, process.work, events, Hosts([host]), settings)
+    return ComputeState(process.runtime(service), Hosts([host]), settings)
 
 
 class Story(Scenario[Outside]):

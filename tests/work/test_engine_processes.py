@@ -49,7 +49,8 @@ async def test_without_the_lease_nothing_is_kept(house: House) -> None:
     assert await house.notes() == []
 
 
-async def test_a_restarted_process_takes_over_at_once(house: House) -> None:
+async def killed_in_a_label(house: House) -> None:
+    """A process that dies while it has a strand."""
     running = asyncio.Event()
 
     async def hang(strand: Strand) -> Step:
@@ -61,6 +62,10 @@ async def test_a_restarted_process_takes_over_at_once(house: House) -> None:
     await house.begin()
     await running.wait()
     await asyncio.gather(*dying.abandon(), return_exceptions=True)
+
+
+async def test_a_restarted_process_takes_over_at_once(house: House) -> None:
+    await killed_in_a_label(house)
     died_at = house.clock.monotonic()
     toy = Toy(house.clock)
     await house.engine(toy)
@@ -70,17 +75,7 @@ async def test_a_restarted_process_takes_over_at_once(house: House) -> None:
 
 
 async def test_another_process_takes_over_when_the_lease_has_run_out(house: House) -> None:
-    running = asyncio.Event()
-
-    async def hang(strand: Strand) -> Step:
-        running.set()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    dying = await house.engine(Toy(house.clock, start=hang))
-    await house.begin()
-    await running.wait()
-    await asyncio.gather(*dying.abandon(), return_exceptions=True)
+    await killed_in_a_label(house)
     toy = Toy(house.clock)
     await house.engine(toy, node="two")
     await house.until(house.resting)

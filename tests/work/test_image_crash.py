@@ -15,11 +15,7 @@ from pileus.drivers.image import sim
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.clock import Clock
-from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Unauthorized
-from pileus.kernel.events import Events
-from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
 from pileus.services.image import store, task_store
@@ -109,10 +105,6 @@ class Web:
         yield DATA[2000:]
 
 
-async def _no_tokens(token: str) -> Context:
-    raise Unauthorized("no tokens here")
-
-
 class ImageStory(Scenario[World]):
     ids: dict[str, str]
 
@@ -125,16 +117,7 @@ class ImageStory(Scenario[World]):
         shelves = [Shelf(MortalStore(world, "file"), weight=2), Shelf(MortalStore(world, "second"), weight=1)]
         stage = MortalStore(world, "stage")
         state = ImageState(Shelves(shelves, "file"), stage, stage, Web(), Settings())
-        return Runtime(
-            service=service,
-            db=process.db,
-            clock=process.clock,
-            enforcer=Enforcer(service.rules),
-            authenticate=_no_tokens,
-            work=process.work,
-            events=Events(process.db, process.clock),
-            state=state,
-        )
+        return process.runtime(service, state=state)
 
     def programs(self, process: Process[World]) -> Sequence[Program]:
         process.world.process += 1

@@ -12,11 +12,7 @@ from pileus.drivers.network.sim import SimEngine, World
 from pileus.kernel.api.application import Application
 from pileus.kernel.api.service import Runtime
 from pileus.kernel.clock import Clock
-from pileus.kernel.context import Context
 from pileus.kernel.db import Tx
-from pileus.kernel.errors import Unauthorized
-from pileus.kernel.events import Events
-from pileus.kernel.policy import Enforcer
 from pileus.kernel.work import Program
 from pileus.kernel.work.model import strands
 from pileus.services.network import driver, model
@@ -49,10 +45,6 @@ class TimedEngine(SimEngine):
         return await super().is_up(port_id)
 
 
-async def _no_tokens(token: str) -> Context:
-    raise Unauthorized("no tokens here")
-
-
 class NetworkStory(Scenario[TimedWorld]):
     """Ids of what is made; a run begins by making, so what an earlier run left does no harm."""
 
@@ -65,16 +57,7 @@ class NetworkStory(Scenario[TimedWorld]):
     def runtime(self, process: Process[TimedWorld]) -> Runtime:
         state = state_over(process.world)
         state.engine = TimedEngine(process.world)
-        return Runtime(
-            service=service,
-            db=process.db,
-            clock=process.clock,
-            enforcer=Enforcer(service.rules),
-            authenticate=_no_tokens,
-            work=process.work,
-            events=Events(process.db, process.clock),
-            state=state,
-        )
+        return process.runtime(service, state=state)
 
     def programs(self, process: Process[TimedWorld]) -> Sequence[Program]:
         return programs(self.runtime(process))

@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
 
+from pileus.kernel.api.service import Runtime, Service
 from pileus.kernel.clock import Clock
 from pileus.kernel.db import Database, Tx
 from pileus.kernel.work import Engine, Program, Step, Strand, Work
@@ -32,6 +33,7 @@ from pileus.kernel.work.model import strands
 from pileus.kernel.work.strand import Write
 from pileus.testing.clock import FakeClock
 from pileus.testing.database import laid
+from pileus.testing.service import runtime_of
 
 W = TypeVar("W")
 LOOK_SECONDS = 0.25
@@ -53,6 +55,10 @@ class Process(Generic[W]):
         self.db = db
         self.clock = clock
         self.work = Work()
+
+    def runtime(self, service: Service, **more: Any) -> Runtime:
+        """A service in this life."""
+        return runtime_of(service, self.db, self.clock, self.work, **more)
 
 
 @dataclass(frozen=True)

@@ -133,14 +133,11 @@ async def serving(
     with tempfile.TemporaryDirectory(prefix="pileus-test-") as folder:
         db = laid(database_url, clock) if database_url else new_database(Path(folder), clock)
         work = Work()
-        runtime = Runtime(
-            service=service,
-            db=db,
-            clock=clock,
-            enforcer=Enforcer(service.rules),
-            authenticate=_no_tokens,
-            work=work,
-            events=Events(db, clock),
+        runtime = runtime_of(
+            service,
+            db,
+            clock,
+            work,
             revision=Revision(db.signal("tokens")),
             needs=needs,
             state=state,
@@ -156,6 +153,20 @@ async def serving(
             if engine is not None:
                 await engine.stop(grace=1.0)
             await db.close()
+
+
+def runtime_of(service: Service, db: Database, clock: Clock, work: Work, **more: Any) -> Runtime:
+    """A service over a database, where no token is good."""
+    return Runtime(
+        service=service,
+        db=db,
+        clock=clock,
+        enforcer=Enforcer(service.rules),
+        authenticate=_no_tokens,
+        work=work,
+        events=Events(db, clock),
+        **more,
+    )
 
 
 async def _no_tokens(token: str) -> Context:

@@ -25,9 +25,7 @@ class Machines:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         hosts = drivers.hosts(bench.settings, bench.state, bench.node, bench.clock)
-        self._compute = ComputeState(
-            bench.db, bench.clock, bench.work, bench.events, hosts, bench.settings.compute
-        )
+        self._compute = ComputeState(bench.runtimes["compute"], hosts, bench.settings.compute)
         self._needs = compute_needs.bind(bench.peer("image"), bench.peer("network"), bench.peer("placement"))
         self._network = bench.runtimes["network"]
         self._network.needs = network_needs.bind(bench.peer("compute"))

@@ -8,10 +8,8 @@ from random import Random
 
 import structlog
 
-from pileus.kernel.clock import Clock
-from pileus.kernel.db import Database, DatabaseGone, Tx
-from pileus.kernel.events import Events
-from pileus.kernel.work import Work
+from pileus.kernel.api.service import Runtime
+from pileus.kernel.db import DatabaseGone, Tx
 from pileus.lib.schedule import Scheduler, make_scheduler
 from pileus.services.compute.hosts import Hosts
 from pileus.services.compute.settings import Settings
@@ -25,16 +23,10 @@ SEEN_EVERY_SECONDS = 10.0
 class ComputeState:
     """One for each process. `start` before serving, `close` afterwards."""
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        work: Work,
-        events: Events,
-        hosts: Hosts,
-        settings: Settings | None = None,
-    ) -> None:
-        self.db, self.clock, self.work, self.events, self.hosts = db, clock, work, events, hosts
+    def __init__(self, runtime: Runtime, hosts: Hosts, settings: Settings | None = None) -> None:
+        self.db, self.clock = runtime.db, runtime.clock
+        self.work, self.events = runtime.work, runtime.events
+        self.hosts = hosts
         self.settings = settings or Settings()
         self.random = Random()
         self.scheduler = _scheduler(self.settings)

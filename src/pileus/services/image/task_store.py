@@ -58,6 +58,25 @@ def change(tx: Tx, task_id: str, values: Mapping[str, Any]) -> None:
     tx.execute(tasks.update().where(tasks.c.id == task_id).values({"updated_at": tx.now, **values}))
 
 
+def claimed(tx: Tx, node: str, seconds: float) -> list[Any]:
+    """As `progress` has it: whose process carries the task's bytes, and until when it is believed to live."""
+    return [node, tx.now.timestamp() + seconds]
+
+
+def claim(tx: Tx, task_id: str, node: str, seconds: float) -> bool:
+    """Takes or keeps a task for a process, so that its bytes are carried once; False where another has it."""
+    task = get(tx, task_id)
+    if task is None:
+        return True
+    owner, until = task.progress.get("claim", (node, 0.0))
+    left = until - tx.now.timestamp()
+    if owner != node and left > 0:
+        return False
+    if owner != node or left < seconds / 2:
+        change(tx, task_id, {"progress": {**task.progress, "claim": claimed(tx, node, seconds)}})
+    return True
+
+
 def end(
     tx: Tx, task_id: str, status: TaskStatus, message: str = "", result: Mapping[str, Any] | None = None
 ) -> None:

@@ -108,7 +108,7 @@ async def compute_alone(
         registry = Hosts(
             [Host(name, [SimHypervisor(world, name, clock, faults, **size)]) for name, size in sizes.items()]
         )
-        runtime.state = ComputeState(runtime.db, clock, runtime.work, runtime.events, registry, settings)
+        runtime.state = ComputeState(runtime, registry, settings)
         return programs(runtime.state, needs)
 
     async with serving(service, programs=make, needs=needs, clock=clock) as cloud:

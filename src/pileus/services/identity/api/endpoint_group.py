@@ -129,8 +129,8 @@ def _project(call: Call, tx: Tx) -> Row[Any]:
 def list_endpoints_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     """The endpoints that a project was given; with none, it sees all."""
     show = Endpoint.view(call)
-    rows = endpoint_filter.seen_by(tx, _project(call, tx).id)
-    return collection(call, "endpoints", [show(row) for row in rows])
+    seen = endpoint_filter.seen_by(tx, _project(call, tx).id)
+    return collection(call, "endpoints", [show(row) for row in seen])
 
 
 @routes.add(
@@ -142,8 +142,8 @@ def list_endpoints_of_project(call: Call, tx: Tx) -> dict[str, Any]:
 def list_groups_of_project(call: Call, tx: Tx) -> dict[str, Any]:
     """The groups by which a project sees endpoints."""
     show = EndpointGroup.view(call)
-    rows = endpoint_filter.groups_of(tx, _project(call, tx).id)
-    return collection(call, "endpoint_groups", [show(row) for row in rows])
+    groups = endpoint_filter.groups_of(tx, _project(call, tx).id)
+    return collection(call, "endpoint_groups", [show(row) for row in groups])
 
 
 @routes.add(

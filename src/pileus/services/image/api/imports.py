@@ -169,7 +169,9 @@ def begin_task(
     progress: Mapping[str, Any],
     token: str | None = None,
 ) -> str:
-    """A task that imports into the image, which is its own until then."""
+    """A task that imports into the image, which is its own until then. This process begins it: it has the token."""
+    state: ImageState = call.runtime.state
+    claim = task_store.claimed(tx, state.node, state.settings.upload_lease_seconds)
     task = task_store.insert(
         tx,
         {
@@ -179,7 +181,7 @@ def begin_task(
             "user_id": call.context.user_id,
             "request_id": call.request_id,
             "input": wanted,
-            "progress": progress,
+            "progress": {**progress, "claim": claim},
         },
     )
     values: dict[str, Any] = {
@@ -194,6 +196,6 @@ def begin_task(
         values["status"] = Status.IMPORTING
     store.change(tx, row.id, values)
     if token is not None and wanted["import_req"]["method"]["name"] == "glance-download":
-        tx.after_commit(lambda: call.runtime.state.tokens.__setitem__(task.id, token))
+        tx.after_commit(lambda: state.tokens.__setitem__(task.id, token))
     call.runtime.work.begin(tx, ImportProgram, task.id, request_id=call.request_id)
     return str(task.id)

@@ -1,7 +1,8 @@
 """An import: bytes come to the stage, take the shape that is wanted, and go to the stores, one after the other.
 
-What it wants stands in the task's `input`, how far it is in `progress`. Bytes are carried by jobs of this process;
-a label only looks after them, so whoever comes after a crash begins the job under way anew and goes on from there.
+What it wants stands in the task's `input`, how far it is in `progress`. Bytes are carried by jobs of one process, which the
+task's claim names; a label only looks after them, so whoever comes after a crash, once the claim has run out, begins the
+job under way anew and goes on from there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pileus.services.image.work.shape import Shaping, shaped, unpacked
 
 log = structlog.get_logger("pileus.image")
 LOOK_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
+ELSEWHERE_SECONDS = 0.2
+"""Between two looks of a process at what another carries: that one has to get hold of the strand."""
 
 
 class Failed(Exception):
@@ -63,6 +66,8 @@ class ImportProgram(Program):
 
     async def _or_fail(self, strand: Strand, act: Callable[[Strand], Awaitable[Step]]) -> Step:
         """What fails is cleared up at once: that is no state for a strand to rest in."""
+        if not await self._claim(strand):
+            return strand.nap(ELSEWHERE_SECONDS)
         try:
             return await act(strand)
         except Failed as failure:
@@ -146,6 +151,8 @@ class ImportProgram(Program):
     @label(destroying=True)
     async def destroy(self, strand: Strand) -> Step:
         """The image is being deleted: nothing more is brought to it."""
+        if not await self._claim(strand):
+            return strand.nap(ELSEWHERE_SECONDS)
         await self.jobs.stop(f"{strand.id} ")
         self.state.tokens.pop(strand.id, None)
         task = await self.db.read(task_store.get, strand.id)
@@ -156,6 +163,14 @@ class ImportProgram(Program):
         return strand.done(lambda tx: task_store.end(tx, task.id, TaskStatus.FAILURE, message))
 
     # Jobs
+
+    async def _claim(self, strand: Strand) -> bool:
+        """Whether this process carries the bytes. Where another does, nothing of them is left to a job here."""
+        seconds = self.state.settings.upload_lease_seconds
+        mine = await self.db.write(task_store.claim, strand.id, self.state.node, seconds)
+        if not mine:
+            await self.jobs.stop(f"{strand.id} ")
+        return mine
 
     async def _read(self, strand: Strand) -> tuple[Row[Any], Row[Any]]:
         task, image = await self.db.read(_task_and_image, strand.id)

@@ -46,7 +46,7 @@ class LogDelivery:
         self._counts: Counter[str] = Counter()
         self._hurrying: asyncio.Task[None] | None = None
         state.access_log.when_large = self._hurry
-        state.closing.append(self._deliver)
+        state.closing.append(self._deliver_now)
 
     async def walk(self, walk: Walk) -> None:
         await self._deliver()
@@ -56,13 +56,13 @@ class LogDelivery:
 
     def _hurry(self) -> None:
         if self._hurrying is None or self._hurrying.done():
-            self._hurrying = asyncio.create_task(self._deliver_soon())
+            self._hurrying = asyncio.create_task(self._deliver_now())
 
-    async def _deliver_soon(self) -> None:
+    async def _deliver_now(self) -> None:
         try:
             await self._deliver()
         except Exception:
-            log.exception("access logs can't be delivered; tried again")
+            log.exception("access logs can't be delivered")
 
     async def _deliver(self) -> None:
         waiting = self._state.access_log

@@ -18,8 +18,8 @@ PREFIX = "/s3"
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _ADDRESSABLE = re.compile(r"^[A-Za-z0-9._-]{1,255}$")
-_SCOPES = (b"/s3/aws4_request", b"/s3express/aws4_request", b"/s3-object-lambda/aws4_request")
-"""The last two are of what is not here, which S3 says itself."""
+_ELSEWHERE = re.compile(b"^AWS4-.*/(s3|s3express|s3-object-lambda)/aws4_request", re.DOTALL)
+"""Signatures of kinds, and of services beside it, that are not here: S3 says so itself."""
 MAX_KEY = 1024
 
 
@@ -35,9 +35,7 @@ def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
     domain = runtime.state.settings.s3_domain
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if value.startswith(b"AWS ") or (
-                value.startswith(b"AWS4-") and any(each in value for each in _SCOPES)
-            ):
+            if _is_signed(value):
                 return _below(scope["path"])
         elif domain and name == b"host" and _labels(value.decode("latin-1"), domain) is not None:
             return _below(scope["path"])
@@ -45,6 +43,12 @@ def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
     if query and (b"X-Amz-Signature=" in query or (b"AWSAccessKeyId=" in query and b"Signature=" in query)):
         return _below(scope["path"])
     return None
+
+
+def _is_signed(authorization: bytes) -> bool:
+    if authorization.startswith(b"AWS4-HMAC-SHA256") and b"/s3/aws4_request" in authorization:
+        return True
+    return authorization.startswith(b"AWS ") or _ELSEWHERE.match(authorization) is not None
 
 
 def _below(path: str) -> str:

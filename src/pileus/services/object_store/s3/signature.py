@@ -306,12 +306,8 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
 
 def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
     """403 where one of S3's own headers is not signed: whoever has a signed request, or a URL, could add it."""
-    unsigned = [
-        name
-        for name in call.headers
-        if name.startswith("x-amz-") and name not in signed and name not in _COVERED
-    ]
-    if unsigned:
+    others = call.headers.keys() - _COVERED.union(signed)
+    if unsigned := [name for name in others if name.startswith("x-amz-")]:
         raise S3Error(
             "AccessDenied",
             "There were headers present in the request which were not signed",
