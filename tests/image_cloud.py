@@ -83,7 +83,9 @@ class Images:
         scope = scope_of(method, path, sent, query.encode(), **{CONTEXT_KEY: as_})
         await self.cloud.application(scope, receive, send)
         answered = {name.decode(): value.decode() for name, value in said["headers"]}
-        return PeerReply(said["status"], answered, b"".join(received))
+        reply = PeerReply(said["status"], answered, b"".join(received))
+        self.cloud.hold_to_description(method, path, reply)
+        return reply
 
     async def get(self, path: str, **more: Any) -> Any:
         reply = await self.ask("GET", path, **more)

@@ -145,7 +145,7 @@ async def test_who_may(store: Store) -> None:
     await store("POST", "/c", x_container_read=".r:*,.rlistings", x_remove_container_write="x")
     assert names(await store("GET", "/c", as_=NOBODY)) == ["o", "theirs"]
     assert (await store("PUT", "/c/theirs", b"x", as_=OTHER)).status == 403
-    assert (await store("POST", "/c", x_container_read=".x")).status == 400
+    assert (await store("POST", "/c", x_container_read=".x:y")).status == 400
     reader = Context(user_id="u3", project_id="p1", roles=frozenset({"reader"}))
     assert (await store("GET", "", as_=reader)).status == 403
     reseller = Context(user_id="u4", project_id="p9", roles=frozenset({"reselleradmin"}))

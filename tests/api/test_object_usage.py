@@ -98,6 +98,10 @@ async def test_versions_by_their_ids(store: Store) -> None:
     assert (await store("PUT", f"/v/o?version-id={one}", b"body")).status == 400
     assert (await store("PUT", "/v/o?version-id=null")).status == 400
     assert (await store("PUT", "/v/o?version-id=1000000000.00000")).status == 404
+    copied = await store("COPY", f"/v/o?version-id={one}", destination="plain/copy")
+    assert (copied.status, copied.headers["x-copied-from-version-id"]) == (201, one)
+    assert (await store("GET", "/plain/copy")).body == b"one"
+    assert (await store("COPY", "/v/o?version-id=1000000000.00000", destination="plain/x")).status == 404
     again = await store("PUT", f"/v/o?version-id={one}")
     assert (again.status, again.headers["x-object-version-id"]) == (201, one)
     assert (await store("GET", "/v/o")).body == b"one"

@@ -89,10 +89,11 @@ class ServiceUnderTest:
             query = {**parse_qs(inline, keep_blank_values=True), **(query or {})}
         peer = AsgiPeer(self.application, "") if token is None else _Outside(self.application, token)
         reply = await peer.request(method, path, context=as_, body=body, query=query, headers=headers)
-        self._hold_to_description(method, path, reply)
+        self.hold_to_description(method, path, reply)
         return reply
 
-    def _hold_to_description(self, method: str, path: str, reply: PeerReply) -> None:
+    def hold_to_description(self, method: str, path: str, reply: PeerReply) -> None:
+        """Fails where a good answer is none that the service's document has."""
         described = _described(self.runtime.service)
         if described is None or reply.status >= 400:
             return

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from itertools import combinations
 
 from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
 
-MAX_RANGES = 50
-"""More in one request are an attack: the whole object is given instead."""
+MAX_RANGES, MAX_OVERLAPS, MAX_DISORDERED = 50, 2, 7
+"""More in one request, more pairs that overlap, or more in no order are an attack (RFC 9110, section 14.2)."""
 _RANGE = re.compile(r"^(\d*)-(\d*)$")
 
 
@@ -42,19 +43,20 @@ def _date(header: str | None) -> datetime | None:
 
 
 def ranges(header: str | None, size: int) -> list[tuple[int, int]] | None:
-    """(offset, length) of each part that is wanted and there; None for all. 416 where no part is there."""
+    """(offset, length) of each part that is wanted and there; None for all. 416 where no part is there, or too many are
+    wanted."""
     if header is None or not header.strip().lower().startswith("bytes="):
         return None
     found: list[tuple[int, int]] = []
     specs = [each.strip() for each in header.strip()[6:].split(",")]
-    if len(specs) > MAX_RANGES:
-        return None
     for spec in specs:
         matched = _RANGE.match(spec)
         if matched is None or matched.groups() == ("", "") or len(spec) > 40:
             return None
         first, last = matched.groups()
         if first == "":
+            if size == 0 and int(last):
+                return None  # the last bytes of none: all of it
             start = max(0, size - int(last))
             end = size if int(last) else 0
         else:
@@ -64,8 +66,18 @@ def ranges(header: str | None, size: int) -> list[tuple[int, int]] | None:
                 return None
         if start < end:
             found.append((start, end - start))
-    if not found:
+    if not found or _is_attack(found):
         raise RangeNotSatisfiable(
             "The Range requested is not available.", headers={"content-range": f"bytes */{size}"}
         )
     return found
+
+
+def _is_attack(wanted: list[tuple[int, int]]) -> bool:
+    if len(wanted) > MAX_RANGES or (len(wanted) > MAX_DISORDERED and sorted(wanted) != wanted):
+        return True
+    overlaps = sum(
+        max(one, other) < min(one + length, other + more) and (one, length) != (other, more)
+        for (one, length), (other, more) in combinations(wanted, 2)
+    )
+    return overlaps > MAX_OVERLAPS

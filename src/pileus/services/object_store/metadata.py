@@ -142,7 +142,7 @@ def changed(
     return new
 
 
-_REFERRER = re.compile(r"^\.r(?:ef(?:errer)?)?:(-?)(\S+)$")
+_REFERRER = re.compile(r"^\.r(?:ef(?:err?er)?)?:(-?)(\S+)$")
 
 
 def clean_acl(header: str, value: str) -> str:
@@ -155,7 +155,7 @@ def clean_acl(header: str, value: str) -> str:
             found.append(entry)
             continue
         entry = re.sub(r"\s*:\s*(-?)\s*", r":\1", entry)
-        if entry in (".rlistings",):
+        if ":" not in entry:
             found.append(entry)
             continue
         matched = _REFERRER.match(entry)
@@ -168,7 +168,7 @@ def clean_acl(header: str, value: str) -> str:
         minus, host = matched.groups()
         if host not in ("*",) and host.startswith("*"):
             host = host[1:]
-        if host in ("", "."):
+        if host in ("", ".", "-"):
             raise BadRequest(f"{header}: no host/domain value after referrer designation in {entry!r}")
         found.append(f".r:{minus}{host}")
     return ",".join(found)

@@ -10,8 +10,9 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, conditions, content, symlinks, versions
+from pileus.services.object_store.api import versioned
 from pileus.services.object_store.api.container import gone
-from pileus.services.object_store.api.read import OBJECT, open_object, reader
+from pileus.services.object_store.api.read import OBJECT, open_object, open_version, reader
 from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.listings import ContainerInfo
@@ -58,9 +59,14 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     as_manifest = call.arg("multipart-manifest") == "get"
     as_link = call.arg("symlink") == "get"
     permit = None if as_link else reader(call, source)
-    found = await open_object(state, source, raw=as_manifest or as_link, permit=permit)
+    version_id = versioned.asked(call, await state.container(source.account, source.container))
+    if version_id is None:
+        found = await open_object(state, source, raw=as_manifest or as_link, permit=permit)
+    else:
+        found = await open_version(state, source, version_id, raw=as_manifest or as_link, permit=permit)
     if found is None:
         raise gone()
+    told = {} if found.version_id is None else {"x_copied_from_version_id": found.version_id}
     content.require_readable(found)
     offset, length = _part(call, found)
     await check_quota(state, target, info, length)
@@ -74,6 +80,7 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
         x_copied_from=quote(f"{source.container}/{source.object}"),
         x_copied_from_account=quote(source.account),
         x_copied_from_last_modified=found.changed.http,
+        **told,
         **{
             name.replace("-", "_"): value
             for name, value in kept.headers.items()

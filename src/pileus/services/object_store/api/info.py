@@ -38,6 +38,7 @@ async def info(call: Call) -> dict[str, Any]:
             "max_account_name_length": name.MAX_ACCOUNT,
             "container_listing_limit": LISTING_LIMIT,
             "account_listing_limit": LISTING_LIMIT,
+            "extra_header_count": 0,
             "account_autocreate": True,
             "allow_account_management": True,
             "strict_cors_mode": True,
@@ -89,6 +90,7 @@ async def info(call: Call) -> dict[str, Any]:
             if settings.forbidden_characters
             else {}
         ),
+        **({"read_only": {}} if settings.read_only else {}),
         **({"ratelimit": _rates(settings)} if state.rates.any else {}),
         **(
             {"domain_remap": {"default_reseller_prefix": name.ACCOUNT_PREFIX[:-1]}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.errors import NotAcceptable, PreconditionFailed
+from pileus.kernel.errors import BadRequest, NotAcceptable, PreconditionFailed
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.listings import Ask, Form
 
@@ -43,6 +43,8 @@ def form(call: Call) -> Form:
                     weight = float(parameter[2:])
                 except ValueError:
                     weight = 0.0
+        if "/" not in kind:
+            raise BadRequest("Invalid Accept header")
         weighed.append((-weight, place, kind))
     for weight, _, kind in sorted(weighed):
         if kind in _FORMS and weight < 0:

@@ -59,19 +59,22 @@ class Outcome:
         if form == "json":
             return encode_json({**values, "Errors": self.errors})
         if form == "xml":
-            fields = "".join(
-                f"<{name.replace(' ', '_').lower()}>{escape(str(value))}</{name.replace(' ', '_').lower()}>"
-                for name, value in sorted(values.items())
-            )
-            errors = "".join(
-                f"<object><name>{escape(what)}</name><status>{why}</status></object>"
-                for what, why in self.errors
-            )
-            return f"<{self.root}>{fields}<errors>{errors}</errors></{self.root}>".encode("utf-8", "replace")
-        lines = [f"{name}: {value}" for name, value in sorted(values.items())]
-        return "\n".join([*lines, "Errors:", *(f"{what}, {why}" for what, why in self.errors)]).encode(
-            "utf-8", "replace"
-        ) + (b"\n" if not self.errors else b"")
+            tags = [(name.replace(" ", "_").lower(), value) for name, value in sorted(values.items())]
+            lines = [
+                f"<{self.root}>",
+                *(f"<{tag}>{escape(str(value))}</{tag}>" for tag, value in tags),
+                "<errors>",
+                *(
+                    f"<object><name>{escape(what)}</name><status>{why}</status></object>"
+                    for what, why in self.errors
+                ),
+                "</errors>",
+                f"</{self.root}>",
+            ]
+        else:
+            lines = [f"{name}: {value}" for name, value in sorted(values.items())]
+            lines += ["Errors:", *(f"{what}, {why}" for what, why in self.errors)]
+        return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def form(call: Call) -> tuple[Form, dict[str, str]]:

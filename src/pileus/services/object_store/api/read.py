@@ -178,7 +178,7 @@ async def _find(call: Call) -> tuple[Name, Content]:
         if found is not None and found.version_id is None and info and versioning.status(info.metadata):
             found = found._replace(version_id=NULL)
     else:
-        found = await _version(state, name, version_id, raw=raw or link, permit=permit)
+        found = await open_version(state, name, version_id, raw=raw or link, permit=permit)
     if found is None:
         raise gone()
     if call.method == "GET":
@@ -195,7 +195,7 @@ async def _find(call: Call) -> tuple[Name, Content]:
     return name, found
 
 
-async def _version(
+async def open_version(
     state: ObjectStoreState, name: Name, version_id: str, *, raw: bool, permit: symlinks.Permit | None
 ) -> Content | None:
     """An older version, or the newest, by its id; 404 for a delete marker, which says that it is one."""

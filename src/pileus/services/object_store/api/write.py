@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import md5
 
@@ -37,6 +38,8 @@ from pileus.services.object_store.receive import announced, receive
 from pileus.services.object_store.state import ObjectStoreState
 
 routes = Routes()
+LAST_SECOND = 9_999_999_999
+"""What is to expire later does then."""
 EMPTY_ETAG = md5(b"", usedforsecurity=False).hexdigest()
 
 
@@ -108,8 +111,15 @@ def content_type(call: Call, name: Name) -> str:
     """As the client says, else as the name does."""
     said = call.header("content-type")
     if said and call.header("x-detect-content-type") is None:
-        return said
+        return plain_type(said)
     return mimetypes.guess_type(name.object)[0] or "application/octet-stream"
+
+
+def plain_type(said: str) -> str:
+    """A content type without what the store itself says in some. 400 where it has that."""
+    if any(each.lstrip().startswith("swift_") for each in said.split(";")[1:]):
+        raise BadRequest("Invalid Content-Type, swift_* is not a valid parameter name.")
+    return said
 
 
 def kept_headers(call: Call, now: Timestamp) -> dict[str, str]:
@@ -121,17 +131,23 @@ def kept_from(given: Mapping[str, str], now: Timestamp) -> dict[str, str]:
     """The same of any headers."""
     headers = dict(given)
     if (after := headers.get("x-delete-after")) is not None:
-        if not (after.isascii() and after.isdigit() and len(after) < 12):
-            raise BadRequest("Non-integer X-Delete-After")
-        headers["x-delete-at"] = str(int(now.seconds) + int(after))
-    if at := headers.get("x-delete-at"):
-        if not (at.isascii() and at.isdigit() and len(at) < 12):
-            raise BadRequest("Non-integer X-Delete-At")
-        if int(at) <= now.seconds:
+        moment = int(now.seconds + _whole(after, "X-Delete-After"))
+        if moment <= now.seconds:
+            raise BadRequest("X-Delete-After in past")
+        headers["x-delete-at"] = str(min(moment, LAST_SECOND))
+    elif (at := headers.get("x-delete-at")) is not None:
+        if (moment := _whole(at, "X-Delete-At")) <= now.seconds:
             raise BadRequest("X-Delete-At in past")
+        headers["x-delete-at"] = str(min(moment, LAST_SECOND))
     if headers.get("x-object-manifest"):
         dlo.check(headers["x-object-manifest"])
     return metadata.object_headers(headers)
+
+
+def _whole(text: str, header: str) -> int:
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) is None:
+        raise BadRequest(f"Non-integer {header}")
+    return int(text)
 
 
 @routes.add("PUT", OBJECT, policy=ANYONE, raw=True)
@@ -155,7 +171,7 @@ async def put_object(call: Call) -> Reply:
     await check_quota(state, name, info, length)
     kind = content_type(call, name)
     if link is not None:
-        kind = call.header("content-type") or symlinks.CONTENT_TYPE
+        kind = plain_type(call.header("content-type") or symlinks.CONTENT_TYPE)
         if link.etag:
             link, target_kind = await symlinks.fix(state, link, reader(call, name))
             kind = call.header("content-type") or target_kind
@@ -227,7 +243,7 @@ async def update_object(call: Call) -> Reply:
         raise BadRequest("POST to a specific version is not allowed")
     now = state.now()
     given = kept_headers(call, now)
-    said = call.header("content-type")
+    said = plain_type(call.header("content-type") or "")
 
     def changed(was: ObjectMetadata) -> ObjectMetadata:
         if state.has_expired(was):

@@ -144,6 +144,8 @@ async def _give(request: Request, *, with_body: bool) -> Reply:
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
     """Offset and length of the one range that is asked for; of several, all of the object is given."""
+    if "," in header:
+        return None
     try:
         parts = swift_conditions.ranges(header, size)
     except RangeNotSatisfiable:
@@ -153,7 +155,7 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
             headers={"content-range": f"bytes */{size}"},
             details={"RangeRequested": header[:100], "ActualObjectSize": str(size)},
         ) from None
-    return parts[0] if parts is not None and len(parts) == 1 else None
+    return None if parts is None else parts[0]
 
 
 async def _part(request: Request, found: Content, headers: dict[str, str]) -> tuple[int, int] | None:

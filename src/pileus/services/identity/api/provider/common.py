@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from pileus.kernel.api.call import Call
-from pileus.kernel.errors import BadRequest, NotFound
+from pileus.kernel.errors import BadRequest, NotFound, TooLarge
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.authenticate import Auth, authenticate
 from pileus.services.identity.authenticate.method import Attempt
@@ -51,8 +51,8 @@ async def client_form(call: Call) -> dict[str, str] | Reply:
     """The fields that a client posted, or what it is told where they can't be read."""
     try:
         return await form(call)
-    except BadRequest as error:
-        return oauth_error("invalid_request", error.message)
+    except (BadRequest, TooLarge) as error:
+        return oauth_error("invalid_request", error.message, error.status)
 
 
 async def log_in(call: Call, fields: dict[str, str]) -> str:

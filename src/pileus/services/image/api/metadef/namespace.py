@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,14 @@ from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.image.metadef import catalogue, store
 from pileus.services.image.metadef.model import namespaces
-from pileus.services.image.metadef.shapes import ChangedNamespace, NewNamespace
+from pileus.services.image.metadef.shapes import (
+    Association,
+    ChangedNamespace,
+    NewNamespace,
+    Object,
+    Property,
+    Tag,
+)
 
 _SEEN = or_(namespaces.c.visibility == "public", namespaces.c.project_id == bindparam("viewer"))
 ROOT = "/v2/metadefs/namespaces"
@@ -32,6 +39,11 @@ def _meant_for(call: Call, values: list[str]) -> ColumnElement[bool]:
 def _associations(call: Call, row: Row[Any]) -> Any:
     found = call.gathered.get("associations", {}).get(row.id)
     return UNSET if not found else [association(call, each) for each in found]
+
+
+def _content(kind: str) -> Callable[[Call, Row[Any]], Any]:
+    """What is in a namespace, where it is shown whole."""
+    return lambda call, row: call.gathered.get("contents", {}).get(kind, UNSET)
 
 
 class Namespace(
@@ -52,7 +64,10 @@ class Namespace(
     visibility: str = field(filter)
     protected: bool = field()
     owner: str | None = field(filter, column="project_id")
-    resource_type_associations: list[dict[str, Any]] = field(render=_associations)
+    resource_type_associations: list[Association] = field(render=_associations)
+    objects: list[Object] = field(render=_content("objects"))
+    properties: dict[str, Property] = field(render=_content("properties"))
+    tags: list[Tag] = field(render=_content("tags"))
     created_at: datetime = field(sort)
     updated_at: datetime = field(sort)
     self: str = field(render=lambda call, row: f"{ROOT}/{row.namespace}")
@@ -123,14 +138,15 @@ def whole(call: Call, tx: Tx, row: Row[Any], resource_type: str | None = None) -
         if not found:
             raise NotFound(f"Namespace {row.namespace} is not for resource type {resource_type}.")
         prefix = found[0].prefix or ""
-    shown = Namespace.view(call)(row)
+    contents: dict[str, Any] = {}
     if objects := store.items_of(tx, row.id, "object"):
-        shown["objects"] = [shown_object(call, row.namespace, each, prefix) for each in objects]
+        contents["objects"] = [shown_object(call, row.namespace, each, prefix) for each in objects]
     if properties := store.items_of(tx, row.id, "property"):
-        shown["properties"] = {prefix + each.name: each.body for each in properties}
+        contents["properties"] = {prefix + each.name: each.body for each in properties}
     if tags := store.items_of(tx, row.id, "tag"):
-        shown["tags"] = [{"name": each.name} for each in tags]
-    return shown
+        contents["tags"] = [{"name": each.name} for each in tags]
+    call.gathered["contents"] = contents
+    return Namespace.view(call)(row)
 
 
 @Namespace.create(policy="add_metadef_namespace", body=NewNamespace)
