@@ -17,7 +17,7 @@ from pileus.drivers.object.erasure.places import Places
 from pileus.drivers.object.sim import MemoryFiles
 from pileus.kernel.clock import SystemClock
 from pileus.lib.ring import Builder
-from pileus.lib.ring.affinity import Nearness, alike
+from pileus.lib.ring.affinity import Affinity, Nearness, alike
 from pileus.services.object_store.driver import DeviceError, Version
 
 SMALL_VOLUMES = 1024 * 1024
@@ -107,7 +107,7 @@ class Rig:
             for number, disk in enumerate(self.record_disks)
         }
         ring = record_ring(self.ring, self.scheme)
-        self.records = ObjectCluster(ring, self.record_members, SystemClock(), near=self.near)
+        self.records = ObjectCluster(ring, self.record_members, SystemClock(), affinity=Affinity(self.near))
         return ErasureDevice(
             self.records, Places(self.ring, self.members, self.scheme, self.near), self.scheme, **more
         )

@@ -17,6 +17,7 @@ from pileus.drivers.object.cluster.peer import Patience, Placement
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.sim import MemoryFiles
+from pileus.lib.ring.affinity import NONE, Affinity
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import DeviceError, Told, Version
@@ -261,7 +262,7 @@ class LinkWriter:
 
 
 class World:
-    """Disks, each in a zone of its own, and a proxy in each zone."""
+    """Disks, each in a zone of its own, and a proxy in each zone. Every other proxy writes to its half of the zones first."""
 
     def __init__(
         self,
@@ -278,10 +279,16 @@ class World:
         self.ring = local_ring(devices, replicas)
         patience = Patience(errors=4, suspended_seconds=20)
         self.proxies = [
-            ObjectCluster(self.ring, self._links(zone), self.clock, patience) for zone in range(devices)
+            ObjectCluster(self.ring, self._links(zone), self.clock, patience, self._affinity(zone, devices))
+            for zone in range(devices)
         ]
         self.skews = [self.chance.uniform(-3, 3) for _ in range(devices)]
         self._last = 0
+
+    @staticmethod
+    def _affinity(zone: int, zones: int) -> Affinity:
+        half = zone < zones // 2
+        return Affinity(local=lambda device: (device.zone - 1 < zones // 2) is half) if zone % 2 else NONE
 
     def _links(self, zone: int) -> dict[int, Link]:
         return {disk.number: Link(self.network, zone, disk) for disk in self.disks}

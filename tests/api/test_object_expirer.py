@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pileus.services.object_store import expirer
+from pileus.services.object_store import rows
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.name import Name
@@ -125,7 +125,7 @@ async def test_once_expired_no_request_brings_it_back(store: Store, clock: FakeC
 async def test_the_queue_outlives_a_restart_and_is_walked_in_pages(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expirer, "PAGE", 7)
+    monkeypatch.setattr(rows, "PAGE", 7)
     async with running(tmp_path, ASKED, clock=clock) as store:
         await store("PUT", "/c")
         for n in range(30):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openstackclient.shell import OpenStackShell
 
 from pileus.testing.cloud import running_cloud, until
+from pileus.testing.stories import openstack
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +40,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, type
         shows = words[-1] in ("list", "show", "create", "info", "get") or more[:1] == ("--json",)
         arguments = [word for word in more if word != "--json"]
         capfd.readouterr()
-        ended = OpenStackShell().run([*words, *(["-f", "json"] if shows else []), *arguments])
+        ended = openstack([*words, *(["-f", "json"] if shows else []), *arguments])
         out, err = capfd.readouterr()
         assert ended == status, (command, more, out, err)
         return json.loads(out) if shows and not status else out + err

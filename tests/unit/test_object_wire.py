@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pileus.drivers.object.cluster.member import Broken
-from pileus.drivers.object.wire import client, server
+from pileus.drivers.object.wire import link, server
 from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.connection import HIGH_WATER
 from pileus.drivers.object.wire.errors import Misunderstood, Unreachable
@@ -370,7 +370,7 @@ async def test_a_server_that_is_not_there_or_silent() -> None:
 
 
 async def test_calls_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(link, "LOOK_SECONDS", 0.02)
     async with running() as world:
         world.peer.call_seconds = 0.1
         with pytest.raises(Unreachable, match="too long"):
@@ -382,8 +382,8 @@ async def test_calls_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_dead_server_is_found_dead_long_before_a_call_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(client, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(link, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(link, "SILENCE_SECONDS", 0.2)
     async with running() as world:
         await world.remote.pick("apple")
         hanging = asyncio.ensure_future(world.remote.hang())

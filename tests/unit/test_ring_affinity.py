@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pileus.lib.ring import Builder, Ring
-from pileus.lib.ring.affinity import nearest_first, nearness
+from pileus.lib.ring.affinity import everywhere, locality, nearest_first, nearness
 from pileus.lib.ring.device import Device
 
 
@@ -50,3 +50,15 @@ def test_readers_go_to_the_nearest_and_then_in_order(partition: int, ranks: list
 def test_what_is_no_nearness(text: str) -> None:
     with pytest.raises(ValueError, match="is no place"):
         nearness(text)
+
+
+def test_a_place_of_ones_own() -> None:
+    here = locality("r1, r2z3")
+    assert [here(device(*place)) for place in ((1, 0), (1, 9), (2, 3), (2, 0))] == [True, True, True, False]
+    assert locality("") is everywhere
+
+
+@pytest.mark.parametrize("text", ["r1=3", "z1", "r1,", "here"])
+def test_what_is_no_place(text: str) -> None:
+    with pytest.raises(ValueError, match="is no place"):
+        locality(text)

@@ -28,7 +28,7 @@ from pileus.drivers.object.wire.handshake import KeyFileError, read_key
 from pileus.kernel.clock import Clock
 from pileus.kernel.config import ConfigError
 from pileus.kernel.files import write_whole
-from pileus.lib.ring.affinity import nearness
+from pileus.lib.ring.affinity import Affinity, locality, nearness
 from pileus.services.object_store.daemons import Daemons
 from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice
 from pileus.services.object_store.listings import Listings
@@ -204,11 +204,11 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
                 f"and there is no object-{policy.index}.ring.gz in {rings.folder}"
             )
     try:
-        near = nearness(settings.read_affinity)
+        affinity = Affinity(nearness(settings.read_affinity), locality(settings.write_affinity))
     except ValueError as error:
-        raise ConfigError(f"object_store.read_affinity: {error}") from error
+        raise ConfigError(f"object_store.read_affinity and write_affinity: {error}") from error
     try:
-        store = OnNodes(rings, key, folder / "listings", clock, near)
+        store = OnNodes(rings, key, folder / "listings", clock, affinity)
     except Unusable as error:
         raise ConfigError(f"storage policies in {rings.folder / CONF}: {error}") from error
     for daemon in (*teller_daemons(store.listings), store.follower):

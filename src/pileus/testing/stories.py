@@ -88,8 +88,18 @@ def _shell(client: str, arguments: list[str]) -> object:
         from swiftclient.shell import main
 
         return main([client, *arguments])
-    from openstackclient.shell import OpenStackShell
+    return openstack(arguments)
 
+
+def openstack(arguments: list[str]) -> object:
+    """Runs the stock client in this process, as if it were a new one; returns what would be its status."""
+    from openstackclient.shell import OpenStackShell
+    from osc_lib.clientmanager import ClientCache, ClientManager
+
+    # It keeps what it made for one command at its classes: another user's session, to a cloud that has ended.
+    for each in vars(ClientManager).values():
+        if isinstance(each, ClientCache):
+            each._handle = None
     return OpenStackShell().run(arguments)
 
 

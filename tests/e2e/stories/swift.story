@@ -23,7 +23,8 @@ $ swift stat shelf
 *
 *Container: shelf
 *Objects: 2
-*Bytes: 90
+# A manifest takes what is in it, as its segments count where they are.
+*Bytes: 1125
 *Read ACL: .r:?,.rlistings
 *Write ACL: admin:?
 *Sync To:

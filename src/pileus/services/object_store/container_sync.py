@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-import msgspec
 import structlog
 
 from pileus.kernel.api.call import Call
@@ -27,15 +26,14 @@ from pileus.services.object_store.following import (
     CHANGES,
     FOLLOWED,
     NEW,
-    PAGE,
     Realm,
     SyncSettings,
     moment_of,
-    rows,
 )
 from pileus.services.object_store.large import slo
-from pileus.services.object_store.listings import Ask, Metadata
+from pileus.services.object_store.listings import Metadata
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import rows
 from pileus.services.object_store.state import ObjectStoreState
 
 log = structlog.get_logger("pileus.object_store")
@@ -185,17 +183,9 @@ class ContainerSync:
             if row["content_type"] != NEW:
                 continue
             account, _, container = row["name"].partition("/")
-            marker = ""
-            while True:
-                asked = Ask(marker=marker, limit=PAGE)
-                body = await state.listings.list_objects(account, container, asked, "json")
-                page: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
-                for each in page:
-                    path = f"{account}/{container}/{each['name']}"
-                    state.following.change(path, moment_of(each), deleted=False)
-                if len(page) < PAGE:
-                    break
-                marker = page[-1]["name"]
+            async for each in rows(state.listings, account, container):
+                path = f"{account}/{container}/{each['name']}"
+                state.following.change(path, moment_of(each), deleted=False)
             state.following.done(FOLLOWED, row, moment_of(row), keep=True)
 
     async def _send(self, name: Name, row: Mapping[str, Any]) -> bool:

@@ -7,26 +7,26 @@ object is deleted where its own time has come, and once that is so no request ch
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.daemons import Walk
-from pileus.services.object_store.driver import DeviceError, ObjectDevice, Superseded, Version
-from pileus.services.object_store.listings import Ask, Listings, ObjectEntry
+from pileus.services.object_store.driver import DeviceError, Superseded, Version
+from pileus.services.object_store.listings import Listings, ObjectEntry
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import rows
+
+if TYPE_CHECKING:
+    from pileus.services.object_store.state import ObjectStoreState
 
 ACCOUNT, CONTAINER = ".expiring_objects", "queue"
 SKEW_SECONDS = 2.0
 """So much later than due, so that no other host, whose clock is behind, still changes it."""
 UNCONDITIONAL = "application/async-deleted"
 """Content type of a task for an object that goes whatever its own time is, unless it is newer than the task."""
-PAGE = 1000
 
 
 def has_expired(kept: ObjectMetadata, seconds: float) -> bool:
@@ -61,49 +61,30 @@ class Expirer:
 
     name = "object-expirer"
 
-    def __init__(
-        self,
-        device_of: Callable[[Name], Awaitable[ObjectDevice]],
-        listings: Listings,
-        clock: Clock,
-        now: Callable[[], Timestamp],
-        key: Callable[[str], bytes],
-        *,
-        every_seconds: float,
-        per_second: float,
-    ) -> None:
-        self._device_of = device_of
-        self._listings = listings
-        self._clock = clock
-        self._now = now
-        self._key = key
-        self.every_seconds = every_seconds
-        self.per_second = per_second
+    def __init__(self, state: ObjectStoreState) -> None:
+        self._state = state
+        self.every_seconds = state.settings.expirer_interval_seconds
+        self.per_second = state.settings.expirer_tasks_per_second
 
     async def walk(self, walk: Walk) -> None:
-        due = self._clock.now().timestamp() - SKEW_SECONDS
-        place = walk.since
-        while True:
-            part = Ask(marker=place, end_marker=f"{int(due) + 1:011d}", limit=PAGE)
-            body = await self._listings.list_objects(ACCOUNT, CONTAINER, part, "json")
-            page: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
-            for each in page:
-                place = each["name"]
-                asked = each["last_modified"] if each["content_type"] == UNCONDITIONAL else None
-                outcome = await self._expire(place.partition("-")[2], due, asked)
-                walk.count(**{outcome: 1})
-                if outcome != "failed":
-                    now = self._now()
-                    self._listings.note(ACCOUNT, CONTAINER, ObjectEntry(place, now, now, 0, None, ""))
-                await walk.step(place)
-            if len(page) < PAGE:
-                return
+        state = self._state
+        due = state.clock.now().timestamp() - SKEW_SECONDS
+        end = f"{int(due) + 1:011d}"
+        async for row in rows(state.listings, ACCOUNT, CONTAINER, walk.since, end):
+            place: str = row["name"]
+            asked_at = row["last_modified"] if row["content_type"] == UNCONDITIONAL else None
+            outcome = await self._expire(Name(*place.partition("-")[2].split("/", 2)), due, asked_at)
+            walk.count(**{outcome: 1})
+            if outcome != "failed":
+                now = state.now()
+                state.listings.note(ACCOUNT, CONTAINER, ObjectEntry(place, now, now, 0, None, ""))
+            await walk.step(place)
 
-    async def _expire(self, path: str, due: float, asked_at: str | None) -> str:
+    async def _expire(self, name: Name, due: float, asked_at: str | None) -> str:
         """`deleted`, `changed` (nothing was to be done any more) or `failed`."""
-        key = self._key(path)
+        key = self._state.key(name)
         try:
-            device = await self._device_of(Name(*path.split("/", 2)))
+            device = await self._state.device_of(name)
             version = await device.find(key)
             if version is None or version.deleted:
                 return "changed"
@@ -112,7 +93,7 @@ class Expirer:
             if asked_at is not None and version.changed.iso > asked_at:
                 return "changed"
             # Right after the version that was looked at: one that has come meanwhile is newer, and stays.
-            await device.delete(key, path, Timestamp(version.changed.units + 1))
+            await device.delete(key, name.path, Timestamp(version.changed.units + 1))
         except Superseded:
             return "changed"
         except DeviceError:

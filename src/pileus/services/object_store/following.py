@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +10,13 @@ import msgspec
 
 from pileus.lib.timestamp import UNITS_A_SECOND, Timestamp
 from pileus.services.object_store.driver import Version
-from pileus.services.object_store.listings import Ask, Listings, ObjectEntry
+from pileus.services.object_store.listings import Listings, ObjectEntry
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import rows
 
 ACCOUNT, FOLLOWED, CHANGES = ".container_sync", "followed", "changes"
 NEW, _KNOWN = "new", "known"
 """Content types of what is followed: whether what was there before is among the changes yet."""
-PAGE = 500
 
 
 class Realm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,21 +91,6 @@ class Following:
     def _note(self, container: str, name: str, moment: Timestamp, kind: str | None) -> None:
         etag = None if kind is None else ""
         self._listings.note(ACCOUNT, container, ObjectEntry(name, moment, moment, 0, etag, kind or ""))
-
-
-async def rows(
-    listings: Listings, account: str, container: str, marker: str = ""
-) -> AsyncIterator[dict[str, Any]]:
-    """Of a hidden list, after the marker."""
-    while True:
-        asked = Ask(marker=marker, limit=PAGE)
-        body = await listings.list_objects(account, container, asked, "json")
-        page: list[dict[str, Any]] = msgspec.json.decode(body or b"[]")
-        for row in page:
-            yield row
-        if len(page) < PAGE:
-            return
-        marker = page[-1]["name"]
 
 
 def moment_of(row: Mapping[str, Any]) -> Timestamp:

@@ -6,30 +6,23 @@ one's name. Until all of it is gone, an account is not made again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import hidden
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Superseded
-from pileus.services.object_store.listings import Ask, Listings, NoSuchContainer, NotEmpty
+from pileus.services.object_store.listings import Listings, NoSuchContainer, NotEmpty
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import PAGE, containers, rows
+
+if TYPE_CHECKING:
+    from pileus.services.object_store.state import ObjectStoreState
 
 ACCOUNT = ".deleted_accounts"
-PAGE = 1000
 PASSES = 2
 """Lists follow objects: what came into one while it was emptied is seen the second time."""
-
-
-class Deleting(Protocol):
-    """The one verb of `ObjectDevice` that is needed."""
-
-    async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None: ...
 
 
 async def delete_account(listings: Listings, account: str, now: Timestamp) -> bool:
@@ -43,42 +36,24 @@ async def delete_account(listings: Listings, account: str, now: Timestamp) -> bo
 
 
 class Reaper:
-    """The daemon. Accounts are let be for `delay_seconds` after their deletion; `gone` hears of each container's end."""
+    """The daemon. Accounts are let be for some time after their deletion."""
 
     name = "account-reaper"
+    per_second = 100.0
 
-    def __init__(
-        self,
-        device_of: Callable[[Name], Awaitable[Deleting]],
-        listings: Listings,
-        clock: Clock,
-        now: Callable[[], Timestamp],
-        key: Callable[[str], bytes],
-        gone: Callable[[Name], Awaitable[None]],
-        *,
-        delay_seconds: float,
-        every_seconds: float,
-        per_second: float = 100.0,
-    ) -> None:
-        self._device_of = device_of
-        self._listings = listings
-        self._clock = clock
-        self._now = now
-        self._key = key
-        self._gone = gone
-        self._delay_seconds = delay_seconds
-        self.every_seconds = every_seconds
-        self.per_second = per_second
+    def __init__(self, state: ObjectStoreState) -> None:
+        self._state = state
+        self._listings = state.listings
+        self._delay_seconds = state.settings.account_reaper_delay_seconds
+        self.every_seconds = state.settings.account_reaper_interval_seconds
 
     async def walk(self, walk: Walk) -> None:
-        account = ""
-        while accounts := await _names(self._listings.list_containers(ACCOUNT, _page(account), "json")):
-            for account in accounts:
-                try:
-                    await self._account(account, walk)
-                except DeviceError:
-                    walk.count(failed=1)
-                await walk.step("")
+        async for account in containers(self._listings, ACCOUNT):
+            try:
+                await self._account(account, walk)
+            except DeviceError:
+                walk.count(failed=1)
+            await walk.step("")
 
     async def _account(self, account: str, walk: Walk) -> None:
         deleted = await self._listings.container(ACCOUNT, account)
@@ -88,7 +63,7 @@ class Reaper:
             await self._done(account)
             walk.count(came_back=1)
             return
-        if deleted.created.seconds + self._delay_seconds > self._clock.now().timestamp():
+        if deleted.created.seconds + self._delay_seconds > self._state.clock.now().timestamp():
             walk.count(waiting=1)
             return
         # The account's own containers last: until they are gone, it is not made again.
@@ -101,13 +76,13 @@ class Reaper:
     async def _containers(self, account: str, walk: Walk) -> int:
         """How many are left."""
         left, marker = 0, ""
-        while containers := await self._listings.containers_left(account, marker, PAGE):
-            for container in containers:
+        while left_over := await self._listings.containers_left(account, marker, PAGE):
+            for container in left_over:
                 if not await self._container(account, container, walk):
                     left += 1
                     continue
                 await self._gone(Name(account, container))
-            marker = containers[-1]
+            marker = left_over[-1]
         return left
 
     async def _done(self, account: str) -> None:
@@ -129,31 +104,25 @@ class Reaper:
         return False
 
     async def _objects(self, account: str, container: str, walk: Walk) -> None:
-        marker = ""
-        while names := await _names(self._listings.list_objects(account, container, _page(marker), "json")):
-            for marker in names:
-                name = Name(account, container, marker)
-                try:
-                    device = await self._device_of(name)
-                    await device.delete(self._key(name.path), name.path, self._now())
-                    walk.count(objects=1)
-                except Superseded:
-                    walk.count(objects=1)
-                except DeviceError:
-                    walk.count(failed=1)
-                await walk.step("")
+        state = self._state
+        async for row in rows(state.listings, account, container):
+            name = Name(account, container, row["name"])
+            try:
+                device = await state.device_of(name)
+                await device.delete(state.key(name), name.path, state.now())
+                walk.count(objects=1)
+            except Superseded:
+                walk.count(objects=1)
+            except DeviceError:
+                walk.count(failed=1)
+            await walk.step("")
 
+    async def _gone(self, name: Name) -> None:
+        """A container is gone: whoever remembers it forgets it."""
+        from pileus.services.object_store.s3 import registry
 
-def _page(marker: str) -> Ask:
-    return Ask(marker=marker, limit=PAGE)
-
-
-class _Row(msgspec.Struct):
-    name: str
-
-
-_decode = msgspec.json.Decoder(list[_Row]).decode
-
-
-async def _names(listed: Awaitable[bytes | None]) -> list[str]:
-    return [row.name for row in _decode(await listed or b"[]")]
+        state = self._state
+        state.forget(name.account, name.container)
+        if state.following.follows(name):
+            state.following.forget(name)
+        await registry.release(state, name.container, name.account)

@@ -84,5 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The cluster's key, a file; `cluster.key` beside the rings by default."""
     read_affinity: str = ""
     """Regions and zones of the rings that this proxy reads from rather, as `r1=100, r2z3=200`: the lower, the nearer."""
+    write_affinity: str = ""
+    """Regions and zones that this proxy writes new data to first, as `r1, r2z3`; the replicator brings them home."""
     policies: tuple[StoragePolicy, ...] = ()
     """What containers can be promised; none: one policy, `Policy-0`."""

@@ -89,29 +89,8 @@ class ObjectStoreState:
         )
         self._settle_turn = asyncio.Lock()
         self._settling: asyncio.Task[None] | None = None
-        daemons.add(
-            Expirer(
-                self.device_of,
-                listings,
-                clock,
-                self.now,
-                self._hash,
-                every_seconds=settings.expirer_interval_seconds,
-                per_second=settings.expirer_tasks_per_second,
-            )
-        )
-        daemons.add(
-            Reaper(
-                self.device_of,
-                listings,
-                clock,
-                self.now,
-                self._hash,
-                self._reaped,
-                delay_seconds=settings.account_reaper_delay_seconds,
-                every_seconds=settings.account_reaper_interval_seconds,
-            )
-        )
+        daemons.add(Expirer(self))
+        daemons.add(Reaper(self))
 
     async def start(self) -> None:
         self._settled = await self.listings.start()
@@ -225,15 +204,6 @@ class ObjectStoreState:
     def forget(self, account: str, container: str) -> None:
         """After its metadata changed, or it went."""
         self._containers.pop((account, container), None)
-
-    async def _reaped(self, name: Name) -> None:
-        """A container of a deleted account is gone."""
-        from pileus.services.object_store.s3 import registry
-
-        self.forget(name.account, name.container)
-        if self.following.follows(name):
-            self.following.forget(name)
-        await registry.release(self, name.container, name.account)
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""

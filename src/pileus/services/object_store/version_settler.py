@@ -8,8 +8,9 @@ from pileus.kernel.errors import Unavailable
 from pileus.services.object_store import unsettled, versioning
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
-from pileus.services.object_store.following import moment_of, rows
+from pileus.services.object_store.following import moment_of
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import rows
 from pileus.services.object_store.state import ObjectStoreState
 
 log = structlog.get_logger("pileus.object_store")

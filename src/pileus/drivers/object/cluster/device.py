@@ -19,7 +19,7 @@ from pileus.drivers.object.cluster.reading import Reading
 from pileus.drivers.object.cluster.upload import SMALL_BYTES, ClusterWriter
 from pileus.drivers.object.cluster.write import Write
 from pileus.kernel.clock import Clock
-from pileus.lib.ring.affinity import Nearness, alike
+from pileus.lib.ring.affinity import NONE, Affinity
 from pileus.lib.ring.ring import Ring
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
@@ -38,10 +38,9 @@ class ObjectCluster:
         members: Mapping[int, Member],
         clock: Clock,
         patience: Patience = PATIENCE,
-        near: Nearness = alike,
+        affinity: Affinity = NONE,
     ) -> None:
-        """`near`: whom to read from rather."""
-        self.placement = Placement(ring, members, clock, patience, near)
+        self.placement = Placement(ring, members, clock, patience, affinity)
         self.clock = clock
         self._background: set[asyncio.Task[None]] = set()
         self._told: dict[str, Stamp] = {}

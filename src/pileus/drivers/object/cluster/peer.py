@@ -10,7 +10,8 @@ import structlog
 
 from pileus.drivers.object.cluster.member import Member
 from pileus.kernel.clock import Clock
-from pileus.lib.ring.affinity import Nearness, alike, nearest_first
+from pileus.lib.ring.affinity import NONE, Affinity, everywhere, nearest_first
+from pileus.lib.ring.device import Device
 from pileus.lib.ring.ring import Ring
 
 log = structlog.get_logger("pileus.object_store")
@@ -80,6 +81,13 @@ class Seats(NamedTuple):
     handoffs: tuple[Peer, ...]
     """In the order in which they stand in; as many as there are replicas, at most, and before them those that were
     primaries until the ring changed."""
+    first: tuple[Peer, ...]
+    """Whom new data go to first: the primaries, or with a place of the proxy's own those that are there, a primary at least."""
+
+    @property
+    def rest(self) -> tuple[Peer, ...]:
+        """Who stands in for one of the first that fails."""
+        return tuple(each for each in self.primaries + self.handoffs if each not in self.first)
 
 
 class Placement:
@@ -91,13 +99,12 @@ class Placement:
         members: Mapping[int, Member],
         clock: Clock,
         patience: Patience,
-        near: Nearness = alike,
+        affinity: Affinity = NONE,
     ) -> None:
-        """`near`: whom to read from rather."""
         self.ring = ring
         self._before = ring
         """The ring before this one."""
-        self._near = near
+        self._affinity = affinity
         self.patience = patience
         self._clock = clock
         self.peers = {id_: Peer(id_, member, clock, patience) for id_, member in members.items()}
@@ -133,11 +140,27 @@ class Placement:
         return seats.primaries + seats.handoffs
 
     def seats(self, partition: int) -> Seats:
-        devices = nearest_first(self.ring.primaries(partition), self._near)
-        primaries = tuple(self.peers[device.id] for device in devices)
-        others = [*self._before.primaries(partition), *islice(self.ring.handoffs(partition), len(primaries))]
-        handoffs = dict.fromkeys(self.peers[device.id] for device in others)
-        return Seats(primaries, tuple(each for each in handoffs if each not in primaries))
+        devices = {
+            device.id: device for device in nearest_first(self.ring.primaries(partition), self._affinity.near)
+        }
+        count = len(devices)
+        others = [*self._before.primaries(partition), *islice(self.ring.handoffs(partition), count)]
+        handoffs = {device.id: device for device in others if device.id not in devices}
+        return Seats(
+            tuple(self.peers[id_] for id_ in devices),
+            tuple(self.peers[id_] for id_ in handoffs),
+            tuple(self.peers[id_] for id_ in self._first([*devices.values()], [*handoffs.values()])),
+        )
+
+    def _first(self, primaries: list[Device], handoffs: list[Device]) -> list[int]:
+        local = self._affinity.local
+        if local is everywhere:
+            return [device.id for device in primaries]
+        # A primary comes first in any case: a read asks them all, and so meets one that knows.
+        home = [each for each in primaries if local(each)] or primaries[:1]
+        away = [each for each in primaries if each not in home]
+        chosen = [*home, *(each for each in handoffs if local(each)), *away]
+        return [device.id for device in chosen[: len(primaries)]]
 
 
 def quorum(replicas: int) -> int:

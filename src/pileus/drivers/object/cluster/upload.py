@@ -39,7 +39,7 @@ class ClusterWriter:
         self._path = path
         self._seats = cluster.placement.of(key)
         self._quorum = quorum(len(self._seats.primaries))
-        self._handoffs: Iterator[Peer] = iter(self._seats.handoffs)
+        self._others: Iterator[Peer] = iter(self._seats.rest)
         self._lanes: list[_Lane] | None = None
         self._kept: list[bytes | memoryview] | None = []
         """All that came so far; None once it is too much."""
@@ -61,9 +61,9 @@ class ClusterWriter:
         await self._send(self._lanes, [chunk])
 
     async def _open(self) -> None:
-        peers = [peer for peer in self._seats.primaries if not peer.suspended]
+        peers = [peer for peer in self._seats.first if not peer.suspended]
         self._lanes = [self._lane(peer) for peer in peers]
-        for _ in range(len(self._seats.primaries) - len(peers)):
+        for _ in range(len(self._seats.first) - len(peers)):
             if (peer := self._handoff()) is not None:
                 self._lanes.append(self._lane(peer))
         await self._send(self._lanes, self._kept or [])
@@ -72,7 +72,7 @@ class ClusterWriter:
         return _Lane(peer, peer.member.writer(self._key, self._path), primary=peer in self._seats.primaries)
 
     def _handoff(self) -> Peer | None:
-        return next((peer for peer in self._handoffs if not peer.suspended), None)
+        return next((peer for peer in self._others if not peer.suspended), None)
 
     async def _send(self, lanes: list[_Lane], chunks: list[bytes | memoryview]) -> None:
         """To all of them, and to handoffs what those missed that fail. Raises DeviceError where too few are left."""

@@ -79,7 +79,9 @@ class Write:
         self._clock = clock
         self._patience = patience
         self._bring = bring
-        self._handoffs = iter(seats.handoffs)
+        # Data go to the proxy's own place first. What only tells of data goes where they are to be in the end.
+        self._first = seats.primaries if version.body is None else seats.first
+        self._others = iter(seats.handoffs if self._first is seats.primaries else seats.rest)
         self._tally = Tally(len(seats.primaries))
         self._unanswered: dict[Peer, bool] = {}
         """Whether a handoff stands in already."""
@@ -89,14 +91,14 @@ class Write:
     async def run(self) -> None:
         """Raises Superseded, DeviceFull, DeviceError."""
         passed_over = []
-        for peer in self._seats.primaries:
+        for peer in self._first:
             if peer.suspended or peer.overrun:
                 passed_over.append(peer)
             else:
                 self._ask(peer)
         for _ in passed_over:
             self._stand_in()
-        if len(passed_over) == len(self._seats.primaries):
+        if len(passed_over) == len(self._first):
             for peer in passed_over:
                 self._ask(peer)
         self._judge()
@@ -128,7 +130,7 @@ class Write:
         answer.add_done_callback(partial(self._answered, peer))
 
     def _stand_in(self) -> None:
-        for peer in self._handoffs:
+        for peer in self._others:
             if not (peer.suspended or peer.overrun):
                 self._ask(peer)
                 return

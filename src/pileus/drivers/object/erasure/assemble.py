@@ -15,7 +15,7 @@ from pileus.drivers.object.erasure.reconstructor import Reconstructor
 from pileus.drivers.object.summary import SUFFIX_POWER
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Builder, Ring
-from pileus.lib.ring.affinity import Nearness, alike
+from pileus.lib.ring.affinity import Affinity, Nearness, alike
 from pileus.services.object_store.policies import ErasureCoding
 
 KIB = 1024
@@ -43,7 +43,7 @@ def assemble(
     fragment.
     """
     places = Places(ring, fragments, scheme, near)
-    kept = ObjectCluster(record_ring(ring, scheme), records, clock, near=near)
+    kept = ObjectCluster(record_ring(ring, scheme), records, clock, affinity=Affinity(near))
     device = ErasureDevice(kept, places, scheme)
     return device, Reconstructor(device, records, clock, name=name, local=local)
 

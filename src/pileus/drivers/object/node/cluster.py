@@ -19,7 +19,7 @@ from pileus.drivers.object.node.rings import Rings, devices_of, list_target, obj
 from pileus.drivers.object.wire.members import Peers
 from pileus.kernel.clock import Clock
 from pileus.lib.ring import Ring
-from pileus.lib.ring.affinity import Nearness, alike
+from pileus.lib.ring.affinity import NONE, Affinity
 from pileus.services.object_store.driver import ObjectDevice
 
 
@@ -44,8 +44,10 @@ def remote_lists(ring: Ring, peers: Peers) -> dict[int, ListingMember]:
 class OnNodes:
     """Objects by storage policy, and lists, by the rings as they are at the moment."""
 
-    def __init__(self, rings: Rings, key: bytes, folder: Path, clock: Clock, near: Nearness = alike) -> None:
-        """`folder` keeps what this proxy has not been able to tell yet, `near` says whom to read from rather.
+    def __init__(
+        self, rings: Rings, key: bytes, folder: Path, clock: Clock, affinity: Affinity = NONE
+    ) -> None:
+        """`folder` keeps what this proxy has not been able to tell yet, `affinity` says what it prefers.
 
         Raises Unusable where objects can't be coded as a policy says.
         """
@@ -56,10 +58,10 @@ class OnNodes:
         for policy, ring in rings.objects.items():
             members, coding = remote_objects(ring, policy, peers), rings.coding(policy)
             if coding is None:
-                self._replicated[policy] = ObjectCluster(ring, members, clock, near=near)
+                self._replicated[policy] = ObjectCluster(ring, members, clock, affinity=affinity)
             else:
                 records = remote_objects(ring, policy, peers, record_target)
-                device, _ = assemble(ring, members, records, scheme_of(coding), clock, "", near=near)
+                device, _ = assemble(ring, members, records, scheme_of(coding), clock, "", near=affinity.near)
                 self._coded[policy] = device
         self.devices: dict[int, ObjectDevice] = {**self._replicated, **self._coded}
         self.listings = _Lists(Placement(remote_lists(rings.lists, peers), rings.lists), folder, clock, peers)

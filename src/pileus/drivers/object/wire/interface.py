@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pileus.drivers.object.wire.frame import MAX_FRAME
+from pileus.services.object_store.driver import DeviceError
+
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -60,6 +63,13 @@ class Call(msgspec.Struct, array_like=True):
     target: str
     verb: str
     arguments: msgspec.Raw
+
+
+def encode_call(target: str, verb: Verb, arguments: list[Any]) -> bytes:
+    payload = encode(Call(target, verb.name, msgspec.Raw(encode(arguments))))
+    if len(payload) > MAX_FRAME:
+        raise DeviceError(f"a call of {len(payload)} bytes: at most {MAX_FRAME} go over the wire at once")
+    return payload
 
 
 class Interface(dict[str, Verb]):

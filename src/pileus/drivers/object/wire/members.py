@@ -8,9 +8,10 @@ from functools import partial
 
 from pileus.drivers.object.cluster.member import Member as ObjectMember
 from pileus.drivers.object.listing.member import Member as ListingMember
-from pileus.drivers.object.wire.client import Peer, StreamIn
+from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.interface import Interface
 from pileus.drivers.object.wire.remote import Remote
+from pileus.drivers.object.wire.stream import StreamIn
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import Missing, Superseded, Told, Version
 

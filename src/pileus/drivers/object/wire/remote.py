@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from pileus.drivers.object.wire.client import Peer, StreamIn
+from pileus.drivers.object.wire.client import Peer
 from pileus.drivers.object.wire.interface import Interface, Shape, Verb
+from pileus.drivers.object.wire.stream import StreamIn
 
 
 class Remote:

@@ -25,6 +25,7 @@ from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Superseded
 from pileus.services.object_store.listings import Ask, NoSuchContainer
 from pileus.services.object_store.name import Name
+from pileus.services.object_store.rows import containers
 from pileus.services.object_store.s3 import (
     body,
     documents,
@@ -171,18 +172,10 @@ class LifecycleWalk:
 
     async def _buckets(self, since: str) -> AsyncIterator[str]:
         """From the one on that an interrupted walk was in."""
-        marker = since
         if since:
             yield since
-        while True:
-            asked = Ask(marker=marker, limit=PAGE)
-            listed = await self._state.listings.list_containers(ACCOUNT, asked, "json")
-            page: list[dict[str, Any]] = msgspec.json.decode(listed or b"[]")
-            for each in page:
-                marker = each["name"]
-                yield marker
-            if len(page) < PAGE:
-                return
+        async for bucket in containers(self._state.listings, ACCOUNT, since):
+            yield bucket
 
     async def _forget(self, name: str) -> None:
         with suppress(NoSuchContainer):
