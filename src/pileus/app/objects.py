@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ from pileus.services.object_store.listings import Listings
 from pileus.services.object_store.policies import Policies, StoragePolicy
 from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.settings import Settings
+
+T = TypeVar("T")
 
 
 class HashSecret(msgspec.Struct, frozen=True):
@@ -203,10 +205,10 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
                 f"object_store.policies: {policy.name!r} has the index {policy.index}, "
                 f"and there is no object-{policy.index}.ring.gz in {rings.folder}"
             )
-    try:
-        affinity = Affinity(nearness(settings.read_affinity), locality(settings.write_affinity))
-    except ValueError as error:
-        raise ConfigError(f"object_store.read_affinity and write_affinity: {error}") from error
+    affinity = Affinity(
+        _places("read_affinity", nearness, settings.read_affinity),
+        _places("write_affinity", locality, settings.write_affinity),
+    )
     try:
         store = OnNodes(rings, key, folder / "listings", clock, affinity)
     except Unusable as error:
@@ -221,3 +223,10 @@ def _on_nodes(settings: Settings, folder: Path, clock: Clock, daemons: Daemons) 
     )
     recon = Recon(daemons, rings=lambda: store.follower.rings.files)
     return ObjectStore(store.devices, store.listings, daemons, shared, recon, lambda: store.follower.rings)
+
+
+def _places(setting: str, read: Callable[[str], T], said: str) -> T:
+    try:
+        return read(said)
+    except ValueError as error:
+        raise ConfigError(f"object_store.{setting}: {error}") from error

@@ -115,6 +115,8 @@ class MemoryFiles:
         with self.lock:
             if new in self.names:
                 raise FileExistsError(errno.EEXIST, "it exists", new)
+            if old not in self.names:
+                raise FileNotFoundError(errno.ENOENT, "it is not there", old)
             self.names[new] = self.names[old]
             self.record("name", new, self.names[old])
 
