@@ -361,7 +361,8 @@ async def test_a_server_that_is_not_there_or_silent() -> None:
         await world.server.close()
         with pytest.raises(Unreachable, match=f"127.0.0.1:{world.peer.address.rpartition(':')[2]}"):
             await world.remote.pick("apple")
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    held = list[asyncio.StreamWriter]()  # one that nobody has would be closed
+    silent = await asyncio.start_server(lambda reader, writer: held.append(writer), "127.0.0.1", 0)
     peer = Peer("127.0.0.1", silent.sockets[0].getsockname()[1], KEY)
     with pytest.raises(Unreachable, match="does not answer"):
         await Remote(VERBS, peer, "orchard/1").pick("apple")  # type: ignore[attr-defined]  # made of verbs

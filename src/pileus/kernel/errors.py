@@ -7,7 +7,8 @@ How one looks on the wire is the dialect's business; `kind` is the name that dia
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
+
+from pileus.kernel.http.reason import reason
 
 
 class ApiError(Exception):
@@ -33,7 +34,7 @@ class ApiError(Exception):
     @property
     def title(self) -> str:
         """The status in words, as `Not Found`."""
-        return HTTPStatus(self.status).phrase
+        return reason(self.status)
 
 
 class BadRequest(ApiError):

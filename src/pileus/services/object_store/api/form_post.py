@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator
 from html import escape
-from http import HTTPStatus
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import ApiError, BadRequest, TooLarge, Unauthorized
+from pileus.kernel.http.reason import reason
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import temp_url, versions
 from pileus.services.object_store.api import write
@@ -121,7 +121,7 @@ async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[by
 def _answer(fields: dict[str, str], status: int, message: str) -> Reply:
     """Back to the page that the form names, else a page of our own."""
     redirect = fields.get("redirect", "")
-    phrase = HTTPStatus(status).phrase
+    phrase = reason(status)
     if not redirect:
         page = f"<html><h1>{phrase}</h1><p>{escape(message or phrase)}</p></html>"
         return Reply(status, page.encode("utf-8", "replace"), {"content-type": "text/html; charset=UTF-8"})

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import ApiError
+from pileus.kernel.http.reason import reason
 from pileus.kernel.http.reply import Reply, encode_json
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import Form
@@ -24,7 +24,7 @@ BLANK_SECONDS = 10.0
 
 def status_line(status: int) -> str:
     """`404 Not Found`."""
-    return f"{status} {HTTPStatus(status).phrase}"
+    return f"{status} {reason(status)}"
 
 
 @dataclass
