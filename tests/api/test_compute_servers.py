@@ -114,6 +114,7 @@ async def test_deleted_servers_are_for_administrators(compute: ComputeUnderTest)
     assert [each["status"] for each in since] == ["DELETED"]
 
 
+@pytest.mark.slow
 async def test_groups_keep_servers_apart_and_together() -> None:
     async with compute_alone(hosts={"a": {}, "b": {}, "c": {}}) as compute:
         for policy, hosts in (("anti-affinity", 3), ("affinity", 1)):

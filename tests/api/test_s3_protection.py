@@ -238,6 +238,7 @@ async def put(rig: Rig, **headers: str) -> str:
     return answer.headers["x-amz-version-id"]
 
 
+@pytest.mark.slow
 async def test_locks(vault: Rig, clock: FakeClock) -> None:
     rig, now = vault, clock.now()
     until = (now + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -129,6 +129,7 @@ def test_a_device_is_read_as_it_is_written(device: Device) -> None:
     assert search([device], "d4") == []
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_any_text_is_a_device_or_an_error(text: str) -> None:
     with contextlib.suppress(WordsError):

@@ -185,6 +185,7 @@ def test_what_is_no_mapping(document: dict[str, Any], why: str) -> None:
         parse(document)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

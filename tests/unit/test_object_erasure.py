@@ -170,6 +170,7 @@ async def test_full_disks_say_so_and_others_stand_in() -> None:
             rig.fill(number, full=False)
 
 
+@pytest.mark.slow
 async def test_small_bodies_are_in_the_record() -> None:
     rig = Rig(4, 2, 6)
     async with running(rig) as device:

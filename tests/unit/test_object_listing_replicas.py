@@ -163,6 +163,7 @@ async def test_few_files_stay_open_and_none_when_idle(folder: Path) -> None:
     await world.close()
 
 
+@pytest.mark.slow
 async def test_rows_for_a_list_that_was_split_meanwhile_reach_its_shards(folder: Path) -> None:
     world = await world_of(folder, shard_rows=20)
     proxy, other = world.proxies

@@ -202,6 +202,7 @@ async def test_a_sharded_container_is_deleted_and_made_anew(folder: Path) -> Non
     await process.end()
 
 
+@pytest.mark.slow
 async def test_writers_and_readers_notice_nothing(folder: Path) -> None:
     """While ranges are handed over, every list has all that was told before it was asked for, and nothing deleted."""
     process = Process(folder)

@@ -356,6 +356,7 @@ async def test_who_has_another_key_is_refused_at_both_ends() -> None:
         assert not world.server.peers
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_not_there_or_silent() -> None:
     async with running() as world:
         await world.server.close()

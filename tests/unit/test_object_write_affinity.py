@@ -57,6 +57,7 @@ async def regions() -> AsyncIterator[Regions]:
     await made.here.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, LARGE])
 async def test_new_data_stay_here_and_go_home_with_the_replicator(regions: Regions, size: int) -> None:
     body, abroad = os.urandom(size), 0

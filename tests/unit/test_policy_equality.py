@@ -155,6 +155,7 @@ def test_what_is_accepted_means_the_same_to_oslo_policy(
     assert enforcer.check("asked", context, target) == oslo_decides({"asked": text}, (), context, target)
 
 
+@pytest.mark.slow
 @given(texts)
 def test_a_tree_reads_back_from_its_own_text(text: str) -> None:
     tree = parse(text)

@@ -41,6 +41,7 @@ def test_what_fails_says_why(run: Run) -> None:
         run(program.run("nobody-has-this"))
 
 
+@pytest.mark.slow
 def test_who_waits_no_longer_ends_it(run: Run, tmp_path: Path) -> None:
     own = f"echo $$ > {tmp_path}/pid; exec sleep 60"
     with pytest.raises(ProgramError, match="did not end within"):

@@ -64,6 +64,7 @@ def built(part_power: int = 9, replicas: float = 3.25, regions: int = 2) -> Buil
     return builder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2])
 def test_swift_reads_ours(tmp_path: Path, version: int) -> None:
     ring = decode(encode(built().ring(), version), HASH)
@@ -98,6 +99,7 @@ def test_many_partitions(tmp_path: Path) -> None:
     agree(decode(file.read_bytes(), HASH), file)
 
 
+@pytest.mark.slow
 def test_composite(tmp_path: Path) -> None:
     one, other = built(replicas=2, regions=1).ring(), Builder(9, 1)
     other.add(region=9, zone=1, ip="10.9.0.1", port=6200, device="a", weight=1)
