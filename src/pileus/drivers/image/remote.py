@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pileus.services.image.chunks import gathered
 from pileus.services.image.driver import StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ IDLE_SECONDS = 4.0
 TRIES = 3
 """Of what can be said again: a server that did not read all of a request closes its connection after the answer, and who
 uses it again in that moment is not heard."""
-CHUNK_BYTES = 1024 * 1024
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 MIB = 2**20
 _FULL = frozenset({413, 507})
@@ -222,20 +222,6 @@ class RemoteStore(ABC):
             if not answer.ok:
                 raise self.client.failure(answer)
             return answer.content_length
-
-
-async def gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in chunks of about a mebibyte."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in stream:
-        parts.append(part)
-        size += len(part)
-        if size >= CHUNK_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

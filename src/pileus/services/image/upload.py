@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pileus.lib.image_format import Inspection, Inspector, is_stored_as
+from pileus.services.image.chunks import gathered
 from pileus.services.image.domain import stored_format
 from pileus.services.image.driver import Writer
 
-CHUNK = 1024 * 1024
 SMALL = 64 * 1024
 """What is smaller is not worth a thread's while."""
 AHEAD = 4
@@ -105,7 +105,7 @@ async def receive(
     workers = [Worker(md5.update), Worker(sha512.update)] if hashes else []
     size = 0
     try:
-        async for chunk in _gathered(stream):
+        async for chunk in gathered(stream):
             size += len(chunk)
             if size > max_bytes:
                 raise TooBig
@@ -117,17 +117,3 @@ async def receive(
         await asyncio.gather(*(worker.finish() for worker in workers), return_exceptions=True)
     inspection = inspector.finish()
     return Received(size, md5.hexdigest() if hashes else "", sha512.hexdigest() if hashes else "", inspection)
-
-
-async def _gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in chunks of about a mebibyte, so that a thread hop is paid seldom."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in stream:
-        parts.append(part)
-        size += len(part)
-        if size >= CHUNK:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
