@@ -8,6 +8,7 @@ seen by its pidfd.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -60,10 +61,11 @@ async def output(*argv: str | Path) -> AsyncGenerator[bytes, None]:
     """What the program prints, as it comes. Raises ProgramError."""
     with _memory("stderr") as complaint:
         child = _started(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaint)
-        assert child.stdout is not None
+        assert isinstance(child.stdout, io.BufferedReader)
+        # Its own reads and its end exclude each other: one that comes late must not read what has its number next.
         with child.stdout as printed:
             try:
-                while chunk := await asyncio.to_thread(os.read, printed.fileno(), CHUNK_BYTES):
+                while chunk := await asyncio.to_thread(printed.read1, CHUNK_BYTES):
                     yield chunk
                 await ended(child.pid)
             finally:
