@@ -83,11 +83,8 @@ class Seats(NamedTuple):
     primaries until the ring changed."""
     first: tuple[Peer, ...]
     """Whom new data go to first: the primaries, or with a place of the proxy's own those that are there, a primary at least."""
-
-    @property
-    def rest(self) -> tuple[Peer, ...]:
-        """Who stands in for one of the first that fails."""
-        return tuple(each for each in self.primaries + self.handoffs if each not in self.first)
+    rest: tuple[Peer, ...]
+    """Who stands in for one of the first that fails."""
 
 
 class Placement:
@@ -146,10 +143,12 @@ class Placement:
         count = len(devices)
         others = [*self._before.primaries(partition), *islice(self.ring.handoffs(partition), count)]
         handoffs = {device.id: device for device in others if device.id not in devices}
+        first = self._first([*devices.values()], [*handoffs.values()])
         return Seats(
             tuple(self.peers[id_] for id_ in devices),
             tuple(self.peers[id_] for id_ in handoffs),
-            tuple(self.peers[id_] for id_ in self._first([*devices.values()], [*handoffs.values()])),
+            tuple(self.peers[id_] for id_ in first),
+            tuple(self.peers[id_] for id_ in (*devices, *handoffs) if id_ not in first),
         )
 
     def _first(self, primaries: list[Device], handoffs: list[Device]) -> list[int]:

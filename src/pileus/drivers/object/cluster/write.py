@@ -80,8 +80,9 @@ class Write:
         self._patience = patience
         self._bring = bring
         # Data go to the proxy's own place first. What only tells of data goes where they are to be in the end.
-        self._first = seats.primaries if version.body is None else seats.first
-        self._others = iter(seats.handoffs if self._first is seats.primaries else seats.rest)
+        told = version.body is None
+        self._first, others = (seats.primaries, seats.handoffs) if told else (seats.first, seats.rest)
+        self._others = iter(others)
         self._tally = Tally(len(seats.primaries))
         self._unanswered: dict[Peer, bool] = {}
         """Whether a handoff stands in already."""
