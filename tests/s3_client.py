@@ -137,3 +137,8 @@ async def running(
                 await server.stop()
     finally:
         await state.close()
+
+
+def code(answer: Answer) -> str:
+    """Of an error."""
+    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.object_store_client import NOBODY, OTHER, Answer
-from tests.s3_client import Rig, running
+from tests.object_store_client import NOBODY, OTHER
+from tests.s3_client import Rig, code, running
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 
@@ -21,10 +21,6 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         assert (await rig("PUT", "/pile")).status == 200
         assert (await rig("PUT", "/pile/o", b"body")).status == 200
         yield rig
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 def policy(*statements: dict[str, Any]) -> bytes:

@@ -16,8 +16,8 @@ from pileus.kernel.context import Context
 from pileus.services.object_store import access_log
 from pileus.services.object_store.access_log import LARGE_BYTES, AccessLog, Lot
 from pileus.services.object_store.s3 import log_records
-from tests.object_store_client import OTHER, Answer
-from tests.s3_client import Rig, keys, running
+from tests.object_store_client import OTHER
+from tests.s3_client import Rig, code, keys, running
 
 DAEMON = "object-access-logs"
 FIELD = re.compile(r'"[^"]*"|\[[^\]]*\]|\S+')
@@ -56,10 +56,6 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         assert (await rig("PUT", "/logs?policy", allowed())).status == 204
         assert (await rig("PUT", "/pile?logging", status())).status == 200
         yield rig
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 async def delivered(rig: Rig) -> list[list[str]]:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from pileus.kernel.context import Context
 from pileus.services.object_store.settings import Settings
 from tests.object_store_client import OTHER, Answer
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, code, running
 
 RESELLER = Context(user_id="r", project_id="p9", roles=frozenset({"ResellerAdmin"}))
 EVERYBODY = json.dumps(
@@ -33,10 +33,6 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         assert (await rig("PUT", "/pile")).status == 200
         assert (await rig("PUT", "/pile/o", b"body")).status == 200
         yield rig
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 async def filled(rig: Rig, key: str) -> Answer:

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 
 from tests.object_store_client import NOBODY, Answer
-from tests.s3_client import KEYS, Rig, running
+from tests.s3_client import KEYS, Rig, code, running
 
 BOUNDARY = "--bound"
 
@@ -26,10 +26,6 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with running(tmp_path) as rig:
         assert (await rig("PUT", "/pile")).status == 200
         yield rig
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 def form(fields: dict[str, str], file: bytes | None = b"body", filename: str = "C:\\a\\photo.png") -> bytes:

@@ -23,7 +23,7 @@ from pileus.kernel.clock import SystemClock
 from pileus.lib import s3_signature
 from pileus.services.object_store.settings import Settings
 from tests.object_store_client import NOBODY, Answer
-from tests.s3_client import KEYS, Rig, running
+from tests.s3_client import KEYS, Rig, code, running
 
 OLGA = Credentials("olga", KEYS["olga"].secret)
 
@@ -60,10 +60,6 @@ def signed(method: str, path: str, body: bytes = b"", keys: Credentials = OLGA, 
     )
     S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
     return request
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 async def test_a_signature_is_s3s_at_the_root(rig: Rig) -> None:

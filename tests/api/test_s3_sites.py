@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.object_store_client import NOBODY, Answer
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, code, running
 
 PUBLIC = json.dumps(
     {
@@ -33,10 +33,6 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         assert (await rig("PUT", "/pile")).status == 200
         assert (await rig("PUT", "/pile/o", b"body")).status == 200
         yield rig
-
-
-def code(answer: Answer) -> str:
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 CORS = (
