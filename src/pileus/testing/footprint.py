@@ -81,17 +81,20 @@ def kill(pid: int) -> None:
 def of_server(state: Path, server_id: str) -> list[str]:
     """What one server has on the host: processes, cgroups, mounts, directories; nothing, once it is deleted."""
     run = run_directory(state)
-    found = []
-    for pid in processes(state):
-        with contextlib.suppress(OSError):
-            words = [(Path(f"/proc/{pid}") / name).read_bytes() for name in ("cmdline", "cgroup")]
-            if server_id.encode() in b"".join(words):
-                found.append(f"process {pid} ({_command(pid)})")
+    found = [f"process {pid} ({_command(pid)})" for pid in processes(state) if is_of_server(pid, [server_id])]
     found += [f"cgroup {path}" for path in _cgroups(state) if server_id in str(path)]
     found += [f"mount {point}" for point in _mounts((state, run)) if server_id in point]
     places = (*(state / "hypervisor").glob("*/guests"), run / "guests", run / "runc")
     found += [f"directory {place / server_id}" for place in places if (place / server_id).exists()]
     return found
+
+
+def is_of_server(pid: int, server_ids: Sequence[str]) -> bool:
+    """Whether a process works for one of these servers, or in it."""
+    with contextlib.suppress(OSError):
+        words = b"".join((Path(f"/proc/{pid}") / name).read_bytes() for name in ("cmdline", "cgroup"))
+        return any(server_id.encode() in words for server_id in server_ids)
+    return False
 
 
 def remains(state: Path, external_cidrs: Sequence[str]) -> list[str]:
