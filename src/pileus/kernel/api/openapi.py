@@ -1,4 +1,4 @@
-"""An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
+"""An OpenAPI 3.1 document of any service, derived from its declarations at one of its versions.
 
 What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that nobody declared are
 anything.
@@ -31,9 +31,10 @@ ANYTHING = "*/*"
 """The media type of answers that nobody has declared."""
 
 
-def document(service: Service) -> Schema:
-    """The whole document, ready to be encoded as JSON."""
-    version = service.versions.newest() if service.versions is not None else None
+def document(service: Service, version: Version | None = None) -> Schema:
+    """The whole document, ready to be encoded as JSON; at the newest version unless another is asked for."""
+    if version is None and service.versions is not None:
+        version = service.versions.newest()
     return _Document(service, version).build()
 
 
