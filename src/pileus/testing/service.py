@@ -56,7 +56,7 @@ class _Outside(AsgiPeer):
         return scope
 
 
-DESCRIBED = {"identity", "image", "pileus", "placement"}
+DESCRIBED = {"identity", "image", "pileus", "placement", "network"}
 
 
 @cache
