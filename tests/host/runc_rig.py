@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import RuncHypervisor, cgroups, processes
 from pileus.drivers.hypervisor.runc.record import Records
+from pileus.drivers.process import ended
 from pileus.services.compute.driver import Guest, Image
 from pileus.testing.contract.hypervisor import Rig
 from pileus.testing.waiting import until
@@ -131,7 +131,7 @@ class RuncRig(Rig):
         for pid in pids:
             self.kill(pid)
         for pid in pids:
-            await program.ended(pid)
+            await ended(pid)
         await until(lambda: self._without_cgroups(guest_id), self.boot_seconds)
         await asyncio.to_thread(self._without_run, guest_id)
 

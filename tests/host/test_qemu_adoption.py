@@ -19,7 +19,8 @@ import pytest
 
 from pileus.drivers import vif
 from pileus.drivers.hypervisor.qemu.disks import run_tool
-from pileus.drivers.hypervisor.qemu.process import Process, holder
+from pileus.drivers.hypervisor.qemu.process import Process
+from pileus.drivers.process import holder
 from pileus.services.compute.driver import Guest, HypervisorError, Power
 from pileus.testing.contract.hypervisor import story
 
