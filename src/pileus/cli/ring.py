@@ -141,7 +141,11 @@ def remove(builder_file: Path, searched: str) -> None:
 
 
 def _wish(
-    name: str, argument: str, kind: click.ParamType, change: Callable[[Builder, Any], None], help: str
+    name: str,
+    argument: str,
+    kind: click.IntRange | click.FloatRange,
+    change: Callable[[Builder, Any], None],
+    help: str,
 ) -> None:
     """A command that changes one number that the whole ring goes by."""
 
@@ -154,7 +158,7 @@ def _wish(
 
 
 _wish(
-    "set-replicas", "REPLICAS", click.FLOAT, Builder.set_replicas,
+    "set-replicas", "REPLICAS", click.FloatRange(), Builder.set_replicas,
     "Change how many replicas there are of each object.",
 )  # fmt: skip
 _wish(
