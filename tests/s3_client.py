@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from pileus.kernel.api.application import Application
 from pileus.kernel.clock import Clock
@@ -142,6 +144,16 @@ async def running(
         await state.close()
 
 
+def element(answer: Answer, name: str) -> str:
+    """What the first element of that name holds; nothing where there is none."""
+    return answer.body.decode().partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+
+
 def code(answer: Answer) -> str:
     """Of an error."""
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
+    return element(answer, "Code")
+
+
+def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+    """The code of an error that a stock client has raised."""
+    return str(error.value.response["Error"]["Code"])
