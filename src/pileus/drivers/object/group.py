@@ -16,6 +16,7 @@ import structlog
 from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.files import Files
 from pileus.drivers.object.index import Index, Place
+from pileus.drivers.object.lull import lull
 from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
 from pileus.drivers.object.summary import Summary
 from pileus.drivers.object.volume import VOLUME, Entry, Volume
@@ -65,7 +66,10 @@ class Group:
         self._volume_bytes = volume_bytes
         self._volumes: dict[int, Volume] = {}
         self._active: Volume | None = None
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        """What the thread is given with the next lull."""
+        self._gathered_bytes = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sealing: set[asyncio.Task[None]] = set()
@@ -191,11 +195,22 @@ class Group:
         if self._thread is None:
             self._thread = threading.Thread(target=self._commit_forever, name="object volumes", daemon=True)
             self._thread.start()
-        self._queue.put(_Waiting(record, old, replaces, done))
+        if not self._gathered:
+            lull().then(self._hand_over)
+        self._gathered.append(_Waiting(record, old, replaces, done))
+        self._gathered_bytes += len(record.body)
+        if self._gathered_bytes >= BATCH_BYTES:
+            self._hand_over()
         return done
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered, self._gathered_bytes = [], 0
 
     async def close(self) -> None:
         if self._thread is not None:
+            self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
@@ -203,8 +218,11 @@ class Group:
 
     def _commit_forever(self) -> None:
         assert self._loop is not None
-        while (batch := self._gather())[0] is not None:
-            waiting = [each for each in batch if each is not None]
+        goes_on = True
+        while goes_on:
+            waiting, goes_on = self._gather()
+            if not waiting:
+                return
             try:
                 places = self._commit(waiting)
                 self._loop.call_soon_threadsafe(self._committed, waiting, places)
@@ -218,20 +236,20 @@ class Group:
             except BaseException as error:
                 self._loop.call_soon_threadsafe(self._failed, waiting, error)
                 raise
-            if batch[-1] is None:
-                return
 
-    def _gather(self) -> list[_Waiting | None]:
-        """All that waits, at least one; None at the end where it is time to go."""
-        batch = [self._queue.get()]
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        """All that waits, once there is anything, and whether more may come."""
+        batch: list[_Waiting] = []
         size = 0
-        try:
-            while batch[-1] is not None and size < BATCH_BYTES:
-                size += len(batch[-1].record.body)
-                batch.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return batch
+        more = self._queue.get()
+        with suppress(Empty):
+            while more is not None:
+                batch += more
+                size += sum(len(each.record.body) for each in more)
+                if size >= BATCH_BYTES:
+                    break
+                more = self._queue.get_nowait()
+        return batch, more is not None
 
     def _commit(self, waiting: list[_Waiting]) -> list[Place]:
         places: list[Place] = []
