@@ -79,7 +79,13 @@ class ObjectEngine:
     def on_host(cls, folder: Path, suffix_power: int | None = None) -> ObjectEngine:
         return cls(HostFiles(folder), suffix_power=suffix_power)
 
-    async def start(self, told: Told = lambda version: None, since: str = "") -> None:
+    async def start(
+        self,
+        told: Told = lambda version: None,
+        since: str = "",
+        is_told: Callable[[bytes], bool] = lambda key: True,
+    ) -> None:
+        """`is_told`: whether a key's changes are told at all."""
         await asyncio.to_thread(self._load)
         marks = since.split() or ["0:0"] * len(self._groups)
         for group, mark in zip(self._groups, marks, strict=True):
@@ -87,8 +93,8 @@ class ObjectEngine:
             missed = group.since(int(volume), int(offset))
             while records := await asyncio.to_thread(lambda: list(islice(missed, REPLAY))):  # noqa: B023 - run at once
                 for record in records:
-                    tell(told, record)
-            group.told = partial(tell, told)
+                    tell(told, is_told, record)
+            group.told = partial(tell, told, is_told)
 
     def mark(self) -> str:
         return " ".join(f"{volume}:{offset}" for volume, offset in (group.position for group in self._groups))

@@ -1,7 +1,7 @@
 """One end of a connection: the handshake, frames in, frames out. Server and client derive from it.
 
 What comes is parsed where it lies, and bytes of streams are handed on without being gathered. What is sent within one
-turn of the event loop goes out with one system call.
+turn of the event loop, or until the next lull, goes out with one system call.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import cast
 
 from pileus.drivers.object.wire.frame import MAX_FRAME, PREFIX, PREFIX_BYTES, Kind
@@ -41,6 +42,10 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._drained: asyncio.Future[None] | None = None
         self.is_lost = False
+
+    def gather(self, send: Callable[[], None]) -> None:
+        """Calls `send` when what is to go with it has come: at the end of this turn of the loop."""
+        self.loop.call_soon(send)
 
     def ready(self) -> None:
         """The other end has the key."""
@@ -167,11 +172,11 @@ class Connection(asyncio.Protocol):
             self.heard = heard
 
     def send(self, kind: Kind, request: int, payload: bytes) -> None:
-        """At the end of this turn of the loop, together with all else."""
+        """A little later, together with all else."""
         if self.is_lost:
             return
         if not self._out:
-            self.loop.call_soon(self._flush)
+            self.gather(self._flush)
         self._out += (PREFIX.pack(len(payload), request, kind), payload)
 
     def send_data(self, request: int, chunk: bytes | memoryview) -> None:
