@@ -15,7 +15,7 @@ import structlog
 
 from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.files import Files
-from pileus.drivers.object.index import Index, Place
+from pileus.drivers.object.index import Index, Place, rounded
 from pileus.drivers.object.lull import lull
 from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
 from pileus.drivers.object.summary import Summary
@@ -59,7 +59,7 @@ class Group:
     def __init__(self, files: Files, folder: str, volume_bytes: int, summary: Summary | None = None) -> None:
         self.index = Index()
         self._summary = summary
-        self._under_way: dict[bytes, asyncio.Future[None]] = {}
+        self.under_way: dict[bytes, asyncio.Future[None]] = {}
         """Changes that are on their way to the disk, by key."""
         self._files = files
         self._folder = folder
@@ -128,11 +128,10 @@ class Group:
             self._summary.replace(entry.key, old, entry.stamp)
 
     def _set(self, key: bytes, place: Place) -> None:
-        known = self.index.get(key)
+        known = self.index.put(key, place)
         if known is not None and known.volume in self._volumes:
             self._volumes[known.volume].live_bytes -= known.length
-        self.index.set(key, place)
-        self._volumes[place.volume].live_bytes += Place.unpack(place.pack()).length
+        self._volumes[place.volume].live_bytes += rounded(place.length)
 
     def find_cached(self, key: bytes) -> Record | Callable[[], Record] | None:
         """The newest record, None, or a function that blocks until the disk has it. Raises DeviceError."""
@@ -191,7 +190,7 @@ class Group:
         self._loop = self._loop or asyncio.get_running_loop()
         done = _Done(loop=self._loop)
         if replaces is None:
-            self._under_way[record.key] = done
+            self.under_way[record.key] = done
         if self._thread is None:
             self._thread = threading.Thread(target=self._commit_forever, name="object volumes", daemon=True)
             self._thread.start()
@@ -258,16 +257,17 @@ class Group:
         size = 0
         for each in waiting:
             data = encode(each.record, volume.number)
-            if parts and volume.end + size + len(data) > self._volume_bytes:
+            length = sum(map(len, data))
+            if parts and volume.end + size + length > self._volume_bytes:
                 self._write(volume, parts, size)
                 parts, size = [], 0
             if not parts:
-                fresh = self._writable(len(data))
+                fresh = self._writable(length)
                 if fresh is not volume:
                     volume, data = fresh, encode(each.record, fresh.number)
-            places.append(Place(volume.number, volume.end + size, len(data)))
-            parts.append(data)
-            size += len(data)
+            places.append(Place(volume.number, volume.end + size, length))
+            parts += data
+            size += length
         self._write(volume, parts, size)
         return places
 
@@ -305,19 +305,21 @@ class Group:
 
     def _committed(self, waiting: list[_Waiting], places: list[Place]) -> None:
         for each, place in zip(waiting, places, strict=True):
-            key = each.record.key
-            if each.replaces is None or self.index.get(key) == each.replaces:
+            record, old, replaces, done = each
+            key = record.key
+            if replaces is None:
                 self._set(key, place)
-                if each.replaces is None:
-                    if self._summary is not None:
-                        self._summary.replace(key, each.old, stamp_of(each.record))
-                    try:
-                        self.told(each.record)
-                    except Exception:
-                        log.exception("who is told of a change can't take it", folder=self._folder)
+                if self._summary is not None:
+                    self._summary.replace(key, old, stamp_of(record))
+                try:
+                    self.told(record)
+                except Exception:
+                    log.exception("who is told of a change can't take it", folder=self._folder)
+            elif self.index.get(key) == replaces:
+                self._set(key, place)
             self.position = (place.volume, place.offset + place.length)
             self._finished(each)
-            each.done.set_result(None)
+            done.set_result(None)
 
     def _failed(self, waiting: list[_Waiting], error: BaseException) -> None:
         for each in waiting:
@@ -325,8 +327,8 @@ class Group:
             each.done.set_exception(error)
 
     def _finished(self, each: _Waiting) -> None:
-        if self._under_way.get(each.record.key) is each.done:
-            del self._under_way[each.record.key]
+        if self.under_way.get(each.record.key) is each.done:
+            del self.under_way[each.record.key]
 
     async def tidy(self, forget_before: Timestamp) -> int:
         """Copies what is alive out of wasted volumes, then frees them; returns bytes freed."""
@@ -364,7 +366,7 @@ class Group:
             for entry in entries[start : start + COPIES]:
                 record = await asyncio.to_thread(self._read, volume, entry.place)
                 # A copy that came behind a deletion could outlive it on the disk.
-                while (change := self._under_way.get(entry.key)) is not None:
+                while (change := self.under_way.get(entry.key)) is not None:
                     await asyncio.wait((change,))
                 if self._is_newest(entry):
                     copies.append(self.append(record, replaces=self.index.get(entry.key)))

@@ -63,7 +63,7 @@ def peeked(header: Header | None) -> Stamp | None:
 
 
 def tell(told: Told, is_told: Callable[[bytes], bool], record: Record) -> None:
-    if stamp_of(record) is not None and is_told(record.key):
+    if is_told(record.key) and stamp_of(record) is not None:
         told(version_of(record))
 
 

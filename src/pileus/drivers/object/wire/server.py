@@ -211,7 +211,8 @@ class _Peer(Connection):
         self, request: int, verb: Verb, method: Callable[..., Awaitable[Any]], arguments: Any, size: int
     ) -> None:
         try:
-            outcome = asyncio.ensure_future(verb.call(method, arguments))
+            asked = verb.call(method, arguments)
+            outcome = asked if asyncio.isfuture(asked) else asyncio.ensure_future(asked)
         except Exception as error:
             self._failed(request, error)
             return
