@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from pileus.kernel.api.application import Application
 from pileus.kernel.clock import Clock
@@ -112,8 +114,11 @@ async def running(
     settings: Settings | None = None,
     listen: bool = False,
     device: ObjectDevice | None = None,
+    state: ObjectStoreState | None = None,
 ) -> AsyncIterator[Rig]:
-    state = store_in(folder, settings, clock, None if device is None else {0: device})
+    """`state` instead of one in the folder."""
+    if state is None:
+        state = store_in(folder, settings, clock, None if device is None else {0: device})
     clock = state.clock
     for daemon in s3_daemons(state, clock):
         state.daemons.add(daemon)
@@ -139,6 +144,16 @@ async def running(
         await state.close()
 
 
+def element(answer: Answer, name: str) -> str:
+    """What the first element of that name holds; nothing where there is none."""
+    return answer.body.decode().partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+
+
 def code(answer: Answer) -> str:
     """Of an error."""
-    return answer.body.decode().partition("<Code>")[2].partition("</Code>")[0]
+    return element(answer, "Code")
+
+
+def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+    """The code of an error that a stock client has raised."""
+    return str(error.value.response["Error"]["Code"])

@@ -130,11 +130,11 @@ def test_a_server_starts_from_an_image_of_another(tmp_path: Path) -> None:
         values: dict[str, Any] = {"flavor_id": flavor.id, "networks": [{"uuid": network.id}]}
         first = connection.compute.create_server(name="one", image_id=getattr(base, "id", base), **values)
         first = connection.compute.wait_for_server(first, interval=0.1)
-        image = connection.compute.create_server_image(first, "copy", wait=True, timeout=20)
+        image = connection.compute.create_server_image(first, "copy", wait=True, timeout=60)
         image = connection.image.get_image(image.id)
         assert (image.status, image.visibility) == ("active", "private")
         assert image.hash_value is not None
         assert image.properties["image_type"] == "snapshot"
         second = connection.compute.create_server(name="two", image_id=image.id, **values)
         connection.compute.wait_for_server(second, interval=0.1)
-        until(lambda: connection.compute.get_server(first.id).task_state is None, 10, "the task to end")
+        until(lambda: connection.compute.get_server(first.id).task_state is None, 60, "the task to end")

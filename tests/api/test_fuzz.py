@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from pileus.app.services import SERVICES, load
 from pileus.app.settings import Settings
 from pileus.kernel.api.application import scope_of
 from pileus.kernel.errors import ApiError
+from pileus.testing.cloud import free_port
 from pileus.testing.described import Description
 
 EVERY = load(*SERVICES)
@@ -62,7 +62,7 @@ def shortened(value: Any) -> Any:
 
 
 DESCRIPTIONS = {service.type: Description(service) for service in EVERY}
-DESCRIBED = {"identity", "image"}
+DESCRIBED = {"identity", "image", "pileus", "placement", "network"}
 """Services whose good answers are held to the document, too."""
 SCHEMAS = {
     service.type: schemathesis.openapi.from_dict(shortened(DESCRIPTIONS[service.type].document))
@@ -87,9 +87,7 @@ class RunningCloud:
     """A simulated cloud on a thread of its own, asked without a socket."""
 
     def __init__(self, state: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -237,16 +238,15 @@ async def test_a_storm_of_logins_does_not_stall_validation(under: Under) -> None
             asyncio.ensure_future(cloud.post(f"{V3}/auth/tokens", by_password("nobody", "wrong")))
             for _ in range(20)
         ]
-        slowest, validated = 0.0, 0
-        while not all(each.done() for each in storm):
-            began = time.perf_counter()
+        ended = [0]
+        while ended[-1] < len(storm):
             shown = await cloud.get(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
-            slowest = max(slowest, time.perf_counter() - began)
             assert shown.status == 200
-            validated += 1
             await asyncio.sleep(0)
-        assert validated > 100
-        assert slowest < 0.5
+            ended.append(sum(each.done() for each in storm))
+        assert len(ended) > 3 * len(storm), "many are validated while one logs in"
+        most = max(after - before for before, after in pairwise(ended))
+        assert most <= len(storm) / 2, "none has to wait for all of the storm"
 
 
 @pytest.mark.slow
@@ -255,15 +255,13 @@ async def test_who_is_there_can_not_be_told_by_the_time_an_answer_takes(under: U
         cloud.runtime.state.passwords = Passwords()
         await make(cloud, "user", name="bob", password="right")
 
-        async def middle(name: str) -> float:
-            took = []
-            for _ in range(7):
+        took: dict[str, list[float]] = {"bob": [], "nobody": []}
+        for _ in range(9):
+            for name in took:  # by turns: the machine may have more to do now than later
                 began = time.process_time()
                 assert (await token_for(cloud, name, "wrong")).status == 401
-                took.append(time.process_time() - began)
-            return sorted(took)[len(took) // 2]
-
-        there, nowhere = await middle("bob"), await middle("nobody")
+                took[name].append(time.process_time() - began)
+        there, nowhere = map(min, took.values())
         assert 0.7 < there / nowhere < 1.4
 
 

@@ -149,7 +149,7 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
         assert len(caller.secrets) > 18
         logs = [path for path in cloud.state.rglob("*.log") if path.is_file()]
         # It is told when the answer is out.
-        until(lambda: _last_event(logs[0]) == "request", 5, "the last request to be logged")
+        until(lambda: _last_event(logs[0]) == "request", 60, "the last request to be logged")
         databases = list(cloud.state.glob("pileus.db*"))
         assert len(databases) > 1
         for path in (*logs, *databases):

@@ -98,7 +98,7 @@ async def test_a_revocation_bites_in_every_process(cloud: ServiceUnderTest, tmp_
             assert (await other_process(token)).project_name == "admin"
         revoked = await cloud.delete(f"{V3}/auth/tokens", headers={"x-subject-token": token}, as_=ADMIN)
         assert revoked.status == 204
-        async with asyncio.timeout(2 if db.dialect == "postgresql" else 0.2):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     await other_process(token)

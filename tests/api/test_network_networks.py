@@ -309,7 +309,7 @@ async def test_what_happens_is_told(cloud: NetworkCloud) -> None:
     await anext(stream)
     network = await cloud.network()
     told = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while b"network.subnet.create.end" not in told:
             told += await anext(stream)
     await stream.aclose()
@@ -350,7 +350,7 @@ async def test_what_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> 
         await anext(stream)
         network = await cloud.make("network")
         told = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"network.network.fault" not in told:
                 told += await anext(stream)
         await stream.aclose()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from pileus.kernel.context import Context
 from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.server import Server
+from pileus.testing.cloud import free_port
 from pileus.testing.service import ADMIN
 from pileus.testing.waiting import until
 from tests.network_cloud import NetworkCloud, network_cloud
@@ -23,18 +23,11 @@ async def _one_token(token: str) -> Context:
     return ADMIN
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[NetworkCloud, str]]:
     async with network_cloud() as cloud:
         cloud.served.runtime.authenticate = _one_token
-        port = _free_port()
+        port = free_port()
         server = Server(cloud.served.application, "127.0.0.1", port)
         await server.start()
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,6 @@ USERS = {
     "p2:ada": User(key="k3", groups=(".reseller_admin",)),
 }
 RESELLER = Context(user_id="u9", project_id="p9", roles=frozenset({"ResellerAdmin"}))
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        await store("PUT", "/c")
-        yield store
 
 
 async def test_users_in_the_settings(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,7 @@ from pileus.kernel.api.application import scope_of
 from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.errors import BadRequest, NotFound, PreconditionFailed
 from pileus.services.object_store.name import from_header, parse
-from tests.object_store_client import OWNER, ROOT, Store, running
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        await store("PUT", "/c")
-        yield store
+from tests.object_store_client import OWNER, ROOT, Store
 
 
 def files(folder: Path) -> list[Path]:

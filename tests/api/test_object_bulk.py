@@ -5,21 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from pileus.services.object_store.api import bulk_delete, bulk_upload
-from tests.object_store_client import NOBODY, OTHER, Store, running
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        await store("PUT", "/c")
-        yield store
+from tests.object_store_client import NOBODY, OTHER, Store
 
 
 def archive(files: Mapping[str, bytes], mode: str = "w") -> bytes:

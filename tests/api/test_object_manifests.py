@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from hashlib import md5
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,16 +14,14 @@ from pileus.kernel.context import Context
 from pileus.services.object_store.api import manifest, outcome
 from pileus.services.object_store.driver import DeviceError
 from pileus.testing.clock import FakeClock
-from tests.object_store_client import NOBODY, OTHER, Answer, Store, running
+from tests.object_store_client import NOBODY, OTHER, Answer, Store
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        await store("PUT", "/c")
-        for n in range(3):
-            await store("PUT", f"/c/s{n}", bytes([97 + n]) * 100)
-        yield store
+async def store(store: Store) -> Store:
+    for n in range(3):
+        await store("PUT", f"/c/s{n}", bytes([97 + n]) * 100)
+    return store
 
 
 async def put(

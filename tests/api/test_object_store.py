@@ -6,7 +6,6 @@ import hmac
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator
 from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,6 @@ from hypothesis import strategies as st
 
 from pileus.kernel.context import Context
 from tests.object_store_client import NOBODY, OTHER, ROOT, Answer, Store, running
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        assert (await store("PUT", "/c")).status == 201
-        yield store
 
 
 def names(answer: Answer) -> list[str]:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
 from hashlib import md5, sha256
-from pathlib import Path
 
 import pytest
 
-from tests.object_store_client import NOBODY, OTHER, ROOT, Store, running
+from tests.object_store_client import NOBODY, OTHER, ROOT, Store
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with running(tmp_path) as store:
-        await store("PUT", "/c")
-        await store("PUT", "/d")
-        await store("PUT", "/d/t ä", b"target", content_type="text/x", x_object_meta_of="target")
-        yield store
+async def store(store: Store) -> Store:
+    await store("PUT", "/d")
+    await store("PUT", "/d/t ä", b"target", content_type="text/x", x_object_meta_of="target")
+    return store
 
 
 async def test_a_dynamic_link(store: Store) -> None:

@@ -199,15 +199,16 @@ async def test_candidates_in_random_order(cloud: PlacementCloud) -> None:
 
 
 @pytest.mark.slow
-async def test_a_thousand_hosts_are_searched_and_claimed_quickly(cloud: PlacementCloud) -> None:
+async def test_a_thousand_hosts_are_not_read_anew_for_each_claim(cloud: PlacementCloud) -> None:
     stock = {"VCPU": 64, "MEMORY_MB": 256_000, "DISK_GB": 2000}
     hosts = [await cloud.provider(f"host{n}", stock) for n in range(1000)]
     query = "resources=VCPU:1,MEMORY_MB:512,DISK_GB:1&limit=20"
-    await cloud.candidates(query)
-    best = float("inf")
+    cost: dict[bool, list[float]] = {True: [], False: []}
     for n in range(20):
-        started = time.process_time()
+        if is_new := n % 4 == 0:
+            cloud.served.runtime.state = PlacementState(Settings())
+        began = time.process_time()
         await cloud.candidates(query)
         await cloud.claim({hosts[n]: {"VCPU": 1, "MEMORY_MB": 512, "DISK_GB": 1}})
-        best = min(best, time.process_time() - started)
-    assert best < 0.01
+        cost[is_new].append(time.process_time() - began)
+    assert min(cost[False]) * 3 < min(cost[True])

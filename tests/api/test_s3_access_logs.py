@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,11 +10,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from pileus.kernel.clock import SystemClock
 from pileus.kernel.context import Context
 from pileus.services.object_store import access_log
 from pileus.services.object_store.access_log import LARGE_BYTES, AccessLog, Lot
 from pileus.services.object_store.s3 import log_records
+from pileus.testing.waiting import until
 from tests.object_store_client import OTHER
 from tests.s3_client import Rig, code, keys, running
 
@@ -333,11 +332,7 @@ async def test_much_is_written_at_once(rig: Rig) -> None:
     assert await keys(rig, "logs") == []
     rig.state.access_log.add(lot, b"y\n")
 
-    async def is_there() -> None:
-        while not await keys(rig, "logs"):
-            await SystemClock().sleep(0.01)
-
-    await asyncio.wait_for(is_there(), 10)
+    await until(lambda: keys(rig, "logs"))
     assert rig.state.access_log.size_bytes == 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +27,9 @@ SLOW = Settings(account_ratelimit=0.01, container_ratelimits={"0": 0.01}, rateli
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as rig:
-        assert (await rig("PUT", "/pile")).status == 200
-        assert (await rig("PUT", "/pile/o", b"body")).status == 200
-        yield rig
+async def rig(rig: Rig) -> Rig:
+    assert (await rig("PUT", "/pile/o", b"body")).status == 200
+    return rig
 
 
 async def filled(rig: Rig, key: str) -> Answer:

@@ -11,8 +11,7 @@ import pytest
 
 from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
-from tests.object_store_client import Answer
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, element, running
 
 DAY = 24 * 3600
 
@@ -27,10 +26,6 @@ async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
     async with running(tmp_path, clock=clock, settings=Settings(s3_lifecycle_per_second=math.inf)) as rig:
         assert (await rig("PUT", "/pile")).status == 200
         yield rig
-
-
-def element(answer: Answer, name: str) -> str:
-    return answer.body.decode().partition(f"<{name}>")[2].partition(f"</{name}>")[0]
 
 
 def rules(*each: str) -> bytes:

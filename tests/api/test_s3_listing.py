@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig
 
 KEYS = sorted(
     ["a", "a/b", "a/b/c", "a/d", "b c+d", "c//x", "c//y", "d\x01e", "ü/ß", "z", "z/", "z/&<>", "日本"]
@@ -16,13 +14,11 @@ KEYS = sorted(
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path, listen=True) as rig:
-        s3 = rig.client()
-        await rig.do(s3.create_bucket, Bucket="box")
-        for key in KEYS:
-            await rig("PUT", f"/box/{key}", key.encode())
-        yield rig
+async def rig(listening: Rig) -> Rig:
+    await listening.do(listening.client().create_bucket, Bucket="box")
+    for key in KEYS:
+        await listening("PUT", f"/box/{key}", key.encode())
+    return listening
 
 
 def model(prefix: str, delimiter: str, after: str = "") -> tuple[list[str], list[str]]:

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from hashlib import md5
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from pileus.services.object_store.s3 import multipart
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, code_of
 
 SMALL = 1000
 """Bytes of a part, here."""
 
 
 @pytest.fixture
-async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def rig(listening: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr(multipart, "MIN_PART_BYTES", SMALL)
-    async with running(tmp_path, listen=True) as rig:
-        await rig.do(rig.client().create_bucket, Bucket="box")
-        yield rig
-
-
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return str(error.value.response["Error"]["Code"])
+    await listening.do(listening.client().create_bucket, Bucket="box")
+    return listening
 
 
 async def begun(rig: Rig, key: str = "big", **more: Any) -> dict[str, str]:
@@ -91,7 +84,7 @@ async def test_parts_become_an_object(rig: Rig) -> None:
     assert again["ETag"] == done["ETag"]
     with pytest.raises(ClientError) as error:
         await rig.do(s3.list_parts, **upload)
-    assert code(error) == "NoSuchUpload"
+    assert code_of(error) == "NoSuchUpload"
     assert len((await rig.swift("GET", "/box+segments")).body.splitlines()) == 4
     # What replaces the object, or deletes it, takes the parts along.
     await rig.do(s3.put_object, Bucket="box", Key="dir/big one", Body=b"small")
@@ -116,14 +109,14 @@ async def test_what_can_not_become_an_object(rig: Rig) -> None:
     ):
         with pytest.raises(ClientError) as error:
             await rig.do(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
-        assert code(error) == expected
+        assert code_of(error) == expected
     with pytest.raises(ClientError) as error:
         await rig.do(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": [one]}, IfMatch='"x"')
-    assert code(error) == "NoSuchKey"
+    assert code_of(error) == "NoSuchKey"
     for number in (0, 10001):
         with pytest.raises(ClientError) as error:
             await rig.do(s3.upload_part, **upload, PartNumber=number, Body=b"x")
-        assert code(error) == "InvalidArgument"
+        assert code_of(error) == "InvalidArgument"
     for each in ("x", "0" * 32, "%00"):
         answer = await rig("PUT", f"/box/big?partNumber=1&uploadId={each}", b"x")
         assert answer.status in (400, 404)
@@ -131,7 +124,7 @@ async def test_what_can_not_become_an_object(rig: Rig) -> None:
     assert (await rig.swift("GET", "/box+segments")).body == b""
     with pytest.raises(ClientError) as error:
         await rig.do(s3.upload_part, **upload, PartNumber=1, Body=b"x")
-    assert code(error) == "NoSuchUpload"
+    assert code_of(error) == "NoSuchUpload"
 
 
 async def test_uploads_that_have_begun_are_listed(rig: Rig) -> None:
@@ -191,7 +184,7 @@ async def test_copies(rig: Rig) -> None:
     ):
         with pytest.raises(ClientError) as error:
             await rig.do(s3.copy_object, Bucket="box", Key="to", **more)
-        assert code(error) == expected
+        assert code_of(error) == expected
     upload = await begun(rig)
     parts = []
     for number, span in ((1, "bytes=0-2999"), (2, "bytes=3000-5119")):
@@ -202,7 +195,7 @@ async def test_copies(rig: Rig) -> None:
     for span in ("bytes=0-5120", "bytes=5-4", "0-1", "bytes=-5"):
         with pytest.raises(ClientError) as error:
             await rig.do(s3.upload_part_copy, **upload, PartNumber=3, CopySource=source, CopySourceRange=span)
-        assert code(error) == "InvalidArgument"
+        assert code_of(error) == "InvalidArgument"
     await rig.do(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": parts})
     assert (await rig.do(s3.get_object, Bucket="box", Key="big"))["Body"].read() == body
     # A copy of what came in parts is one piece, and stays when the first is gone.

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from hashlib import md5
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.object_store_client import NOBODY, OTHER
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path, listen=True) as rig:
-        yield rig
+def rig(listening: Rig) -> Rig:
+    return listening
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:

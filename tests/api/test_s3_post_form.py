@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,16 +14,9 @@ import pytest
 from botocore.config import Config
 
 from tests.object_store_client import NOBODY, Answer
-from tests.s3_client import KEYS, Rig, code, running
+from tests.s3_client import KEYS, Rig, code
 
 BOUNDARY = "--bound"
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as rig:
-        assert (await rig("PUT", "/pile")).status == 200
-        yield rig
 
 
 def form(fields: dict[str, str], file: bytes | None = b"body", filename: str = "C:\\a\\photo.png") -> bytes:

@@ -15,26 +15,11 @@ from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3.checksum import ALGORITHMS
 from pileus.services.object_store.settings import Settings
 from pileus.testing.clock import FakeClock
-from tests.object_store_client import OTHER, Answer
-from tests.s3_client import Rig, running
+from tests.object_store_client import OTHER
+from tests.s3_client import Rig, code, element, running
 
 PART = bytes(range(256)) * 20_480
 """5 MiB, the least that a part may have."""
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as rig:
-        assert (await rig("PUT", "/pile")).status == 200
-        yield rig
-
-
-def code(answer: Answer) -> str:
-    return element(answer, "Code")
-
-
-def element(answer: Answer, name: str) -> str:
-    return answer.body.decode().partition(f"<{name}>")[2].partition(f"</{name}>")[0]
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.object_store_client import NOBODY, Answer
-from tests.s3_client import Rig, code, running
+from tests.s3_client import Rig, code
 
 PUBLIC = json.dumps(
     {
@@ -28,11 +26,9 @@ PUBLIC = json.dumps(
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path) as rig:
-        assert (await rig("PUT", "/pile")).status == 200
-        assert (await rig("PUT", "/pile/o", b"body")).status == 200
-        yield rig
+async def rig(rig: Rig) -> Rig:
+    assert (await rig("PUT", "/pile/o", b"body")).status == 200
+    return rig
 
 
 CORS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from pathlib import Path
@@ -13,19 +12,14 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, code_of
 
 PART = 5 * 1024 * 1024
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path, listen=True) as rig:
-        yield rig
-
-
-def raised(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return str(error.value.response["Error"]["Code"])
+def rig(listening: Rig) -> Rig:
+    return listening
 
 
 async def test_what_a_bucket_is_configured_with(rig: Rig) -> None:
@@ -73,7 +67,7 @@ async def test_what_a_bucket_is_configured_with(rig: Rig) -> None:
         assert rig.client("oto").get_object(Bucket="pile", Key="o")["Body"].read() == b"body"
         with pytest.raises(ClientError) as refused:
             rig.client("oto").put_object(Bucket="pile", Key="o", Body=b"")
-        assert raised(refused) == "AccessDenied"
+        assert code_of(refused) == "AccessDenied"
         block = {
             "BlockPublicAcls": True,
             "IgnorePublicAcls": True,
@@ -90,11 +84,11 @@ async def test_what_a_bucket_is_configured_with(rig: Rig) -> None:
         assert [(each["Grantee"]["ID"], each["Permission"]) for each in grants] == [("p2", "READ")]
         with pytest.raises(ClientError) as refused:
             s3.put_object_acl(Bucket="pile", Key="o", ACL="public-read")
-        assert raised(refused) == "AccessDenied"
+        assert code_of(refused) == "AccessDenied"
         assert s3.get_bucket_logging(Bucket="pile").get("LoggingEnabled") is None
         with pytest.raises(ClientError) as missing:
             s3.get_bucket_replication(Bucket="pile")
-        assert raised(missing) == "ReplicationConfigurationNotFoundError"
+        assert code_of(missing) == "ReplicationConfigurationNotFoundError"
 
     await rig.do(story)
 
@@ -119,7 +113,7 @@ async def test_checksums_that_it_makes_by_itself(rig: Rig) -> None:
             s3.put_object(
                 Bucket="pile", Key="x", Body=b"body", ChecksumSHA1=base64.b64encode(b"x" * 20).decode()
             )
-        assert raised(wrong) == "BadDigest"
+        assert code_of(wrong) == "BadDigest"
 
     await rig.do(story)
 
@@ -139,7 +133,7 @@ async def test_large_files_with_keys_of_the_customer(rig: Rig, tmp_path: Path) -
         s3.download_file("pile", "o", str(tmp_path / "back"), ExtraArgs=key_args, Config=config)
         with pytest.raises(ClientError) as wrong:
             s3.get_object(Bucket="pile", Key="o", SSECustomerAlgorithm="AES256", SSECustomerKey=b"x" * 32)
-        assert raised(wrong) == "AccessDenied"
+        assert code_of(wrong) == "AccessDenied"
 
     await rig.do(story)
     assert md5((tmp_path / "back").read_bytes()).digest() == md5(body).digest()
@@ -160,7 +154,7 @@ async def test_locks(rig: Rig) -> None:
         assert s3.get_object_retention(**at)["Retention"]["Mode"] == "GOVERNANCE"
         with pytest.raises(ClientError) as locked:
             s3.delete_object(**at)
-        assert raised(locked) == "AccessDenied"
+        assert code_of(locked) == "AccessDenied"
         failed = s3.delete_objects(
             Bucket="vault", Delete={"Objects": [{"Key": "o", "VersionId": at["VersionId"]}]}
         )["Errors"]
@@ -171,7 +165,7 @@ async def test_locks(rig: Rig) -> None:
         s3.put_object_legal_hold(**at, LegalHold={"Status": "ON"})
         with pytest.raises(ClientError) as held:
             s3.delete_object(**at, BypassGovernanceRetention=True)
-        assert raised(held) == "AccessDenied"
+        assert code_of(held) == "AccessDenied"
         s3.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
         s3.delete_object(**at, BypassGovernanceRetention=True)
 

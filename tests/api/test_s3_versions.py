@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.s3_client import Rig, running
+from tests.s3_client import Rig, code_of
 
 ENABLED, SUSPENDED = {"Status": "Enabled"}, {"Status": "Suspended"}
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with running(tmp_path, listen=True) as rig:
-        await rig.do(rig.client().create_bucket, Bucket="box")
-        yield rig
+async def rig(listening: Rig) -> Rig:
+    await listening.do(listening.client().create_bucket, Bucket="box")
+    return listening
 
 
 class Box:
@@ -53,7 +50,7 @@ class Box:
     async def missing(self, key: str, **more: str) -> str:
         with pytest.raises(ClientError) as error:
             await self.get(key, **more)
-        return str(error.value.response["Error"]["Code"])
+        return code_of(error)
 
 
 async def test_versions_from_first_to_last(rig: Rig) -> None:

@@ -34,10 +34,10 @@ def test_a_server_in_a_project(tmp_path: Path) -> None:
             assert cloud.pid is None
             assert cloud.remains() == []
             cloud.up()
-            until(lambda: project.active(server.id).power_state == 1 or None, 10, "the server to run again")
+            until(lambda: project.active(server.id).power_state == 1, 60, "the server to run again")
             until(
-                lambda: address in str(project.active(server.id).addresses) or None,
-                10,
+                lambda: address in str(project.active(server.id).addresses),
+                60,
                 "the server to have its address",
             )
             project.delete(project.boot("another", "disk", [{"uuid": network}]).id)

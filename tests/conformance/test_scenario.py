@@ -14,7 +14,7 @@ REPRESENTATIVE = r"\.TestServerBasicOps\.|\.TestNetworkBasicOps\.test_network_ba
 
 @pytest.mark.host
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_servers_and_networks_carry_what_they_should() -> None:
     command = [sys.executable, str(RUN), "scenario", "--only", REPRESENTATIVE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -49,6 +49,7 @@ class TestSim(HypervisorContract):
 
 @pytest.mark.host
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class TestQemu(HypervisorContract):
     @pytest.fixture
     def rig(self, tmp_path: Path, linux: TinyLinux) -> Rig:
@@ -57,6 +58,7 @@ class TestQemu(HypervisorContract):
 
 @pytest.mark.host
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 class TestRunc(HypervisorContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:

@@ -10,34 +10,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pileus.cli.image_build import MicroImage
 from pileus.drivers.hypervisor.runc import namespaces
 from pileus.lib.oci_config import Container as Configuration
 from pileus.lib.oci_config import Limits, oci_config
-
-T = TypeVar("T")
+from pileus.testing.cloud import until
 
 GATEWAY = "10.77.0.1"
 NEXT_HOP = "10.77.0.9"
 """What the classless route leads over, instead of the gateway."""
 PREFIX6 = "fd77::"
 MTU = 1442
-
-
-def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first thing that `look` finds, within some seconds."""
-    deadline = time.monotonic() + seconds
-    while (found := look()) is None or found is False:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.05)
-    return found
 
 
 def run(*argv: str | Path) -> str:
@@ -92,8 +80,8 @@ class Network:
         self._spawn(sys.executable, str(Path(__file__).with_name("metadata_files.py")), str(self.metadata))
 
         request = self.inside("curl", "-s", f"http://{GATEWAY}/answers")
-        eventually(
-            lambda: subprocess.run(request, capture_output=True, check=False).stdout == b"yes", 10, "metadata"
+        until(
+            lambda: subprocess.run(request, capture_output=True, check=False).stdout == b"yes", 60, "metadata"
         )
 
     def _spawn(self, *argv: str) -> None:
@@ -180,7 +168,7 @@ class Guest:
         self.mac = f"fa:16:3e:77:00:{number:02x}"
         self.address: str | None = None
 
-    def ssh(self, command: str, timeout: float = 20) -> str:
+    def ssh(self, command: str, timeout: float = 60) -> str:
         done = self._ssh(command, timeout)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
@@ -205,11 +193,11 @@ class Guest:
         def answers() -> bool:
             self.address = self.address or self.net.address_of(self.mac)
             try:
-                return self.address is not None and self._ssh("true", 20).returncode == 0
+                return self.address is not None and self._ssh("true", 60).returncode == 0
             except subprocess.TimeoutExpired:  # it took the connection, and is slow
                 return False
 
-        eventually(answers, seconds, f"SSH; its console says:\n{self.console()}")
+        until(answers, seconds, f"SSH; its console says:\n{self.console()}")
 
     def console(self) -> str:
         raise NotImplementedError

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pileus.cli.image_build import MicroImage
-from pileus.testing.cloud import Cloud, running_cloud, until
+from pileus.testing.cloud import Cloud, holds, running_cloud, until
 from pileus.testing.project import Project, Shell
 
 from .conftest import add_images
 
-pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(600)]
 
 KINDS = ("machine", "container")
 STATE = """
@@ -52,19 +52,23 @@ def test_the_same_cloud_comes_back(cloud: Cloud, tmp_path_factory: pytest.TempPa
     for server_id, shell in booted.values():
         until(
             lambda server_id=server_id, shell=shell: (
-                shell.address in str(project.active(server_id).addresses) or None
+                shell.address in str(project.active(server_id).addresses)
             ),  # type: ignore[misc]
-            20,
+            60,
             f"compute to know of {shell.address}",
         )
     seen, runs, facts = in_all(STATE), in_all(RUN), _facts(project)
+
+    def has_all_as_before() -> None:
+        assert _facts(project) == facts
 
     def is_back() -> None:
         for server_id, _ in booted.values():
             project.active(server_id)
         assert in_all(STATE) == seen
         assert all(run != runs[kind] for kind, run in in_all(RUN).items())
-        assert _facts(project) == facts
+        # That a port is up is heard of a moment after its guest is reached.
+        holds(has_all_as_before, 60)
 
     assert cloud.remains()
     cloud.down()

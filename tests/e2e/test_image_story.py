@@ -100,9 +100,9 @@ def imports(run: Run, disk: Path) -> None:
     run("image stage", "--file", str(disk), "two")
     assert run("image show", "two")["status"] == "uploading"
     run("image import", "--method", "glance-direct", "--all-stores", "two")
-    until(lambda: run("image show", "two")["status"] == "active", 20, "the import")
+    until(lambda: run("image show", "two")["status"] == "active", 60, "the import")
     run("image import", "uno", "--method", "copy-image", "--store", "second")
-    until(lambda: run("image show", "uno")["properties"]["stores"] == "file,second", 20, "the copy")
+    until(lambda: run("image show", "uno")["properties"]["stores"] == "file,second", 60, "the copy")
     tasks = run("image task list")
     assert {each["Status"] for each in tasks} <= {"success", "processing"}
     assert run("image task show", tasks[0]["ID"])["type"] == "api_image_import"
@@ -126,7 +126,7 @@ def sharing(run: Run) -> None:
 def cache(run: Run) -> None:
     image_id = run("image show", "uno")["id"]
     run("cached image queue", "uno")
-    until(lambda: "cached" in str(run("cached image list")), 20, "the copy")
+    until(lambda: "cached" in str(run("cached image list")), 60, "the copy")
     assert image_id in str(run("cached image list"))
     run("cached image delete", "uno")
     run("cached image queue", "uno")

@@ -17,12 +17,15 @@ from openstack.exceptions import ForbiddenException, NotFoundException
 from pileus.testing.cloud import Cloud, until
 from pileus.testing.project import Project, Shell
 
-pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(400)]
 
 CIDR = "10.55.0.0/24"
 CIDR6 = "fd00:55::/64"
 PEER = "10.55.0.20"
 PORT = 8000
+REACHES = """reaches() { for n in 1 2 3 4 5; do ping -c 1 -W 3 $1 > /dev/null && return; done; false; }
+"""
+"""In a guest: one packet may get lost on its way, or be late."""
 ANSWER_NAME = """#!/bin/sh
 mkdir /tmp/www && hostname > /tmp/www/name && httpd -p 8000 -h /tmp/www
 """
@@ -83,7 +86,7 @@ def site(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def test_each_project_meets_its_own_guests_on_the_same_addresses(site: Site) -> None:
     ask = f"curl -s -m 5 http://{PEER}:{PORT}/name"
-    assert until(lambda: site.shell.attempt(ask)[1].strip() or None, 30, "the peer to answer") == "peer"
+    assert until(lambda: site.shell.attempt(ask)[1].strip(), 60, "the peer to answer") == "peer"
     # Only the other project has a guest there.
     status, output = site.shell.attempt(
         f"ping -c 1 -W 2 10.55.0.30; curl -s -m 2 http://10.55.0.30:{PORT}/name"
@@ -91,10 +94,8 @@ def test_each_project_meets_its_own_guests_on_the_same_addresses(site: Site) -> 
     assert status != 0
     assert "stranger" not in output
     assert "1 received" not in output
-    assert (
-        site.b.shell(site.stranger).run(f"curl -s -m 5 http://10.55.0.30:{PORT}/name").strip()
-        == "other-stranger"
-    )
+    ask, theirs = f"curl -s -m 5 http://10.55.0.30:{PORT}/name", site.b.shell(site.stranger)
+    assert until(lambda: theirs.attempt(ask)[1].strip(), 60, "the other") == "other-stranger"
 
 
 def test_a_floating_ip_is_no_way_around_the_security_group(site: Site) -> None:
@@ -102,8 +103,8 @@ def test_a_floating_ip_is_no_way_around_the_security_group(site: Site) -> None:
     assert _refuses(address, 22)
     console = site.a.connection.compute.get_server_console_output
     until(
-        lambda: "answers SSH" in console(site.closed.id)["output"] or None,
-        30,
+        lambda: "answers SSH" in console(site.closed.id)["output"],
+        60,
         "the closed guest's SSH server to run",
     )
     assert _refuses(address, 22)
@@ -112,10 +113,8 @@ def test_a_floating_ip_is_no_way_around_the_security_group(site: Site) -> None:
 def test_the_default_group_lets_nothing_in_and_all_out(site: Site) -> None:
     console = site.a.connection.compute.get_server_console_output
     said = until(
-        lambda: (
-            ((text := console(site.closed.id)["output"]) and "reaching out is over" in text and text) or None
-        ),
-        30,
+        lambda: (text := console(site.closed.id)["output"]) and "reaching out is over" in text and text,
+        60,
         "the closed guest to reach out",
     )
     assert "reached: peer" in said
@@ -163,8 +162,8 @@ def test_a_project_sees_nothing_of_another(site: Site) -> None:
 def test_a_guest_speaks_for_itself_alone(site: Site) -> None:
     """Another address on its own card, and another card's address on the wire: neither gets a word across, until
     the port's owner says that it may."""
-    script = f"""
-        ping -c 1 -W 3 {PEER} > /dev/null && echo itself
+    script = f"""{REACHES}
+        reaches {PEER} && echo itself
         sudo ip address add 10.55.0.77/24 dev eth0
         ping -c 1 -W 2 -I 10.55.0.77 {PEER} > /dev/null && echo another address
         sudo ip address del 10.55.0.77/24 dev eth0
@@ -173,7 +172,7 @@ def test_a_guest_speaks_for_itself_alone(site: Site) -> None:
         sudo ip address add 10.55.0.78/24 dev spoof
         ping -c 1 -W 2 -I spoof {PEER} > /dev/null && echo another card
         sudo ip link del spoof
-        ping -c 1 -W 3 {PEER} > /dev/null && echo itself
+        reaches {PEER} && echo itself
         """
     assert site.shell.attempt(script)[1].splitlines() == ["itself", "itself"]
     api = site.a.connection.network
@@ -183,8 +182,8 @@ def test_a_guest_speaks_for_itself_alone(site: Site) -> None:
     try:
         allowed = ["itself", "another address", "another card", "itself"]
         until(
-            lambda: site.shell.attempt(script)[1].splitlines() == allowed or None,
-            30,
+            lambda: site.shell.attempt(script)[1].splitlines() == allowed,
+            60,
             "the port to let all pass",
         )
     finally:
@@ -192,7 +191,7 @@ def test_a_guest_speaks_for_itself_alone(site: Site) -> None:
 
 
 def test_metadata_tells_each_guest_of_itself_alone(site: Site) -> None:
-    ask = "curl -s -m 10 {} http://169.254.169.254/{}"
+    ask = "curl -s -m 30 {} http://169.254.169.254/{}"
     own = json.loads(site.shell.run(ask.format("", "openstack/latest/meta_data.json")))
     assert (own["uuid"], own["project_id"]) == (site.asker.id, site.a.id)
     claims = f"-H 'X-Forwarded-For: {PEER}' -H 'X-Instance-ID: {site.peer.id}' -H 'X-Tenant-ID: {site.b.id}'"
@@ -213,24 +212,24 @@ def test_a_guest_reaches_nothing_of_the_host(cloud: Cloud, site: Site) -> None:
     assert set(links) <= set(addresses)
     with _listener() as (port, callers):
         for address in addresses:
-            with socket.create_connection((address, port), timeout=5):
+            with socket.create_connection((address, port), timeout=30):
                 pass
             with socket.socket(
                 socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
             ) as datagrams:
                 datagrams.sendto(b"?", (address, port))
-        until(lambda: len(callers) == 2 * len(addresses) or None, 5, "the host to reach itself")
+        until(lambda: len(callers) == 2 * len(addresses), 60, "the host to reach itself")
         targets = " ".join(addresses)
-        script = f"""
+        script = f"""{REACHES}
             for host in {targets}; do
                 case $host in *:*) url="[$host]";; *) url=$host;; esac
-                (curl -s -g -m 2 "http://$url:{port}/" > /dev/null; [ $? = 28 ] || [ $? = 7 ] || echo "reached $host") &
+                (curl -s -g -m 2 "http://$url:{port}/" > /dev/null; case $? in 7|28) ;; *) echo "reached $host" ;; esac) &
                 (curl -s -g -m 2 "http://$url:{cloud.port}/" > /dev/null && echo "reached the API at $host") &
                 (curl -s -g -m 2 "tftp://$url:{port}/guest" > /dev/null) &
             done
             (curl -s -m 2 http://169.254.169.254:{port}/ > /dev/null && echo reached the host by the metadata address) &
             wait
-            ping -c 1 -W 3 {links[0]} > /dev/null && echo gateway answers
+            reaches {links[0]} && echo gateway answers
             ping -6 -c 1 -W 2 {links[1]} > /dev/null && echo the host answers to addresses that it has no way to
             """
         assert site.shell.attempt(script)[1].splitlines() == ["gateway answers"]

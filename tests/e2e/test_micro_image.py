@@ -13,6 +13,7 @@ import pytest
 
 from pileus.cli.image_build import MicroImage
 from pileus.cli.image_build.micro import COMMAND_LINE
+from pileus.testing.cloud import until
 from pileus.testing.images import micro_image
 
 from .micro_guest import (
@@ -25,15 +26,14 @@ from .micro_guest import (
     Key,
     Machine,
     Network,
-    eventually,
     instance_files,
     network,
     write_files,
 )
 
-pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(400)]
 
-BOOT_S = 45.0
+BOOT_S = 90.0
 """Far more than a boot takes: the machine may be busy with other tests."""
 
 PROLOGUE = "set -eu -o pipefail; PATH=$PATH:/sbin:/usr/sbin;"
@@ -103,7 +103,7 @@ def guest(request: pytest.FixtureRequest) -> Guest:
 
 
 def console_says(guest: Guest, text: str) -> None:
-    eventually(lambda: text in guest.console(), BOOT_S, f"{text!r} on the console:\n{guest.console()}")
+    until(lambda: text in guest.console(), BOOT_S, f"{text!r} on the console:\n{guest.console()}")
 
 
 def test_sizes(image: MicroImage) -> None:
@@ -129,10 +129,12 @@ def test_network_by_dhcp_and_router_advertisements(guest: Guest) -> None:
     route = guest.ssh("ip -4 route show default")
     assert NEXT_HOP in route
     assert GATEWAY in guest.ssh("ip route get 169.254.169.254")
-    assert guest.ssh("cat /etc/resolv.conf") == "nameserver 10.77.0.53\nsearch test.example\n"
+    names = "nameserver 10.77.0.53\nsearch test.example\n"
+    until(lambda: guest.ssh("cat /etc/resolv.conf") == names, BOOT_S, "the name server")
     assert f"mtu {MTU}" in guest.ssh("ip link show eth0")
     # EUI-64, by SLAAC
-    assert f"{PREFIX6}f816:3eff:fe77" in guest.ssh("ip -6 -o address show dev eth0 scope global")
+    show = "ip -6 -o address show dev eth0 scope global"
+    until(lambda: f"{PREFIX6}f816:3eff:fe77" in guest.ssh(show), BOOT_S, "the IPv6 address")
 
 
 def test_tools_as_tempest_calls_them(guest: Guest) -> None:
@@ -144,9 +146,9 @@ def test_tools_as_tempest_calls_them(guest: Guest) -> None:
     assert tempest(f"ip -o link | awk '/{guest.mac}/ {{print $2}}'").strip().startswith("eth0")
     assert tempest("ip addr show eth0 | awk '/ether/ {print $2}'").strip() == guest.mac
     assert f"{guest.address}/24" in tempest("ip -4 -o addr | awk '/eth0/ {print $4}'")
-    tempest(f"ping -c1 -w1 -s56 {GATEWAY}")
-    tempest(f"sudo ping -I eth0 -c1 -w1 -s56 {GATEWAY}")
-    tempest(f"ping6 -c1 -w1 -s56 {PREFIX6}1")
+    for ping in (f"ping -c1 -w1 -s56 {GATEWAY}", f"sudo ping -I eth0 -c1 -w1 -s56 {GATEWAY}",
+                 f"ping6 -c1 -w1 -s56 {PREFIX6}1"):  # fmt: skip
+        until(lambda ping=ping: tempest(f"{ping} > /dev/null && echo yes || true"), BOOT_S, ping)  # type: ignore[misc]
     tempest('sudo sh -c "date > /tmp/timestamp; sync"')
     tempest("sudo cat /tmp/timestamp")
     tempest("cut -f1 -d. /proc/uptime")
@@ -162,9 +164,9 @@ def test_netcat_serves_again_and_again(guest: Guest, protocol: str) -> None:
     udp = "-u" if protocol == "udp" else ""
     guest.ssh(f"{PROLOGUE} sudo nc {udp} -p 8088 -lk -e echo foolish &")
     for _ in range(2):
-        answer = eventually(
-            lambda: guest.ssh(f"echo bar | nc -w 1 {udp} 127.0.0.1 8088 || true").strip() or None,
-            10,
+        answer = until(
+            lambda: guest.ssh(f"echo bar | nc -w 1 {udp} 127.0.0.1 8088 || true").strip(),
+            60,
             "an answer",
         )
         assert answer == "foolish"
@@ -182,7 +184,7 @@ def test_root_fills_its_disk(booted: Machine) -> None:
     def size_kib() -> bool:
         return int(booted.ssh("df -k / | tail -1").split()[1]) > 2_800_000
 
-    eventually(size_kib, 20, "the root file system to grow")
+    until(size_kib, BOOT_S, "the root file system to grow")
 
 
 def test_password_logs_in_too(guest: Guest) -> None:
@@ -201,9 +203,9 @@ def test_disks_and_nics_can_be_plugged(booted: Machine, net: Network, tmp_path: 
         "blockdev-add", driver="raw", **{"node-name": "more"}, file={"driver": "file", "filename": str(disk)}
     )
     booted.qmp("device_add", driver="virtio-blk-pci", id="more", drive="more", serial="0123456789abcdef")
-    name = eventually(
-        lambda: booted.ssh("grep -l 0123456789abcdef /sys/block/*/serial || true").strip() or None,
-        20,
+    name = until(
+        lambda: booted.ssh("grep -l 0123456789abcdef /sys/block/*/serial || true").strip(),
+        BOOT_S,
         "the disk",
     ).split("/")[3]
     for kind in ("ext4", "vfat"):
@@ -211,17 +213,17 @@ def test_disks_and_nics_can_be_plugged(booted: Machine, net: Network, tmp_path: 
         booted.ssh(f"{PROLOGUE} sudo mkdir -p /mnt/{name}; sudo mount /dev/{name} /mnt/{name}")
         booted.ssh(f"sudo sh -c 'date > /mnt/{name}/timestamp; sync'; sudo umount /mnt/{name}")
     booted.qmp("device_del", id="more")
-    eventually(lambda: f"/{name}\n" not in booted.ssh("ls -d /sys/block/*"), 20, "the disk to go")
+    until(lambda: f"/{name}\n" not in booted.ssh("ls -d /sys/block/*"), BOOT_S, "the disk to go")
 
     net.tap("tap1b")
     mac = "fa:16:3e:77:01:01"
     booted.qmp("netdev_add", type="tap", id="net1", ifname="tap1b", script="no", downscript="no")
     booted.qmp("device_add", driver="virtio-net-pci", id="nic1", netdev="net1", mac=mac)
-    address = eventually(lambda: net.address_of(mac), 20, "the new NIC's DHCP")
-    eventually(lambda: f"{address}/24" in booted.ssh("ip -o addr show eth1"), 10, "the address")
+    address = until(lambda: net.address_of(mac), BOOT_S, "the new NIC's DHCP")
+    until(lambda: f"{address}/24" in booted.ssh("ip -o addr show eth1"), BOOT_S, "the address")
     assert "eth0" in booted.ssh("ip route get 8.8.8.8")
     booted.qmp("device_del", id="nic1")
-    eventually(lambda: "eth1" not in booted.ssh("ip -o link"), 20, "the NIC to go")
+    until(lambda: "eth1" not in booted.ssh("ip -o link"), BOOT_S, "the NIC to go")
 
 
 def test_reboot_keeps_what_was_written(booted: Machine) -> None:
@@ -231,7 +233,7 @@ def test_reboot_keeps_what_was_written(booted: Machine) -> None:
     # Not by QEMU's own reset: its emulator is then ten times slower at unpacking the kernel.
     booted.qmp("set-action", reboot="shutdown")
     booted.ssh("sudo reboot")
-    booted.wait_for_exit(20)
+    booted.wait_for_exit(BOOT_S)
     booted.start()
     booted.wait_for_ssh(BOOT_S)
     assert booted.ssh("cat /proc/sys/kernel/random/boot_id") != before
@@ -241,9 +243,9 @@ def test_reboot_keeps_what_was_written(booted: Machine) -> None:
 
 
 def test_power_button(booted: Machine) -> None:
-    eventually(lambda: "acpid" in booted.ssh("ps"), 20, "acpid")
+    until(lambda: "acpid" in booted.ssh("ps"), BOOT_S, "acpid")
     booted.qmp("system_powerdown")
-    booted.wait_for_exit(20)
+    booted.wait_for_exit(BOOT_S)
 
 
 def test_kernel_and_ramdisk_without_a_disk(
@@ -258,7 +260,7 @@ def test_kernel_and_ramdisk_without_a_disk(
     assert guest.ssh("hostname") == "ramdisk\n"
     assert guest.ssh("awk '$2 == \"/\" {print $3}' /proc/mounts") == "rootfs\n"
     guest.qmp("system_powerdown")
-    guest.wait_for_exit(20)
+    guest.wait_for_exit(BOOT_S)
 
 
 def test_metadata_as_ec2_tells_it_in_96_mib(
@@ -323,11 +325,13 @@ def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
         guest.make_disk("1G")
         guest.start()
         try:
-            guest.address = eventually(net.address6, BOOT_S, "a DHCPv6 lease")
+            guest.address = until(net.address6, BOOT_S, "a DHCPv6 lease")
             guest.wait_for_ssh(BOOT_S)
             assert guest.ssh("hostname") == "sixth\n"
-            eventually(
-                lambda: f"nameserver {PREFIX6}53" in guest.ssh("cat /etc/resolv.conf"), 10, "the name server"
+            until(
+                lambda: f"nameserver {PREFIX6}53" in guest.ssh("cat /etc/resolv.conf"),
+                BOOT_S,
+                "the name server",
             )
             answer = guest.ssh("curl -s 'http://[fe80::a9fe:a9fe%25eth0]/answers'")
             assert answer == "yes"
@@ -335,6 +339,6 @@ def test_ipv6_alone(key: Key, image: MicroImage, tmp_path: Path) -> None:
             guest.close()
 
 
-def test_container_powers_off_and_reboots(container: Container) -> None:
+def test_container_powers_off(container: Container) -> None:
     container.signal("USR2")
-    eventually(lambda: not container.is_running(), 10, "the container to end")
+    until(lambda: not container.is_running(), BOOT_S, "the container to end")

@@ -14,7 +14,7 @@ import pytest
 
 from pileus.testing.cloud import Cloud, running_cloud
 
-pytestmark = [pytest.mark.host, pytest.mark.slow]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(400)]
 MIB = 1024 * 1024
 
 
@@ -90,12 +90,12 @@ def test_aws(shell: Shell, tree: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "back") == contents(tree)
     shell("aws", "s3", "cp", "--no-progress", "s3://by-aws/tree/big", "s3://by-aws/copy")
     url = shell("aws", "s3", "presign", "s3://by-aws/copy").strip()
-    assert httpx.get(url).content == (tree / "big").read_bytes()
+    assert httpx.get(url, timeout=60).content == (tree / "big").read_bytes()
     assert "BucketNotEmpty" in shell("aws", "s3", "rb", "s3://by-aws", fails=True)
     # The same objects through OpenStack's own client.
     assert "copy" in shell("openstack", "object", "list", "by-aws", "-f", "value").splitlines()
     shell("aws", "s3", "rb", "--force", "s3://by-aws")
-    assert shell("openstack", "container", "list", "-f", "value") == ""
+    assert "by-aws" not in shell("openstack", "container", "list", "-f", "value")
 
 
 def test_s3cmd(shell: Shell, tree: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_s3cmd(shell: Shell, tree: Path, tmp_path: Path) -> None:
     assert "17825792" in shell("s3cmd", "info", "s3://by-s3cmd/tree/big")
     shell("s3cmd", "cp", "s3://by-s3cmd/tree/big", "s3://by-s3cmd/copy")
     url = shell("s3cmd", "signurl", "s3://by-s3cmd/copy", "+60").strip()
-    assert httpx.get(url).content == (tree / "big").read_bytes()
+    assert httpx.get(url, timeout=60).content == (tree / "big").read_bytes()
     assert "copy" in shell("s3cmd", "--signature-v2", "ls", "s3://by-s3cmd")
     shell("s3cmd", "del", "--recursive", "--force", "s3://by-s3cmd")
     shell("s3cmd", "rb", "s3://by-s3cmd")
@@ -122,9 +122,9 @@ def test_rclone(shell: Shell, tree: Path, tmp_path: Path) -> None:
     shell("rclone", "sync", "pileus:by-rclone/tree", tmp_path / "back")
     assert contents(tmp_path / "back") == contents(tree)
     shell("rclone", "copyto", "pileus:by-rclone/tree/big", "pileus:by-rclone/copy")
-    assert httpx.get(shell("rclone", "link", "pileus:by-rclone/copy").strip()).status_code == 200
+    assert httpx.get(shell("rclone", "link", "pileus:by-rclone/copy").strip(), timeout=60).status_code == 200
     shell("rclone", "purge", "pileus:by-rclone")
-    assert shell("rclone", "lsd", "pileus:") == ""
+    assert "by-rclone" not in shell("rclone", "lsd", "pileus:")
 
 
 def test_a_key_that_is_taken_back(shell: Shell) -> None:

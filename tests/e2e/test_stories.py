@@ -11,7 +11,7 @@ import pytest
 from pileus.testing import stories
 from pileus.testing.cloud import Cloud, running_cloud
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 STORIES = sorted(Path(__file__).with_name("stories").glob("*.story"))
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from pileus.testing.cloud import Cloud, running_cloud
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PAGES = Path(__file__).parents[2] / "doc/user"
 REALM = {
     "PILEUS_OBJECT_STORE__CONTAINER_SYNC__REALMS": '{friends = {key = "k", clusters = {paris = "http://127.0.0.1:1"}}}'
 }
 _PRELUDE = """
 set -euo pipefail
-curl() { command curl --silent --show-error --fail-with-body --max-time 20 "$@"; }
+curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }
 is() { test "$1" = "$2" || { echo "this is not '$2': '$1'" >&2; exit 1; }; }
 """
 CHECKS: dict[str, str] = {

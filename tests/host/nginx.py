@@ -32,7 +32,7 @@ def nginx(folder: Path, port: int, configuration: str) -> Iterator[None]:
     command = [program, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf"]
     process = subprocess.Popen(mortal(command))
     try:
-        until(lambda: _answers(process, port), 10, "nginx to answer")
+        until(lambda: _answers(process, port), 60, "nginx to answer")
         yield
     finally:
         process.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -34,18 +35,22 @@ def installed() -> Path:
     """A folder that has the package; it is fetched once for each machine and user."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "pileus-tests" / PACKAGE.replace("@", "-")
-    if not (folder / "node_modules" / "oidc-provider").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}')
-        command = [str(PROGRAMS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
-        trusted = os.environ.get("SSL_CERT_FILE")  # Python and curl go by it, Node.js has a name of its own
-        environment = {**os.environ, **({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})}
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100
-        )
-        if done.returncode:
-            raise RuntimeError(f"npm can't fetch {PACKAGE}; is its registry within reach?\n{done.stderr}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one fetches, and the others wait
+        if not (folder / "node_modules" / "oidc-provider").exists():
+            _fetch(folder)
     return folder
+
+
+def _fetch(folder: Path) -> None:
+    (folder / "package.json").write_text('{"private": true}')
+    command = [str(PROGRAMS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
+    trusted = os.environ.get("SSL_CERT_FILE")  # Python and curl go by it, Node.js has a name of its own
+    environment = {**os.environ, **({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    if done.returncode:
+        raise RuntimeError(f"npm can't fetch {PACKAGE}; is its registry within reach?\n{done.stderr}")
 
 
 @contextmanager

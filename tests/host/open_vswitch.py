@@ -32,7 +32,7 @@ class OpenVSwitch(msgspec.Struct, frozen=True):
         return Nic(port_id=port_id, mac=mac, mtu=1442, vif=self.vif)
 
     def vsctl(self, *arguments: str) -> str:
-        command = ["ovs-vsctl", "--timeout=10", f"--db=unix:{self.ovsdb}", *arguments]
+        command = ["ovs-vsctl", "--timeout=60", f"--db=unix:{self.ovsdb}", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def ports(self) -> list[str]:
@@ -73,7 +73,7 @@ def open_vswitch(directory: Path) -> Iterator[OpenVSwitch]:
 
             def end() -> None:
                 process.terminate()
-                process.wait(10)
+                process.wait(60)
 
             stack.callback(end)
 

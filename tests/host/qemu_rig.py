@@ -21,7 +21,7 @@ from .tiny_linux import COMMAND_LINE, READY, TinyLinux
 
 class QemuRig(Rig):
     ready_text = READY
-    boot_seconds = 60.0
+    boot_seconds = 120.0
     switch: OpenVSwitch
     """Where a test needs one."""
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import RuncHypervisor, cgroups, processes
 from pileus.drivers.hypervisor.runc.record import Records
+from pileus.drivers.process import ended
 from pileus.services.compute.driver import Guest, Image
 from pileus.testing.contract.hypervisor import Rig
 from pileus.testing.waiting import until
@@ -37,7 +37,7 @@ def runc_rig() -> Iterator[RuncRig]:
 
 class RuncRig(Rig):
     ready_text = busybox_rootfs.READY
-    boot_seconds = 15.0
+    boot_seconds = 60.0
     switch: OpenVSwitch
     """Where tests that need one plug NICs."""
 
@@ -63,7 +63,7 @@ class RuncRig(Rig):
 
     def traces(self, guest_id: str) -> list[str]:
         found = [str(path) for path in self.directory.rglob(f"*{guest_id}*") if path.parent.name != "epochs"]
-        found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/*{guest_id}*")]
+        found += [f"cgroup {group}" for group in self._groups(guest_id)]
         found += [line for line in Path("/proc/mounts").read_text().splitlines() if guest_id in line]
         for command in (["ps", "-e", "-o", "pid,args"], ["losetup", "--list", "--output", "NAME,BACK-FILE"]):
             lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -90,9 +90,13 @@ class RuncRig(Rig):
 
     def cgroup_values(self, guest_id: str, *names: str) -> list[str]:
         """The content of these files of the guest's cgroups, those that this host has."""
-        roots = (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir())
-        files = (root / f"pileus-{guest_id}" / name for root in roots for name in names)
+        files = (group / name for group in self._groups(guest_id) for name in names)
         return [file.read_text() for file in files if file.exists()]
+
+    def _groups(self, guest_id: str) -> list[Path]:
+        """The guest's cgroups: one in each hierarchy of this host."""
+        roots = (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir())
+        return [group for root in roots if (group := root / f"pileus-{guest_id}").exists()]
 
     async def order(self, guest_id: str, script: str) -> Path:
         """Have the guest's root run a shell script, once it is up; gives where the answer will be."""
@@ -127,7 +131,7 @@ class RuncRig(Rig):
         for pid in pids:
             self.kill(pid)
         for pid in pids:
-            await program.ended(pid)
+            await ended(pid)
         await until(lambda: self._without_cgroups(guest_id), self.boot_seconds)
         await asyncio.to_thread(self._without_run, guest_id)
 

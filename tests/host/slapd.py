@@ -115,7 +115,7 @@ def slapd(folder: Path) -> Iterator[Slapd]:
     )
     running = Slapd(url, process, ldaps, folder / "authority.pem")
     try:
-        until(lambda: _answers(running), 20, "slapd to answer")
+        until(lambda: _answers(running), 60, "slapd to answer")
         running.lay()
         yield running
     finally:

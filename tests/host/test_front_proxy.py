@@ -68,7 +68,7 @@ class Site:
             headers={name.replace("_", "-"): value for name, value in headers.items()},
             cert=certificate,
             verify=str(self.authority.folder / "authority.pem"),
-            timeout=10,
+            timeout=60,
         )
 
 
@@ -163,16 +163,16 @@ def test_headers_count_from_the_web_server_alone(site: Site) -> None:
     form = {"grant_type": "client_credentials", "client_id": site.user_id}
     token, path = f"{site.cloud.base_url}/identity/v3/OS-OAUTH2/token", "/identity/v3/auth/projects"
     # The test itself is at the trusted address, and can say what it likes.
-    assert requests.post(token, data=form, headers=said, timeout=10).status_code == 200
+    assert requests.post(token, data=form, headers=said, timeout=60).status_code == 200
     bound = site.plugin().get_token(site.session(site.robot))
     body = {"auth": {"identity": {"methods": ["external"], "external": {}}}}
     with requests.Session() as stranger:
         stranger.mount("http://", From())
-        assert stranger.post(token, data=form, headers=said, timeout=10).status_code == 401
-        shown = stranger.get(site.cloud.base_url + path, headers={**said, "X-Auth-Token": bound}, timeout=10)
+        assert stranger.post(token, data=form, headers=said, timeout=60).status_code == 401
+        shown = stranger.get(site.cloud.base_url + path, headers={**said, "X-Auth-Token": bound}, timeout=60)
         assert shown.status_code == 401
         login = f"{site.cloud.base_url}/identity/v3/auth/tokens"
-        assert stranger.post(login, json=body, headers=said, timeout=10).status_code == 401
+        assert stranger.post(login, json=body, headers=said, timeout=60).status_code == 401
 
 
 def test_the_web_server_overrides_what_clients_say(site: Site) -> None:

@@ -31,11 +31,11 @@ from pileus.testing.cloud import until
 
 from .hosts import Hosts, hosts
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.timeout(400)]
 ZONE_OF = {"n1": 1, "n2": 1, "n3": 2, "n4": 2, "p1": 1, "p2": 2}
 NODES = ("n1", "n2", "n3", "n4")
 PORT = 8900
-UP_SECONDS = 30.0
+UP_SECONDS = SETTLED_SECONDS = 90.0
 SECRET = "secret of the test"
 CONTAINER = "photos"
 
@@ -108,7 +108,7 @@ class Cluster:
         """From the host itself, over a connection of its own."""
 
         def ask() -> tuple[int, bytes, dict[str, str]]:
-            connection = http.client.HTTPConnection(self.hosts.addresses[host], port, timeout=30)
+            connection = http.client.HTTPConnection(self.hosts.addresses[host], port, timeout=90)
             with contextlib.closing(connection):
                 connection.request(
                     method, path, body or None, {k.replace("_", "-"): v for k, v in headers.items()}
@@ -125,13 +125,15 @@ class Cluster:
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
+        stubborn = []
         for name, process in self.processes.items():
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                raise AssertionError(f"{name} does not end when told to") from None
+                stubborn.append(name)
+        assert stubborn == [], "these did not end when told to"
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ class Writers:
 
     def _loop(self, writer: int) -> None:
         host = self._cluster.hosts.addresses[self._proxy]
-        connection = http.client.HTTPConnection(host, PORT, timeout=30)
+        connection = http.client.HTTPConnection(host, PORT, timeout=90)
         number = 0
         while not self._stopping.is_set():
             name, body = f"{self._mark}-{writer}-{number}", os.urandom(2000)
@@ -208,7 +210,11 @@ class Writers:
     def reach(self, count: int) -> None:
         """Returns when so many more were acknowledged."""
         goal = len(self.acknowledged) + count
-        until(lambda: len(self.acknowledged) >= goal, 20, f"{count} more writes through {self._proxy}")
+        until(
+            lambda: len(self.acknowledged) >= goal,
+            SETTLED_SECONDS,
+            f"{count} more writes through {self._proxy}",
+        )
 
     def stop(self) -> dict[str, bytes]:
         self._stopping.set()
@@ -221,7 +227,7 @@ def missing(cluster: Cluster, proxy: str, objects: dict[str, bytes]) -> list[str
     """Names that this proxy does not give back as they were written."""
 
     def read() -> list[str]:
-        connection = http.client.HTTPConnection(cluster.hosts.addresses[proxy], PORT, timeout=30)
+        connection = http.client.HTTPConnection(cluster.hosts.addresses[proxy], PORT, timeout=90)
         wrong = []
         for name, body in objects.items():
             connection.request("GET", signed(cluster, "GET", name))
@@ -271,7 +277,7 @@ def test_what_was_acknowledged_stays_whatever_fails(cluster: Cluster) -> None:
     assert cluster.request("p1", "PUT", signed(cluster, "PUT", "large"), large)[0] == 201
     assert cluster.request("p2", "GET", signed(cluster, "GET", "large"))[1] == large
     assert "large" in listed(cluster, "p1")
-    until(lambda: "large" in listed(cluster, "p2"), 10, "the other proxy's list")
+    until(lambda: "large" in listed(cluster, "p2"), SETTLED_SECONDS, "the other proxy's list")
 
     # A node dies while clients write.
     first = Writers(cluster, "p1", "first"), Writers(cluster, "p2", "second")
@@ -298,10 +304,18 @@ def test_what_was_acknowledged_stays_whatever_fails(cluster: Cluster) -> None:
     written |= sides[0] | sides[1]
 
     # They find each other again: every device has what it ought to have, and both proxies give and list all of it.
-    until(lambda: not unequal(cluster, list(written)), 20, "the replicas to agree")
+    until(lambda: not unequal(cluster, list(written)), SETTLED_SECONDS, "the replicas to agree")
     for proxy in ("p1", "p2"):
         assert not missing(cluster, proxy, written)
-        until(lambda proxy=proxy: set(written) <= listed(cluster, proxy), 20, f"the list of {proxy}")  # type: ignore[misc]
-    recon = json.loads(cluster.request("n1", "GET", "/recon/replication/object", port=6201)[1])
-    assert recon["object_replication_last"] > 0
+        until(
+            lambda proxy=proxy: set(written) <= listed(cluster, proxy),
+            SETTLED_SECONDS,
+            f"the list of {proxy}",
+        )  # type: ignore[misc]
+
+    def replicated() -> bool:
+        recon = json.loads(cluster.request("n1", "GET", "/recon/replication/object", port=6201)[1])
+        return bool(recon["object_replication_last"] > 0)
+
+    until(replicated, SETTLED_SECONDS, "n1 to have been around once")
     assert b"pileus_object_daemon_seen" in cluster.request("n1", "GET", "/metrics", port=6201)[1]

@@ -12,9 +12,9 @@ from pileus.testing.cloud import until
 from pileus.testing.postgres import postgres_server
 
 from .hosts import hosts
-from .test_object_cluster import CONTAINER, NODES, SECRET, ZONE_OF, Cluster, log_in, signed
+from .test_object_cluster import CONTAINER, NODES, SECRET, SETTLED_SECONDS, ZONE_OF, Cluster, log_in, signed
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 PROXIES = ("p1", "p2")
 
 
@@ -67,7 +67,7 @@ def test_what_one_does_the_other_goes_by_at_once(cluster: Cluster) -> None:
             lambda proxy=proxy: (
                 cluster.request(proxy, "GET", container, **owner)[1].decode().split() == names
             ),  # type: ignore[misc]
-            10,
+            SETTLED_SECONDS,
             f"the list of {proxy}",
         )
 
@@ -111,6 +111,8 @@ def test_what_one_does_the_other_goes_by_at_once(cluster: Cluster) -> None:
         == 204
     )
     until(
-        lambda: status("p2", "HEAD", container, **second) == 401, 5, "the revocation to be known at the other"
+        lambda: status("p2", "HEAD", container, **second) == 401,
+        SETTLED_SECONDS,
+        "the revocation to be known at the other",
     )
     assert status("p2", "HEAD", container, **owner) == 204

@@ -21,7 +21,7 @@ from .open_vswitch import network_namespace
 from .qemu_rig import QemuRig
 from .tiny_linux import COMMAND_LINE
 
-pytestmark = [pytest.mark.host, pytest.mark.slow]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 CONFIG_DRIVE = {"openstack/latest/meta_data.json": b'{"hostname": "tiny"}'}
@@ -191,14 +191,14 @@ class TestNetwork:
             await vif.plug_veth(other, home, "eth0")
             await run_tool("ip", "-n", home, "address", "add", "10.9.8.2/24", "dev", "eth0")
             message = os.urandom(200_000)
-            command = ["ip", "netns", "exec", home, "busybox", "nc", "-w", "20", "10.9.8.1", "7"]
+            command = ["ip", "netns", "exec", home, "busybox", "nc", "-w", "60", "10.9.8.1", "7"]
             echo = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )
             assert echo.stdin is not None
             assert echo.stdout is not None
             echo.stdin.write(message)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert await echo.stdout.readexactly(len(message)) == message
             echo.kill()
             await echo.wait()
@@ -236,7 +236,7 @@ class TestNetwork:
         with network_namespace() as home:
             await vif.plug_veth(other, home, "eth0")
             await run_tool("ip", "-n", home, "address", "add", "10.9.8.2/24", "dev", "eth0")
-            command = ["ip", "netns", "exec", home, "busybox", "ping", "-c", "1", "-w", "20", "10.9.8.1"]
+            command = ["ip", "netns", "exec", home, "busybox", "ping", "-c", "1", "-w", "60", "10.9.8.1"]
             await run_tool(*command)
         await vif.unplug(other)
         await driver.ensure(both, Power.RUNNING, 2)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,14 @@ import pytest
 
 from pileus.drivers import vif
 from pileus.drivers.hypervisor.qemu.disks import run_tool
-from pileus.drivers.hypervisor.qemu.process import Process, holder
+from pileus.drivers.hypervisor.qemu.process import Process
+from pileus.drivers.process import holder
 from pileus.services.compute.driver import Guest, HypervisorError, Power
 from pileus.testing.contract.hypervisor import story
 
 from .qemu_rig import QemuRig
 
-pytestmark = [pytest.mark.host, pytest.mark.slow]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIG_DRIVE = {"openstack/latest/meta_data.json": b'{"hostname": "tiny"}'}
 
@@ -121,13 +123,15 @@ T = TypeVar("T")
 
 
 async def _persist(call: Callable[[], Awaitable[T]]) -> T:
-    """As a strand does: what fails is tried again, a few times."""
-    for _ in range(4):
+    """As a strand does: what fails is tried again, for a while."""
+    deadline = time.monotonic() + 30
+    while True:
         try:
             return await call()
         except HypervisorError:
-            await asyncio.sleep(0.1)
-    return await call()
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def _begin(rig: QemuRig, guest: Guest, verb: str) -> asyncio.subprocess.Process:

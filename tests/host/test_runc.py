@@ -23,7 +23,7 @@ from .system_call import system_call
 
 _KEYCTL, _KEYCTL_I386, _SOCKET = 250, 288, 41
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ class TestLife:
         await driver.close()
         await rig.order(guest.id, "reboot -f")
         exit_file = rig.bundle(guest.id) / "exit"
-        await until(lambda: _true(exit_file.exists()), rig.boot_seconds)
+        await until(exit_file.exists, rig.boot_seconds)
         successor = await rig.start()
         await rig.until_console(successor, guest.id, rig.ready_text, times=2)
 
@@ -366,7 +366,3 @@ def _empty_tarball() -> bytes:
 
 def _field(status: str, name: str) -> str:
     return next(line.split(":", 1)[1].strip() for line in status.splitlines() if line.startswith(f"{name}:"))
-
-
-async def _true(value: bool) -> bool:
-    return value

@@ -44,7 +44,7 @@ class TestNetwork:
         # TCP, which dies where checksums are left to hardware that is not there.
         listens = 'until grep -q ":0FA0 .* 0A " /proc/net/tcp*; do sleep 0.02; done'
         assert "status 0" in await rig.tell(guests[1].id, f"echo over the wire | nc -l -p 4000 & {listens}")
-        answer = await rig.tell(guests[0].id, "nc -w 5 10.9.7.2 4000")
+        answer = await rig.tell(guests[0].id, "nc -w 60 10.9.7.2 4000")
         assert answer == "over the wire\nstatus 0\n"
         for guest in guests:
             await driver.destroy(guest.id, 1)

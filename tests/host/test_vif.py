@@ -55,7 +55,7 @@ def test_packets_cross_the_bridge_between_containers(switch: OpenVSwitch) -> Non
             asyncio.run(vif.plug_veth(nic, home, "eth0"))
             asyncio.run(vif.plug_veth(nic, home, "eth0"))
             subprocess.run(["ip", "-n", home, "address", "add", address, "dev", "eth0"], check=True)
-        ping = ["ip", "netns", "exec", first, "ping", "-c", "1", "-W", "5", "10.9.8.2"]
+        ping = ["ip", "netns", "exec", first, "ping", "-c", "1", "-w", "30", "10.9.8.2"]
         assert subprocess.run(ping, capture_output=True).returncode == 0
         features = ["ip", "netns", "exec", first, "ethtool", "-k", "eth0"]
         assert "tx-checksumming: off" in subprocess.run(features, capture_output=True, text=True).stdout

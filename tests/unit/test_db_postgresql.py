@@ -31,7 +31,7 @@ async def db(postgres: PostgresServer) -> AsyncIterator[Database]:
 async def test_a_function_that_collides_is_run_again(db: Database) -> None:
     """Each counts the rows and writes what it counted: only a serial order gives 0, 1, 2, …"""
     runs = 0
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
 
     def count_and_put(tx: Tx) -> None:
         nonlocal runs
@@ -48,7 +48,7 @@ async def test_a_function_that_collides_is_run_again(db: Database) -> None:
 
 async def test_hooks_of_a_run_that_collided_are_forgotten(db: Database) -> None:
     heard: list[int] = []
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
     runs = 0
 
     def put(tx: Tx, number: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from pileus.services.object_store.policies import ErasureCoding, StoragePolicy
 from pileus.services.object_store.service import service
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.state import ObjectStoreState
+from pileus.testing.cloud import free_port
 from pileus.testing.service import serving
 from tests.object_store_client import Store
 
@@ -44,20 +44,12 @@ ec_object_segment_size = 65536
 """
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class Cluster:
     """Four nodes of a device each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = free_ports(4)
+        self.ports = [free_port() for _ in range(4)]
         self.rings = folder / "rings"
         self.rings.mkdir()
         (self.rings / "swift.conf").write_text(CONF)

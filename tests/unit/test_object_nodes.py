@@ -125,7 +125,7 @@ async def test_what_a_proxy_could_not_tell_a_node_tells(site: Site, monkeypatch:
         for device in ring.lookup("a/c/untold")[1]:
             version = Version("a/c/untold", Timestamp(5), Timestamp(5), 1, KEPT, False, b"x")
             await members[device.id].store(ring.name_hash("a/c/untold"), version)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await names(lists) != ["untold"]:
                 await SystemClock().sleep(0.02)
         await peers.close()
@@ -207,7 +207,7 @@ async def test_nodes_split_a_container_where_they_are_told_to(site: Site) -> Non
             written = [f"object-{number:03}" for number in range(90)]
             for name in written:
                 lists.note("a", "c", ObjectEntry(name, Timestamp(5), Timestamp(5), 1, "e" * 32, "text/plain"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await shards(running):
                     assert await names(lists) == written
                     await SystemClock().sleep(0.02)

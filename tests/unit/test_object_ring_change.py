@@ -135,7 +135,7 @@ async def site(folder: Path, hosts: int, replicas: int) -> AsyncIterator[Site]:
 
 
 async def until(is_so: Callable[[], Awaitable[bool]], what: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await is_so():
             await SystemClock().sleep(0.02)
 

@@ -62,7 +62,7 @@ def reply(message: dict[str, Any], result: Any) -> dict[str, Any]:
 
 def told(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await story()
 
     asyncio.run(limited())

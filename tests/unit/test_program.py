@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def test_what_fails_says_why(run: Run) -> None:
 def test_who_waits_no_longer_ends_it(run: Run, tmp_path: Path) -> None:
     own = f"echo $$ > {tmp_path}/pid; exec sleep 60"
     with pytest.raises(ProgramError, match="did not end within"):
-        run(program.run("sh", "-c", own, seconds=0.5))
+        run(program.run("sh", "-c", own, seconds=2))
     assert _is_gone(tmp_path / "pid")
 
     async def cancelled() -> None:
@@ -59,9 +58,7 @@ def test_who_waits_no_longer_ends_it(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_it_leaves_behind_is_not_waited_for(run: Run) -> None:
-    began = time.monotonic()
-    left = int(run(program.run("sh", "-c", "sleep 60 & echo $!")))
-    assert time.monotonic() - began < 30
+    left = int(run(program.run("sh", "-c", "sleep 1000 & echo $!")))
     os.kill(left, signal.SIGKILL)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,8 @@ builder_argument = click.argument(
     "builder_file", metavar="BUILDER", type=click.Path(dir_okay=False, path_type=Path)
 )
 search_argument = click.argument("searched", metavar="DEVICE")
+format_option = click.option("--format", "version", type=click.IntRange(1, 2), default=1, show_default=True,
+                             help="Of the ring file, as Swift numbers them.")  # fmt: skip
 
 
 @click.group("ring", cls=WholeLines)
@@ -137,39 +140,42 @@ def remove(builder_file: Path, searched: str) -> None:
             click.echo(f"d{each.id} {written(each)} is removed")
 
 
-@ring.command("set-replicas")
-@builder_argument
-@click.argument("replicas", type=float)
-def set_replicas(builder_file: Path, replicas: float) -> None:
-    """Change how many replicas there are of each object."""
-    with _opened(builder_file) as builder:
-        builder.set_replicas(replicas)
+def _wish(
+    name: str,
+    argument: str,
+    kind: click.IntRange | click.FloatRange,
+    change: Callable[[Builder, Any], None],
+    help: str,
+) -> None:
+    """A command that changes one number that the whole ring goes by."""
+
+    @ring.command(name, help=help)
+    @builder_argument
+    @click.argument("number", metavar=argument, type=kind)
+    def command(builder_file: Path, number: float) -> None:
+        with _opened(builder_file) as builder:
+            change(builder, number)
 
 
-@ring.command("set-overload")
-@builder_argument
-@click.argument("overload", type=click.FloatRange(0))
-def set_overload(builder_file: Path, overload: float) -> None:
-    """Let devices be filled above their weight by this part (0.1: a tenth), where that spreads replicas better."""
-    with _opened(builder_file) as builder:
-        builder.set_overload(overload)
-
-
-@ring.command("set-min-part-hours")
-@builder_argument
-@click.argument("hours", type=click.IntRange(0))
-def set_min_part_hours(builder_file: Path, hours: int) -> None:
-    """Change after how many hours another replica of a partition may be moved."""
-    with _opened(builder_file) as builder:
-        builder.set_min_part_hours(hours)
+_wish(
+    "set-replicas", "REPLICAS", click.FloatRange(), Builder.set_replicas,
+    "Change how many replicas there are of each object.",
+)  # fmt: skip
+_wish(
+    "set-overload", "OVERLOAD", click.FloatRange(0), Builder.set_overload,
+    "Let devices be filled above their weight by this part (0.1: a tenth), where that spreads replicas better.",
+)  # fmt: skip
+_wish(
+    "set-min-part-hours", "HOURS", click.IntRange(0), Builder.set_min_part_hours,
+    "Change after how many hours another replica of a partition may be moved.",
+)  # fmt: skip
 
 
 @ring.command()
 @builder_argument
 @click.option("--seed", type=int, help="For the same outcome again.")
 @click.option("--force", is_flag=True, help="Move partitions again that were moved a short time ago.")
-@click.option("--format", "version", type=click.IntRange(1, 2), default=1, show_default=True,
-              help="Of the ring file, as Swift numbers them.")  # fmt: skip
+@format_option
 def rebalance(builder_file: Path, seed: int | None, force: bool, version: int) -> None:
     """Assign partitions, moving as few as needed, and write the ring file."""
     with _opened(builder_file) as builder:
@@ -197,7 +203,7 @@ def _write(builder: Builder, builder_file: Path, version: int) -> Path:
 
 @ring.command()
 @builder_argument
-@click.option("--format", "version", type=click.IntRange(1, 2), default=1, show_default=True)
+@format_option
 def write(builder_file: Path, version: int) -> None:
     """Write the ring file anew."""
     with _opened(builder_file) as builder:

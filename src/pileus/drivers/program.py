@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from pileus.drivers.process import ended
+
 SECONDS = 60.0
 CHUNK_BYTES = 1 << 20
 
@@ -71,22 +73,6 @@ async def output(*argv: str | Path) -> AsyncGenerator[bytes, None]:
             finally:
                 _end(child)
         _check(argv, child, _content(complaint))
-
-
-async def ended(pid: int) -> None:
-    """Returns once the process has ended, be it a zombie or somebody else's; at once when there is none."""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop = asyncio.get_running_loop()
-    seen = asyncio.Event()
-    try:
-        loop.add_reader(process, seen.set)
-        await seen.wait()
-    finally:
-        loop.remove_reader(process)
-        os.close(process)
 
 
 def _memory(name: str) -> IO[bytes]:

@@ -13,7 +13,7 @@ import contextlib
 import ipaddress
 import json
 import os
-import random
+import secrets
 import shutil
 import socket
 import subprocess
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DOWN_SECONDS = 60.0
+COMMAND_SECONDS = 120.0
+"""For `pileus up` and `down`, on a machine that has much else to do."""
+_PORTS = range(10_000, 30_000)
+_ports_given: set[int] = set()
 
 
 class CloudError(Exception):
@@ -107,7 +110,7 @@ class Cloud:
             env={**os.environ, **self.settings, "PYTHONPATH": path.rstrip(os.pathsep)},
             capture_output=True,
             text=True,
-            timeout=DOWN_SECONDS,
+            timeout=COMMAND_SECONDS,
         )
         if done.returncode:
             raise CloudError(f"pileus {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
@@ -188,22 +191,42 @@ def running_cloud(
 
 
 def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first thing that `look` finds within some seconds; AssertionError says what was waited for in vain."""
+    """The first true value of `look` within some seconds; AssertionError says what was waited for in vain."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
-        if found is not None and found is not False:
+        if found := look():
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s in vain for {what}")
         time.sleep(0.05)
 
 
+def holds(check: Callable[[], None], seconds: float) -> None:
+    """Returns once `check` raises no AssertionError; its last one goes on when the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Where nothing of this host listens, given out once.
+
+    None of those that the kernel lends to clients (net.ipv4.ip_local_port_range): they would take it while a cloud
+    that is to come back is down.
+    """
+    while True:
+        # Not of `random`, which Hypothesis seeds: test processes side by side would try the same ones.
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            if port not in _ports_given:
+                _ports_given.add(port)
+                return port
 
 
 def free_external_cidrs() -> list[str]:
@@ -217,7 +240,7 @@ def free_external_cidrs() -> list[str]:
         if "/" in route["dst"]
     ]
     while True:
-        number = random.randrange(1 << 12)
+        number = secrets.randbelow(1 << 12)
         wanted = [f"172.{16 + (number >> 8)}.{number & 255}.0/24", f"fd5a:17ea:{0xE000 | number:x}::/64"]
         networks = [ipaddress.ip_network(each) for each in wanted]
         if not any(

@@ -197,11 +197,9 @@ def _cgroups(state: Path) -> list[Path]:
     root = Path("/sys/fs/cgroup")
     found = []
     for place in (root, *(path for path in root.iterdir() if path.is_dir())):
-        for name in names.intersection(path.name for path in place.iterdir()):
-            found += [
-                *sorted((path for path in (place / name).rglob("*") if path.is_dir()), reverse=True),
-                place / name,
-            ]
+        with contextlib.suppress(OSError):  # other clouds' guests go while one looks
+            for name in names.intersection(os.listdir(place)):
+                found += [Path(path) for path, _, _ in os.walk(place / name, topdown=False)]
     return found
 
 

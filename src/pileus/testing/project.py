@@ -19,7 +19,7 @@ GUEST_USER = "cirros"
 """Of the micro image."""
 ACTIVE_SECONDS = 90.0
 GONE_SECONDS = 60.0
-NETWORK_SECONDS = 20.0
+NETWORK_SECONDS = 60.0
 SSH_SECONDS = 90.0
 
 
@@ -119,7 +119,7 @@ class Project:
             self.connection.compute.delete_server(server_id)
         for server_id in server_ids:
             until(
-                lambda server_id=server_id: self.connection.compute.find_server(server_id) is None or None,  # type: ignore[misc]
+                lambda server_id=server_id: self.connection.compute.find_server(server_id) is None,  # type: ignore[misc]
                 seconds,
                 f"server {server_id} to be gone",
             )
@@ -146,7 +146,7 @@ class Project:
         )
         made = api.create_ip(floating_network_id=public.id, port_id=port.id)
         until(
-            lambda: api.get_ip(made.id).status == "ACTIVE" or None,
+            lambda: api.get_ip(made.id).status == "ACTIVE",
             NETWORK_SECONDS,
             f"{made.floating_ip_address} to work",
         )
@@ -181,6 +181,11 @@ class Shell:
         if status:
             raise CommandFailed(f"{script}\nended with {status}:\n{output}")
         return output
+
+    def reaches(self, address: str, *, tries: int = 20) -> bool:
+        """Whether the address answers the guest's ping, at one of so many tries of three seconds."""
+        ping = f"ping -c 1 -W 3 {address} > /dev/null"
+        return self.attempt(f"for n in $(seq {tries}); do {ping} && exit; done; exit 1")[0] == 0
 
     def attempt(self, script: str, *, seconds: float = SSH_SECONDS) -> tuple[int, str]:
         """Exit status and output of a script, which may fail."""

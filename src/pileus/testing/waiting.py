@@ -14,7 +14,7 @@ T = TypeVar("T")
 async def until(condition: Callable[[], Awaitable[T | None]], seconds: float = ...) -> T: ...
 @overload
 async def until(condition: Callable[[], T | None], seconds: float = ...) -> T: ...
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """The condition's first true value; raises TimeoutError where there is none in time."""
     async with asyncio.timeout(seconds):
         while True:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import os
 import socket
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -44,7 +42,7 @@ class Machine:
     def __init__(self, place: str) -> None:
         self.netns = place
 
-    async def run(self, *argv: str, seconds: float = 10.0) -> tuple[int, str]:
+    async def run(self, *argv: str, seconds: float = 60.0) -> tuple[int, str]:
         """Exit status and all output of a program run here."""
         inside = ("nsenter", f"--net={netns.path_of(self.netns)}")
         process = await asyncio.create_subprocess_exec(
@@ -64,9 +62,14 @@ class Machine:
         status, output = await self.run("ip", *arguments)
         assert status == 0, output
 
-    async def pings(self, address: str, seconds: float = 1.0) -> bool:
-        """Whether the address answers within that time."""
-        status, _ = await self.run("ping", "-c1", f"-W{seconds}", address, seconds=seconds + 10)
+    async def pings(self, address: str, seconds: float = 1.0, *options: str) -> bool:
+        """Whether the address answers one packet within that time."""
+        status, _ = await self.run("ping", "-c1", f"-W{seconds}", *options, address)
+        return status == 0
+
+    async def reaches(self, address: str, *options: str) -> bool:
+        """Whether the address answers one of many packets: one may be late, or get lost."""
+        status, _ = await self.run("ping", "-c1", "-w30", "-i0.2", *options, address)
         return status == 0
 
     @contextlib.asynccontextmanager
@@ -89,7 +92,7 @@ class Machine:
         finally:
             server.close()
 
-    async def ask(self, address: str, port: int, seconds: float = 3.0) -> str | None:
+    async def ask(self, address: str, port: int, seconds: float = 30.0) -> str | None:
         """What a server there answers, or None when there is no connection in time."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         client = await netns.run_in(self.netns, lambda: socket.socket(family, socket.SOCK_STREAM))
@@ -157,7 +160,7 @@ class Cloud:
         guest = Guest(self._stack.enter_context(namespace()), port, nic)
         await vif.plug_veth(nic, guest.netns, "eth0")
         self._stack.push_async_callback(vif.unplug, nic)
-        await until(lambda: self.engine.is_up(port.id), 10)
+        await until(lambda: self.engine.is_up(port.id))
         if configure:
             by_id = {subnet.id: subnet for subnet in network.subnets}
             for address in port.addresses:
@@ -175,14 +178,3 @@ async def cloud(engine: NetworkEngine) -> AsyncIterator[Cloud]:
             yield Cloud(engine, stack)
     finally:
         await engine.close()
-
-
-def state_processes(directory: Path) -> list[int]:
-    """Processes whose command line names the directory."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if os.fsencode(str(directory)) in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return found

@@ -67,6 +67,6 @@ def test_metadata_answers_the_heir_of_an_address(site: Site) -> None:
 
 
 async def ask_metadata(machine: Machine, url: str) -> Any:
-    status, output = await machine.run("curl", "-sS", "--max-time", "5", "-g", url)
+    status, output = await machine.run("curl", "-sS", "--max-time", "30", "-g", url)
     assert status == 0, output
     return json.loads(output)

@@ -42,8 +42,8 @@ def test_a_network_carries_its_guests_and_no_others(site: Site) -> None:
             twin = await cloud.boot(new_port(theirs, "10.0.0.6", security_group_ids=(group.id,)), theirs)
             alone = await cloud.boot(new_port(theirs, "10.0.0.7", security_group_ids=(group.id,)), theirs)
             async with second.serve(80), second.serve(81, "::"), alone.serve(80), twin.serve(82):
-                assert await first.pings("10.0.0.6")
-                assert await first.pings("fd00::6")
+                assert await first.reaches("10.0.0.6")
+                assert await first.reaches("fd00::6")
                 assert await first.ask("10.0.0.6", 80) == "10.0.0.5"
                 assert await first.ask("fd00::6", 81) == "fd00::5"
                 # The other project's twin has the same address and answers only there.
@@ -65,7 +65,7 @@ def test_a_large_packet_passes_whole(site: Site) -> None:
                 for ip in ("10.0.0.5", "10.0.0.6")
             ]
             status, output = await first.run(
-                "ping", "-c1", "-W2", "-Mdo", "-s1472", second.port.addresses[0].ip
+                "ping", "-c1", "-w30", "-Mdo", "-s1472", second.port.addresses[0].ip
             )
             assert status == 0, output
 
@@ -83,7 +83,7 @@ def test_a_router_joins_networks_and_leads_out(site: Site) -> None:
             first = await cloud.boot(new_port(left, "10.1.0.5", security_group_ids=(group.id,)), left)
             second = await cloud.boot(new_port(right, "10.2.0.5", security_group_ids=(group.id,)), right)
             async with second.serve(80), neighbour.serve(80):
-                assert await first.pings("10.2.0.5")
+                assert await first.reaches("10.2.0.5")
                 assert await first.ask("10.2.0.5", 80) == "10.1.0.5"
                 assert await first.ask("172.24.4.200", 80) == "172.24.4.5"
 
@@ -104,7 +104,7 @@ def test_a_floating_ip_leads_in(site: Site) -> None:
             guest, sibling = await cloud.boot(port, inner), await cloud.boot(other, inner)
             async with guest.serve(80), neighbour.serve(80):
                 assert await site.machine.ask("172.24.4.9", 80) == "172.24.4.1"
-                assert await site.machine.pings("172.24.4.9")
+                assert await site.machine.reaches("172.24.4.9")
                 assert await neighbour.ask("172.24.4.9", 80) == "172.24.4.200"
                 assert await guest.ask("172.24.4.200", 80) == "172.24.4.9"
                 assert await sibling.ask("172.24.4.200", 80) == "172.24.4.5"
@@ -114,7 +114,7 @@ def test_a_floating_ip_leads_in(site: Site) -> None:
             async def is_gone() -> bool:
                 return not await site.machine.pings("172.24.4.9", 0.2)
 
-            await until(is_gone, 5)
+            await until(is_gone)
 
     asyncio.run(story())
 
@@ -138,15 +138,15 @@ def test_a_guest_reaches_no_service_of_the_host(site: Site) -> None:
             await host.ip("address", "replace", "192.0.2.1/32", "dev", "lo")
             async with host.serve(80), host.serve(81, "::"), insider.serve(80), guest.serve(80):
                 for who in (guest, insider):
-                    assert await who.pings("172.24.4.1")
+                    assert await who.reaches("172.24.4.1")
                     assert await fails(
                         who.ask("172.24.4.1", 80, 1), who.ask("192.0.2.1", 80, 1), who.pings("192.0.2.1")
                     )
                 assert await fails(insider.ask("fd99::1", 81, 1))
-                assert await insider.pings("fd99::1")
+                assert await insider.reaches("fd99::1")
                 assert await host.ask("172.24.4.77", 80) == "172.24.4.1"
                 assert await host.ask("172.24.4.9", 80) == "172.24.4.1"
-                assert await host.pings("fd99::77")
+                assert await host.reaches("fd99::77")
 
     asyncio.run(story())
 
@@ -173,7 +173,7 @@ def test_the_host_answers_no_address_that_is_elsewhere_to_it(site: Site) -> None
             await host.ip("route", "replace", "fd00:1::/64", "via", "fd99::5", "dev", link)
             try:
                 for address in ("10.0.0.5", "fd00:1::5"):
-                    await until(lambda address=address: host.pings(address, 0.5), 5)
+                    assert await host.reaches(address)
                 assert await fails(guest.pings("172.24.4.1"), guest.pings("fd99::1"))
             finally:
                 await host.ip("route", "del", "10.0.0.0/24")
@@ -191,7 +191,7 @@ def test_what_got_lost_is_made_again(site: Site) -> None:
                 await cloud.boot(new_port(network, ip, security_group_ids=(group.id,)), network)
                 for ip in ("10.0.0.5", "10.0.0.6")
             ]
-            assert await first.pings("10.0.0.6")
+            assert await first.reaches("10.0.0.6")
             tool = ("ovn-nbctl", f"--db=unix:{site.directory}/db.sock")
             for damage in (
                 ("lsp-del", second.port.id),
@@ -204,14 +204,10 @@ def test_what_got_lost_is_made_again(site: Site) -> None:
             async def is_cut_off() -> bool:
                 return not await first.pings("10.0.0.6", 0.3)
 
-            await until(is_cut_off, 5)
+            await until(is_cut_off)
             await cloud.engine.ensure_security_group(group, 1)
             for guest in (first, second):
                 await cloud.engine.ensure_port(guest.port, 1)
-
-            async def is_whole() -> bool:
-                return await first.pings("10.0.0.6", 0.3)
-
-            await until(is_whole, 5)
+            assert await first.reaches("10.0.0.6")
 
     asyncio.run(story())

@@ -69,7 +69,7 @@ class ComputeUnderTest:
     async def until(self, server_id: str, status: str, *, version: str = "2.104") -> Item:
         """The server once it has that status; an AssertionError where it does not within seconds."""
         server: Item = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while server.get("status") != status or server.get("OS-EXT-STS:task_state"):
                 await asyncio.sleep(0.005)
                 reply = await self.ask("GET", f"/servers/{server_id}", version=version, as_=ADMIN)
@@ -80,7 +80,7 @@ class ComputeUnderTest:
 
     async def gone(self, server_id: str) -> None:
         """Returns once the server can't be found any more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 if (await self.ask("GET", f"/servers/{server_id}", as_=ADMIN)).status == 404:
                     return

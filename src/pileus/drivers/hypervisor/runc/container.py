@@ -18,6 +18,7 @@ import msgspec
 
 from pileus.drivers import program
 from pileus.drivers.hypervisor.runc import cgroups, processes
+from pileus.drivers.process import ended
 from pileus.services.compute.driver import HypervisorError
 
 _PROGRAMS = ("conmon", "runc")
@@ -161,7 +162,7 @@ class Container:
         """Return once it has ended and its exit status is known, as far as it will be."""
         for pid in (self.init_pid, self.monitor_pid):
             if pid is not None:
-                await program.ended(pid)
+                await ended(pid)
 
     async def kill(self) -> None:
         """End whatever of it runs, be it still being made, and remove its cgroups and runc's state."""
@@ -173,7 +174,7 @@ class Container:
                     for pid in at_work:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
-                    await asyncio.gather(*(program.ended(pid) for pid in at_work))
+                    await asyncio.gather(*(ended(pid) for pid in at_work))
                 groups = self._runtime.hierarchies.of(self.cgroup)
                 cgroups.kill(groups)
                 while not cgroups.remove(groups):

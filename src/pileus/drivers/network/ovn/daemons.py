@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import signal
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +20,7 @@ import msgspec
 
 from pileus.drivers import netns
 from pileus.drivers.network.ovn import command, vswitch
+from pileus.drivers.process import Process, holder
 from pileus.services.network.driver import NetworkError
 
 _SCHEMAS = {
@@ -42,13 +41,7 @@ class Daemon(msgspec.Struct, frozen=True):
 
     def pid(self) -> int | None:
         """The process that runs it, or None."""
-        try:
-            with open(self.pid_file, "rb+") as file:
-                question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-                answer = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, question))
-        except FileNotFoundError:
-            return None
-        return None if answer[0] == fcntl.F_UNLCK else answer[4]
+        return holder(self.pid_file)
 
 
 class Stack:
@@ -151,20 +144,23 @@ class Stack:
         pid = daemon.pid()
         if pid is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process = os.pidfd_open(pid)
-            try:
-                # Asked again: had the daemon died meanwhile, the number could be someone else's.
-                if daemon.pid() != pid:
-                    return
-                # The databases are closed in order; the others keep nothing worth a farewell.
-                gentle = daemon.name == "ovsdb-server"
-                signal.pidfd_send_signal(process, signal.SIGTERM if gentle else signal.SIGKILL)
-                if not await _ended(process, _STOP_SECONDS):
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-                    await _ended(process, _STOP_SECONDS)
-            finally:
-                os.close(process)
+        try:
+            process = Process(pid)
+        except ProcessLookupError:
+            return
+        try:
+            # Asked again: had the daemon died meanwhile, the number could be someone else's.
+            if daemon.pid() != pid:
+                return
+            # The databases are closed in order; the others keep nothing worth a farewell.
+            if daemon.name == "ovsdb-server":
+                process.send(signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.ended.wait(), _STOP_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.kill(), _STOP_SECONDS)
+        finally:
+            process.release()
 
     async def _configure(self) -> None:
         database = vswitch.open_database(self.socket)
@@ -216,17 +212,3 @@ def _isolate() -> None:
 
 def _exists(path: str) -> bool:
     return os.path.exists(path)
-
-
-async def _ended(process: int, timeout: float) -> bool:
-    """Whether the process behind this pidfd ends in time."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(process, ended.set)
-    try:
-        await asyncio.wait_for(ended.wait(), timeout)
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(process)
-    return True

@@ -23,7 +23,7 @@ class Rig(ABC):
 
     ready_text: str
     """What a guest prints on its console once its system is up."""
-    boot_seconds = 5.0
+    boot_seconds = 30.0
     """How long a guest may take to print it, or to heed a request to power off."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ class Rig(ABC):
     """A host to test on, which outlives the engine objects that are made over it."""
 
     host = "host-1"
-    up_seconds = 10.0
+    up_seconds = 30.0
     """How long a port may take to come up once it is plugged, or to go down."""
 
     @abstractmethod
