@@ -168,7 +168,7 @@ class _Peer(Connection):
     def data(self, request: int, chunk: bytes) -> None:
         stream = self._streams.get(request)
         if stream is not None:  # else it has failed, which the other end will hear of
-            stream.come(chunk)
+            stream.come(chunk, is_end=not self._data_left)
             if stream.waiting_bytes >= STREAM_BYTES:
                 self.hold()
 
@@ -361,7 +361,7 @@ class _StreamIn:
         """Of `finish`; None where the stream was given up."""
         self.waiting_bytes = 0
         self._peer = peer
-        self._chunks: list[bytes | memoryview] = []
+        self._chunks: list[memoryview] = []
         self._blocks: list[mmap] = []
         self._block: memoryview = memoryview(b"")
         """The rest of the last of them."""
@@ -381,12 +381,18 @@ class _StreamIn:
         if is_end or self._placed == len(self._block):
             chunk, self._block = self._block[: self._placed], self._block[self._placed :]
             self._placed = 0
-            self.come(chunk)
+            self._chunks.append(chunk)
+            self.waiting_bytes += len(chunk)
+            self._awake()
 
-    def come(self, chunk: bytes | memoryview) -> None:
-        self._chunks.append(chunk)
-        self.waiting_bytes += len(chunk)
-        self._awake()
+    def come(self, chunk: bytes, *, is_end: bool) -> None:
+        """What came before it was known where it belongs: it goes there all the same, so that the rest fits on."""
+        rest = memoryview(chunk)
+        while rest:
+            place = self.place(len(rest))
+            place[:] = rest[: len(place)]
+            rest = rest[len(place) :]
+            self.placed(len(place), is_end=is_end and not rest)
 
     def end(self, finish: bytes | None) -> None:
         self.finish_arguments = finish
@@ -411,7 +417,7 @@ class _StreamIn:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def next(self, seconds: float) -> list[bytes | memoryview]:
+    async def next(self, seconds: float) -> list[memoryview]:
         """What came since the last time; nothing at the end. Raises TimeoutError."""
         if not self._chunks and not self._is_over:
             self._wake = self._peer.loop.create_future()
