@@ -374,7 +374,7 @@ def test_a_file_with_two_faces_is_refused() -> None:
     [
         ("qcow2", {"qcow2"}, {"raw", "ami", "rootfs", "iso", "vmdk"}),
         ("gpt", {"raw", "ami", "ari", "aki"}, {"qcow2", "iso", "rootfs"}),
-        ("iso", {"iso", "raw"}, {"qcow2", "rootfs"}),
+        ("iso", {"iso", "raw"}, {"qcow2", "rootfs", "ami", "aki", "ari"}),
         ("raw", {"raw", "ami", "ari", "aki"}, {"qcow2", "iso", "rootfs"}),
         ("tar.gz", {"rootfs", "ari", "aki"}, {"raw", "qcow2"}),
         ("vhd", {"vhd"}, {"raw", "vhdx"}),
