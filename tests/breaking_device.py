@@ -53,6 +53,12 @@ class BreakingDevice:
         self._change()
         await self._below.delete(key, path, timestamp)
 
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        return await self._below.claim(key, holder, timestamp, seconds)
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return await self._below.release(key, holder)
+
     async def tidy(self, forget_before: Timestamp) -> int:
         return await self._below.tidy(forget_before)
 

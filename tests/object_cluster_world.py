@@ -188,6 +188,12 @@ class Link:
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         raise NotImplementedError
 
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        return bool(await self._do(lambda engine: engine.claim(key, holder, timestamp, seconds)))
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return bool(await self._do(lambda engine: engine.release(key, holder)))
+
     async def tidy(self, forget_before: Timestamp) -> int:
         return 0
 

@@ -114,8 +114,11 @@ async def running(
     settings: Settings | None = None,
     listen: bool = False,
     device: ObjectDevice | None = None,
+    state: ObjectStoreState | None = None,
 ) -> AsyncIterator[Rig]:
-    state = store_in(folder, settings, clock, None if device is None else {0: device})
+    """`state` instead of one in the folder."""
+    if state is None:
+        state = store_in(folder, settings, clock, None if device is None else {0: device})
     clock = state.clock
     for daemon in s3_daemons(state, clock):
         state.daemons.add(daemon)

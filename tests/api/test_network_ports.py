@@ -291,6 +291,8 @@ async def test_bulk_makes_all_or_none(cloud: NetworkCloud) -> None:
     await cloud.post(
         "/ports", {"ports": [*wanted, {"network_id": network["id"], "mac_address": "x"}]}, status=400
     )
+    error = await cloud.post("/ports", {"ports": []}, status=400)
+    assert error["NeutronError"]["message"] == "Resources required: the list of ports is empty."
     assert len((await cloud.get("/ports"))["ports"]) == 2
 
 

@@ -69,6 +69,29 @@ def test_what_is_declared_is_described() -> None:
     assert action["content"]["application/json"]["schema"]["required"] == ["polish"]
 
 
+def test_documents_of_old_versions_have_what_there_was() -> None:
+    from pileus.services.placement.service import service
+    from pileus.services.placement.versions import V
+
+    shown = "/placement/resource_providers/{uuid}/traits"
+    oldest, newest = document(service, V.lowest()), document(service)
+    assert oldest["info"]["version"] == "1.0"
+    assert shown in newest["paths"]
+    assert shown not in oldest["paths"]
+    provider = oldest["components"]["schemas"]["ResourceProvider"]
+    assert set(provider["properties"]) == {"uuid", "name", "generation", "links"}
+
+
+def test_several_are_made_at_once_where_the_dialect_has_it() -> None:
+    from pileus.services.network.service import service
+
+    post = document(service)["paths"]["/networking/v2.0/ports"]["post"]
+    answer = post["responses"]["201"]["content"][JSON]["schema"]
+    for schema in (answer, post["requestBody"]["content"][JSON]["schema"]):
+        one, several = schema["oneOf"]
+        assert (one["required"], several["required"]) == (["port"], ["ports"])
+
+
 async def test_documents_are_served() -> None:
     async with serving(common) as cloud:
         found = await cloud.get("/openapi/pileus")
@@ -92,7 +115,7 @@ def test_an_answer_that_is_no_resource_has_its_shape() -> None:
     assert "content" not in paths["paths"]["/identity/v3/auth/tokens"]["head"]["responses"]["200"]
 
 
-@pytest.mark.parametrize("kind", ["identity", "image"])
+@pytest.mark.parametrize("kind", ["identity", "image", "pileus", "placement", "network"])
 def test_every_answer_is_described(kind: str) -> None:
     """What nobody declared would be anything at all."""
     (service,) = (each for each in EVERY if each.type == kind)

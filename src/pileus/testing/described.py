@@ -12,18 +12,19 @@ from jsonschema import Draft202012Validator
 
 from pileus.kernel.api.openapi import ANYTHING, document
 from pileus.kernel.api.service import Service
+from pileus.kernel.api.versions import Version
 
 
 class Description:
-    """What a service says of itself; made when first asked, which takes a tenth of a second."""
+    """What a service says of itself at a version; made when first asked, which takes a tenth of a second."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, version: Version | None = None) -> None:
+        self._service, self._version = service, version
         self._validators: dict[tuple[str, str, str, str], Draft202012Validator] = {}
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        return document(self._service)
+        return document(self._service, self._version)
 
     @cached_property
     def _paths(self) -> list[tuple[re.Pattern[str], str]]:

@@ -56,10 +56,14 @@ class _Outside(AsgiPeer):
         return scope
 
 
+DESCRIBED = {"identity", "image", "pileus", "placement", "network"}
+
+
 @cache
-def _described(service: Service) -> Description | None:
-    """The document that answers are held to, of services whose document has all of them."""
-    return Description(service) if service.type in ("identity", "image") else None
+def _described(service: Service, version: str) -> Description:
+    """The document that answers of a version are held to."""
+    found = (each for each in (service.versions.history if service.versions else ()) if str(each) == version)
+    return Description(service, next(found, None))
 
 
 @dataclass
@@ -94,9 +98,10 @@ class ServiceUnderTest:
 
     def hold_to_description(self, method: str, path: str, reply: PeerReply) -> None:
         """Fails where a good answer is none that the service's document has."""
-        described = _described(self.runtime.service)
-        if described is None or reply.status >= 400:
+        service = self.runtime.service
+        if service.type not in DESCRIBED or reply.status >= 400:
             return
+        described = _described(service, reply.headers.get("openstack-api-version", "").rpartition(" ")[2])
         template = described.template(method, path)
         if template is not None:
             problems = described.problems(method, template, reply.status, reply.headers, reply.body)

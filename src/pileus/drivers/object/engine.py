@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import Files, HostFiles
 from pileus.drivers.object.group import Group, stamp_of
@@ -31,6 +32,7 @@ from pileus.drivers.object.rules import (
     version_of,
 )
 from pileus.drivers.object.summary import Summary
+from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
 
@@ -58,6 +60,7 @@ class ObjectEngine:
         group_power: int = 0,
         volume_bytes: int = VOLUME_BYTES,
         suffix_power: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`group_power`: how many bits of the partition choose the group of volumes; `suffix_power`: of a member, the
         bits of a suffix."""
@@ -72,6 +75,7 @@ class ObjectEngine:
         """Changes that wait for their turn."""
         self._arriving: set[str] = set()
         """Files of large objects that no record names yet."""
+        self._claims = Claims(clock)
         self.ring_digest = ""
         """Of the ring that whoever serves it goes by."""
 
@@ -213,6 +217,12 @@ class ObjectEngine:
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         record = Record(Kind.DELETED, key, path, timestamp, timestamp, 0, b"", b"")
         await asyncio.shield(self._store(key, partial(if_newer, record)))
+
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        return self._claims.claim(key, holder, timestamp, seconds)
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return self._claims.release(key, holder)
 
     def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> asyncio.Future[None]:
         """One change at a time for each key; a caller that goes away does not stop what has begun."""

@@ -1,7 +1,8 @@
 """What an operation answers, as its description says it. Nothing is checked by it when a call is answered; the tests
 hold what is answered to it.
 
-What a handler's own return type tells needs no more words: a struct is the answer's shape, None is no content.
+What a handler's own return type tells needs no more words: a struct is the answer's shape, a row is the operation's
+resource, None is no content.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import NoneType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
+from sqlalchemy import Row
 
 if TYPE_CHECKING:
     from pileus.kernel.api.operation import Operation
@@ -58,6 +60,8 @@ def _declared(operation: Operation) -> Answer:
     if _is_shape(returned):
         return returned
     resource = operation.resource
+    if get_origin(returned) is Row:
+        return resource
     if resource is None or operation.kind in (Kind.DELETE, Kind.ACTION, Kind.ROUTE):
         return None
     if operation.kind.has_row and operation.path != resource.member_path():
@@ -72,7 +76,7 @@ def _returned(handler: Callable[..., Any]) -> Any:
 
 
 def _is_shape(kind: Any) -> bool:
-    """Whether a type is a struct, or a list of structs."""
-    if get_origin(kind) is list:
+    """Whether a type says all of what is in the JSON: a struct, or lists and mappings of such, or of plain values."""
+    if get_origin(kind) in (list, dict):
         return all(map(_is_shape, get_args(kind)))
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct | str | int)

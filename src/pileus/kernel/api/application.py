@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from pileus.kernel.api.service import Runtime
 from pileus.kernel.api.versions import Version
 from pileus.kernel.db import DatabaseGone
 from pileus.kernel.errors import ApiError, BadRequest, Bug, MethodNotAllowed, NotFound, Unavailable
+from pileus.kernel.http.exchange import Disconnected
 from pileus.kernel.http.reply import Reply
 from pileus.kernel.http.router import Router
 from pileus.kernel.ids import new_request_id
@@ -113,7 +113,8 @@ class Application:
                 message = f"The cloud made a mistake; the log has more under {said}."
                 reply = self._error_reply(scope, call, ApiError(message))
             self._stamp(scope, call, reply, said)
-            await _send(reply, receive, send, head=scope["method"] == "HEAD")
+            with suppress(Disconnected):
+                await _send(reply, send, head=scope["method"] == "HEAD")
         finally:
             request_id.reset(token)
         took = time.perf_counter() - started
@@ -241,7 +242,7 @@ def _inbound_request_id(scope: Scope) -> str:
     return new_request_id()
 
 
-async def _send(reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
+async def _send(reply: Reply, send: Send, *, head: bool) -> None:
     headers = [
         (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()
     ]
@@ -252,22 +253,11 @@ async def _send(reply: Reply, receive: Receive, send: Send, *, head: bool) -> No
         await send({"type": "http.response.body", "body": b"" if head else reply.body, "more_body": False})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    gone = asyncio.ensure_future(_left(receive)) if "content-length" not in reply.headers else None
     async with aclosing(reply.stream) as stream:
         if not head:
             async for chunk in stream:
-                if gone is not None and gone.done():
-                    return
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    if gone is not None:
-        gone.cancel()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _left(receive: Receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def scope_of(

@@ -163,8 +163,11 @@ def decode_action(raw: bytes, dialect: Dialect) -> tuple[str, bytes]:
 def _bulk_items(raw: bytes, resource: type[Resource]) -> Iterator[tuple[bytes, bool]]:
     """Each of several bodies, and whether it is bare or, as old clients send it, below the member's name."""
     try:
-        items = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[resource.collection]
-        for item in msgspec.json.decode(items, type=list[msgspec.Raw]):
+        several = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[resource.collection]
+        items = msgspec.json.decode(several, type=list[msgspec.Raw])
+        if not items:
+            raise BadRequest(f"Resources required: the list of {resource.collection} is empty.")
+        for item in items:
             names = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
             yield bytes(item), list(names) != [resource.member]
     except msgspec.ValidationError as error:

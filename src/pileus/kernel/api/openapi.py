@@ -1,4 +1,4 @@
-"""An OpenAPI 3.1 document of any service, derived from its declarations at their newest version.
+"""An OpenAPI 3.1 document of any service, derived from its declarations at one of its versions.
 
 What isn't declared isn't there: bodies that a handler reads itself are any bytes, answers that nobody declared are
 anything.
@@ -31,9 +31,10 @@ ANYTHING = "*/*"
 """The media type of answers that nobody has declared."""
 
 
-def document(service: Service) -> Schema:
-    """The whole document, ready to be encoded as JSON."""
-    version = service.versions.newest() if service.versions is not None else None
+def document(service: Service, version: Version | None = None) -> Schema:
+    """The whole document, ready to be encoded as JSON; at the newest version unless another is asked for."""
+    if version is None and service.versions is not None:
+        version = service.versions.newest()
     return _Document(service, version).build()
 
 
@@ -145,7 +146,9 @@ class _Document:
         if operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
             resource = operation.resource
             schema = self._schemas.of(struct_for(resource, operation.kind, self._version))
-            return _wrapped(resource.member, schema) if self._service.dialect.wrapped else schema
+            if not self._service.dialect.wrapped:
+                return schema
+            return self._or_several(operation, _wrapped(resource.member, schema), schema)
         return None
 
     def _body_of(self, kind: Any) -> Schema:
@@ -184,27 +187,31 @@ class _Document:
     def _response(self, operation: Operation, answer: Answer) -> Schema:
         described: Schema = {"description": operation.summary or operation.label}
         if answer is not NOTHING:
-            described["content"] = dict(self._content(each) for each in _alternatives(answer))
+            described["content"] = dict(self._content(operation, each) for each in _alternatives(answer))
         return described
 
-    def _content(self, answer: Answer) -> tuple[str, Schema]:
+    def _content(self, operation: Operation, answer: Answer) -> tuple[str, Schema]:
         if answer is None:
             return ANYTHING, {}
         if isinstance(answer, Media):
             return answer.type, {} if answer.schema is None else {"schema": dict(answer.schema)}
-        return JSON, {"schema": self._schemas.of(answer) if _is_type(answer) else self._shows(answer)}
+        schema = self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
+        return JSON, {"schema": schema}
 
-    def _shows(self, shown: type[Resource] | list[type[Resource]]) -> Schema:
+    def _shows(self, operation: Operation, shown: type[Resource] | list[type[Resource]]) -> Schema:
         resource = shown[0] if isinstance(shown, list) else shown
         one = {"$ref": _REF.format(name=resource.__name__)}
         if isinstance(shown, list):
-            items: Schema = {"type": "array", "items": one}
-            return {
-                "type": "object",
-                "properties": {resource.collection: items},
-                "required": [resource.collection],
-            }
-        return _wrapped(resource.member, one) if self._service.dialect.wrapped else one
+            return _several(resource, one)
+        if not self._service.dialect.wrapped:
+            return one
+        return self._or_several(operation, _wrapped(resource.member, one), one)
+
+    def _or_several(self, operation: Operation, wrapped: Schema, one: Schema) -> Schema:
+        """The envelope of one, or of several where clients may make them at once."""
+        if operation.kind is not Kind.CREATE or operation.resource is None or not self._service.dialect.bulk:
+            return wrapped
+        return {"oneOf": [wrapped, _several(operation.resource, one, minItems=1)]}
 
     def _shown(self) -> dict[str, Schema]:
         return {each.__name__: self._resource(each) for each in self._service.resources}
@@ -285,6 +292,10 @@ def _portable(value: Any) -> Any:
             for name, each in value.items()
         }
     return [_portable(each) for each in value] if isinstance(value, list) else value
+
+
+def _several(resource: type[Resource], one: Schema, **more: int) -> Schema:
+    return _wrapped(resource.collection, {"type": "array", "items": one, **more})
 
 
 def _wrapped(name: str, schema: Schema) -> Schema:

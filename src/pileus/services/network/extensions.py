@@ -12,6 +12,7 @@ class Extension(msgspec.Struct, frozen=True):
     name: str
     updated: str
     description: str
+    links: tuple[str, ...] = ()
 
 
 EXTENSIONS: Final = (

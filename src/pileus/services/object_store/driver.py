@@ -83,7 +83,7 @@ Told = Callable[[Version], None]
 
 
 class ObjectDevice(Protocol):
-    """Ten verbs over one disk."""
+    """A dozen verbs over one disk."""
 
     async def start(self, told: Told, since: str) -> None:
         """Finds what is there. What an earlier process left half-written is cleared.
@@ -118,6 +118,16 @@ class ObjectDevice(Protocol):
 
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         """Deletes; of what was never there the deletion is remembered as well. Raises Superseded."""
+
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        """For so long nobody else may claim the name; False where somebody has. Nobody is kept from writing.
+
+        `timestamp` is that of the write that is to follow. Raises Superseded where whoever had it before was not heard of
+        again, and may write yet with as late a one: a write with a later one undoes that.
+        """
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        """Whether nobody else has claimed it meanwhile, however long that was."""
 
     async def tidy(self, forget_before: Timestamp) -> int:
         """Gives back space that old versions take, and forgets deletions older than that; returns bytes freed."""

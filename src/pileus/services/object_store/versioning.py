@@ -146,11 +146,15 @@ async def write(
     body: AsyncIterator[bytes],
     length: int | None,
     wanted: str = "",
+    moment: Timestamp | None = None,
 ) -> tuple[ObjectMetadata, str | None]:
-    """As `receive`, as the container's versioning wants it; returns the id of the version, too. Raises Superseded."""
+    """As `receive`, by default now, as the container's versioning wants it; returns the id of the version, too.
+
+    Raises Superseded.
+    """
     now = status(info.metadata)
     if now != "Enabled":
-        moment = state.now()
+        moment = moment or state.now()
         if now:
             kept = msgspec.structs.replace(kept, system={**kept.system, metadata.IS_NULL: ""})
         stored = await receive(state, name, moment, kept, body, length, wanted)
@@ -159,7 +163,7 @@ async def write(
             unsettled.done(state.listings, name, moment)
         return stored, NULL if now else None
     await hidden.make(state, "versions", name, info)
-    moment = state.now()
+    moment = moment or state.now()
     at = place(name, moment)
     stored = await receive(state, at, moment, kept, body, length, wanted)
     await _keep_null(state, name)
@@ -227,15 +231,17 @@ async def remove(state: ObjectStoreState, at: Name, moment: Timestamp | None = N
     return moment
 
 
-async def delete(state: ObjectStoreState, name: Name, info: ContainerInfo) -> Deleted:
+async def delete(
+    state: ObjectStoreState, name: Name, info: ContainerInfo, moment: Timestamp | None = None
+) -> Deleted:
     """As a DELETE without an id does: a marker hides the object, and no version goes. Only without versioning, or what is
     `null` while it is suspended, is gone."""
     now = status(info.metadata)
     if not now:
-        await remove(state, name)
+        await remove(state, name, moment)
         return Deleted(None, False)
     await hidden.make(state, "versions", name, info)
-    moment = state.now()
+    moment = moment or state.now()
     marker = ObjectMetadata(content_type=MARKER, etag="", headers={})
     at = place(name, moment, null=now == "Suspended")
     await receive(state, at, moment, marker, nothing(), 0)

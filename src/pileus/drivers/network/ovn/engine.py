@@ -10,9 +10,10 @@ from pileus.drivers import ovsdb
 from pileus.drivers.network.ovn import names, vswitch
 from pileus.drivers.network.ovn.daemons import Stack
 from pileus.drivers.network.ovn.external import HostLink
-from pileus.drivers.network.ovn.metadata import App, MetadataEndpoints
+from pileus.drivers.network.ovn.metadata import MetadataEndpoints
 from pileus.drivers.network.ovn.northbound import Northbound
 from pileus.drivers.network.ovn.supervision import Supervisor
+from pileus.kernel.http.exchange import App
 from pileus.services.network.driver import (
     Binding,
     Capabilities,

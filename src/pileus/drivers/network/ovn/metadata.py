@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from pileus.drivers import netns, vif
@@ -19,31 +19,29 @@ from pileus.drivers.network.ovn import command, names, vswitch
 from pileus.drivers.network.ovn.daemons import Stack
 from pileus.drivers.network.ovn.resolver import Refuser
 from pileus.drivers.network.ovn.switch import metadata_port_id
+from pileus.kernel.http.exchange import App
+from pileus.kernel.http.server import Limits, Server
 from pileus.services.compute.driver import HypervisorError, Nic, Vif
 from pileus.services.network.driver import Network, NetworkError
 
-App = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[MutableMapping[str, Any]]],
-        Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
-"""An ASGI application. In the scope's `state` it finds `network_id`, `client_ip`, and `port_id`: the port on
-that network that holds the address, or None."""
-
 _HTTP, _DNS = 80, 53
+LIMITS = Limits(connections=64, head_seconds=10.0, idle_seconds=10.0, stall_seconds=30.0)
+"""For each network's guests, who are not trusted."""
 
 
 class MetadataEndpoints:
-    """The endpoints of one host. They stay when Pileus ends, and listen again when it is back."""
+    """The endpoints of one host. They stay when Pileus ends, and listen again when it is back.
+
+    In a scope's `state` the application finds `network_id`, `client_ip`, and `port_id`: the port on that network that
+    holds the address, or None.
+    """
 
     def __init__(self, stack: Stack, app: App, port_at: Callable[[str, str], str | None]) -> None:
         self._stack = stack
         self._app = app
         self._port_at = port_at
-        self._servers: dict[str, list[asyncio.Server | asyncio.DatagramTransport]] = {}
+        self._servers: dict[str, list[Server]] = {}
+        self._refusers: dict[str, asyncio.DatagramTransport] = {}
         self._changing: dict[str, asyncio.Lock] = {}
 
     async def resume(self, networks: Iterable[Network]) -> None:
@@ -75,8 +73,8 @@ class MetadataEndpoints:
             *listening, names_socket = await netns.run_in(place, lambda: _listen(name))
             loop = asyncio.get_running_loop()
             transport, _ = await loop.create_datagram_endpoint(Refuser, sock=names_socket)
-            servers = [await self._serve(network.id, each) for each in listening]
-            self._servers[network.id] = [*servers, transport]
+            self._refusers[network.id] = transport
+            self._servers[network.id] = [await self._serve(network.id, each) for each in listening]
 
     async def forget(self, network_id: str, ips: Iterable[str]) -> None:
         """Have the endpoint ask anew who holds these addresses. Else it would answer a guest that was given the
@@ -88,8 +86,7 @@ class MetadataEndpoints:
         """Leave nothing of the network's endpoint."""
         if network_id not in self._changing:
             return
-        for server in self._servers.pop(network_id, ()):
-            server.close()
+        await self._silence(network_id)
         place, name = self._stack.metadata_netns, _link_name(network_id)
         await vif.unplug(self._nic(Network(id=network_id, mtu=0)))
         if any(link["ifname"] == name for link in await command.show("link", inside=place)):
@@ -97,21 +94,26 @@ class MetadataEndpoints:
         self._changing.pop(network_id, None)
 
     async def close(self) -> None:
-        for servers in self._servers.values():
-            for server in servers:
-                server.close()
-        self._servers.clear()
+        for network_id in list(self._servers):
+            await self._silence(network_id)
 
-    async def _serve(self, network_id: str, listening: socket.socket) -> asyncio.Server:
-        from pileus.drivers.network.ovn.metadata_http import protocol_factory
+    async def _silence(self, network_id: str) -> None:
+        if network_id in self._refusers:
+            self._refusers.pop(network_id).close()
+        for server in self._servers.pop(network_id, ()):
+            await server.stop()
 
+    async def _serve(self, network_id: str, listening: socket.socket) -> Server:
         async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             client_ip = scope["client"][0].partition("%")[0]
             port_id = self._port_at(network_id, client_ip)
-            scope["state"].update(network_id=network_id, client_ip=client_ip, port_id=port_id)
+            scope["state"] = {"network_id": network_id, "client_ip": client_ip, "port_id": port_id}
             await self._app(scope, receive, send)
 
-        return await asyncio.get_running_loop().create_server(protocol_factory(app), sock=listening)
+        host, port = listening.getsockname()[:2]
+        server = Server(app, host, port, sock=listening, limits=LIMITS)
+        await server.start()
+        return server
 
     def _nic(self, network: Network) -> Nic:
         details = {

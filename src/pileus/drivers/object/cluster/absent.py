@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
+from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Capacity, MemberWriter, Stamp
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, Told, Version
@@ -17,6 +18,7 @@ class AbsentMember:
     def __init__(self, why: str, mark: str = "") -> None:
         self._why = why
         self._mark = mark
+        self._claims = Claims()
 
     def _failed(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -64,6 +66,13 @@ class AbsentMember:
 
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         raise DeviceError(self._why)
+
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        """Needs no disk."""
+        return self._claims.claim(key, holder, timestamp, seconds)
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return self._claims.release(key, holder)
 
     async def tidy(self, forget_before: Timestamp) -> int:
         return 0

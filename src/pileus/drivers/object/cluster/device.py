@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from pileus.drivers.object.cluster.absent import AbsentMember
+from pileus.drivers.object.cluster.claiming import Claiming
 from pileus.drivers.object.cluster.copying import bring
 from pileus.drivers.object.cluster.look import Look
 from pileus.drivers.object.cluster.member import Member, Stamp
@@ -42,6 +43,7 @@ class ObjectCluster:
     ) -> None:
         self.placement = Placement(ring, members, clock, patience, affinity)
         self.clock = clock
+        self._claiming = Claiming(self.placement, clock)
         self._background: set[asyncio.Task[None]] = set()
         self._told: dict[str, Stamp] = {}
         self._teller: Told = lambda version: None
@@ -150,6 +152,12 @@ class ObjectCluster:
             except DeviceError as error:
                 why = error
         raise why
+
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        return await self._claiming.claim(key, holder, timestamp, seconds)
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return await self._claiming.release(key, holder)
 
     async def tidy(self, forget_before: Timestamp) -> int:
         freed = [await peer.member.tidy(forget_before) for peer in self.placement.peers.values()]

@@ -87,6 +87,12 @@ class Seats(NamedTuple):
     """Who stands in for one of the first that fails."""
 
 
+Voters = tuple[frozenset[Peer], ...]
+"""Groups of devices; what is to be decided, most of each have agreed to."""
+AGREED_SECONDS = 60.0
+"""After so long nobody is taken to go by the ring before this one."""
+
+
 class Placement:
     """A ring and the devices behind it. `members` has all of the ring's devices by id."""
 
@@ -101,6 +107,8 @@ class Placement:
         self.ring = ring
         self._before = ring
         """The ring before this one."""
+        self._agreed_at = clock.monotonic()
+        """Since when nobody goes by that one any more."""
         self._affinity = affinity
         self.patience = patience
         self._clock = clock
@@ -120,6 +128,7 @@ class Placement:
         }
         self.peers = {**self.peers, **news}
         self._before, self.ring, self._seats = self.ring, ring, {}
+        self._agreed_at = self._clock.monotonic() + AGREED_SECONDS
 
     def partition(self, key: bytes) -> int:
         return int.from_bytes(key[:4], "big") >> self._shift
@@ -135,6 +144,18 @@ class Placement:
         """All that are asked for a key, in order."""
         seats = self.of(key)
         return seats.primaries + seats.handoffs
+
+    def voters(self, key: bytes) -> Voters:
+        """Who says whose turn it is to write: primaries, an odd number of devices where there are enough. After a change
+        of the ring those of both, as others go by the old one."""
+        rings = [self.ring] if self._clock.monotonic() >= self._agreed_at else [self.ring, self._before]
+        return tuple(self._group(ring, self.partition(key)) for ring in rings)
+
+    def _group(self, ring: Ring, partition: int) -> frozenset[Peer]:
+        ids = list(dict.fromkeys(device.id for device in ring.primaries(partition)))
+        if len(ids) % 2 == 0:
+            ids += [device.id for device in islice(ring.handoffs(partition), 1)]
+        return frozenset(self.peers[id_] for id_ in ids)
 
     def seats(self, partition: int) -> Seats:
         devices = {

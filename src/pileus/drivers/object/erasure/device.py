@@ -156,6 +156,12 @@ class ErasureDevice:
         except DeviceError:
             return None  # what it was, the reconstructor finds
 
+    async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
+        return await self.records.claim(key, holder, timestamp, seconds)
+
+    async def release(self, key: bytes, holder: bytes) -> bool:
+        return await self.records.release(key, holder)
+
     async def tidy(self, forget_before: Timestamp) -> int:
         while self._background:
             await asyncio.wait(self._background)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from pileus.kernel import metrics
+from pileus.kernel.http.exchange import Receive, Send
 from pileus.services.object_store.recon import Recon
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -22,7 +20,7 @@ class StatusPages:
     def __init__(self, recon: Recon) -> None:
         self._recon = recon
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         status, body, kind = self._answer(scope["method"], scope["path"])

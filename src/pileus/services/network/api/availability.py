@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, false, select
 
 from pileus.kernel.api.call import Call
@@ -25,11 +26,30 @@ routes = Routes()
 _NONE = false()
 
 
+class Zone(msgspec.Struct):
+    name: str
+    state: str
+    resource: str
+
+
+class ZonesAnswer(msgspec.Struct):
+    availability_zones: list[Zone]
+
+
 @routes.add("GET", "/availability_zones", policy="get_availability_zone")
-def list_zones(call: Call, tx: Tx) -> dict[str, Any]:
+def list_zones(call: Call, tx: Tx) -> ZonesAnswer:
     """Lists the zones that networks and routers can be in."""
-    zone = {"name": state_of(call).settings.availability_zone, "state": "available"}
-    return {"availability_zones": [{**zone, "resource": resource} for resource in ("network", "router")]}
+    name = state_of(call).settings.availability_zone
+    return ZonesAnswer([Zone(name, "available", resource) for resource in ("network", "router")])
+
+
+class SubnetAvailability(msgspec.Struct):
+    subnet_id: str
+    subnet_name: str
+    cidr: str
+    ip_version: int
+    total_ips: float
+    used_ips: int
 
 
 def _of_version(call: Call, values: list[str]) -> ColumnElement[bool]:
@@ -55,9 +75,13 @@ class NetworkIpAvailability(
     network_name: str = field(filter, sort, column="name")
     project_id: str = field(filter, sort)
     tenant_id: str = field(filter, sort, column="project_id")
-    total_ips: int = field(render=lambda call, row: _sum(call, row, "total_ips"))
-    used_ips: int = field(render=lambda call, row: _sum(call, row, "used_ips"))
-    subnet_ip_availability: list[dict[str, Any]] = field(
+    total_ips: float = field(
+        render=lambda call, row: exact(sum(each.total_ips for each in call.gathered["usage"][row.id]))
+    )
+    used_ips: int = field(
+        render=lambda call, row: sum(each.used_ips for each in call.gathered["usage"][row.id])
+    )
+    subnet_ip_availability: list[SubnetAvailability] = field(
         render=lambda call, row: call.gathered["usage"][row.id]
     )
 
@@ -67,28 +91,24 @@ class NetworkIpAvailability(
 
     @classmethod
     def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
-        usage: dict[str, list[dict[str, Any]]] = {row.id: [] for row in rows}
+        usage: dict[str, list[SubnetAvailability]] = {row.id: [] for row in rows}
         found = store.subnets_of_many(tx, list(usage))
         used = addresses.used(tx, [each.id for each in found])
         for each in found:
             usage[each.network_id].append(
-                {
-                    "subnet_id": each.id,
-                    "subnet_name": each.name,
-                    "cidr": each.cidr,
-                    "ip_version": each.ip_version,
-                    "total_ips": exact(capacity(pools_of(each))),
-                    "used_ips": used.get(each.id, 0),
-                }
+                SubnetAvailability(
+                    subnet_id=each.id,
+                    subnet_name=each.name,
+                    cidr=each.cidr,
+                    ip_version=each.ip_version,
+                    total_ips=exact(capacity(pools_of(each))),
+                    used_ips=used.get(each.id, 0),
+                )
             )
         call.gathered["usage"] = usage
 
 
-def _sum(call: Call, row: Row[Any], name: str) -> float:
-    return exact(sum(each[name] for each in call.gathered["usage"][row.id]))
-
-
-def exact(number: int) -> float:
+def exact(number: float) -> float:
     """The number, but for what no 64 bits hold: the encoder of JSON takes no more."""
     return number if number < 2**64 else float(number)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
@@ -26,63 +28,83 @@ _COLLECTIONS: Final = (
 )
 
 
-def _version(call: Call) -> dict[str, Any]:
-    return {
-        "id": "v2.0",
-        "status": "CURRENT",
-        "links": [{"rel": "self", "href": call.base_url + "/"}],
-    }
+class Version(msgspec.Struct):
+    id: str
+    status: str
+    links: list[dict[str, str]]
+
+
+class VersionsAnswer(msgspec.Struct):
+    versions: list[Version]
+
+
+class Collection(msgspec.Struct):
+    name: str
+    collection: str
+    links: list[dict[str, str]]
+
+
+class CollectionsAnswer(msgspec.Struct):
+    resources: list[Collection]
+
+
+class ExtensionsAnswer(msgspec.Struct):
+    extensions: tuple[Extension, ...]
+
+
+class ExtensionAnswer(msgspec.Struct):
+    extension: Extension
+
+
+class Provider(msgspec.Struct):
+    service_type: str
+    name: str
+    default: bool
+
+
+class ProvidersAnswer(msgspec.Struct):
+    service_providers: list[Provider]
 
 
 @root.add("GET", "", policy=ANYONE)
-async def versions(call: Call) -> dict[str, Any]:
+async def versions(call: Call) -> VersionsAnswer:
     """Lists the versions of the API: there is one."""
-    return {"versions": [_version(call)]}
+    return VersionsAnswer([Version("v2.0", "CURRENT", [{"rel": "self", "href": call.base_url + "/"}])])
 
 
 @routes.add("GET", "", policy=AUTHENTICATED)
-def resources(call: Call, tx: Tx) -> dict[str, Any]:
+def resources(call: Call, tx: Tx) -> CollectionsAnswer:
     """Lists the collections."""
-    return {
-        "resources": [
-            {
-                "name": name,
-                "collection": f"{name}s",
-                "links": [{"rel": "self", "href": f"{call.base_url}/{name.replace('_', '-')}s"}],
-            }
+    return CollectionsAnswer(
+        [
+            Collection(
+                name=name,
+                collection=f"{name}s",
+                links=[{"rel": "self", "href": f"{call.base_url}/{name.replace('_', '-')}s"}],
+            )
             for name in _COLLECTIONS
         ]
-    }
+    )
 
 
 @routes.add("GET", "/extensions", policy=AUTHENTICATED)
-def list_extensions(call: Call, tx: Tx) -> dict[str, Any]:
+def list_extensions(call: Call, tx: Tx) -> ExtensionsAnswer:
     """Lists what goes beyond the core of the API."""
-    return {"extensions": [_shown(each) for each in EXTENSIONS]}
+    return ExtensionsAnswer(EXTENSIONS)
 
 
 @routes.add("GET", "/extensions/{alias}", policy=AUTHENTICATED)
-def show_extension(call: Call, tx: Tx) -> dict[str, Any]:
+def show_extension(call: Call, tx: Tx) -> ExtensionAnswer:
     """Shows one extension; 404 where it is not served."""
     alias = call.params["alias"]
     for each in EXTENSIONS:
         if each.alias == alias:
-            return {"extension": _shown(each)}
+            return ExtensionAnswer(each)
     raise NotFound(f"Extension with alias {alias} does not exist", kind="ExtensionNotFound")
 
 
 @routes.add("GET", "/service-providers", policy="get_service_provider")
-def list_providers(call: Call, tx: Tx) -> dict[str, Any]:
+def list_providers(call: Call, tx: Tx) -> ProvidersAnswer:
     """Lists what provides routers: the network engine, and nothing to choose from."""
     name = state_of(call).capabilities.engine
-    return {"service_providers": [{"service_type": "L3_ROUTER_NAT", "name": name, "default": True}]}
-
-
-def _shown(extension: Extension) -> dict[str, Any]:
-    return {
-        "alias": extension.alias,
-        "name": extension.name,
-        "description": extension.description,
-        "updated": extension.updated,
-        "links": [],
-    }
+    return ProvidersAnswer([Provider("L3_ROUTER_NAT", name, default=True)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import Row, bindparam
 
@@ -34,12 +35,21 @@ _OWN = floating_ips.c.project_id == bindparam("visible_project_id")
 _LOOSE = {"port_id": None, "fixed_ip_address": None, "router_id": None}
 
 
-def _port_details(call: Call, row: Row[Any]) -> dict[str, Any] | None:
+class PortDetails(msgspec.Struct):
+    name: str
+    network_id: str
+    mac_address: str
+    admin_state_up: bool
+    status: str
+    device_id: str
+    device_owner: str
+
+
+def _port_details(call: Call, row: Row[Any]) -> PortDetails | None:
     port = call.gathered["ports"].get(row.port_id)
     if port is None:
         return None
-    names = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
-    return {name: getattr(port, name) for name in names}
+    return PortDetails(*(getattr(port, name) for name in PortDetails.__struct_fields__))
 
 
 class FloatingIP(Tagged, member="floatingip", collection="floatingips", table=floating_ips):
@@ -55,7 +65,7 @@ class FloatingIP(Tagged, member="floatingip", collection="floatingips", table=fl
     status: str = field(read_only, filter, sort)
     dns_name: Text255 = field(create, filter, sort, default="")
     dns_domain: Text255 = field(create, filter, sort, default="")
-    port_details: dict[str, Any] | None = field(render=_port_details)
+    port_details: PortDetails | None = field(render=_port_details)
 
     @classmethod
     def visible_to_project(cls, project_id: str) -> Visibility:

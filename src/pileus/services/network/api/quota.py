@@ -39,6 +39,28 @@ _PROJECTS: Final = (
 routes = Routes()
 
 
+class QuotasAnswer(msgspec.Struct):
+    """Limits by name, and whose they are."""
+
+    quotas: list[dict[str, int | str]]
+
+
+class QuotaAnswer(msgspec.Struct):
+    """Limits by name."""
+
+    quota: dict[str, int]
+
+
+class Usage(msgspec.Struct):
+    limit: int
+    used: int
+    reserved: int
+
+
+class UsageAnswer(msgspec.Struct):
+    quota: dict[str, Usage]
+
+
 def _enforce(call: Call, rule: str) -> str:
     """The project that the path names, if the caller may do this to its quota."""
     project_id = call.params["project_id"]
@@ -49,48 +71,50 @@ def _enforce(call: Call, rule: str) -> str:
 
 
 @routes.add("GET", "/quotas", policy="update_quota")
-def list_quotas(call: Call, tx: Tx) -> dict[str, Any]:
+def list_quotas(call: Call, tx: Tx) -> QuotasAnswer:
     """Lists the projects whose limits are not the default ones."""
     found = tx.scalars(_PROJECTS, default_class=DEFAULT_CLASS)
-    return {"quotas": [{**QUOTAS.limits(tx, each), "project_id": each, "tenant_id": each} for each in found]}
+    return QuotasAnswer(
+        [{**QUOTAS.limits(tx, each), "project_id": each, "tenant_id": each} for each in found]
+    )
 
 
 @routes.add("GET", "/quotas/tenant", policy=AUTHENTICATED)
 @routes.add("GET", "/quotas/project", policy=AUTHENTICATED)
-def show_own_project(call: Call, tx: Tx) -> dict[str, Any]:
+def show_own_project(call: Call, tx: Tx) -> dict[str, dict[str, str]]:
     """Tells whose quota the token's is."""
     name = call.path.rpartition("/")[2]
     return {name: {f"{name}_id": call.project_id}}
 
 
 @routes.add("GET", "/quotas/{project_id}", policy=AUTHENTICATED)
-def show_quota(call: Call, tx: Tx) -> dict[str, Any]:
+def show_quota(call: Call, tx: Tx) -> QuotaAnswer:
     """Shows the limits of a project."""
-    return {"quota": QUOTAS.limits(tx, _enforce(call, "get_quota"))}
+    return QuotaAnswer(QUOTAS.limits(tx, _enforce(call, "get_quota")))
 
 
 @routes.add("GET", "/quotas/{project_id}/default", policy=AUTHENTICATED)
-def show_default_quota(call: Call, tx: Tx) -> dict[str, Any]:
+def show_default_quota(call: Call, tx: Tx) -> QuotaAnswer:
     """Shows the limits that hold where nothing else was said."""
     _enforce(call, "get_quota")
-    return {"quota": QUOTAS.limits(tx, DEFAULT_CLASS)}
+    return QuotaAnswer(QUOTAS.limits(tx, DEFAULT_CLASS))
 
 
 @routes.add("GET", "/quotas/{project_id}/details.json", policy=AUTHENTICATED)
 @routes.add("GET", "/quotas/{project_id}/details", policy=AUTHENTICATED)
-def show_quota_details(call: Call, tx: Tx) -> dict[str, Any]:
+def show_quota_details(call: Call, tx: Tx) -> UsageAnswer:
     """Shows limits and what is used of them. Nothing is ever reserved: quota counts what is there."""
     project_id = _enforce(call, "get_quota")
-    return {
-        "quota": {
-            name: {"limit": limit, "used": QUOTAS.used(tx, project_id, name), "reserved": 0}
+    return UsageAnswer(
+        {
+            name: Usage(limit, used=QUOTAS.used(tx, project_id, name), reserved=0)
             for name, limit in QUOTAS.limits(tx, project_id).items()
         }
-    }
+    )
 
 
 @routes.add("PUT", "/quotas/{project_id}", policy=AUTHENTICATED, body=_Body)
-def update_quota(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def update_quota(call: Call, tx: Tx, body: Any) -> QuotaAnswer:
     """Sets limits of a project; not below what it uses already, unless by `force`."""
     project_id = _enforce(call, "update_quota")
     wanted = {name: value for name in QUOTAS.by_name if (value := getattr(body.quota, name)) is not UNSET}
@@ -103,7 +127,7 @@ def update_quota(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
                     kind="InvalidQuotaValue",
                 )
     QUOTAS.set_limits(tx, project_id, wanted)
-    return {"quota": QUOTAS.limits(tx, project_id)}
+    return QuotaAnswer(QUOTAS.limits(tx, project_id))
 
 
 @routes.add("DELETE", "/quotas/{project_id}", policy=AUTHENTICATED, status=204)

@@ -31,6 +31,19 @@ class InterfaceBody(msgspec.Struct, forbid_unknown_fields=True):
     port_id: Uuid | UnsetType = UNSET
 
 
+class InterfaceAnswer(msgspec.Struct, kw_only=True):
+    """An interface by its router's id, with the tags of that."""
+
+    id: str
+    tenant_id: str
+    project_id: str
+    port_id: str
+    network_id: str
+    subnet_id: str
+    subnet_ids: list[str]
+    tags: list[str]
+
+
 class RoutesOfRouter(msgspec.Struct, forbid_unknown_fields=True):
     routes: list[Route]
 
@@ -40,7 +53,7 @@ class RoutesBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @Router.member_route("PUT", "/add_router_interface", policy="add_router_interface", body=InterfaceBody)
-def add_interface(call: Call, tx: Tx, row: Row[Any], body: InterfaceBody) -> dict[str, Any]:
+def add_interface(call: Call, tx: Tx, row: Row[Any], body: InterfaceBody) -> InterfaceAnswer:
     """Puts the router on a subnet, at its gateway's address, or on the subnets of a port."""
     if (body.subnet_id is UNSET) == (body.port_id is UNSET):
         raise BadRequest("Bad router request: Either subnet_id or port_id must be specified, and not both.")
@@ -56,7 +69,7 @@ def add_interface(call: Call, tx: Tx, row: Row[Any], body: InterfaceBody) -> dic
 
 
 @Router.member_route("PUT", "/remove_router_interface", policy="remove_router_interface", body=InterfaceBody)
-def remove_interface(call: Call, tx: Tx, row: Row[Any], body: InterfaceBody) -> dict[str, Any]:
+def remove_interface(call: Call, tx: Tx, row: Row[Any], body: InterfaceBody) -> InterfaceAnswer:
     """Takes the router off a subnet; its port goes too, unless other IPv6 subnets need it."""
     if body.subnet_id is UNSET and body.port_id is UNSET:
         raise BadRequest("Bad router request: Either subnet_id or port_id must be specified.")
@@ -212,15 +225,15 @@ def _check_unused(tx: Tx, row: Row[Any], lost: Sequence[dict[str, str]]) -> None
                 )
 
 
-def _shown(row: Row[Any], port: Row[Any], fixed_ips: Sequence[dict[str, str]]) -> dict[str, Any]:
+def _shown(row: Row[Any], port: Row[Any], fixed_ips: Sequence[dict[str, str]]) -> InterfaceAnswer:
     subnet_ids = [each["subnet_id"] for each in fixed_ips]
-    return {
-        "id": row.id,
-        "tenant_id": row.project_id,
-        "project_id": row.project_id,
-        "port_id": port.id,
-        "network_id": port.network_id,
-        "subnet_id": subnet_ids[-1],
-        "subnet_ids": subnet_ids,
-        "tags": row.tags,
-    }
+    return InterfaceAnswer(
+        id=row.id,
+        tenant_id=row.project_id,
+        project_id=row.project_id,
+        port_id=port.id,
+        network_id=port.network_id,
+        subnet_id=subnet_ids[-1],
+        subnet_ids=subnet_ids,
+        tags=row.tags,
+    )

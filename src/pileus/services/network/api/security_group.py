@@ -80,7 +80,7 @@ class SecurityGroup(
     name: Text255 = field(create, update, filter, sort, default="")
     stateful: bool = field(create, update, filter, sort, default=True)
     shared: bool = field(read_only, filter)
-    security_group_rules: list[dict[str, Any]] = field(render=_shown_rules)
+    security_group_rules: list[dict[str, Any]] = field(render=_shown_rules, shows=[Rule])
 
     @classmethod
     def visible_to_project(cls, project_id: str) -> Visibility:

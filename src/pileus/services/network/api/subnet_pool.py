@@ -124,14 +124,14 @@ def delete_pool(call: Call, tx: Tx, row: Row[Any]) -> None:
 
 
 @SubnetPool.member_route("PUT", "/add_prefixes", policy="add_prefixes", body=PrefixesBody)
-def add_prefixes(call: Call, tx: Tx, row: Row[Any], body: PrefixesBody) -> dict[str, Any]:
+def add_prefixes(call: Call, tx: Tx, row: Row[Any], body: PrefixesBody) -> PrefixesBody:
     """Adds prefixes to those that are there."""
     prefixes = _same_version(row, [*row.prefixes, *body.prefixes])
-    return {"prefixes": _changed(call, tx, row, {"prefixes": prefixes}).prefixes}
+    return PrefixesBody(_changed(call, tx, row, {"prefixes": prefixes}).prefixes)
 
 
 @SubnetPool.member_route("PUT", "/remove_prefixes", policy="remove_prefixes", body=PrefixesBody)
-def remove_prefixes(call: Call, tx: Tx, row: Row[Any], body: PrefixesBody) -> dict[str, Any]:
+def remove_prefixes(call: Call, tx: Tx, row: Row[Any], body: PrefixesBody) -> PrefixesBody:
     """Removes prefixes that no subnet has a part of."""
     left = domain.without(row.prefixes, _same_version(row, body.prefixes))
     for cidr in store.taken(tx, row.id):
@@ -140,7 +140,7 @@ def remove_prefixes(call: Call, tx: Tx, row: Row[Any], body: PrefixesBody) -> di
                 f"Illegal update to prefixes: subnet {cidr} is allocated from what would be removed.",
                 kind="IllegalSubnetPoolPrefixUpdate",
             )
-    return {"prefixes": _changed(call, tx, row, {"prefixes": left}).prefixes}
+    return PrefixesBody(_changed(call, tx, row, {"prefixes": left}).prefixes)
 
 
 SubnetPool.show(policy="get_subnetpool")

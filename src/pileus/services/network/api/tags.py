@@ -23,6 +23,8 @@ MOST: Final = 50
 
 
 class TagsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Asked for as they are shown."""
+
     tags: list[Tag]
 
 
@@ -79,23 +81,23 @@ def declare_tags(resource: type[Tagged]) -> None:
             rows.change(tx, resource.table, row.id, tags=tags)
 
     @resource.member_route("GET", "/tags", policy=see)
-    def list_tags(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    def list_tags(call: Call, tx: Tx, row: Row[Any]) -> TagsBody:
         """Lists the tags."""
-        return {"tags": row.tags}
+        return TagsBody(row.tags)
 
     @resource.member_route("PUT", "/tags", policy=replace, body=TagsBody)
-    def replace_tags(call: Call, tx: Tx, row: Row[Any], body: TagsBody) -> dict[str, Any]:
+    def replace_tags(call: Call, tx: Tx, row: Row[Any], body: TagsBody) -> TagsBody:
         """Replaces all tags."""
         tags = checked_tags(body.tags)
         write(tx, row, tags)
-        return {"tags": tags}
+        return TagsBody(tags)
 
     @resource.member_route("POST", "/tags", policy=make, body=TagsBody, status=201)
-    def add_tags(call: Call, tx: Tx, row: Row[Any], body: TagsBody) -> dict[str, Any]:
+    def add_tags(call: Call, tx: Tx, row: Row[Any], body: TagsBody) -> TagsBody:
         """Adds some tags."""
         tags = checked_tags([*row.tags, *body.tags])
         write(tx, row, tags)
-        return {"tags": tags}
+        return TagsBody(tags)
 
     @resource.member_route("DELETE", "/tags", policy=drop, status=204)
     def drop_tags(call: Call, tx: Tx, row: Row[Any]) -> None:

@@ -89,7 +89,9 @@ async def _store(
         large_bytes=manifest.size_bytes,
         system={metadata.LISTED_ETAG: f"{own}{metadata.S3_ETAG}{manifest.etag}-{len(manifest.segments)}"},
     )
-    await write.store(state, name, now, kept, _once(body), len(body))
+    await write.store(
+        state, name, now, kept, _once(body), len(body), check=write.condition(call, state, name)
+    )
     return manifest.etag, now
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from hashlib import md5
 
 import msgspec
@@ -22,6 +23,7 @@ from pileus.services.object_store import (
     metadata,
     symlinks,
     temp_url,
+    turns,
     usage,
     versioning,
     versions,
@@ -184,7 +186,7 @@ async def put_object(call: Call) -> Reply:
         system={} if link is None else link.system(EMPTY_ETAG),
     )
     wanted = (call.header("etag") or "").strip('"').lower()
-    stored = await store(state, name, now, kept, call.stream(), length, wanted)
+    stored = await store(state, name, now, kept, call.stream(), length, wanted, condition(call, state, name))
     if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
         call.response_headers[versioned.VERSION] = it.id
     return created(stored.etag, now)
@@ -198,14 +200,34 @@ async def store(
     body: AsyncIterator[bytes],
     length: int | None,
     wanted: str = "",
+    check: turns.Check | None = None,
 ) -> ObjectMetadata:
-    """As `receive`; in a container with object versioning, as a new version."""
+    """As `receive`; in a container with object versioning, as a new version. `check` is asked when all bytes are there, and
+    what it finds stays so."""
+    if check is None:
+        return await _store(state, name, now, kept, body, length, wanted)
+    async with turns.at_the_end(state, name, now, body, check) as checked:
+        return await _store(state, name, now, kept, checked, length, wanted, now)
+
+
+async def _store(
+    state: ObjectStoreState,
+    name: Name,
+    now: Timestamp,
+    kept: ObjectMetadata,
+    body: AsyncIterator[bytes],
+    length: int | None,
+    wanted: str,
+    moment: Timestamp | None = None,
+) -> ObjectMetadata:
+    """`moment` is that of a new version; None: when it has come."""
     await locks.require_parts_free(state, name)
     info = await state.container(name.account, name.container)
     try:
         if info is not None and versioning.status(info.metadata):
             kept = await locks.stored(state, info, kept)
-            return (await versioning.write(state, name, info, kept, body, length, wanted))[0]
+            stored = await versioning.write(state, name, info, kept, body, length, wanted, moment)
+            return stored[0]
         return await receive(state, name, now, kept, body, length, wanted)
     except Superseded as newer:
         raise Conflict(f"There is a version of {newer.newest.normal} already.") from newer
@@ -229,6 +251,11 @@ async def if_none(call: Call, state: ObjectStoreState, name: Name) -> None:
         raise BadRequest("Value: only * is supported for If-None-Match of a PUT")
     if await state.find(name) is not None:
         raise PreconditionFailed("There is an object of that name.")
+
+
+def condition(call: Call, state: ObjectStoreState, name: Name) -> turns.Check | None:
+    """What `store` is to check; None where the request has no condition."""
+    return partial(if_none, call, state, name) if "if-none-match" in call.headers else None
 
 
 @routes.add("POST", OBJECT, policy=ANYONE)

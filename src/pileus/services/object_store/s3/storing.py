@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
 
 from pileus.kernel.errors import TooLarge
-from pileus.services.object_store import admission, content, metadata, versioning
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import admission, content, metadata, turns, versioning
 from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.api.write import check_quota
 from pileus.services.object_store.driver import Superseded
@@ -71,14 +71,6 @@ async def _check(request: Request, name: Name, headers: Mapping[str, str]) -> No
     conditions.may_write(headers, None if there is None else attributes.etag(there))
 
 
-@asynccontextmanager
-async def _turn(request: Request, name: Name) -> AsyncIterator[None]:
-    """Of writes of one object with conditions, one after the other looks at what is there and changes it."""
-    lock = request.state.turns.setdefault(name, asyncio.Lock())
-    async with lock:
-        yield
-
-
 async def store(
     request: Request,
     name: Name,
@@ -89,25 +81,20 @@ async def store(
 ) -> tuple[ObjectMetadata, dict[str, str]]:
     """Stores bytes as the object; returns its metadata and headers that tell its version. 412 where the request has
     conditions that do not hold when all bytes are there."""
-    assert request.info is not None
     old = await replaced(request, name)
-    async with AsyncExitStack() as turn:
-        if is_conditional(request):
-            data = _checked(request, name, data, turn)
+    if is_conditional(request):
+        moment = request.state.now()
+
+        async def check() -> None:
+            await _check(request, name, request.headers)
+
+        async with turns.at_the_end(request.state, name, moment, data, check) as checked:
+            stored, told = await _write(request, name, kept, checked, length, wanted_md5, moment)
+    else:
         stored, told = await _write(request, name, kept, data, length, wanted_md5)
     if old is not None:
         await remove_parts(request, old)
     return stored, told
-
-
-async def _checked(
-    request: Request, name: Name, data: AsyncIterator[bytes], turn: AsyncExitStack
-) -> AsyncIterator[bytes]:
-    """The bytes; before their end is told, it is this request's turn, and what is there is looked at once more."""
-    async for chunk in data:
-        yield chunk
-    await turn.enter_async_context(_turn(request, name))
-    await _check(request, name, request.headers)
 
 
 async def _write(
@@ -117,11 +104,12 @@ async def _write(
     data: AsyncIterator[bytes],
     length: int | None,
     wanted_md5: str,
+    moment: Timestamp | None = None,
 ) -> tuple[ObjectMetadata, dict[str, str]]:
     assert request.info is not None
     try:
         stored, version_id = await versioning.write(
-            request.state, name, request.info, kept, data, length, wanted_md5
+            request.state, name, request.info, kept, data, length, wanted_md5, moment
         )
     except Unprocessable:
         raise body.bad_digest() from None
@@ -139,12 +127,15 @@ async def delete(
     there, with that etag."""
     if if_match is None:
         return await _delete(request, name, version_id)
-    async with _turn(request, name):
+    moment = request.state.now()
+    async with turns.turn(request.state, name, moment):
         await _check(request, name, {"if-match": if_match})
-        return await _delete(request, name, version_id)
+        return await _delete(request, name, version_id, moment)
 
 
-async def _delete(request: Request, name: Name, version_id: str | None) -> Deleted:
+async def _delete(
+    request: Request, name: Name, version_id: str | None, moment: Timestamp | None = None
+) -> Deleted:
     assert request.info is not None
     if version_id is not None:
         found = await versioning.find(request.state, name, request.metadata, version_id)
@@ -157,7 +148,7 @@ async def _delete(request: Request, name: Name, version_id: str | None) -> Delet
     old = await replaced(request, name)
     if old is None and not versioning.status(request.metadata):
         return Deleted(None, False)
-    deleted = await versioning.delete(request.state, name, request.info)
+    deleted = await versioning.delete(request.state, name, request.info, moment)
     if old is not None:
         await remove_parts(request, old)
     return deleted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
@@ -28,11 +29,15 @@ class GuardedAggregates(msgspec.Struct, forbid_unknown_fields=True):
     resource_provider_generation: int
 
 
+class AggregatesAnswer(msgspec.Struct):
+    aggregates: list[str]
+    resource_provider_generation: int | UnsetType = UNSET
+
+
 def _shown(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
-    body: dict[str, Any] = {"aggregates": store.aggregates_of(tx, provider.id)}
-    if call.has(V.AGGREGATE_GENERATION):
-        body["resource_provider_generation"] = provider.generation
-    return answer(call, body, provider.updated_at)
+    generation = provider.generation if call.has(V.AGGREGATE_GENERATION) else UNSET
+    shown = AggregatesAnswer(store.aggregates_of(tx, provider.id), generation)
+    return answer(call, shown, provider.updated_at)
 
 
 def _distinct(ids: list[str]) -> list[str]:
@@ -42,14 +47,19 @@ def _distinct(ids: list[str]) -> list[str]:
     return known
 
 
-@routes.add("GET", _PATH, policy=policy.LIST_AGGREGATES, since=V.AGGREGATES)
+@routes.add("GET", _PATH, policy=policy.LIST_AGGREGATES, since=V.AGGREGATES, answers=AggregatesAnswer)
 def list_aggregates(call: Call, tx: Tx) -> Reply:
     """The aggregates of a provider."""
     return _shown(call, tx, provider_of(call, tx))
 
 
 @routes.add(
-    "PUT", _PATH, policy=policy.UPDATE_AGGREGATES, body=GuardedAggregates, since=V.AGGREGATE_GENERATION
+    "PUT",
+    _PATH,
+    policy=policy.UPDATE_AGGREGATES,
+    body=GuardedAggregates,
+    since=V.AGGREGATE_GENERATION,
+    answers=AggregatesAnswer,
 )
 def set_aggregates(call: Call, tx: Tx, body: GuardedAggregates) -> Reply:
     """Replaces the aggregates of a provider."""
@@ -66,6 +76,7 @@ def set_aggregates(call: Call, tx: Tx, body: GuardedAggregates) -> Reply:
     body=list[Uuid],
     since=V.AGGREGATES,
     until=V.LISTED_BY_TRAIT,
+    answers=AggregatesAnswer,
 )
 def set_aggregates_unguarded(call: Call, tx: Tx, body: list[str]) -> Reply:
     """Replaces the aggregates of a provider, whatever its generation."""

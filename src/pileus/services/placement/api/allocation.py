@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Uuid
@@ -101,11 +101,38 @@ class Allocations28(Allocations13, kw_only=True, forbid_unknown_fields=True):
 
 
 class Allocations34(Allocations28, kw_only=True, forbid_unknown_fields=True):
-    mappings: Mappings | msgspec.UnsetType = UNSET
+    mappings: Mappings | UnsetType = UNSET
 
 
 class Allocations38(Allocations34, kw_only=True, forbid_unknown_fields=True):
     consumer_type: ConsumerType
+
+
+class Held(msgspec.Struct):
+    """What a consumer has of one provider, with the generation of the provider."""
+
+    generation: int
+    resources: dict[str, int] = {}
+
+
+class ConsumerAnswer(msgspec.Struct):
+    allocations: dict[str, Held]
+    project_id: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+    consumer_generation: int | UnsetType = UNSET
+    consumer_type: str | UnsetType = UNSET
+
+
+class HeldByConsumer(msgspec.Struct):
+    """What one consumer has of a provider."""
+
+    resources: dict[str, int]
+    consumer_generation: int | UnsetType = UNSET
+
+
+class ProviderAnswer(msgspec.Struct):
+    allocations: dict[str, HeldByConsumer]
+    resource_provider_generation: int
 
 
 AnyAllocations = Allocations0 | Allocations8 | Allocations12 | Allocations13
@@ -172,27 +199,26 @@ for _body, _since, _until in _POST_BODIES:
     )(_post)
 
 
-@routes.add("GET", _ONE, policy=policy.LIST_ALLOCATIONS)
+@routes.add("GET", _ONE, policy=policy.LIST_ALLOCATIONS, answers=ConsumerAnswer)
 def show_allocations(call: Call, tx: Tx) -> Reply:
     """All that a consumer has; nothing where there is no such consumer."""
     consumer = call.params["consumer_uuid"]
     rows = (
         store.of_consumer(tx, consumer := read_uuid("consumer_uuid", consumer)) if is_uuid(consumer) else []
     )
-    portions: dict[str, dict[str, Any]] = {}
+    shown = ConsumerAnswer({})
     for row in rows:
-        portion = portions.setdefault(row.provider_id, {"generation": row.generation, "resources": {}})
-        portion["resources"][row.resource_class] = row.used
-    body: dict[str, Any] = {"allocations": portions}
+        held = shown.allocations.setdefault(row.provider_id, Held(row.generation))
+        held.resources[row.resource_class] = row.used
     known = store.consumer(tx, consumer) if rows else None
     if known is not None:
         if call.has(V.ALLOCATIONS_BY_PROVIDER):
-            body["project_id"], body["user_id"] = known.project_id, known.user_id
+            shown.project_id, shown.user_id = known.project_id, known.user_id
         if call.has(V.CONSUMER_GENERATION):
-            body["consumer_generation"] = known.generation
+            shown.consumer_generation = known.generation
         if call.has(V.CONSUMER_TYPES):
-            body["consumer_type"] = known.type or UNKNOWN_TYPE
-    return answer(call, body, max((row.updated_at for row in rows), default=tx.now))
+            shown.consumer_type = known.type or UNKNOWN_TYPE
+    return answer(call, shown, max((row.updated_at for row in rows), default=tx.now))
 
 
 @routes.add("DELETE", _ONE, policy=policy.DELETE_ALLOCATIONS, status=204)
@@ -203,16 +229,15 @@ def delete_allocations(call: Call, tx: Tx) -> None:
         raise NotFound(f"No allocations for consumer '{consumer}'")
 
 
-@routes.add("GET", _OF_PROVIDER, policy=policy.PROVIDER_ALLOCATIONS)
+@routes.add("GET", _OF_PROVIDER, policy=policy.PROVIDER_ALLOCATIONS, answers=ProviderAnswer)
 def provider_allocations(call: Call, tx: Tx) -> Reply:
     """What consumers have of a provider."""
     provider = provider_of(call, tx)
     rows = store.of_provider(tx, provider.id)
-    consumers: dict[str, dict[str, Any]] = {}
+    shown = ProviderAnswer({}, provider.generation)
     for row in rows:
-        consumer = consumers.setdefault(row.consumer_id, {"resources": {}})
-        consumer["resources"][row.resource_class] = row.used
+        held = shown.allocations.setdefault(row.consumer_id, HeldByConsumer({}))
+        held.resources[row.resource_class] = row.used
         if call.has(V.CONSUMER_GENERATION):
-            consumer["consumer_generation"] = row.generation
-    body = {"allocations": consumers, "resource_provider_generation": provider.generation}
-    return answer(call, body, max((row.updated_at for row in rows), default=tx.now))
+            held.consumer_generation = row.generation
+    return answer(call, shown, max((row.updated_at for row in rows), default=tx.now))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from random import Random
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.query import Param
@@ -28,6 +28,7 @@ from pileus.lib.placement import (
     search,
 )
 from pileus.services.placement import policy
+from pileus.services.placement.api.allocation import ListedPortion, ProviderId
 from pileus.services.placement.api.asked import Traits, read_group
 from pileus.services.placement.api.common import answer
 from pileus.services.placement.dialect import QUERY_BAD_VALUE, QUERY_DUPLICATE, QUERY_MISSING
@@ -60,7 +61,44 @@ QUERY: tuple[Param, ...] = (
 )
 
 
-@routes.add("GET", "/allocation_candidates", policy=policy.LIST_CANDIDATES, since=V.CANDIDATES, query=QUERY)
+class Amounts(msgspec.Struct):
+    """What one provider would give."""
+
+    resources: dict[str, int]
+
+
+class AllocationRequest(msgspec.Struct):
+    """By provider; before 1.12 a list, as it was claimed then."""
+
+    allocations: dict[str, Amounts] | list[ListedPortion]
+    mappings: Mapping[str, Sequence[str]] | UnsetType = UNSET
+
+
+class ClassSummary(msgspec.Struct):
+    capacity: int
+    used: int
+
+
+class ProviderSummary(msgspec.Struct):
+    resources: dict[str, ClassSummary]
+    traits: list[str] | UnsetType = UNSET
+    parent_provider_uuid: str | UnsetType | None = UNSET
+    root_provider_uuid: str | UnsetType = UNSET
+
+
+class CandidatesAnswer(msgspec.Struct):
+    allocation_requests: list[AllocationRequest]
+    provider_summaries: dict[str, ProviderSummary]
+
+
+@routes.add(
+    "GET",
+    "/allocation_candidates",
+    policy=policy.LIST_CANDIDATES,
+    since=V.CANDIDATES,
+    query=QUERY,
+    answers=CandidatesAnswer,
+)
 def list_candidates(call: Call, tx: Tx) -> Reply:
     """Ways to meet a request, each ready to be claimed, and what is known of the providers concerned."""
     request = read_request(call, tx)
@@ -75,11 +113,10 @@ def list_candidates(call: Call, tx: Tx) -> Reply:
         )
         if not candidates:
             why = explain_shortage(providers, request)
-        body = {
-            "allocation_requests": _requests(call, candidates),
-            "provider_summaries": _summaries(call, providers, request, candidates),
-        }
-    reply = answer(call, body, tx.now)
+        shown = CandidatesAnswer(
+            _requests(call, candidates), _summaries(call, providers, request, candidates)
+        )
+    reply = answer(call, shown, tx.now)
     if why is not None:
         reply.headers[WHY] = why
     return reply
@@ -180,34 +217,25 @@ def _root_traits(call: Call, tx: Tx) -> tuple[frozenset[str], frozenset[str]]:
 # To the answer
 
 
-def _requests(call: Call, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+def _requests(call: Call, candidates: Sequence[Candidate]) -> list[AllocationRequest]:
     if not call.has(V.ALLOCATIONS_BY_PROVIDER):
         return [
-            {
-                "allocations": [
-                    {"resource_provider": {"uuid": provider_id}, "resources": amounts}
-                    for provider_id, amounts in candidate.allocations.items()
-                ]
-            }
-            for candidate in candidates
+            AllocationRequest([ListedPortion(ProviderId(each), amounts) for each, amounts in given.items()])
+            for given in (candidate.allocations for candidate in candidates)
         ]
-    shown: list[dict[str, Any]] = [
-        {
-            "allocations": {
-                provider_id: {"resources": amounts} for provider_id, amounts in candidate.allocations.items()
-            }
-        }
+    mapped = call.has(V.MAPPINGS)
+    return [
+        AllocationRequest(
+            {each: Amounts(amounts) for each, amounts in candidate.allocations.items()},
+            candidate.mappings if mapped else UNSET,
+        )
         for candidate in candidates
     ]
-    if call.has(V.MAPPINGS):
-        for each, candidate in zip(shown, candidates, strict=True):
-            each["mappings"] = candidate.mappings
-    return shown
 
 
 def _summaries(
     call: Call, providers: Providers, request: Request, candidates: Sequence[Candidate]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ProviderSummary]:
     """By provider: whole trees from 1.29 on, before that those that a candidate names."""
     whole, traits, trees = (
         call.has(V.WHOLE_SUMMARIES),
@@ -222,12 +250,12 @@ def _summaries(
         related = [provider for each in ids if (provider := providers.get(each)) is not None]
     summaries = {}
     for provider in related:
-        summary: dict[str, Any] = {"resources": _resources(provider, None if whole else named)}
+        summary = ProviderSummary(_resources(provider, None if whole else named))
         if traits:
-            summary["traits"] = _encoded(provider.traits)
+            summary.traits = cast("list[str]", _encoded(provider.traits))
         if trees:
-            summary["parent_provider_uuid"] = provider.parent_id
-            summary["root_provider_uuid"] = provider.root_id
+            summary.parent_provider_uuid = provider.parent_id
+            summary.root_provider_uuid = provider.root_id
         summaries[provider.id] = summary
     return summaries
 
@@ -238,9 +266,9 @@ def _encoded(traits: frozenset[str]) -> msgspec.Raw:
     return msgspec.Raw(encode_json(sorted(traits)))
 
 
-def _resources(provider: Provider, names: set[str] | None) -> dict[str, dict[str, int]]:
+def _resources(provider: Provider, names: set[str] | None) -> dict[str, ClassSummary]:
     return {
-        name: {"capacity": min(int(inventory.capacity), MOST_CAPACITY), "used": provider.used.get(name, 0)}
+        name: ClassSummary(min(int(inventory.capacity), MOST_CAPACITY), provider.used.get(name, 0))
         for name, inventory in provider.inventories.items()
         if names is None or name in names
     }

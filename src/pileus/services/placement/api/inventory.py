@@ -60,7 +60,7 @@ class GuardedStock(Stock, kw_only=True):
 
 
 class WholeStock(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """All inventories of a provider, by class."""
+    """All inventories of a provider, by class; asked for as it is shown."""
 
     resource_provider_generation: int
     inventories: dict[ClassName, Stock]
@@ -94,17 +94,17 @@ def check_unused(tx: Tx, provider_id: str, names: Iterable[str]) -> None:
         )
 
 
-def shown(row: Row[Any]) -> dict[str, Any]:
+def _values(row: Row[Any]) -> dict[str, Any]:
     return {each: getattr(row, each) for each in _SHOWN}
 
 
 def _whole(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
     rows = store.of(tx, provider.id)
-    body = {
-        "resource_provider_generation": provider.generation,
-        "inventories": {row.resource_class: shown(row) for row in rows},
-    }
-    return answer(call, body, _newest(tx, rows))
+    stock = WholeStock(
+        resource_provider_generation=provider.generation,
+        inventories={row.resource_class: Stock(**_values(row)) for row in rows},
+    )
+    return answer(call, stock, _newest(tx, rows))
 
 
 def _newest(tx: Tx, rows: Iterable[Row[Any]]) -> datetime:
@@ -114,16 +114,17 @@ def _newest(tx: Tx, rows: Iterable[Row[Any]]) -> datetime:
 def _single(
     call: Call, provider: Row[Any], values: Mapping[str, Any], modified: datetime, status: int = 200
 ) -> Reply:
-    return answer(call, {"resource_provider_generation": provider.generation, **values}, modified, status)
+    stock = GuardedStock(resource_provider_generation=provider.generation, **values)
+    return answer(call, stock, modified, status)
 
 
-@routes.add("GET", _ALL, policy=policy.LIST_INVENTORIES)
+@routes.add("GET", _ALL, policy=policy.LIST_INVENTORIES, answers=WholeStock)
 def list_inventories(call: Call, tx: Tx) -> Reply:
     """All inventories of a provider."""
     return _whole(call, tx, provider_of(call, tx))
 
 
-@routes.add("POST", _ALL, policy=policy.CREATE_INVENTORY, body=NewStock, status=201)
+@routes.add("POST", _ALL, policy=policy.CREATE_INVENTORY, body=NewStock, status=201, answers=GuardedStock)
 def create_inventory(call: Call, tx: Tx, body: NewStock) -> Reply:
     """Adds an inventory of one class."""
     provider, name = provider_of(call, tx), body.resource_class
@@ -142,7 +143,7 @@ def create_inventory(call: Call, tx: Tx, body: NewStock) -> Reply:
     return reply
 
 
-@routes.add("PUT", _ALL, policy=policy.UPDATE_INVENTORIES, body=WholeStock)
+@routes.add("PUT", _ALL, policy=policy.UPDATE_INVENTORIES, body=WholeStock, answers=WholeStock)
 def replace_inventories(call: Call, tx: Tx, body: WholeStock) -> Reply:
     """Replaces all inventories of a provider."""
     provider = provider_of(call, tx)
@@ -183,15 +184,15 @@ def _named(call: Call, tx: Tx, provider: Row[Any]) -> Row[Any]:
     return row
 
 
-@routes.add("GET", _ONE, policy=policy.SHOW_INVENTORY)
+@routes.add("GET", _ONE, policy=policy.SHOW_INVENTORY, answers=GuardedStock)
 def show_inventory(call: Call, tx: Tx) -> Reply:
     """One inventory."""
     provider = provider_of(call, tx)
     row = _named(call, tx, provider)
-    return _single(call, provider, shown(row), row.updated_at)
+    return _single(call, provider, _values(row), row.updated_at)
 
 
-@routes.add("PUT", _ONE, policy=policy.UPDATE_INVENTORIES, body=GuardedStock)
+@routes.add("PUT", _ONE, policy=policy.UPDATE_INVENTORIES, body=GuardedStock, answers=GuardedStock)
 def update_inventory(call: Call, tx: Tx, body: GuardedStock) -> Reply:
     """Replaces one inventory."""
     provider, name = provider_of(call, tx), call.params["resource_class"]

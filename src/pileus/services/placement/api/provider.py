@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import Uuid, create, field, update
 from pileus.kernel.api.query import Param
@@ -81,9 +82,9 @@ def _name_taken(name: str) -> Conflict:
     return Conflict(f"Conflicting resource provider name: {name} already exists.", kind=DUPLICATE_NAME)
 
 
-@ResourceProvider.create(policy=policy.CREATE_PROVIDER)
+@ResourceProvider.create(policy=policy.CREATE_PROVIDER, status=200, also={201: NOTHING})
 def create_provider(call: Call, tx: Tx, body: Any) -> Reply:
-    """Makes a provider, as the root of a tree or below a parent."""
+    """Makes a provider, as the root of a tree or below a parent; 201 before 1.20, which do not show it."""
     provider_id = new_uuid() if body.uuid is UNSET else read_uuid("uuid", body.uuid)
     parent_id = getattr(body, "parent_provider_uuid", UNSET)
     if parent_id not in (UNSET, None) and parent_id == provider_id:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
@@ -28,18 +27,35 @@ class NewClass(msgspec.Struct, forbid_unknown_fields=True):
     name: CustomName
 
 
-def _shown(call: Call, name: str) -> dict[str, Any]:
-    return {"name": name, "links": [{"rel": "self", "href": relative(call, f"/resource_classes/{name}")}]}
+class ResourceClass(msgspec.Struct):
+    name: str
+    links: list[dict[str, str]]
 
 
-@routes.add("GET", _ALL, policy=policy.LIST_CLASSES, since=V.CUSTOM_CLASSES)
+class ClassesAnswer(msgspec.Struct):
+    resource_classes: list[ResourceClass]
+
+
+def _shown(call: Call, name: str) -> ResourceClass:
+    return ResourceClass(name, [{"rel": "self", "href": relative(call, f"/resource_classes/{name}")}])
+
+
+@routes.add("GET", _ALL, policy=policy.LIST_CLASSES, since=V.CUSTOM_CLASSES, answers=ClassesAnswer)
 def list_classes(call: Call, tx: Tx) -> Reply:
     """All resource classes."""
     names = [*CLASSES.standard(), *CLASSES.custom(tx)]
-    return answer(call, {"resource_classes": [_shown(call, name) for name in names]}, tx.now)
+    return answer(call, ClassesAnswer([_shown(call, name) for name in names]), tx.now)
 
 
-@routes.add("POST", _ALL, policy=policy.CREATE_CLASS, body=NewClass, status=201, since=V.CUSTOM_CLASSES)
+@routes.add(
+    "POST",
+    _ALL,
+    policy=policy.CREATE_CLASS,
+    body=NewClass,
+    status=201,
+    since=V.CUSTOM_CLASSES,
+    answers=NOTHING,
+)
 def create_class(call: Call, tx: Tx, body: NewClass) -> Reply:
     """Makes a resource class of the cloud's own."""
     if not CLASSES.add(tx, body.name):
@@ -54,7 +70,7 @@ def _known(call: Call, tx: Tx) -> str:
     return name
 
 
-@routes.add("GET", _ONE, policy=policy.SHOW_CLASS, since=V.CUSTOM_CLASSES)
+@routes.add("GET", _ONE, policy=policy.SHOW_CLASS, since=V.CUSTOM_CLASSES, answers=ResourceClass)
 def show_class(call: Call, tx: Tx) -> Reply:
     """One resource class."""
     name = _known(call, tx)
@@ -62,7 +78,15 @@ def show_class(call: Call, tx: Tx) -> Reply:
     return answer(call, _shown(call, name), tx.now if row is None else row.updated_at)
 
 
-@routes.add("PUT", _ONE, policy=policy.UPDATE_CLASS, status=201, since=V.PUT_CLASS_CREATES)
+@routes.add(
+    "PUT",
+    _ONE,
+    policy=policy.UPDATE_CLASS,
+    status=201,
+    since=V.PUT_CLASS_CREATES,
+    answers=NOTHING,
+    also={204: NOTHING},
+)
 def make_class(call: Call, tx: Tx) -> Reply:
     """Makes a resource class of the cloud's own; 204 where there is one already."""
     name = call.params["name"]
@@ -77,7 +101,15 @@ def make_class(call: Call, tx: Tx) -> Reply:
     return Reply(201 if made else 204, b"", location(call, f"/resource_classes/{name}"))
 
 
-@routes.add("PUT", _ONE, policy=policy.UPDATE_CLASS, body=NewClass, since=V.CUSTOM_CLASSES, until=V.TRAITS)
+@routes.add(
+    "PUT",
+    _ONE,
+    policy=policy.UPDATE_CLASS,
+    body=NewClass,
+    since=V.CUSTOM_CLASSES,
+    until=V.TRAITS,
+    answers=ResourceClass,
+)
 def rename_class(call: Call, tx: Tx, body: NewClass) -> Reply:
     """Renames a resource class of the cloud's own, wherever it is used."""
     name = _known(call, tx)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.query import Param
 from pileus.kernel.api.service import Routes
@@ -34,7 +35,13 @@ routes = Routes()
 _ALL, _ONE, _OF_PROVIDER = "/traits", "/traits/{name}", PROVIDER + "/traits"
 
 
+class TraitsAnswer(msgspec.Struct):
+    traits: list[str]
+
+
 class ProviderTraits(msgspec.Struct, forbid_unknown_fields=True):
+    """Asked for as they are shown."""
+
     traits: list[TraitName]
     resource_provider_generation: int
 
@@ -45,6 +52,7 @@ class ProviderTraits(msgspec.Struct, forbid_unknown_fields=True):
     policy=policy.LIST_TRAITS,
     since=V.TRAITS,
     query=(Param(name="name"), Param(name="associated")),
+    answers=TraitsAnswer,
 )
 def list_traits(call: Call, tx: Tx) -> Reply:
     """All traits, or by name and by whether a provider has them."""
@@ -64,7 +72,7 @@ def list_traits(call: Call, tx: Tx) -> Reply:
             raise BadRequest(f"The query parameter associated is true or false, not {associated!r}.")
         in_use = providers.traits_in_use(tx)
         names = names & in_use if read_bool("associated", associated) else names - in_use
-    return answer(call, {"traits": sorted(names)}, tx.now)
+    return answer(call, TraitsAnswer(sorted(names)), tx.now)
 
 
 def _modified(tx: Tx, name: str) -> datetime:
@@ -81,7 +89,15 @@ def show_trait(call: Call, tx: Tx) -> Reply:
     return stamp(call, Reply(204), _modified(tx, call.params["name"]))
 
 
-@routes.add("PUT", _ONE, policy=policy.UPDATE_TRAIT, status=201, since=V.TRAITS)
+@routes.add(
+    "PUT",
+    _ONE,
+    policy=policy.UPDATE_TRAIT,
+    status=201,
+    since=V.TRAITS,
+    answers=NOTHING,
+    also={204: NOTHING},
+)
 def make_trait(call: Call, tx: Tx) -> Reply:
     """Makes a trait of the cloud's own; 204 where there is one already."""
     name = call.params["name"]
@@ -112,20 +128,24 @@ def delete_trait(call: Call, tx: Tx) -> None:
 
 
 def _shown(call: Call, tx: Tx, provider: Row[Any]) -> Reply:
-    body = {
-        "traits": providers.traits_of(tx, provider.id),
-        "resource_provider_generation": provider.generation,
-    }
-    return answer(call, body, provider.updated_at)
+    traits = ProviderTraits(providers.traits_of(tx, provider.id), provider.generation)
+    return answer(call, traits, provider.updated_at)
 
 
-@routes.add("GET", _OF_PROVIDER, policy=policy.LIST_PROVIDER_TRAITS, since=V.TRAITS)
+@routes.add("GET", _OF_PROVIDER, policy=policy.LIST_PROVIDER_TRAITS, since=V.TRAITS, answers=ProviderTraits)
 def list_provider_traits(call: Call, tx: Tx) -> Reply:
     """The traits of a provider."""
     return _shown(call, tx, provider_of(call, tx))
 
 
-@routes.add("PUT", _OF_PROVIDER, policy=policy.UPDATE_PROVIDER_TRAITS, body=ProviderTraits, since=V.TRAITS)
+@routes.add(
+    "PUT",
+    _OF_PROVIDER,
+    policy=policy.UPDATE_PROVIDER_TRAITS,
+    body=ProviderTraits,
+    since=V.TRAITS,
+    answers=ProviderTraits,
+)
 def set_provider_traits(call: Call, tx: Tx, body: ProviderTraits) -> Reply:
     """Replaces the traits of a provider."""
     provider = provider_of(call, tx)

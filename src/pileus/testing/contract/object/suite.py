@@ -216,6 +216,33 @@ class ObjectDeviceContract:
                 await put(device, f"a/c/{n}", at(2), b"y")
                 assert await body_of(device, f"a/c/{n}") == b"y"
 
+    async def test_one_at_a_time_claims_a_name(self, disk: Disk) -> None:
+        key = key_of("a/c/o")
+        async with running(disk) as device:
+            assert await device.claim(key, b"one", at(5), 60)
+            assert await device.claim(key, b"one", at(5), 60), "it has it"
+            assert not await device.claim(key, b"another", at(6), 60)
+            assert await device.claim(key_of("a/c/other"), b"another", at(6), 60)
+            await put(device, "a/c/o", at(4), b"without")
+            assert not await device.release(key, b"another")
+            assert await device.release(key, b"one")
+            assert not await device.release(key, b"one")
+            answers = await asyncio.gather(*(device.claim(key, b"%d" % n, at(5), 60) for n in range(8)))
+            assert answers.count(True) <= 1
+
+    async def test_whose_time_is_over_has_no_claim(self, disk: Disk) -> None:
+        key = key_of("a/c/o")
+        async with running(disk) as device:
+            assert await device.claim(key, b"dead", at(5), -1)
+            assert await device.release(key, b"dead"), "nobody else had it"
+            assert await device.claim(key, b"dead", at(5), -1)
+            with pytest.raises(Superseded) as newer:
+                await device.claim(key, b"another", at(5), 60)
+            assert newer.value.newest == at(5), "what the first wrote would win"
+            assert await device.claim(key, b"another", at(6), 60)
+            assert not await device.release(key, b"dead")
+            assert await device.release(key, b"another")
+
     async def test_tidying_frees_what_is_of_no_use_and_nothing_else(self, disk: Disk) -> None:
         async with running(disk) as device:
             for turn in range(6):

@@ -1,0 +1,212 @@
+"""Heads of HTTP/1 messages: a request's by llhttp (through httptools), an answer's put together.
+
+Only the head is llhttp's, and bodies in chunks; bodies of a known length pass it by, as there is nothing to parse.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from pileus.kernel.http.reason import reason
+
+MAX_HEADERS = 200
+MAX_HEAD_BYTES = 64 * 1024
+Headers = Iterable[tuple[bytes, bytes]]
+ASGI = {"version": "3.0", "spec_version": "2.4"}
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+class BadHead(Exception):
+    """What came is no request that can be served; the message says why."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BadAnswer(Exception):
+    """An application's answer can't be sent as it is, or is not what it announced."""
+
+
+class Request:
+    """A request's head, and its body where that comes in chunks. Fed by llhttp, whose names of events these are."""
+
+    __slots__ = (
+        "chunks",
+        "expects_continue",
+        "headers",
+        "is_beyond",
+        "is_chunked",
+        "is_complete",
+        "is_whole",
+        "keep_alive",
+        "length",
+        "method",
+        "parser",
+        "target",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length = 0
+        """Bytes of the body; not known where it is chunked."""
+        self.is_chunked = False
+        self.expects_continue = False
+        self.is_complete = False
+        """Whether the head is."""
+        self.is_whole = False
+        """Whether the last chunk has come."""
+        self.is_beyond = False
+        """Whether something came right behind it, which llhttp has eaten."""
+        self.chunks: list[bytes] = []
+        self.parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        """None when it is not needed any more: the two hold each other, and only a garbage collection would find them."""
+
+    def on_message_begin(self) -> None:
+        self.is_beyond = self.is_whole
+
+    def on_url(self, url: bytes) -> None:
+        if not self.is_complete:
+            self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.is_complete:
+            return  # a trailer: nobody here has a use for it
+        name = name.lower()
+        if len(self.headers) == MAX_HEADERS:
+            raise BadHead(f"more than {MAX_HEADERS} headers", 431)
+        self.headers.append((name, value))
+        if name == b"content-length":
+            self.length = int(value)
+        elif name == b"transfer-encoding":
+            self.is_chunked = True
+            if value.strip().lower() != b"chunked":
+                raise BadHead("no other transfer encoding than chunked is known", 501)
+        elif name == b"expect":
+            self.expects_continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
+        # llhttp knows it no longer when the message is complete.
+        assert self.parser is not None
+        self.keep_alive = self.parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.is_whole:
+            self.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
+
+    def feed_head(self, data: bytes) -> None:
+        """`data` is all up to the first empty line, which ends it. Raises BadHead."""
+        parser = self.parser
+        assert parser is not None
+        if not data.isascii():
+            line, end, rest = data.partition(b"\r\n")
+            # Clients of old send a path's UTF-8 as it is.
+            data = _NOT_ASCII.sub(lambda found: b"%%%02X" % ord(found[0]), line) + end + rest
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            # Nothing is offered to upgrade to, and a request that asks for it is one like any other (RFC 9110, 7.8).
+            if self.is_chunked:
+                raise BadHead("a request with a body in chunks can't ask for another protocol") from error
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ if isinstance(error.__context__, BadHead) else error from None
+        except httptools.HttpParserInvalidMethodError as error:
+            raise BadHead("there is no such method", 501) from error
+        except httptools.HttpParserError as error:
+            raise BadHead(str(error) or "not HTTP") from error
+        if not self.is_complete or self.chunks:
+            raise BadHead("not the head of a request")
+        self.method = parser.get_method().decode("ascii")
+        self.version = parser.get_http_version()
+        if self.version not in ("1.0", "1.1"):
+            raise BadHead("only HTTP/1.0 and 1.1 are spoken here", 505)
+        if not self.is_chunked:
+            self.parser = None
+
+    def feed_chunks(self, data: bytes) -> list[bytes]:
+        """What `data` has of the body's bytes. Raises BadHead."""
+        assert self.parser is not None
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self.is_whole:
+                raise BadHead(f"not a body in chunks: {error}") from error
+            self.is_beyond = True
+        if self.is_whole:
+            self.parser = None
+        chunks, self.chunks = self.chunks, []
+        return chunks
+
+    def scope(self, client: Any, server: Any) -> dict[str, Any]:
+        """As ASGI has it. Bytes of the path that are not UTF-8 become U+FFFD."""
+        raw, _, query = self.target.partition(b"?")
+        if not raw.startswith(b"/") and raw != b"*":
+            raw = _path_of(raw)
+        return {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": self.version,
+            "scheme": "http",
+            "method": self.method,
+            "path": (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace"),
+            "raw_path": raw,
+            "query_string": query,
+            "root_path": "",
+            "headers": self.headers,
+            "client": client,
+            "server": server,
+        }
+
+
+def _path_of(target: bytes) -> bytes:
+    """Of a target in absolute form, as proxies are asked."""
+    try:
+        return httptools.parse_url(target).path or b"/"
+    except httptools.HttpParserInvalidURLError as error:
+        raise BadHead("the target of the request is no path") from error
+
+
+_LINES: dict[int, bytes] = {}
+"""What answers begin with, by status."""
+_date = (0, b"")
+
+
+def answer_head(status: int, headers: Headers, *more: bytes) -> bytes:
+    """Raises BadAnswer. `more` are lines of headers that the server adds."""
+    lines = [_status_line(status), *more, _date_line()]
+    lines += [b"%b: %b" % header for header in headers]
+    head = b"\r\n".join(lines)
+    # What goes into headers may be a client's own: no line of its making gets between ours.
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+        raise BadAnswer("a header has a line break or a NUL")
+    return head + b"\r\n\r\n"
+
+
+def _status_line(status: int) -> bytes:
+    line = _LINES.get(status)
+    if line is None:
+        known = status in HTTPStatus._value2member_map_
+        line = _LINES[status] = f"HTTP/1.1 {status} {reason(status) if known else 'Unknown'}".encode()
+    return line
+
+
+def _date_line() -> bytes:
+    global _date
+    now = int(time.time())
+    if now != _date[0]:
+        _date = now, b"date: " + formatdate(now, usegmt=True).encode()
+    return _date[1]

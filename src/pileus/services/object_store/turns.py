@@ -1,0 +1,85 @@
+"""Writes with conditions: of several of one object, one after the other looks at what is there and changes it.
+
+Whichever process they come to: the object's own devices say whose turn it is (`ObjectDevice.claim`). Who dies in its turn
+has had it after `TURN_SECONDS`; what it sent and is still on its way can undo nothing that came after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from pileus.kernel.errors import Conflict, Unavailable
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store.driver import DeviceError, Superseded
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.receive import InsufficientStorage
+from pileus.services.object_store.state import ObjectStoreState
+
+TURN_SECONDS = 15.0
+PATIENCE_SECONDS = 20.0
+SOON_SECONDS, LATE_SECONDS = 0.01, 0.2
+"""Another process's turn is waited for by asking again: so soon at first, and so late at last."""
+Check = Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def turn(state: ObjectStoreState, name: Name, moment: Timestamp) -> AsyncIterator[None]:
+    """Nobody else has one of the object meanwhile. `moment` is that of the write.
+
+    409 where none comes, or where it can't be said afterwards that it was this one's all the while: then nobody knows whose
+    the object is.
+    """
+    async with state.turns.setdefault(name, asyncio.Lock()):
+        device, key, holder = await state.device_of(name), state.key(name), secrets.token_bytes(16)
+        await _claim(state, name, holder, moment)
+        try:
+            yield
+        except (Unavailable, InsufficientStorage):
+            raise  # what a disk was sent and did not answer may be done yet: the turn ends by itself
+        except Exception:
+            await device.release(key, holder)
+            raise
+        if not await device.release(key, holder):
+            raise _conflict()
+
+
+async def _claim(state: ObjectStoreState, name: Name, holder: bytes, moment: Timestamp) -> None:
+    device, key = await state.device_of(name), state.key(name)
+    pause, until = SOON_SECONDS, state.clock.monotonic() + PATIENCE_SECONDS
+    try:
+        while not await device.claim(key, holder, moment, TURN_SECONDS):
+            if state.clock.monotonic() > until:
+                raise _conflict()
+            await state.clock.sleep(random.uniform(pause / 2, pause))
+            pause = min(2 * pause, LATE_SECONDS)
+    except Superseded:
+        raise _conflict() from None
+    except DeviceError as error:
+        raise Unavailable(str(error)) from error
+
+
+def _conflict() -> Conflict:
+    return Conflict(
+        "Another request writes the object at the same time: look at it, and try again.",
+        kind="ConditionalRequestConflict",
+    )
+
+
+@asynccontextmanager
+async def at_the_end(
+    state: ObjectStoreState, name: Name, moment: Timestamp, data: AsyncIterator[bytes], check: Check
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The bytes, for a write that `check` lets through: before their end is told, it is this write's turn, and stays so."""
+    async with AsyncExitStack() as stack:
+
+        async def checked() -> AsyncIterator[bytes]:
+            async for chunk in data:
+                yield chunk
+            await stack.enter_async_context(turn(state, name, moment))
+            await check()
+
+        yield checked()
