@@ -12,7 +12,8 @@ import structlog
 
 from pileus.kernel import metrics
 from pileus.kernel.api import bodies
-from pileus.kernel.api.call import Call, ClientGone, Receive, Scope, Send, request_id
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import Call, Receive, Scope, Send, request_id
 from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.dispatch import authenticate, choose, dispatch
 from pileus.kernel.api.operation import Kind, Operation
