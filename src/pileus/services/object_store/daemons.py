@@ -118,7 +118,7 @@ class Daemons:
 
     def __init__(self, clock: Clock, folder: Path | None = None) -> None:
         self._clock = clock
-        self._folder = folder
+        self.folder = folder
         self._daemons: dict[str, Daemon] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.progress: dict[str, Progress] = {}
@@ -173,7 +173,7 @@ class Daemons:
             await self._clock.sleep(daemon.every_seconds)
 
     def _file(self, name: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"{name}.json"
+        return None if self.folder is None else self.folder / f"{name}.json"
 
     def _kept(self, name: str) -> Progress:
         file = self._file(name)
