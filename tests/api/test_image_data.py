@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pileus.kernel.api.call import ClientGone
+from pileus.kernel.api.body_stream import ClientGone
 from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN

@@ -115,7 +115,7 @@ def test_an_answer_that_is_no_resource_has_its_shape() -> None:
     assert "content" not in paths["paths"]["/identity/v3/auth/tokens"]["head"]["responses"]["200"]
 
 
-@pytest.mark.parametrize("kind", ["identity", "image", "pileus", "placement", "network"])
+@pytest.mark.parametrize("kind", ["identity", "image", "pileus", "placement", "network", "compute"])
 def test_every_answer_is_described(kind: str) -> None:
     """What nobody declared would be anything at all."""
     (service,) = (each for each in EVERY if each.type == kind)

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pileus.kernel.api.openapi import ANYTHING, document
+from pileus.kernel.api.openapi import ANYTHING, OR_NOTHING, document
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
 
@@ -51,7 +51,7 @@ class Description:
         content = described[str(status)].get("content")
         if content is None:
             return [f"no content is described: {body[:1000]!r}"] if body else []
-        if ANYTHING in content:
+        if ANYTHING in content or (not body and described[str(status)].get(OR_NOTHING)):
             return []
         media = headers.get("content-type", "").partition(";")[0]
         if media not in content:

@@ -56,7 +56,7 @@ class _Outside(AsgiPeer):
         return scope
 
 
-DESCRIBED = {"identity", "image", "pileus", "placement", "network"}
+DESCRIBED = {"identity", "image", "pileus", "placement", "network", "compute"}
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import NoneType, SimpleNamespace
+from types import NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -38,7 +38,7 @@ PAGE = Media("text/html")
 
 Answer: TypeAlias = Any
 """One of: a Resource; a list of one, for all of a kind; a type, for the whole JSON; Media; NOTHING; or a tuple of
-these, of which the client's `Accept` gets one."""
+these, any of which it may be: by the client's `Accept`, or by what there is to show."""
 _NO_CONTENT = frozenset({204, 205, 304})
 
 
@@ -59,6 +59,8 @@ def _declared(operation: Operation) -> Answer:
         return NOTHING
     if _is_shape(returned):
         return returned
+    if get_origin(returned) is UnionType and all(map(_is_shape, get_args(returned))):
+        return get_args(returned)
     resource = operation.resource
     if get_origin(returned) is Row:
         return resource

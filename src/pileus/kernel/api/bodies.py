@@ -68,19 +68,19 @@ class Body:
         if whole is None:
             others = [each for each in cls.beside.fields if each.alive(version)]
             wrapped = Field(Use.create, required=True, wire=cls.wrapper, name="value", type=inner)
-            whole = _types[key] = body_type(cls.__name__, [wrapped, *others], Use.create)
+            whole = _types[key] = body_type(cls, cls.__name__, [wrapped, *others], Use.create)
         return decode_as(whole, dialect, raw)
 
 
 def _struct(
-    key: Any, name: str, fields: list[Field], use: Use, version: Version | None, *, extras: bool = False
+    declared: type, name: str, fields: list[Field], use: Use, version: Version | None, *, extras: bool = False
 ) -> type[msgspec.Struct]:
     alive = [each for each in fields if each.alive(version)]
     # Two fields of one name may follow each other through the versions, so names alone are no key.
-    kept = (key, use, tuple(id(each) for each in alive))
+    kept = (declared, use, tuple(id(each) for each in alive))
     found = _types.get(kept)
     if found is None:
-        found = _types[kept] = body_type(name, alive, use, extras=extras)
+        found = _types[kept] = body_type(declared, name, alive, use, extras=extras)
     return found
 
 

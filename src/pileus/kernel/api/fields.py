@@ -113,9 +113,11 @@ EXTRAS = "pileus:extras"
 """Stands for all that is not declared; whatever a client sends under this very name is overwritten."""
 
 
-def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False) -> type[msgspec.Struct]:
-    """The struct that a create or update body decodes to: what is absent is UNSET, unknown names are errors,
-    or with `extras` gathered in the attribute `extra` by whoever decodes."""
+def body_type(
+    declared: type, name: str, fields: list[Field], use: Use, *, extras: bool = False
+) -> type[msgspec.Struct]:
+    """The struct that a create or update body, declared by a class, decodes to: what is absent is UNSET, unknown names
+    are errors, or with `extras` gathered in the attribute `extra` by whoever decodes."""
     members: list[Any] = []
     for each in fields:
         needed = use is Use.create and each.required
@@ -131,7 +133,14 @@ def body_type(name: str, fields: list[Field], use: Use, *, extras: bool = False)
     if extras:
         members.append(("extra", dict[str, Any], msgspec.field(default_factory=dict)))
         rename["extra"] = EXTRAS
-    return msgspec.defstruct(name, members, kw_only=True, forbid_unknown_fields=not extras, rename=rename)
+    return msgspec.defstruct(
+        name,
+        members,
+        module=declared.__module__,  # tells several of one name apart
+        kw_only=True,
+        forbid_unknown_fields=not extras,
+        rename=rename,
+    )
 
 
 def named_project(body: Any) -> str | None:

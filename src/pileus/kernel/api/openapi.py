@@ -29,6 +29,8 @@ _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 ANYTHING = "*/*"
 """The media type of answers that nobody has declared."""
+OR_NOTHING = "x-or-nothing"
+"""Says of a response that it may be without the content that is described: OpenAPI has no word for that."""
 
 
 def document(service: Service, version: Version | None = None) -> Schema:
@@ -51,13 +53,16 @@ class _Document:
         paths: dict[str, Schema] = {}
         for (path, method), operations in self._by_endpoint().items():
             paths.setdefault(path, {})[method] = self._endpoint(path, method, operations)
+        shown = self._shown()
+        if clash := shown.keys() & self._schemas.components.keys():
+            raise TypeError(f"{self._service.name}: a struct is called as a resource is: {', '.join(clash)}")
         return {
             "openapi": "3.1.0",
             "info": {"title": self._service.name, "version": str(self._version or "1")},
             "servers": [{"url": "/"}],
             "paths": dict(sorted(paths.items())),
             "components": {
-                "schemas": {**self._schemas.components, **self._shown()},
+                "schemas": {**self._schemas.components, **shown},
                 "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
             },
         }
@@ -79,11 +84,9 @@ class _Document:
             else "One of several actions, told apart by name.",
             "parameters": [*self._path_parameters(path), *self._query_parameters(first)],
             "responses": {
-                str(status): self._response(operation, answer)
-                for operation in reversed(operations)
-                for status, answer in answers(operation).items()
-            }
-            | {"default": {"description": "An error in the words of this API."}},
+                **self._responses(operations),
+                "default": {"description": "An error in the words of this API."},
+            },
         }
         if first.policy is not ANYONE:
             described["security"] = [{"token": []}]
@@ -184,19 +187,37 @@ class _Document:
 
     # Answers
 
-    def _response(self, operation: Operation, answer: Answer) -> Schema:
-        described: Schema = {"description": operation.summary or operation.label}
-        if answer is not NOTHING:
-            described["content"] = dict(self._content(operation, each) for each in _alternatives(answer))
+    def _responses(self, operations: Sequence[Operation]) -> dict[str, Schema]:
+        """By status; several actions behind one path may answer differently with the same one."""
+        found: dict[int, list[tuple[Operation, Answer]]] = {}
+        for operation in operations:
+            for status, answer in answers(operation).items():
+                found.setdefault(status, []).extend((operation, each) for each in _alternatives(answer))
+        return {str(status): self._response(given) for status, given in found.items()}
+
+    def _response(self, given: Sequence[tuple[Operation, Answer]]) -> Schema:
+        first, _ = given[0]
+        described: Schema = {"description": first.summary or first.label}
+        content: dict[str, list[Schema]] = {}
+        for operation, answer in given:
+            if answer is not NOTHING:
+                media, schema = self._content(operation, answer)
+                schemas = content.setdefault(media, [])
+                if schema not in schemas:
+                    schemas.append(schema)
+        if content:
+            described["content"] = {media: _any_of(schemas) for media, schemas in content.items()}
+            if any(answer is NOTHING for _, answer in given):
+                described[OR_NOTHING] = True
         return described
 
     def _content(self, operation: Operation, answer: Answer) -> tuple[str, Schema]:
+        """Its media type, and its schema; where there is none, anything."""
         if answer is None:
-            return ANYTHING, {}
+            return ANYTHING, _ANY
         if isinstance(answer, Media):
-            return answer.type, {} if answer.schema is None else {"schema": dict(answer.schema)}
-        schema = self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
-        return JSON, {"schema": schema}
+            return answer.type, _ANY if answer.schema is None else dict(answer.schema)
+        return JSON, self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
 
     def _shows(self, operation: Operation, shown: type[Resource] | list[type[Resource]]) -> Schema:
         resource = shown[0] if isinstance(shown, list) else shown
@@ -292,6 +313,13 @@ def _portable(value: Any) -> Any:
             for name, each in value.items()
         }
     return [_portable(each) for each in value] if isinstance(value, list) else value
+
+
+def _any_of(schemas: Sequence[Schema]) -> Schema:
+    """Content of one of these schemas."""
+    if _ANY in schemas:
+        return {}
+    return {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
 
 
 def _several(resource: type[Resource], one: Schema, **more: int) -> Schema:

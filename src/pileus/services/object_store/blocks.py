@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from mmap import mmap
 
+from pileus.kernel.api.body_stream import BodyStream
+
 BYTES = 1024 * 1024
 _UNUSED = sys.getrefcount(object()) + 1
 """References that a block has of which there is no view any more: those of a call, and of the list that it is in."""
@@ -18,6 +20,11 @@ async def in_blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
     """
     blocks: list[mmap] = []
     block, filled = _unused(blocks), 0
+    if isinstance(chunks, BodyStream) and chunks.fills:
+        while filled := await chunks.read_into(block):
+            yield block[:filled]
+            block = _unused(blocks)
+        return
     async for chunk in chunks:
         rest = memoryview(chunk)
         while rest:

@@ -42,7 +42,7 @@ class Aggregate(
     created_at: datetime = field()
     updated_at: datetime | None = field()
     deleted: bool = field(render=lambda call, row: False)
-    deleted_at: Any = field(render=lambda call, row: None)
+    deleted_at: None = field(render=lambda call, row: None)
     uuid: str = field(since=V.AGGREGATE_UUID)
 
     default_sort = (("id", "asc"),)

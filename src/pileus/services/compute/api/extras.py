@@ -33,6 +33,20 @@ class ExternalEvent(msgspec.Struct, forbid_unknown_fields=True):
     tag: str | UnsetType | None = UNSET
 
 
+class HeardEvent(msgspec.Struct):
+    """An event with what became of it, as a status of HTTP."""
+
+    server_uuid: str
+    name: str
+    status: str
+    code: int
+    tag: str | UnsetType | None = UNSET
+
+
+class EventsAnswer(msgspec.Struct):
+    events: list[HeardEvent]
+
+
 class ExternalEvents(Body):
     events: list[ExternalEvent] = field(required=True)
 
@@ -47,6 +61,8 @@ KNOWN_EVENTS = frozenset(
     "/os-server-external-events",
     policy="os_compute_api:os-server-external-events:create",
     body=ExternalEvents,
+    answers=EventsAnswer,
+    also={207: EventsAnswer},
 )
 def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
     """Hears that something about servers has changed, for their strands to look at."""
@@ -62,25 +78,22 @@ def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
         if code != 404:
             store.leave_unseen(tx, event.server_uuid)
             call.runtime.work.wake(tx, event.server_uuid)
-        said: dict[str, Any] = {
-            "server_uuid": event.server_uuid,
-            "name": event.name,
-            "status": event.status if code == 200 else "failed",
-            "code": code,
-        }
-        if event.tag is not UNSET:
-            said["tag"] = event.tag
-        heard.append(said)
-    codes = {each["code"] for each in heard}
+        status = event.status if code == 200 else "failed"
+        heard.append(HeardEvent(event.server_uuid, event.name, status, code, event.tag))
+    codes = {each.code for each in heard}
     if codes == {404}:
         raise NotFound("No instances found for any event")
-    return Reply.json({"events": heard}, 200 if codes <= {200} else 207)
+    return Reply.json(EventsAnswer(heard), 200 if codes <= {200} else 207)
+
+
+class MigrationsAnswer(msgspec.Struct):
+    migrations: list[dict[str, str]]
 
 
 @routes.add("GET", "/os-migrations", policy="os_compute_api:os-migrations:index")
-def list_migrations(call: Call, tx: Tx) -> dict[str, Any]:
+def list_migrations(call: Call, tx: Tx) -> MigrationsAnswer:
     """Lists migrations: none, as no server moves yet."""
-    return {"migrations": []}
+    return MigrationsAnswer([])
 
 
 EXTENSIONS = tuple(
@@ -112,27 +125,37 @@ EXTENSIONS = tuple(
 nothing of what a cloud can do."""
 
 
-def _extension(alias: str) -> dict[str, Any]:
+class Extension(msgspec.Struct):
+    alias: str
+    name: str
+    description: str
+    namespace: str = "http://docs.openstack.org/compute/ext/fake_xml"
+    updated: str = "2014-12-03T00:00:00Z"
+    links: list[str] = []
+
+
+class ExtensionsAnswer(msgspec.Struct):
+    extensions: list[Extension]
+
+
+class ExtensionAnswer(msgspec.Struct):
+    extension: Extension
+
+
+def _extension(alias: str) -> Extension:
     name = "".join(word.title() for word in alias.removeprefix("os-").split("-"))
-    return {
-        "alias": alias,
-        "name": name,
-        "description": f"{name}: a part of the API for good.",
-        "namespace": "http://docs.openstack.org/compute/ext/fake_xml",
-        "updated": "2014-12-03T00:00:00Z",
-        "links": [],
-    }
+    return Extension(alias, name, f"{name}: a part of the API for good.")
 
 
 @routes.add("GET", "/extensions", policy="os_compute_api:extensions")
-def list_extensions(call: Call, tx: Tx) -> dict[str, Any]:
+def list_extensions(call: Call, tx: Tx) -> ExtensionsAnswer:
     """Lists what were extensions once."""
-    return {"extensions": [_extension(alias) for alias in EXTENSIONS]}
+    return ExtensionsAnswer([_extension(alias) for alias in EXTENSIONS])
 
 
 @routes.add("GET", "/extensions/{alias}", policy="os_compute_api:extensions")
-def show_extension(call: Call, tx: Tx) -> dict[str, Any]:
+def show_extension(call: Call, tx: Tx) -> ExtensionAnswer:
     """Shows one."""
     if call.params["alias"] not in EXTENSIONS:
         raise NotFound(f"There is no extension {call.params['alias']}.")
-    return {"extension": _extension(call.params["alias"])}
+    return ExtensionAnswer(_extension(call.params["alias"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 from sqlalchemy import ColumnElement, Row, bindparam, or_
 
@@ -40,10 +41,6 @@ _PRIVATE = flavors.c.is_public.is_(False)
 EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:index"
 
 
-def _swap(call: Call, row: Row[Any]) -> int | str:
-    return row.swap_mib or (0 if call.has(V.STRICT_QUERIES) else "")
-
-
 def _links(call: Call, row: Row[Any]) -> list[dict[str, str]]:
     return member_links(call, "flavors", row.id)
 
@@ -64,7 +61,10 @@ class Flavor(Resource, member="flavor", collection="flavors", table=flavors):
     name: str = field(read_only, brief)
     ram: int = field(column="memory_mib")
     disk: int = field(column="root_gib")
-    swap: int = field(render=_swap)
+    swap_or_blank: int | str = field(
+        wire="swap", render=lambda call, row: row.swap_mib or "", until=V.STRICT_QUERIES.previous
+    )
+    swap: int = field(column="swap_mib", since=V.STRICT_QUERIES)
     vcpus: int = field()
     ephemeral: int = field(wire="OS-FLV-EXT-DATA:ephemeral", column="ephemeral_gib")
     disabled: bool = field(
@@ -72,7 +72,7 @@ class Flavor(Resource, member="flavor", collection="flavors", table=flavors):
     )
     rxtx_factor: float = field(until=V.FLAVOR_NAME_FILTER.previous)
     is_public: bool = field(wire="os-flavor-access:is_public")
-    links: list[Any] = field(brief, render=_links)
+    links: list[dict[str, str]] = field(brief, render=_links)
     description: str | None = field(brief, since=V.FLAVOR_DESCRIPTION)
     extra_specs: dict[str, str] = field(since=V.FLAVOR_EXTRA_SPECS, policy=EXTRA_SPECS)
 
@@ -207,6 +207,10 @@ Specs = dict[MetadataKey, Value]
 SPECS = "os_compute_api:os-flavor-extra-specs"
 
 
+class SpecsAnswer(msgspec.Struct):
+    extra_specs: dict[str, str]
+
+
 class ExtraSpecs(Body, wrapper="extra_specs"):
     """Any names; the struct below decodes them."""
 
@@ -216,17 +220,17 @@ class ExtraSpecs(Body, wrapper="extra_specs"):
 
 
 @Flavor.member_route("GET", "/os-extra_specs", policy=AUTHENTICATED)
-def list_extra_specs(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def list_extra_specs(call: Call, tx: Tx, row: Row[Any]) -> SpecsAnswer:
     """Lists a flavor's extra specs. A flavor is of no project, so the rule is asked for the caller's own."""
     call.enforce(EXTRA_SPECS)
-    return {"extra_specs": row.extra_specs}
+    return SpecsAnswer(row.extra_specs)
 
 
 @Flavor.member_route("POST", "/os-extra_specs", policy=f"{SPECS}:create", body=ExtraSpecs)
-def create_extra_specs(call: Call, tx: Tx, row: Row[Any], body: dict[str, str]) -> dict[str, Any]:
+def create_extra_specs(call: Call, tx: Tx, row: Row[Any], body: dict[str, str]) -> SpecsAnswer:
     """Adds extra specs, or replaces those of the same names."""
     store.update(tx, row.id, extra_specs={**row.extra_specs, **body})
-    return {"extra_specs": body}
+    return SpecsAnswer(body)
 
 
 @Flavor.member_route("GET", "/os-extra_specs/{key}", policy=AUTHENTICATED)
@@ -270,17 +274,25 @@ class TenantAccess(Body):
     tenant: ProjectId = field(required=True)
 
 
+class FlavorAccess(msgspec.Struct):
+    flavor_id: str
+    tenant_id: str
+
+
+class AccessAnswer(msgspec.Struct):
+    flavor_access: list[FlavorAccess]
+
+
 @Flavor.member_route("GET", "/os-flavor-access", policy="os_compute_api:os-flavor-access")
-def list_access(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def list_access(call: Call, tx: Tx, row: Row[Any]) -> AccessAnswer:
     """Lists the projects that may use a private flavor."""
     if row.is_public:
         raise NotFound("Access list not available for public flavors.")
     return _access(tx, row)
 
 
-def _access(tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    projects = store.projects_of(tx, row.id)
-    return {"flavor_access": [{"flavor_id": row.id, "tenant_id": project_id} for project_id in projects]}
+def _access(tx: Tx, row: Row[Any]) -> AccessAnswer:
+    return AccessAnswer([FlavorAccess(row.id, project_id) for project_id in store.projects_of(tx, row.id)])
 
 
 @Flavor.action(
@@ -289,7 +301,7 @@ def _access(tx: Tx, row: Row[Any]) -> dict[str, Any]:
     body=TenantAccess,
     status=200,
 )
-def add_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def add_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> AccessAnswer:
     """Lets a project use a private flavor."""
     if row.is_public and call.has(V.PUBLIC_FLAVOR_ACCESS):
         raise Conflict("Can not add access to a public flavor.")
@@ -306,7 +318,7 @@ def add_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
     body=TenantAccess,
     status=200,
 )
-def remove_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def remove_access(call: Call, tx: Tx, row: Row[Any], body: Any) -> AccessAnswer:
     """Takes a private flavor from a project."""
     if not store.remove_access(tx, row.id, body.tenant):
         raise NotFound(f"Project {body.tenant} has no access to flavor {row.id}.")

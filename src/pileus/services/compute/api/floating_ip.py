@@ -29,28 +29,50 @@ class Pool(msgspec.Struct):
     pool: str | None = None
 
 
+class PoolsAnswer(msgspec.Struct):
+    """By name."""
+
+    floating_ip_pools: list[dict[str, str]]
+
+
+class FloatingIp(msgspec.Struct, kw_only=True):
+    id: str
+    ip: str
+    pool: str
+    fixed_ip: str | None
+    instance_id: str | None
+
+
+class FloatingIpsAnswer(msgspec.Struct):
+    floating_ips: list[FloatingIp]
+
+
+class FloatingIpAnswer(msgspec.Struct):
+    floating_ip: FloatingIp
+
+
 @routes.add("GET", "/os-floating-ip-pools", policy="os_compute_api:os-floating-ip-pools", until=UNTIL)
-async def list_pools(call: Call) -> dict[str, Any]:
+async def list_pools(call: Call) -> PoolsAnswer:
     """Lists the networks that floating IPs are taken from."""
-    return {"floating_ip_pools": [{"name": each["name"]} for each in await _pools(call)]}
+    return PoolsAnswer([{"name": each["name"]} for each in await _pools(call)])
 
 
 @routes.add("GET", "/os-floating-ips", policy=f"{FLOATING_IPS}:list", until=UNTIL)
-async def list_floating_ips(call: Call) -> dict[str, Any]:
+async def list_floating_ips(call: Call) -> FloatingIpsAnswer:
     """Lists the project's floating IPs."""
     found = await call.runtime.needs.networks.floating_ips(call.context, tenant_id=call.project_id)
-    return {"floating_ips": await _shown(call, found)}
+    return FloatingIpsAnswer(await _shown(call, found))
 
 
 @routes.add("GET", "/os-floating-ips/{floating_ip}", policy=f"{FLOATING_IPS}:show", until=UNTIL)
-async def show_floating_ip(call: Call) -> dict[str, Any]:
+async def show_floating_ip(call: Call) -> FloatingIpAnswer:
     """Shows a floating IP."""
     (shown,) = await _shown(call, [await _find(call)])
-    return {"floating_ip": shown}
+    return FloatingIpAnswer(shown)
 
 
 @routes.add("POST", "/os-floating-ips", policy=f"{FLOATING_IPS}:create", body=Pool | None, until=UNTIL)
-async def create_floating_ip(call: Call, body: Pool | None) -> dict[str, Any]:
+async def create_floating_ip(call: Call, body: Pool | None) -> FloatingIpAnswer:
     """Takes a floating IP of a pool, by the network's name or id; without one, of the only or the default pool."""
     wanted = body.pool if body is not None else None
     pools = await _pools(call)
@@ -70,7 +92,7 @@ async def create_floating_ip(call: Call, body: Pool | None) -> dict[str, Any]:
             raise Forbidden(f"IP allocation over quota in pool {chosen[0]['name']}.") from error
         raise
     (shown,) = await _shown(call, [made])
-    return {"floating_ip": shown}
+    return FloatingIpAnswer(shown)
 
 
 @routes.add(
@@ -122,7 +144,7 @@ async def remove_floating_ip(call: Call, row: Row[Any], body: Any) -> None:
     check_unlocked(call, row)
     floating = await _by_address(call, body.address)
     (shown,) = await _shown(call, [floating])
-    if shown["instance_id"] != row.id:
+    if shown.instance_id != row.id:
         raise Conflict(f"Floating IP {body.address} is not associated with instance {row.id}.")
     await call.runtime.needs.networks.update_floating_ip(call.context, floating["id"], {"port_id": None})
 
@@ -149,18 +171,18 @@ async def _by_address(call: Call, address: str) -> Item:
     raise NotFound(f"Floating IP not found for address {address}.")
 
 
-async def _shown(call: Call, found: list[Item]) -> list[dict[str, Any]]:
+async def _shown(call: Call, found: list[Item]) -> list[FloatingIp]:
     pools = {each["id"]: each["name"] for each in await _pools(call)}
     port_ids = sorted({each["port_id"] for each in found if each["port_id"]})
     ports = await call.runtime.needs.networks.ports(SERVICE, id=port_ids) if port_ids else []
     servers = {port["id"]: port["device_id"] or None for port in ports}
     return [
-        {
-            "id": each["id"],
-            "ip": each["floating_ip_address"],
-            "pool": pools.get(each["floating_network_id"], each["floating_network_id"]),
-            "fixed_ip": each.get("fixed_ip_address"),
-            "instance_id": servers.get(each["port_id"]),
-        }
+        FloatingIp(
+            id=each["id"],
+            ip=each["floating_ip_address"],
+            pool=pools.get(each["floating_network_id"]) or each["floating_network_id"],
+            fixed_ip=each.get("fixed_ip_address"),
+            instance_id=servers.get(each["port_id"]),
+        )
         for each in found
     ]

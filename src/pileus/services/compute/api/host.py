@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import Row
 
 from pileus.kernel.api.bodies import Body
@@ -23,6 +24,37 @@ POWER = {"startup": "start", "shutdown": "shutdown", "reboot": "reboot"}
 """What could be done to a host, with the rule for each."""
 
 
+class Host(msgspec.Struct):
+    host_name: str
+    service: str
+    zone: str
+
+
+class HostsAnswer(msgspec.Struct):
+    hosts: list[Host]
+
+
+class Line(msgspec.Struct):
+    """What there is, or is used, of a host; which of them is said as if it were a project."""
+
+    host: str
+    project: str
+    cpu: int
+    memory_mb: int
+    disk_gb: int
+
+
+class HostAnswer(msgspec.Struct):
+    """Each line below the name `resource`."""
+
+    host: list[dict[str, Line]]
+
+
+class UpdatedHost(msgspec.Struct):
+    host: str
+    status: str
+
+
 def _zone(call: Call, tx: Tx, row: Row[Any]) -> str:
     default = call.runtime.state.settings.default_availability_zone
     return (
@@ -33,14 +65,14 @@ def _zone(call: Call, tx: Tx, row: Row[Any]) -> str:
 
 
 @routes.add("GET", "/os-hosts", policy=f"{HOSTS}:list", until=UNTIL)
-def list_hosts(call: Call, tx: Tx) -> dict[str, Any]:
+def list_hosts(call: Call, tx: Tx) -> HostsAnswer:
     """Lists hosts with what runs on them."""
     shown = [
-        {"host_name": row.host, "service": row.binary.removeprefix("nova-"), "zone": _zone(call, tx, row)}
+        Host(row.host, row.binary.removeprefix("nova-"), _zone(call, tx, row))
         for row in store.every_service(tx)
     ]
     zone = call.arg("zone")
-    return {"hosts": [each for each in shown if not zone or each["zone"] == zone]}
+    return HostsAnswer([each for each in shown if not zone or each.zone == zone])
 
 
 def _find(call: Call, tx: Tx) -> Row[Any]:
@@ -51,27 +83,14 @@ def _find(call: Call, tx: Tx) -> Row[Any]:
 
 
 @routes.add("GET", "/os-hosts/{host}", policy=f"{HOSTS}:show", until=UNTIL)
-def show_host(call: Call, tx: Tx) -> dict[str, Any]:
+def show_host(call: Call, tx: Tx) -> HostAnswer:
     """Shows what a host has and what is used of it."""
     row = _find(call, tx)
     used = servers.used_by_host(tx).get(row.name)
     lines = [("(total)", row.vcpus, row.memory_mib, row.disk_gib)]
     taken = (used.vcpus, used.memory_mib, used.disk_gib) if used is not None else (0, 0, 0)
     lines += [("(used_now)", *taken), ("(used_max)", *taken)]
-    return {
-        "host": [
-            {
-                "resource": {
-                    "host": row.name,
-                    "project": project,
-                    "cpu": vcpus,
-                    "memory_mb": memory_mib,
-                    "disk_gb": disk_gib,
-                }
-            }
-            for project, vcpus, memory_mib, disk_gib in lines
-        ]
-    }
+    return HostAnswer([{"resource": Line(row.name, *line)} for line in lines])
 
 
 class UpdateHost(Body):
@@ -82,7 +101,7 @@ class UpdateHost(Body):
 
 
 @routes.add("PUT", "/os-hosts/{host}", policy=f"{HOSTS}:update", body=UpdateHost, until=UNTIL)
-def update_host(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def update_host(call: Call, tx: Tx, body: Any) -> UpdatedHost:
     """Puts a host into service or takes it out."""
     row = _find(call, tx)
     if body.maintenance_mode is not None:
@@ -94,7 +113,7 @@ def update_host(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     store.update_service(tx, service.id, disabled=disabled, disabled_reason=None)
     change = call.runtime.state.disabled.add if disabled else call.runtime.state.disabled.discard
     tx.after_commit(lambda: change(row.name))
-    return {"host": row.name, "status": "disabled" if disabled else "enabled"}
+    return UpdatedHost(row.name, "disabled" if disabled else "enabled")
 
 
 def _refuse(call: Call, tx: Tx) -> None:

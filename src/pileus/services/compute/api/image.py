@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pileus.kernel.api.bodies import Body
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from pileus.kernel.api.call import Call
-from pileus.kernel.api.fields import field
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError, BadRequest, NotFound
 from pileus.services.compute.api.server.image import BASE
-from pileus.services.compute.api.types import Metadata
+from pileus.services.compute.api.server.metadata import AllMetadata, ItemAnswer, MetadataAnswer, OneMetadata
 from pileus.services.compute.links import member_links
 from pileus.services.compute.needs import Item
 from pileus.services.compute.versions import V
@@ -41,33 +42,61 @@ _FILTERS: Final = {
 """Those of the compute API, as the image service calls them."""
 
 
-class AllMetadata(Body):
-    metadata: Metadata = field(required=True)
+class BriefImage(msgspec.Struct):
+    id: str
+    name: str | None
+    links: list[dict[str, str]]
 
 
-class OneMetadata(Body):
-    meta: Metadata = field(required=True)
+class ServerLink(msgspec.Struct):
+    id: str
+    links: list[dict[str, str]]
+
+
+class Image(BriefImage, rename={"min_ram": "minRam", "min_disk": "minDisk"}, kw_only=True):
+    """With the server that it was made of, where it was."""
+
+    min_ram: int
+    min_disk: int
+    metadata: dict[str, str]
+    created: str
+    updated: str
+    status: str
+    progress: int
+    size: int | None = msgspec.field(name="OS-EXT-IMG-SIZE:size")
+    server: ServerLink | UnsetType = UNSET
+    disk_config: str | UnsetType = msgspec.field(name="OS-DCF:diskConfig", default=UNSET)
+
+
+class BriefImagesAnswer(msgspec.Struct):
+    images: list[BriefImage]
+
+
+class ImagesAnswer(msgspec.Struct):
+    images: list[Image]
+
+
+class ImageAnswer(msgspec.Struct):
+    image: Image
 
 
 @routes.add("GET", "/images", policy=AUTHENTICATED, until=UNTIL)
-async def list_images(call: Call) -> dict[str, Any]:
+async def list_images(call: Call) -> BriefImagesAnswer:
     """Lists images, by name and id."""
     found = await _listed(call)
-    return {
-        "images": [{"id": each["id"], "name": each["name"], "links": _links(call, each)} for each in found]
-    }
+    return BriefImagesAnswer([BriefImage(each["id"], each["name"], _links(call, each)) for each in found])
 
 
 @routes.add("GET", "/images/detail", policy=AUTHENTICATED, until=UNTIL)
-async def list_images_in_detail(call: Call) -> dict[str, Any]:
+async def list_images_in_detail(call: Call) -> ImagesAnswer:
     """Lists images."""
-    return {"images": [_shown(call, each) for each in await _listed(call)]}
+    return ImagesAnswer([_shown(call, each) for each in await _listed(call)])
 
 
 @routes.add("GET", "/images/{image}", policy=AUTHENTICATED, until=UNTIL)
-async def show_image(call: Call) -> dict[str, Any]:
+async def show_image(call: Call) -> ImageAnswer:
     """Shows an image."""
-    return {"image": _shown(call, await _find(call))}
+    return ImageAnswer(_shown(call, await _find(call)))
 
 
 @routes.add("DELETE", "/images/{image}", policy=AUTHENTICATED, status=204, until=UNTIL)
@@ -78,41 +107,41 @@ async def delete_image(call: Call) -> None:
 
 
 @routes.add("GET", "/images/{image}/metadata", policy=AUTHENTICATED, until=METADATA_UNTIL)
-async def list_metadata(call: Call) -> dict[str, Any]:
+async def list_metadata(call: Call) -> MetadataAnswer:
     """Lists an image's metadata: its properties, as the image service has them."""
-    return {"metadata": _properties(await _find(call))}
+    return MetadataAnswer(_properties(await _find(call)))
 
 
 @routes.add("POST", "/images/{image}/metadata", policy=AUTHENTICATED, body=AllMetadata, until=METADATA_UNTIL)
-async def add_metadata(call: Call, body: Any) -> dict[str, Any]:
+async def add_metadata(call: Call, body: Any) -> MetadataAnswer:
     """Adds items, or changes those of the same names."""
     image = await _find(call)
-    return {"metadata": await _change(call, image, {**_properties(image), **body.metadata})}
+    return MetadataAnswer(await _change(call, image, {**_properties(image), **body.metadata}))
 
 
 @routes.add("PUT", "/images/{image}/metadata", policy=AUTHENTICATED, body=AllMetadata, until=METADATA_UNTIL)
-async def replace_metadata(call: Call, body: Any) -> dict[str, Any]:
+async def replace_metadata(call: Call, body: Any) -> MetadataAnswer:
     """Replaces all items."""
-    return {"metadata": await _change(call, await _find(call), body.metadata)}
+    return MetadataAnswer(await _change(call, await _find(call), body.metadata))
 
 
 @routes.add("GET", "/images/{image}/metadata/{key}", policy=AUTHENTICATED, until=METADATA_UNTIL)
-async def show_metadata(call: Call) -> dict[str, Any]:
+async def show_metadata(call: Call) -> ItemAnswer:
     """Shows one item."""
     key = call.params["key"]
-    return {"meta": {key: _item(await _find(call), key)}}
+    return ItemAnswer({key: _item(await _find(call), key)})
 
 
 @routes.add(
     "PUT", "/images/{image}/metadata/{key}", policy=AUTHENTICATED, body=OneMetadata, until=METADATA_UNTIL
 )
-async def set_metadata(call: Call, body: Any) -> dict[str, Any]:
+async def set_metadata(call: Call, body: Any) -> ItemAnswer:
     """Sets one item."""
     if list(body.meta) != [call.params["key"]]:
         raise BadRequest("Request body must have exactly one item, of the name in the path.")
     image = await _find(call)
     await _change(call, image, {**_properties(image), **body.meta})
-    return {"meta": body.meta}
+    return ItemAnswer(body.meta)
 
 
 @routes.add(
@@ -204,24 +233,24 @@ def _links(call: Call, image: Item) -> list[dict[str, str]]:
     return member_links(call, "images", image["id"])
 
 
-def _shown(call: Call, image: Item) -> dict[str, Any]:
+def _shown(call: Call, image: Item) -> Image:
     properties = _properties(image)
-    shown = {
-        "id": image["id"],
-        "name": image["name"],
-        "minRam": image.get("min_ram") or 0,
-        "minDisk": image.get("min_disk") or 0,
-        "metadata": properties,
-        "created": image["created_at"],
-        "updated": image["updated_at"],
-        "status": STATUSES.get(image["status"], "UNKNOWN"),
-        "progress": _PROGRESS.get(image["status"], 0),
-        "OS-EXT-IMG-SIZE:size": image.get("size"),
-        "links": _links(call, image),
-    }
+    shown = Image(
+        id=image["id"],
+        name=image["name"],
+        min_ram=image.get("min_ram") or 0,
+        min_disk=image.get("min_disk") or 0,
+        metadata=properties,
+        created=image["created_at"],
+        updated=image["updated_at"],
+        status=STATUSES.get(image["status"], "UNKNOWN"),
+        progress=_PROGRESS.get(image["status"], 0),
+        size=image.get("size"),
+        links=_links(call, image),
+    )
     if server_id := properties.get("instance_uuid"):
-        shown["server"] = {"id": server_id, "links": member_links(call, "servers", server_id)}
+        shown.server = ServerLink(server_id, member_links(call, "servers", server_id))
     if "auto_disk_config" in properties:
         automatic = properties["auto_disk_config"].lower() in ("true", "1", "yes", "on", "t", "y")
-        shown["OS-DCF:diskConfig"] = "AUTO" if automatic else "MANUAL"
+        shown.disk_config = "AUTO" if automatic else "MANUAL"
     return shown

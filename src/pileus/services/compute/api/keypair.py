@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Row, bindparam
 
 from pileus.kernel.api.bodies import Body
@@ -18,7 +19,6 @@ from pileus.kernel.api.listing import page_of
 from pileus.kernel.api.resource import Resource, Visibility
 from pileus.kernel.db import Duplicate, Tx
 from pileus.kernel.errors import BadRequest, Conflict, NotFound, OverQuota
-from pileus.kernel.http.reply import Reply
 from pileus.services.compute.keys import (
     BadKey,
     generate_ssh,
@@ -51,9 +51,9 @@ class Keypair(
     user_id: str = field()
     id: int = field()
     created_at: datetime = field()
-    updated_at: Any = field(render=lambda call, row: None)
+    updated_at: None = field(render=lambda call, row: None)
     deleted: bool = field(render=lambda call, row: False)
-    deleted_at: Any = field(render=lambda call, row: None)
+    deleted_at: None = field(render=lambda call, row: None)
 
     key = "name"
     default_sort = (("name", "asc"), ("id", "asc"))
@@ -76,21 +76,50 @@ class Keypair(
         return NotFound(f"Keypair {key} not found")
 
 
-LISTED = ("name", "public_key", "fingerprint", "type")
 Keypair.show(policy=f"{KEYPAIRS}:show")
 
 
+class BriefKeypair(msgspec.Struct):
+    name: str
+    public_key: str
+    fingerprint: str
+    type: str | UnsetType = UNSET
+
+
+class Envelope(msgspec.Struct):
+    keypair: BriefKeypair
+
+
+class KeypairsAnswer(msgspec.Struct):
+    keypairs: list[Envelope]
+    keypairs_links: list[dict[str, str]] | UnsetType = UNSET
+
+
+class NewKeypair(BriefKeypair, kw_only=True):
+    """With the private key, where the cloud has made it."""
+
+    user_id: str
+    private_key: str | UnsetType = UNSET
+
+
+class NewAnswer(msgspec.Struct):
+    keypair: NewKeypair
+
+
 @Keypair.list(policy=f"{KEYPAIRS}:index")
-def list_keypairs(call: Call, tx: Tx) -> dict[str, Any]:
+def list_keypairs(call: Call, tx: Tx) -> KeypairsAnswer:
     """Lists a user's keypairs, each in an envelope of its own."""
     call.enforce(f"{KEYPAIRS}:index", {"user_id": owner(call)})
     page = page_of(call, tx, Keypair)
     if not call.has(V.KEYPAIR_PAGES) and page.limit is not None:
         raise BadRequest("limit and marker are not in this version of the API.")
-    show = Keypair.view(call)
-    items = [{name: value for name, value in show(row).items() if name in LISTED} for row in page.rows]
+    typed = call.has(V.KEYPAIR_TYPES)
+    shown = [
+        BriefKeypair(row.name, row.public_key, row.fingerprint, row.type if typed else UNSET)
+        for row in page.rows
+    ]
     links = call.runtime.service.dialect.links(call, page) if call.has(V.KEYPAIR_PAGES) else {}
-    return {"keypairs": [{"keypair": item} for item in items], **links}
+    return KeypairsAnswer([Envelope(each) for each in shown], **links)
 
 
 OldName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9 _-]+\Z")]
@@ -110,7 +139,7 @@ def _owner_of_new(call: Call, body: Any) -> dict[str, Any]:
     return {"user_id": call.context.user_id if named is UNSET else named}
 
 
-async def _create(call: Call, body: Any) -> Reply:
+async def _create(call: Call, body: Any) -> NewAnswer:
     name: str = getattr(body, "old_name", None) or body.new_name
     if name != name.strip():
         raise BadRequest("Keypair data is invalid: a name has no blanks around it.")
@@ -139,15 +168,16 @@ async def _create(call: Call, body: Any) -> Reply:
         "fingerprint": fingerprint,
     }
     await call.runtime.db.write(_insert, call, values)
-    shown = {
-        "name": name,
-        "public_key": public,
-        "fingerprint": fingerprint,
-        "user_id": user_id,
-        **({"type": kind} if call.has(V.KEYPAIR_TYPES) else {}),
-        **({"private_key": private} if private is not None else {}),
-    }
-    return Reply.json({"keypair": shown}, call.operation.status)
+    return NewAnswer(
+        NewKeypair(
+            name=name,
+            public_key=public,
+            fingerprint=fingerprint,
+            type=kind if call.has(V.KEYPAIR_TYPES) else UNSET,
+            user_id=user_id,
+            private_key=UNSET if private is None else private,
+        )
+    )
 
 
 Keypair.create(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.service import Routes
@@ -39,32 +41,42 @@ _NEVER: Final = dict.fromkeys(
 """What networks had when compute made them itself."""
 
 
+class NetworksAnswer(msgspec.Struct):
+    """Ids and labels; all other names are there and null."""
+
+    networks: list[dict[str, str | None]]
+
+
+class NetworkAnswer(msgspec.Struct):
+    network: dict[str, str | None]
+
+
 @routes.add("GET", "/os-networks", policy="os_compute_api:os-networks:list", until=UNTIL)
-async def list_networks(call: Call) -> dict[str, Any]:
+async def list_networks(call: Call) -> NetworksAnswer:
     """Lists the networks that the caller sees."""
     found = await call.runtime.needs.networks.networks(call.context)
-    return {"networks": [_shown(each) for each in found]}
+    return NetworksAnswer([_shown(each) for each in found])
 
 
 @routes.add("GET", "/os-networks/{network}", policy="os_compute_api:os-networks:show", until=UNTIL)
-async def show_network(call: Call) -> dict[str, Any]:
+async def show_network(call: Call) -> NetworkAnswer:
     """Shows a network."""
-    return {"network": _shown(await _find(call))}
+    return NetworkAnswer(_shown(await _find(call)))
 
 
 @routes.add("GET", "/os-tenant-networks", policy="os_compute_api:os-tenant-networks:list", until=UNTIL)
-async def list_tenant_networks(call: Call) -> dict[str, Any]:
+async def list_tenant_networks(call: Call) -> NetworksAnswer:
     """Lists the networks that the caller sees, briefly."""
     found = await call.runtime.needs.networks.networks(call.context)
-    return {"networks": [_brief(each) for each in found]}
+    return NetworksAnswer([_brief(each) for each in found])
 
 
 @routes.add(
     "GET", "/os-tenant-networks/{network}", policy="os_compute_api:os-tenant-networks:show", until=UNTIL
 )
-async def show_tenant_network(call: Call) -> dict[str, Any]:
+async def show_tenant_network(call: Call) -> NetworkAnswer:
     """Shows a network, briefly."""
-    return {"network": _brief(await _find(call))}
+    return NetworkAnswer(_brief(await _find(call)))
 
 
 async def _find(call: Call) -> Item:
@@ -74,9 +86,9 @@ async def _find(call: Call) -> Item:
     raise NotFound("Network not found")
 
 
-def _shown(network: Item) -> dict[str, Any]:
+def _shown(network: Item) -> dict[str, str | None]:
     return {**_NEVER, "id": network["id"], "label": network["name"]}
 
 
-def _brief(network: Item) -> dict[str, Any]:
+def _brief(network: Item) -> dict[str, str | None]:
     return {"id": network["id"], "label": network["name"], "cidr": None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta
 
 from pileus.kernel.api.bodies import Body
@@ -56,6 +57,39 @@ class ClassLimits(Limits, wrapper="quota_class_set"):
     security_group_rules: Limit = field(until=V.QUOTA_CLASSES.previous)
 
 
+class QuotaAnswer(msgspec.Struct):
+    """Limits by name, where they are shown with the project's `id`."""
+
+    quota_set: dict[str, int | str]
+
+
+class Detail(msgspec.Struct):
+    limit: int
+    in_use: int
+    reserved: int
+
+
+class DetailAnswer(msgspec.Struct):
+    quota_set: dict[str, Detail | str]
+
+
+class ClassAnswer(msgspec.Struct):
+    """Limits by name, where they are shown with the class's name as `id`."""
+
+    quota_class_set: dict[str, int | str]
+
+
+class AllLimits(msgspec.Struct):
+    """Limits and use by name; of rates there are none."""
+
+    rate: list[str]
+    absolute: dict[str, int]
+
+
+class LimitsAnswer(msgspec.Struct):
+    limits: AllLimits
+
+
 def _names(call: Call, *, of_class: bool = False) -> list[str]:
     """The quotas that this version of the API shows: those that it takes."""
     known = {each.name for each in (ClassLimits if of_class else Limits).fields if each.alive(call.version)}
@@ -74,33 +108,33 @@ def _target(call: Call) -> Mapping[str, Any]:
 
 
 @routes.add("GET", "/os-quota-sets/{project}", policy="@authenticated")
-def show(call: Call, tx: Tx) -> dict[str, Any]:
+def show(call: Call, tx: Tx) -> QuotaAnswer:
     """Shows a project's limits."""
     call.enforce(f"{SETS}:show", _target(call))
-    return {"quota_set": {"id": call.params["project"], **_limits(call, tx, call.params["project"])}}
+    return QuotaAnswer({"id": call.params["project"], **_limits(call, tx, call.params["project"])})
 
 
 @routes.add("GET", "/os-quota-sets/{project}/defaults", policy=f"{SETS}:defaults")
-def defaults(call: Call, tx: Tx) -> dict[str, Any]:
+def defaults(call: Call, tx: Tx) -> QuotaAnswer:
     """Shows the limits of projects without limits of their own."""
-    return {"quota_set": {"id": call.params["project"], **_limits(call, tx, DEFAULT_CLASS)}}
+    return QuotaAnswer({"id": call.params["project"], **_limits(call, tx, DEFAULT_CLASS)})
 
 
 @routes.add("GET", "/os-quota-sets/{project}/detail", policy="@authenticated")
-def detail(call: Call, tx: Tx) -> dict[str, Any]:
+def detail(call: Call, tx: Tx) -> DetailAnswer:
     """Shows limits, and what is used of them."""
     call.enforce(f"{SETS}:detail", _target(call))
     project_id = call.params["project"]
     limits = QUOTAS.limits(tx, project_id)
     shown = {
-        name: {"limit": limits[name], "in_use": QUOTAS.used(tx, project_id, name), "reserved": 0}
+        name: Detail(limits[name], in_use=QUOTAS.used(tx, project_id, name), reserved=0)
         for name in _names(call)
     }
-    return {"quota_set": {"id": project_id, **shown}}
+    return DetailAnswer({"id": project_id, **shown})
 
 
 @routes.add("PUT", "/os-quota-sets/{project}", policy="@authenticated", body=Limits)
-def update(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def update(call: Call, tx: Tx, body: Any) -> QuotaAnswer:
     """Sets limits of a project."""
     call.enforce(f"{SETS}:update", _target(call))
     project_id = call.params["project"]
@@ -114,7 +148,7 @@ def update(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
                     f"reserved {used}. Use force to set it all the same."
                 )
     QUOTAS.set_limits(tx, project_id, wanted)
-    return {"quota_set": _limits(call, tx, project_id)}
+    return QuotaAnswer({**_limits(call, tx, project_id)})
 
 
 def _wanted(body: Any) -> dict[str, int]:
@@ -129,18 +163,18 @@ def delete(call: Call, tx: Tx) -> None:
 
 
 @routes.add("GET", "/os-quota-class-sets/{name}", policy=f"{CLASSES}:show")
-def show_class(call: Call, tx: Tx) -> dict[str, Any]:
+def show_class(call: Call, tx: Tx) -> ClassAnswer:
     """Shows the defaults; only the class `default` has any effect, as upstream."""
-    return {"quota_class_set": {"id": call.params["name"], **_limits(call, tx, DEFAULT_CLASS, of_class=True)}}
+    return ClassAnswer({"id": call.params["name"], **_limits(call, tx, DEFAULT_CLASS, of_class=True)})
 
 
 @routes.add("PUT", "/os-quota-class-sets/{name}", policy=f"{CLASSES}:update", body=ClassLimits)
-def update_class(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def update_class(call: Call, tx: Tx, body: Any) -> ClassAnswer:
     """Sets defaults."""
     if call.params["name"] != "default":
         raise BadRequest("There is only one quota class: default.")
     QUOTAS.set_limits(tx, DEFAULT_CLASS, _wanted(body))
-    return {"quota_class_set": _limits(call, tx, DEFAULT_CLASS, of_class=True)}
+    return ClassAnswer({**_limits(call, tx, DEFAULT_CLASS, of_class=True)})
 
 
 ABSOLUTE = {
@@ -162,7 +196,7 @@ QUERY = frozenset({"tenant_id", "reserved"})
 
 
 @routes.add("GET", "/limits", policy="os_compute_api:limits")
-def show_limits(call: Call, tx: Tx) -> dict[str, Any]:
+def show_limits(call: Call, tx: Tx) -> LimitsAnswer:
     """Shows a project's limits and use, in the names of old."""
     if call.has(V.STRICT_QUERIES) and (unknown := set(call.query) - QUERY):
         raise BadRequest(f"Additional properties are not allowed ({sorted(unknown)[0]!r} was unexpected)")
@@ -182,4 +216,4 @@ def show_limits(call: Call, tx: Tx) -> dict[str, Any]:
     if not call.has(V.NO_PROXIES):
         shown |= dict.fromkeys(("maxTotalFloatingIps", "maxSecurityGroups", "maxSecurityGroupRules"), -1)
         shown |= dict.fromkeys(("totalFloatingIpsUsed", "totalSecurityGroupsUsed"), 0)
-    return {"limits": {"rate": [], "absolute": shown}}
+    return LimitsAnswer(AllLimits([], shown))

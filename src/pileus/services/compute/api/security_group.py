@@ -7,13 +7,21 @@ import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+import msgspec
+
 from pileus.kernel.api.bodies import Body
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
 from pileus.kernel.api.service import Routes
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import ApiError, BadRequest, NotFound
-from pileus.services.compute.api.server.interfaces import security_group, security_group_rule
+from pileus.services.compute.api.server.interfaces import (
+    GroupsAnswer,
+    SecurityGroup,
+    SecurityGroupRule,
+    security_group,
+    security_group_rule,
+)
 from pileus.services.compute.api.types import Text255
 from pileus.services.compute.needs import Item
 from pileus.services.compute.versions import V
@@ -24,6 +32,14 @@ UNTIL = V.NO_PROXIES.previous
 PROTOCOLS = ("tcp", "udp", "icmp")
 T = TypeVar("T")
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\Z")
+
+
+class GroupAnswer(msgspec.Struct):
+    security_group: SecurityGroup
+
+
+class RuleAnswer(msgspec.Struct):
+    security_group_rule: SecurityGroupRule
 
 
 async def _asked(answer: Awaitable[T]) -> T:
@@ -51,18 +67,18 @@ async def _find(call: Call) -> Item:
 
 
 @routes.add("GET", "/os-security-groups", policy=f"{GROUPS}:get", until=UNTIL)
-async def list_groups(call: Call) -> dict[str, Any]:
+async def list_groups(call: Call) -> GroupsAnswer:
     """Lists the project's security groups."""
     everywhere = call.context.is_admin and call.flag("all_tenants")
     query = {} if everywhere else {"tenant_id": call.project_id}
     groups = await call.runtime.needs.networks.security_groups(call.context, **query)
-    return {"security_groups": [security_group(group) for group in groups]}
+    return GroupsAnswer([security_group(group) for group in groups])
 
 
 @routes.add("GET", "/os-security-groups/{group}", policy=f"{GROUPS}:show", until=UNTIL)
-async def show_group(call: Call) -> dict[str, Any]:
+async def show_group(call: Call) -> GroupAnswer:
     """Shows a security group."""
-    return {"security_group": security_group(await _find(call))}
+    return GroupAnswer(security_group(await _find(call)))
 
 
 class Group(Body, wrapper="security_group"):
@@ -77,23 +93,21 @@ class Group(Body, wrapper="security_group"):
 
 
 @routes.add("POST", "/os-security-groups", policy=f"{GROUPS}:create", body=Group, until=UNTIL)
-async def create_group(call: Call, body: Any) -> dict[str, Any]:
+async def create_group(call: Call, body: Any) -> GroupAnswer:
     """Makes a security group."""
     networks = call.runtime.needs.networks
     values = {**Group.checked(body), "project_id": call.project_id}
-    return {
-        "security_group": security_group(await _asked(networks.create_security_group(call.context, values)))
-    }
+    return GroupAnswer(security_group(await _asked(networks.create_security_group(call.context, values))))
 
 
 @routes.add("PUT", "/os-security-groups/{group}", policy=f"{GROUPS}:update", body=Group, until=UNTIL)
-async def update_group(call: Call, body: Any) -> dict[str, Any]:
+async def update_group(call: Call, body: Any) -> GroupAnswer:
     """Changes a security group's name and description."""
     group = await _find(call)
     changed = call.runtime.needs.networks.update_security_group(
         call.context, group["id"], Group.checked(body)
     )
-    return {"security_group": security_group(await _asked(changed))}
+    return GroupAnswer(security_group(await _asked(changed)))
 
 
 @routes.add("DELETE", "/os-security-groups/{group}", policy=f"{GROUPS}:delete", status=202, until=UNTIL)
@@ -119,7 +133,7 @@ class GroupRule(Body, wrapper="security_group_rule"):
 
 
 @routes.add("POST", "/os-security-group-rules", policy=f"{GROUPS}:rule:create", body=GroupRule, until=UNTIL)
-async def create_rule(call: Call, body: Any) -> dict[str, Any]:
+async def create_rule(call: Call, body: Any) -> RuleAnswer:
     """Adds a rule for traffic that comes in."""
     networks = call.runtime.needs.networks
     parent = _id(body.parent_group_id)
@@ -137,8 +151,8 @@ async def create_rule(call: Call, body: Any) -> dict[str, Any]:
     shown = security_group_rule(rule)
     if body.group_id:
         remote = others[body.group_id]
-        shown |= {"group": {"tenant_id": remote["tenant_id"], "name": remote["name"]}, "ip_range": {}}
-    return {"security_group_rule": shown}
+        shown.group, shown.ip_range = {"tenant_id": remote["tenant_id"], "name": remote["name"]}, {}
+    return RuleAnswer(shown)
 
 
 def _ports(body: Any) -> Item:

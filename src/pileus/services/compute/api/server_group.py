@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, UnsetType
@@ -35,6 +35,7 @@ class ServerGroup(
     rules: dict[str, int] = field(since=V.GROUP_RULES)
     project_id: str = field(since=V.GROUP_OWNER)
     user_id: str = field(since=V.GROUP_OWNER)
+    members: list[str] = field(render=lambda call, row: call.gathered["members"][row.id])
 
     default_sort = (("created_at", "asc"), ("id", "asc"))
     filters = {"all_projects": lambda call, values: None, "offset": lambda call, values: None}
@@ -50,14 +51,15 @@ class ServerGroup(
         return _OWN, {"visible_project_id": call.context.project_id}
 
     @classmethod
+    def gather(cls, call: Call, tx: Tx, rows: Sequence[Row[Any]]) -> None:
+        call.gathered["members"] = servers.members(tx, [row.id for row in rows])
+
+    @classmethod
     def not_found(cls, key: str) -> NotFound:
         return NotFound(f"Instance group {key} could not be found.")
 
 
-def _shown(call: Call, tx: Tx, shown: Sequence[Row[Any]]) -> list[Mapping[str, Any]]:
-    show = ServerGroup.view(call)
-    members = servers.members(tx, [row.id for row in shown])
-    return [{**show(row), "members": members[row.id]} for row in shown]
+ServerGroup.show(policy=f"{GROUPS}:show")
 
 
 @ServerGroup.list(policy=f"{GROUPS}:index")
@@ -67,13 +69,8 @@ def list_groups(call: Call, tx: Tx) -> dict[str, Any]:
     if offset < 0:
         raise BadRequest("offset param must be positive")
     page = page_of(call, tx, ServerGroup, skip=offset)
-    return {"server_groups": _shown(call, tx, page.rows)}
-
-
-@ServerGroup.show(policy=f"{GROUPS}:show")
-def show_group(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    """Shows a group."""
-    return {"server_group": _shown(call, tx, [row])[0]}
+    ServerGroup.gather(call, tx, page.rows)
+    return {"server_groups": list(map(ServerGroup.view(call), page.rows))}
 
 
 Hard = Literal["affinity", "anti-affinity"]
@@ -97,13 +94,13 @@ class CreateServerGroup(Body, wrapper="server_group"):
 
 
 @ServerGroup.create(policy=f"{GROUPS}:create", body=CreateServerGroup, status=200, quota={"server_groups": 1})
-def create_group(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def create_group(call: Call, tx: Tx, body: Any) -> Row[Any]:
     """Makes a group."""
     policy = getattr(body, "policy", None) or (getattr(body, "hard", None) or body.any4)[0]
     rules = getattr(body, "rules", None)
     if rules is not None and policy != "anti-affinity":
         raise BadRequest("Only anti-affinity policy supports rules.")
-    row = rows.add(
+    return rows.add(
         tx,
         groups,
         {
@@ -114,7 +111,6 @@ def create_group(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
             "rules": {"max_server_per_host": rules.max_server_per_host} if rules is not None else {},
         },
     )
-    return {"server_group": _shown(call, tx, [row])[0]}
 
 
 @ServerGroup.delete(policy=f"{GROUPS}:delete")

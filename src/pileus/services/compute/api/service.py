@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Row
 
 from pileus.kernel.api.bodies import Body
@@ -27,6 +28,64 @@ INTERNAL = "internal"
 Reason = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
+class ComputeService(msgspec.Struct, kw_only=True):
+    """Its `id` is a number before UUIDS_OF_HOSTS."""
+
+    id: str | int
+    binary: str
+    host: str
+    zone: str
+    status: str
+    state: str
+    updated_at: str | None
+    disabled_reason: str | None
+    forced_down: bool | UnsetType = UNSET
+
+
+class ServicesAnswer(msgspec.Struct):
+    services: list[ComputeService]
+
+
+class ServiceAnswer(msgspec.Struct):
+    service: ComputeService
+
+
+class ChangedService(msgspec.Struct):
+    """What was said of a service, before UUIDS_OF_HOSTS."""
+
+    host: str
+    binary: str
+    status: str | UnsetType = UNSET
+    disabled_reason: str | UnsetType = UNSET
+    forced_down: bool | UnsetType = UNSET
+
+
+class ChangedAnswer(msgspec.Struct):
+    service: ChangedService
+
+
+class State(msgspec.Struct):
+    available: bool
+    active: bool
+    updated_at: str | None
+
+
+class ZoneState(msgspec.Struct):
+    available: bool
+
+
+class Zone(msgspec.Struct, rename="camel"):
+    """With the state of its services by host and binary, where that is asked for."""
+
+    zone_name: str
+    zone_state: ZoneState
+    hosts: dict[str, dict[str, State]] | None = None
+
+
+class ZonesAnswer(msgspec.Struct):
+    zones: list[Zone] = msgspec.field(name="availabilityZoneInfo")
+
+
 def _zone(call: Call, tx: Tx, row: Row[Any]) -> str:
     if row.binary != store.COMPUTE:
         return INTERNAL
@@ -34,24 +93,22 @@ def _zone(call: Call, tx: Tx, row: Row[Any]) -> str:
     return store.zone_of(row.host, store.every_aggregate(tx), default)
 
 
-def _shown(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    shown = {
-        "id": row.id if call.has(V.UUIDS_OF_HOSTS) else row.number,
-        "binary": row.binary,
-        "host": row.host,
-        "zone": _zone(call, tx, row),
-        "status": "disabled" if row.disabled else "enabled",
-        "state": "up" if store.is_up(row, tx.now) else "down",
-        "updated_at": None if row.seen_at is None else iso_micro(row.seen_at),
-        "disabled_reason": row.disabled_reason,
-    }
-    if call.has(V.FORCED_DOWN):
-        shown["forced_down"] = row.forced_down
-    return shown
+def _shown(call: Call, tx: Tx, row: Row[Any]) -> ComputeService:
+    return ComputeService(
+        id=row.id if call.has(V.UUIDS_OF_HOSTS) else row.number,
+        binary=row.binary,
+        host=row.host,
+        zone=_zone(call, tx, row),
+        status="disabled" if row.disabled else "enabled",
+        state="up" if store.is_up(row, tx.now) else "down",
+        updated_at=None if row.seen_at is None else iso_micro(row.seen_at),
+        disabled_reason=row.disabled_reason,
+        forced_down=row.forced_down if call.has(V.FORCED_DOWN) else UNSET,
+    )
 
 
 @routes.add("GET", "/os-services", policy=f"{SERVICES}:list")
-def list_services(call: Call, tx: Tx) -> dict[str, Any]:
+def list_services(call: Call, tx: Tx) -> ServicesAnswer:
     """Lists services, of a host or a kind where asked for."""
     if call.has(V.STRICT_QUERIES) and (unknown := sorted(set(call.query) - {"host", "binary"})):
         raise BadRequest(f"Additional properties are not allowed ({unknown[0]!r} was unexpected)")
@@ -60,7 +117,7 @@ def list_services(call: Call, tx: Tx) -> dict[str, Any]:
         for row in store.every_service(tx)
         if call.arg("host") in (None, row.host) and call.arg("binary") in (None, row.binary)
     ]
-    return {"services": [_shown(call, tx, row) for row in rows]}
+    return ServicesAnswer([_shown(call, tx, row) for row in rows])
 
 
 class ServiceOfHost(Body):
@@ -101,10 +158,10 @@ def _change(call: Call, tx: Tx, row: Row[Any], **values: Any) -> Row[Any]:
     body=ServiceOfHost,
     until=V.UUIDS_OF_HOSTS.previous,
 )
-def enable(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def enable(call: Call, tx: Tx, body: Any) -> ChangedAnswer:
     """Puts a host into service."""
     _change(call, tx, _of_host(tx, body), disabled=False, disabled_reason=None)
-    return {"service": {"host": body.host, "binary": body.binary, "status": "enabled"}}
+    return ChangedAnswer(ChangedService(body.host, body.binary, "enabled"))
 
 
 @routes.add(
@@ -114,10 +171,10 @@ def enable(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     body=ServiceOfHost,
     until=V.UUIDS_OF_HOSTS.previous,
 )
-def disable(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def disable(call: Call, tx: Tx, body: Any) -> ChangedAnswer:
     """Takes a host out of service: it gets no new servers."""
     _change(call, tx, _of_host(tx, body), disabled=True, disabled_reason=None)
-    return {"service": {"host": body.host, "binary": body.binary, "status": "disabled"}}
+    return ChangedAnswer(ChangedService(body.host, body.binary, "disabled"))
 
 
 @routes.add(
@@ -127,16 +184,10 @@ def disable(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     body=DisabledService,
     until=V.UUIDS_OF_HOSTS.previous,
 )
-def disable_with_reason(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def disable_with_reason(call: Call, tx: Tx, body: Any) -> ChangedAnswer:
     """Takes a host out of service and says why."""
     row = _change(call, tx, _of_host(tx, body), disabled=True, disabled_reason=body.disabled_reason)
-    said = {
-        "host": body.host,
-        "binary": body.binary,
-        "status": "disabled",
-        "disabled_reason": row.disabled_reason,
-    }
-    return {"service": said}
+    return ChangedAnswer(ChangedService(body.host, body.binary, "disabled", row.disabled_reason))
 
 
 @routes.add(
@@ -147,10 +198,10 @@ def disable_with_reason(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
     since=V.FORCED_DOWN,
     until=V.UUIDS_OF_HOSTS.previous,
 )
-def force_down(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def force_down(call: Call, tx: Tx, body: Any) -> ChangedAnswer:
     """Declares a service down, whatever it reports."""
     row = _change(call, tx, _of_host(tx, body), forced_down=truth("forced_down", body.forced_down))
-    return {"service": {"host": body.host, "binary": body.binary, "forced_down": row.forced_down}}
+    return ChangedAnswer(ChangedService(body.host, body.binary, forced_down=row.forced_down))
 
 
 class UpdateService(Body):
@@ -172,7 +223,7 @@ def _find(call: Call, tx: Tx) -> Row[Any]:
 @routes.add(
     "PUT", "/os-services/{service}", policy=f"{SERVICES}:update", body=UpdateService, since=V.UUIDS_OF_HOSTS
 )
-def update(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
+def update(call: Call, tx: Tx, body: Any) -> ServiceAnswer:
     """Enables, disables or declares down a service."""
     row = _find(call, tx)
     changes: dict[str, Any] = {}
@@ -185,7 +236,7 @@ def update(call: Call, tx: Tx, body: Any) -> dict[str, Any]:
         changes["disabled_reason"] = None if body.disabled_reason is UNSET else body.disabled_reason
     if body.forced_down is not UNSET:
         changes["forced_down"] = truth("forced_down", body.forced_down)
-    return {"service": _shown(call, tx, _change(call, tx, row, **changes))}
+    return ServiceAnswer(_shown(call, tx, _change(call, tx, row, **changes)))
 
 
 @routes.add("DELETE", "/os-services/{service}", policy=f"{SERVICES}:delete", status=204)
@@ -206,37 +257,35 @@ def delete(call: Call, tx: Tx) -> None:
 
 
 @routes.add("GET", "/os-availability-zone", policy=f"{ZONES}:list")
-def list_zones(call: Call, tx: Tx) -> dict[str, Any]:
+def list_zones(call: Call, tx: Tx) -> ZonesAnswer:
     """Lists the zones that servers can be made in."""
-    return {"availabilityZoneInfo": [{**zone, "hosts": None} for zone, _ in _zones(call, tx)]}
+    return ZonesAnswer([Zone(each.zone_name, each.zone_state) for each in _zones(call, tx)])
 
 
 @routes.add("GET", "/os-availability-zone/detail", policy=f"{ZONES}:detail")
-def detail_zones(call: Call, tx: Tx) -> dict[str, Any]:
+def detail_zones(call: Call, tx: Tx) -> ZonesAnswer:
     """Lists zones with their hosts and services."""
-    shown = [{**zone, "hosts": hosts} for zone, hosts in _zones(call, tx)]
-    control: dict[str, Any] = {}
+    control: dict[str, dict[str, State]] = {}
     for row in store.every_service(tx):
         if row.binary != store.COMPUTE:
             control.setdefault(row.host, {})[row.binary] = _state(tx, row)
-    shown.append({"zoneName": INTERNAL, "zoneState": {"available": True}, "hosts": control})
-    return {"availabilityZoneInfo": shown}
+    return ZonesAnswer([*_zones(call, tx), Zone(INTERNAL, ZoneState(available=True), control)])
 
 
-def _zones(call: Call, tx: Tx) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _zones(call: Call, tx: Tx) -> list[Zone]:
     services = store.compute_services(tx)
     found = []
     for name, hosts in sorted(store.zones(tx, call.runtime.state.settings.default_availability_zone).items()):
         mine = [services[host] for host in hosts if host in services]
         available = any(not row.disabled for row in mine)
         detail = {row.host: {row.binary: _state(tx, row)} for row in mine}
-        found.append(({"zoneName": name, "zoneState": {"available": available}}, detail))
+        found.append(Zone(name, ZoneState(available), detail))
     return found
 
 
-def _state(tx: Tx, row: Row[Any]) -> dict[str, Any]:
-    return {
-        "available": store.is_up(row, tx.now),
-        "active": not row.disabled,
-        "updated_at": None if row.seen_at is None else iso_micro(row.seen_at),
-    }
+def _state(tx: Tx, row: Row[Any]) -> State:
+    return State(
+        available=store.is_up(row, tx.now),
+        active=not row.disabled,
+        updated_at=None if row.seen_at is None else iso_micro(row.seen_at),
+    )

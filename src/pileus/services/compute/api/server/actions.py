@@ -149,10 +149,14 @@ class ConsoleOutput(msgspec.Struct, forbid_unknown_fields=True):
     length: int | str | UnsetType | None = UNSET
 
 
+class ConsoleAnswer(msgspec.Struct):
+    output: str
+
+
 @Server.action(
     "os-getConsoleOutput", policy="os_compute_api:os-console-output", body=ConsoleOutput, status=200
 )
-async def console_output(call: Call, row: Row[Any], body: ConsoleOutput) -> dict[str, str]:
+async def console_output(call: Call, row: Row[Any], body: ConsoleOutput) -> ConsoleAnswer:
     """What the guest wrote to its serial console: its last `length` lines, or all."""
     if row.host is None or row.hypervisor is None:
         raise Conflict(f"Instance {row.id} is not ready")
@@ -174,7 +178,7 @@ async def console_output(call: Call, row: Row[Any], body: ConsoleOutput) -> dict
         raise Conflict(str(error)) from error
     if lines is not None:  # upstream counts what follows the last line break as a line
         text = "\n".join(text.split("\n")[-lines:]) if lines else ""
-    return {"output": "".join(char for char in text if char >= " " or char in "\n\r\t\x1b")}
+    return ConsoleAnswer("".join(char for char in text if char >= " " or char in "\n\r\t\x1b"))
 
 
 class GroupName(Body):

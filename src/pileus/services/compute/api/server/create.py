@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Row
 
 from pileus.kernel.api.call import Call
@@ -40,7 +41,25 @@ CREATE = "os_compute_api:servers:create"
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\Z")
 
 
-@Server.create(policy=CREATE, status=202, body=CreateServer)
+class NewServer(msgspec.Struct, kw_only=True):
+    """What is known of a server at once."""
+
+    id: str
+    links: list[dict[str, str]]
+    disk_config: str = msgspec.field(name="OS-DCF:diskConfig")
+    security_groups: list[dict[str, str]]
+    admin_password: str | UnsetType = msgspec.field(name="adminPass", default=UNSET)
+
+
+class NewAnswer(msgspec.Struct):
+    server: NewServer
+
+
+class ReservationAnswer(msgspec.Struct):
+    reservation_id: str
+
+
+@Server.create(policy=CREATE, status=202, body=CreateServer, answers=(NewAnswer, ReservationAnswer))
 async def create(call: Call, body: Any) -> Reply:
     """Makes one server, or several alike."""
     wanted = body.value
@@ -66,17 +85,17 @@ async def create(call: Call, body: Any) -> Reply:
     }
     made = await call.runtime.db.write(_insert, call, wanted, values, least, most)
     if truth("return_reservation_id", wanted.return_reservation_id):
-        return Reply.json({"reservation_id": made[0]["reservation_id"]}, 202)
+        return Reply.json(ReservationAnswer(made[0]["reservation_id"]), 202)
     first = made[0]
-    shown: dict[str, Any] = {
-        "id": first["id"],
-        "links": member_links(call, "servers", first["id"]),
-        "OS-DCF:diskConfig": first["disk_config"],
-        "security_groups": first["security_groups"],
-    }
+    shown = NewServer(
+        id=first["id"],
+        links=member_links(call, "servers", first["id"]),
+        disk_config=first["disk_config"],
+        security_groups=first["security_groups"],
+    )
     if call.runtime.state.settings.enable_instance_password:
-        shown["adminPass"] = wanted.admin_password or secrets.token_urlsafe(9)
-    return Reply.json({"server": shown}, 202, {"location": f"{call.base_url}/servers/{first['id']}"})
+        shown.admin_password = wanted.admin_password or secrets.token_urlsafe(9)
+    return Reply.json(NewAnswer(shown), 202, {"location": f"{call.base_url}/servers/{first['id']}"})
 
 
 def _counts(wanted: Any) -> tuple[int, int]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, Row
 
 from pileus.kernel.api.call import Call
@@ -37,33 +39,44 @@ class ServerOfAction(Server, member="server", collection="servers", table=server
         return None if call.context.is_admin else (EVERY_OWN, {"visible_project_id": call.context.project_id})
 
 
+class ActionEvent(msgspec.Struct, rename={"host_id": "hostId"}, kw_only=True):
+    event: str
+    start_time: str
+    finish_time: str
+    result: str
+    traceback: str | UnsetType | None = UNSET
+    host_id: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
+    details: str | UnsetType | None = UNSET
+
+
 def _updated(call: Call, row: Row[Any]) -> str:
     return iso_micro(row.updated_at)
 
 
-def _events(call: Call, row: Row[Any]) -> Any:
+def _events(call: Call, row: Row[Any]) -> list[ActionEvent]:
     """Hosts and traces are for administrators; before ACTION_EVENTS so was everything."""
     seen = call.allows(EVENTS)
     return [_event(call, event, seen) for event in row.events]
 
 
-def _event(call: Call, event: Mapping[str, Any], seen: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "event": event["event"],
-        "start_time": _moment(event["start"]),
-        "finish_time": _moment(event["finish"]),
-        "result": event["result"],
-    }
+def _event(call: Call, event: Mapping[str, Any], seen: bool) -> ActionEvent:
+    shown = ActionEvent(
+        event=event["event"],
+        start_time=_moment(event["start"]),
+        finish_time=_moment(event["finish"]),
+        result=event["result"],
+    )
     if seen:
-        shown["traceback"] = event["details"]
+        shown.traceback = event["details"]
     if call.has(V.ACTION_HOST):
-        shown["hostId"] = domain.host_id(
+        shown.host_id = domain.host_id(
             call.parent.project_id if call.parent is not None else "", event["host"]
         )
         if seen:
-            shown["host"] = event["host"] or ""
+            shown.host = event["host"] or ""
     if call.has(V.ACTION_DETAILS):
-        shown["details"] = event["details"]
+        shown.details = event["details"]
     return shown
 
 
@@ -99,10 +112,10 @@ class Action(
     request_id: str = field()
     user_id: str = field()
     project_id: str = field()
-    start_time: Any = field(render=lambda call, row: iso_micro(row.started_at))
+    start_time: str = field(render=lambda call, row: iso_micro(row.started_at))
     message: str | None = field()
-    updated_at: Any = field(render=_updated, since=V.ACTION_PAGES)
-    events: Any = field(render=_events)
+    updated_at: str = field(render=_updated, since=V.ACTION_PAGES)
+    events: list[ActionEvent] = field(render=_events)
 
     key = "request_id"
     default_sort = (("started_at", "desc"), ("id", "desc"))
@@ -133,8 +146,47 @@ Action.list(policy="os_compute_api:os-instance-actions:list", view="list")
 Action.show(policy="os_compute_api:os-instance-actions:show")
 
 
+class OldDiagnostics(msgspec.Struct):
+    """Before DIAGNOSTICS; memory in KiB."""
+
+    memory: int
+    vcpus: int
+    nics: int
+
+
+class MemoryDetails(msgspec.Struct):
+    """In MiB."""
+
+    maximum: int
+    used: int | None
+
+
+class CpuDetails(msgspec.Struct):
+    id: int
+    time: int | None
+    utilisation: int | None
+
+
+class Diagnostics(msgspec.Struct, kw_only=True):
+    """Null is what no hypervisor here counts."""
+
+    state: str
+    driver: str
+    hypervisor: str
+    hypervisor_os: str
+    uptime: int | None
+    config_drive: bool
+    num_cpus: int
+    num_nics: int
+    num_disks: int
+    memory_details: MemoryDetails
+    cpu_details: list[CpuDetails]
+    nic_details: list[dict[str, str | None]]
+    disk_details: list[dict[str, int | None]]
+
+
 @Server.member_route("GET", "/diagnostics", policy="os_compute_api:os-server-diagnostics")
-async def diagnostics(call: Call, row: Row[Any]) -> dict[str, Any]:
+async def diagnostics(call: Call, row: Row[Any]) -> Diagnostics | OldDiagnostics:
     """What is known of a server's guest now."""
     check_state(row, "get_diagnostics")
     if row.host is None or row.hypervisor is None:
@@ -146,23 +198,23 @@ async def diagnostics(call: Call, row: Row[Any]) -> dict[str, Any]:
         raise Conflict(str(error)) from error
     whole = await call.runtime.db.read(store.get, row.id)
     if not call.has(V.DIAGNOSTICS):
-        return {"memory": row.memory_mib * 1024, "vcpus": row.vcpus, "nics": len(whole.nics)}
+        return OldDiagnostics(row.memory_mib * 1024, row.vcpus, len(whole.nics))
     states = {Power.RUNNING: "running", Power.STOPPED: "shutdown", Power.CRASHED: "crashed"}
-    return {
-        "state": "pending" if found is None else states[found.power],
-        "driver": "libvirt",  # the name that clients' schemas know for guests of QEMU and of containers
-        "hypervisor": row.hypervisor,
-        "hypervisor_os": "linux",
-        "uptime": None,
-        "config_drive": row.config_drive,
-        "num_cpus": row.vcpus,
-        "num_nics": len(whole.nics),
-        "num_disks": 1,
-        "memory_details": {"maximum": row.memory_mib, "used": None},
-        "cpu_details": [{"id": number, "time": None, "utilisation": None} for number in range(row.vcpus)],
-        "nic_details": [{"mac_address": nic["mac"], **dict.fromkeys(_COUNTERS)} for nic in whole.nics],
-        "disk_details": [dict.fromkeys(_DISK_COUNTERS)],
-    }
+    return Diagnostics(
+        state="pending" if found is None else states[found.power],
+        driver="libvirt",  # the name that clients' schemas know for guests of QEMU and of containers
+        hypervisor=row.hypervisor,
+        hypervisor_os="linux",
+        uptime=None,
+        config_drive=row.config_drive,
+        num_cpus=row.vcpus,
+        num_nics=len(whole.nics),
+        num_disks=1,
+        memory_details=MemoryDetails(row.memory_mib, used=None),
+        cpu_details=[CpuDetails(number, time=None, utilisation=None) for number in range(row.vcpus)],
+        nic_details=[{"mac_address": nic["mac"], **dict.fromkeys(_COUNTERS)} for nic in whole.nics],
+        disk_details=[dict.fromkeys(_DISK_COUNTERS)],
+    )
 
 
 _COUNTERS = tuple(
@@ -171,10 +223,14 @@ _COUNTERS = tuple(
 _DISK_COUNTERS = ("read_bytes", "read_requests", "write_bytes", "write_requests", "errors_count")
 
 
+class PasswordAnswer(msgspec.Struct):
+    password: str
+
+
 @Server.member_route("GET", "/os-server-password", policy="os_compute_api:os-server-password:show")
-def show_password(call: Call, tx: Tx, row: Row[Any]) -> dict[str, str]:
+def show_password(call: Call, tx: Tx, row: Row[Any]) -> PasswordAnswer:
     """The encrypted password that the guest gave the metadata service."""
-    return {"password": row.password or ""}
+    return PasswordAnswer(row.password or "")
 
 
 @Server.member_route(

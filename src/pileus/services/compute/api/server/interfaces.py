@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Row
 
 from pileus.kernel.api.bodies import Body
@@ -30,14 +30,23 @@ _decode = msgspec.json.Decoder().decode
 INTERFACES = "os_compute_api:os-attach-interfaces"
 
 
+class PlainAddress(msgspec.Struct):
+    version: int
+    addr: str
+
+
+class AddressesAnswer(msgspec.Struct):
+    addresses: dict[str, list[PlainAddress]]
+
+
 @Server.member_route("GET", "/ips", policy="os_compute_api:ips:index")
-def list_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def list_addresses(call: Call, tx: Tx, row: Row[Any]) -> AddressesAnswer:
     """Lists a server's addresses by network."""
-    return {"addresses": {label: _plain(entries) for label, entries in _decode(row.addresses).items()}}
+    return AddressesAnswer({label: _plain(each) for label, each in _decode(row.addresses).items()})
 
 
 @Server.member_route("GET", "/ips/{label}", policy="os_compute_api:ips:show")
-def show_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def show_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, list[PlainAddress]]:
     """Shows a server's addresses on one network."""
     label = call.params["label"]
     found = _decode(row.addresses).get(label)
@@ -46,36 +55,63 @@ def show_addresses(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
     return {label: _plain(found)}
 
 
-def _plain(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"version": each["version"], "addr": each["addr"]} for each in entries]
+def _plain(entries: list[dict[str, Any]]) -> list[PlainAddress]:
+    return [PlainAddress(each["version"], each["addr"]) for each in entries]
+
+
+class SecurityGroupRule(msgspec.Struct, kw_only=True):
+    """A rule for what comes in, from the CIDR in `ip_range` or from the `group` of a name."""
+
+    id: str
+    parent_group_id: str
+    ip_protocol: str | None
+    from_port: int | None
+    to_port: int | None
+    ip_range: dict[str, str]
+    group: dict[str, str]
+
+
+class SecurityGroup(msgspec.Struct, kw_only=True):
+    """A security group in the shape that the compute API once gave it."""
+
+    id: str
+    name: str
+    description: str
+    tenant_id: str
+    rules: list[SecurityGroupRule]
+
+
+class GroupsAnswer(msgspec.Struct):
+    security_groups: list[SecurityGroup]
 
 
 @Server.member_route("GET", "/os-security-groups", policy="os_compute_api:os-security-groups:list")
-async def list_security_groups(call: Call, row: Row[Any]) -> dict[str, Any]:
+async def list_security_groups(call: Call, row: Row[Any]) -> GroupsAnswer:
     """Lists the security groups of a server's ports."""
     networks = call.runtime.needs.networks
     ports = await networks.ports(SERVICE, device_id=row.id)
     held = sorted({group for port in ports for group in port["security_groups"]})
     groups = await networks.security_groups(SERVICE, id=held) if held else []
-    return {"security_groups": [security_group(group) for group in groups]}
+    return GroupsAnswer([security_group(group) for group in groups])
 
 
-def security_group(group: dict[str, Any]) -> dict[str, Any]:
-    """A security group in the shape that the compute API once gave it."""
-    return {
-        "id": group["id"],
-        "name": group["name"],
-        "description": group.get("description", ""),
-        "tenant_id": group.get("tenant_id") or group.get("project_id"),
-        "rules": [
+def security_group(group: dict[str, Any]) -> SecurityGroup:
+    """The network service's, as the compute API shows it."""
+    return SecurityGroup(
+        id=group["id"],
+        name=group["name"],
+        description=group.get("description", ""),
+        tenant_id=group.get("tenant_id") or group["project_id"],
+        rules=[
             security_group_rule(rule)
             for rule in group.get("security_group_rules", ())
             if rule["direction"] == "ingress"
         ],
-    }
+    )
 
 
-def security_group_rule(rule: dict[str, Any]) -> dict[str, Any]:
+def security_group_rule(rule: dict[str, Any]) -> SecurityGroupRule:
+    """The network service's, as the compute API shows it."""
     protocol = rule.get("protocol")
     first, last = rule.get("port_range_min"), rule.get("port_range_max")
     if protocol is not None and first is None:
@@ -83,46 +119,63 @@ def security_group_rule(rule: dict[str, Any]) -> dict[str, Any]:
     prefix = rule.get("remote_ip_prefix")
     if prefix is None and rule.get("remote_group_id") is None:
         prefix = "::/0" if rule.get("ethertype") == "IPv6" else "0.0.0.0/0"
-    return {
-        "id": rule["id"],
-        "parent_group_id": rule["security_group_id"],
-        "ip_protocol": protocol,
-        "from_port": first if first is not None else -1 if protocol else None,
-        "to_port": last if last is not None else -1 if protocol else None,
-        "ip_range": {"cidr": prefix} if prefix is not None else {},
-        "group": {},
-    }
+    return SecurityGroupRule(
+        id=rule["id"],
+        parent_group_id=rule["security_group_id"],
+        ip_protocol=protocol,
+        from_port=first if first is not None else -1 if protocol else None,
+        to_port=last if last is not None else -1 if protocol else None,
+        ip_range={"cidr": prefix} if prefix is not None else {},
+        group={},
+    )
+
+
+class Interface(msgspec.Struct, kw_only=True):
+    port_state: str
+    net_id: str
+    port_id: str
+    mac_addr: str
+    fixed_ips: list[dict[str, str]]
+    tag: str | UnsetType | None = UNSET
+
+
+class InterfacesAnswer(msgspec.Struct):
+    interfaces: list[Interface] = msgspec.field(name="interfaceAttachments")
+
+
+class InterfaceAnswer(msgspec.Struct):
+    interface: Interface = msgspec.field(name="interfaceAttachment")
 
 
 @Server.member_route("GET", "/os-interface", policy=f"{INTERFACES}:list")
-async def list_interfaces(call: Call, row: Row[Any]) -> dict[str, Any]:
+async def list_interfaces(call: Call, row: Row[Any]) -> InterfacesAnswer:
     """Lists a server's interfaces."""
     ports = await call.runtime.needs.networks.ports(SERVICE, device_id=row.id)
     whole = await call.runtime.db.read(store.get, row.id)
-    return {"interfaceAttachments": [_attachment(call, whole, port) for port in ports]}
+    return InterfacesAnswer([_attachment(call, whole, port) for port in ports])
 
 
 @Server.member_route("GET", "/os-interface/{port_id}", policy=f"{INTERFACES}:show")
-async def show_interface(call: Call, row: Row[Any]) -> dict[str, Any]:
+async def show_interface(call: Call, row: Row[Any]) -> InterfaceAnswer:
     """Shows one interface."""
     port_id = call.params["port_id"]
     for port in await call.runtime.needs.networks.ports(SERVICE, device_id=row.id):
         if port["id"] == port_id:
             whole = await call.runtime.db.read(store.get, row.id)
-            return {"interfaceAttachment": _attachment(call, whole, port)}
+            return InterfaceAnswer(_attachment(call, whole, port))
     raise NotFound(f"Instance {row.id} does not have port with id {port_id}")
 
 
-def _attachment(call: Call, row: Row[Any], port: dict[str, Any]) -> dict[str, Any]:
-    shown = {
-        "port_state": port["status"],
-        "net_id": port["network_id"],
-        "port_id": port["id"],
-        "mac_addr": port["mac_address"],
-        "fixed_ips": port["fixed_ips"],
-    }
+def _attachment(call: Call, row: Row[Any], port: dict[str, Any]) -> Interface:
+    shown = Interface(
+        port_state=port["status"],
+        net_id=port["network_id"],
+        port_id=port["id"],
+        mac_addr=port["mac_address"],
+        fixed_ips=port["fixed_ips"],
+    )
     if call.has(V.SHOWN_DEVICE_TAGS):
-        shown["tag"] = next((nic.get("tag") for nic in row.nics if nic["port_id"] == port["id"]), None)
+        shown.tag = next((nic.get("tag") for nic in row.nics if nic["port_id"] == port["id"]), None)
     return shown
 
 
@@ -138,7 +191,7 @@ class AttachInterface(Body, wrapper="interfaceAttachment"):
 
 
 @Server.member_route("POST", "/os-interface", policy=f"{INTERFACES}:create", body=AttachInterface)
-async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, Any]:
+async def attach_interface(call: Call, row: Row[Any], body: Any) -> InterfaceAnswer:
     """Gives a server one more interface: on a port, on a network, or on the project's only network."""
     check_unlocked(call, row)
     check_state(row, "attach_interface")
@@ -155,7 +208,7 @@ async def attach_interface(call: Call, row: Row[Any], body: Any) -> dict[str, An
     return await _attach(call, row, nic)
 
 
-async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> dict[str, Any]:
+async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> InterfaceAnswer:
     """What is wanted stands in the row before anything is made, so that nothing gets lost."""
     db, networks = call.runtime.db, call.runtime.needs.networks
     whole = await db.write(_want, row.id, nic)
@@ -166,7 +219,7 @@ async def _attach(call: Call, row: Row[Any], nic: NicRequest) -> dict[str, Any]:
         raise BadRequest(f"Failed to attach network adapter device to {row.id}: {fault.message}") from fault
     whole = await db.write(_attached, call, row.id, made)
     port = await networks.port(SERVICE, made[0]["port_id"])
-    return {"interfaceAttachment": _attachment(call, whole, port)}
+    return InterfaceAnswer(_attachment(call, whole, port))
 
 
 def _want(tx: Tx, server_id: str, nic: NicRequest) -> Row[Any]:

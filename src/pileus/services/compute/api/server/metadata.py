@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.bodies import Body
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
@@ -36,38 +37,48 @@ class OneMetadata(Body):
     meta: Metadata = field(required=True)
 
 
+class MetadataAnswer(msgspec.Struct):
+    metadata: dict[str, str]
+
+
+class ItemAnswer(msgspec.Struct):
+    """One item, by its name."""
+
+    meta: dict[str, str]
+
+
 @Server.member_route("GET", "/metadata", policy=f"{METADATA}:index")
-def list_metadata(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def list_metadata(call: Call, tx: Tx, row: Row[Any]) -> MetadataAnswer:
     """Lists a server's metadata."""
-    return {"metadata": row.metadata}
+    return MetadataAnswer(row.metadata)
 
 
 @Server.member_route("GET", "/metadata/{key}", policy=f"{METADATA}:show")
-def show_metadata(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def show_metadata(call: Call, tx: Tx, row: Row[Any]) -> ItemAnswer:
     """Shows one item."""
     key = call.params["key"]
-    return {"meta": {key: _item(row, key)}}
+    return ItemAnswer({key: _item(row, key)})
 
 
 @Server.member_route("POST", "/metadata", policy=f"{METADATA}:create", body=AllMetadata)
-def add_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def add_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> MetadataAnswer:
     """Adds items, or changes those of the same names."""
-    return {"metadata": _write(call, tx, row, {**_decode(row.metadata), **body.metadata})}
+    return MetadataAnswer(_write(call, tx, row, {**_decode(row.metadata), **body.metadata}))
 
 
 @Server.member_route("PUT", "/metadata", policy=f"{METADATA}:update_all", body=AllMetadata)
-def replace_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def replace_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> MetadataAnswer:
     """Replaces all items."""
-    return {"metadata": _write(call, tx, row, body.metadata)}
+    return MetadataAnswer(_write(call, tx, row, body.metadata))
 
 
 @Server.member_route("PUT", "/metadata/{key}", policy=f"{METADATA}:update", body=OneMetadata)
-def set_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def set_metadata(call: Call, tx: Tx, row: Row[Any], body: Any) -> ItemAnswer:
     """Sets one item."""
     if list(body.meta) != [call.params["key"]]:
         raise BadRequest("Request body must have exactly one item, of the name in the path.")
     _write(call, tx, row, {**_decode(row.metadata), **body.meta})
-    return {"meta": body.meta}
+    return ItemAnswer(body.meta)
 
 
 @Server.member_route("DELETE", "/metadata/{key}", policy=f"{METADATA}:delete", status=204)
@@ -99,16 +110,20 @@ class AllTags(Body):
     tags: Annotated[list[Tag], Meta(max_length=MOST_TAGS)] = field(required=True)
 
 
+class TagsAnswer(msgspec.Struct):
+    tags: list[str]
+
+
 @Server.member_route("GET", "/tags", policy=f"{TAGS}:index", since=V.SERVER_TAGS)
-def list_tags(call: Call, tx: Tx, row: Row[Any]) -> dict[str, Any]:
+def list_tags(call: Call, tx: Tx, row: Row[Any]) -> TagsAnswer:
     """Lists a server's tags."""
-    return {"tags": row.tags}
+    return TagsAnswer(row.tags)
 
 
 @Server.member_route("PUT", "/tags", policy=f"{TAGS}:update_all", body=AllTags, since=V.SERVER_TAGS)
-def replace_tags(call: Call, tx: Tx, row: Row[Any], body: Any) -> dict[str, Any]:
+def replace_tags(call: Call, tx: Tx, row: Row[Any], body: Any) -> TagsAnswer:
     """Replaces all tags."""
-    return {"tags": _write_tags(call, tx, row, body.tags)}
+    return TagsAnswer(_write_tags(call, tx, row, body.tags))
 
 
 @Server.member_route("DELETE", "/tags", policy=f"{TAGS}:delete_all", status=204, since=V.SERVER_TAGS)
@@ -123,9 +138,18 @@ def show_tag(call: Call, tx: Tx, row: Row[Any]) -> None:
     _own_tag(call, row)
 
 
-@Server.member_route("PUT", "/tags/{tag}", policy=f"{TAGS}:update", raw=True, since=V.SERVER_TAGS)
+@Server.member_route(
+    "PUT",
+    "/tags/{tag}",
+    policy=f"{TAGS}:update",
+    status=201,
+    raw=True,
+    since=V.SERVER_TAGS,
+    answers=NOTHING,
+    also={204: NOTHING},
+)
 def add_tag(call: Call, tx: Tx, row: Row[Any]) -> Reply:
-    """Adds one tag."""
+    """Adds one tag; 204 where the server has it already."""
     tag = call.params["tag"]
     try:
         msgspec.convert(tag, Tag)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Row, Select, and_, bindparam, select
 
 from pileus.kernel.api.call import Call
@@ -33,22 +33,57 @@ HOST_STATUS = "os_compute_api:servers:show:host_status"
 EXTRA_SPECS = "os_compute_api:servers:show:flavor-extra-specs"
 
 
+class ImageOfServer(msgspec.Struct):
+    id: str
+    links: list[dict[str, str]]
+    properties: dict[str, Any] | UnsetType = UNSET
+
+
+class FlavorLink(msgspec.Struct):
+    id: str
+    links: list[dict[str, str]]
+
+
+class EmbeddedFlavor(msgspec.Struct):
+    """A flavor as it was when the server was made of it."""
+
+    vcpus: int
+    ram: int
+    disk: int
+    ephemeral: int
+    swap: int
+    original_name: str
+    extra_specs: dict[str, str] | UnsetType = UNSET
+
+
+class Address(msgspec.Struct, rename={"type": "OS-EXT-IPS:type", "mac_address": "OS-EXT-IPS-MAC:mac_addr"}):
+    version: int
+    addr: str
+    type: str
+    mac_address: str
+
+
+class ServerFault(msgspec.Struct):
+    code: int
+    created: str
+    message: str
+    details: str | UnsetType = UNSET
+
+
 def _links(call: Call, row: Row[Any]) -> Any:
     return member_links(call, "servers", row.id)
 
 
-def _image(call: Call, row: Row[Any]) -> Any:
+def _image(call: Call, row: Row[Any]) -> ImageOfServer:
     image_id = row.image_id
     href = f"{call.root_url}/compute/images/{image_id}"
-    shown: dict[str, Any] = {"id": image_id, "links": [{"rel": "bookmark", "href": href}]}
-    if call.has(V.IMAGE_PROPERTIES):
-        shown["properties"] = _decode(row.image)["properties"]
-    return shown
+    properties = _decode(row.image)["properties"] if call.has(V.IMAGE_PROPERTIES) else UNSET
+    return ImageOfServer(image_id, [{"rel": "bookmark", "href": href}], properties)
 
 
-def _flavor_link(call: Call, row: Row[Any]) -> Any:
+def _flavor_link(call: Call, row: Row[Any]) -> FlavorLink:
     href = f"{call.root_url}/compute/flavors/{row.flavor_id}"
-    return {"id": row.flavor_id, "links": [{"rel": "bookmark", "href": href}]}
+    return FlavorLink(row.flavor_id, [{"rel": "bookmark", "href": href}])
 
 
 def _flavor(call: Call, row: Row[Any]) -> Any:
@@ -100,18 +135,18 @@ def _server_groups(call: Call, row: Row[Any]) -> Any:
 class Server(Resource, member="server", collection="servers", table=servers):
     id: str = field(read_only, brief)
     name: str = field(read_only, brief)
-    links: list[Any] = field(brief, render=_links)
+    links: list[dict[str, str]] = field(brief, render=_links)
     status: str = field(render=_status)
     tenant_id: str = field(column="project_id")
     user_id: str = field()
     metadata: dict[str, str] = field()
     hostId: str = field(render=lambda call, row: domain.host_id(row.project_id, row.host))
-    image: Any = field(render=_image)
-    flavor_link: Any = field(wire="flavor", render=_flavor_link, until=V.EMBEDDED_FLAVOR.previous)
-    flavor: Any = field(render=_flavor, since=V.EMBEDDED_FLAVOR)
+    image: ImageOfServer = field(render=_image)
+    flavor_link: FlavorLink = field(wire="flavor", render=_flavor_link, until=V.EMBEDDED_FLAVOR.previous)
+    flavor: EmbeddedFlavor = field(render=_flavor, since=V.EMBEDDED_FLAVOR)
     created: datetime = field(column="created_at")
     updated: datetime = field(column="updated_at")
-    addresses: Any = field()
+    addresses: dict[str, list[Address]] = field()
     access_ip_v4: str = field(wire="accessIPv4")
     access_ip_v6: str = field(wire="accessIPv6")
     disk_config: str = field(wire="OS-DCF:diskConfig")
@@ -120,24 +155,28 @@ class Server(Resource, member="server", collection="servers", table=servers):
     )
     config_drive: str = field(render=lambda call, row: "True" if row.config_drive else "")
     key_name: str | None = field()
-    launched: Any = field(wire="OS-SRV-USG:launched_at", render=lambda call, row: _precise(row.launched_at))
-    terminated: Any = field(
+    launched: str | None = field(
+        wire="OS-SRV-USG:launched_at", render=lambda call, row: _precise(row.launched_at)
+    )
+    terminated: str | None = field(
         wire="OS-SRV-USG:terminated_at", render=lambda call, row: _precise(row.deleted_at)
     )
-    security_groups: Any = field(render=_security_groups)
+    security_groups: list[dict[str, str]] = field(render=_security_groups)
     task_state: str | None = field(wire="OS-EXT-STS:task_state")
     vm_state: str = field(wire="OS-EXT-STS:vm_state")
     power_state: int = field(wire="OS-EXT-STS:power_state")
-    volumes: Any = field(wire="os-extended-volumes:volumes_attached", render=lambda call, row: [])
+    volumes: list[dict[str, str]] = field(
+        wire="os-extended-volumes:volumes_attached", render=lambda call, row: []
+    )
     progress: int = field(render=_progress)
-    fault: Any = field(render=_fault)
-    host: Any = field(wire="OS-EXT-SRV-ATTR:host", policy=ATTRIBUTES)
+    fault: ServerFault = field(render=_fault)
+    host: str | None = field(wire="OS-EXT-SRV-ATTR:host", policy=ATTRIBUTES)
     instance_name: str = field(
         wire="OS-EXT-SRV-ATTR:instance_name",
         render=lambda call, row: domain.instance_name(row.id),
         policy=ATTRIBUTES,
     )
-    node: Any = field(wire="OS-EXT-SRV-ATTR:hypervisor_hostname", column="host", policy=ATTRIBUTES)
+    node: str | None = field(wire="OS-EXT-SRV-ATTR:hypervisor_hostname", column="host", policy=ATTRIBUTES)
     reservation_id: str = field(
         wire="OS-EXT-SRV-ATTR:reservation_id", policy=ATTRIBUTES, since=V.EC2_ATTRIBUTES
     )
@@ -172,12 +211,14 @@ class Server(Resource, member="server", collection="servers", table=servers):
     locked: bool = field(render=lambda call, row: row.locked_by is not None, since=V.LOCKED)
     host_status: str = field(render=_host_status, policy=HOST_STATUS, since=V.HOST_STATUS)
     description: str | None = field(since=V.DESCRIPTION)
-    tags: Any = field(since=V.SERVER_TAGS)
-    trusted_image_certificates: Any = field(column="trusted_certificates", since=V.TRUSTED_CERTIFICATES)
-    server_groups: Any = field(render=_server_groups, since=V.SERVER_GROUPS)
+    tags: list[str] = field(since=V.SERVER_TAGS)
+    trusted_image_certificates: list[str] | None = field(
+        column="trusted_certificates", since=V.TRUSTED_CERTIFICATES
+    )
+    server_groups: list[str] = field(render=_server_groups, since=V.SERVER_GROUPS)
     locked_reason: str | None = field(since=V.LOCKED_REASON)
     pinned_availability_zone: str | None = field(column="pinned_zone", since=V.PINNED_ZONE)
-    scheduler_hints: Any = field(since=V.SCHEDULER_HINTS)
+    scheduler_hints: dict[str, Any] = field(since=V.SCHEDULER_HINTS)
 
     filters = FILTERS
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta
 from sqlalchemy import Row
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.bodies import Body
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.fields import field
@@ -41,7 +42,19 @@ class CreateImage(Body):
     ] = field()
 
 
-@Server.action("createImage", policy="os_compute_api:servers:create_image", body=CreateImage, status=202)
+class ImageAnswer(msgspec.Struct):
+    image_id: str
+
+
+CREATE_IMAGE = "os_compute_api:servers:create_image"
+
+
+@Server.action(
+    "createImage", policy=CREATE_IMAGE, body=CreateImage, answers=ImageAnswer, since=V.IMAGE_ID_IN_BODY
+)
+@Server.action(
+    "createImage", policy=CREATE_IMAGE, body=CreateImage, answers=NOTHING, until=V.IMAGE_ID_IN_BODY.previous
+)
 async def create_image(call: Call, row: Row[Any], body: Any) -> Reply:
     """Makes an image of what is on a server's root disk; the server runs on."""
     whole = await call.runtime.db.read(
@@ -54,7 +67,7 @@ async def create_image(call: Call, row: Row[Any], body: Any) -> Reply:
         await call.runtime.needs.images.delete(call.context, image["id"])
         raise
     if call.has(V.IMAGE_ID_IN_BODY):
-        return Reply.json({"image_id": image["id"]}, 202)
+        return Reply.json(ImageAnswer(image["id"]), 202)
     return Reply(202, headers={"location": member_links(call, "images", image["id"])[0]["href"]})
 
 
