@@ -128,7 +128,7 @@ def store_in(
     listings = SqliteListings(folder / "listings")
     secrets = folder / "encryption-secrets"
     disk = encrypted(devices, listings, secrets, settings.encryption_secrets, on=settings.encryption)
-    state = ObjectStoreState(*disk, Daemons(clock, folder / "walks"), clock, settings)
+    state = ObjectStoreState(*disk, Daemons(clock), clock, settings)
     state.daemons.add(VersionSettler(state))
     return state
 
