@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -102,6 +103,8 @@ async def answer(send: Any, body: bytes, status: int = 200, *headers: tuple[byte
 
 @asynccontextmanager
 async def serving(app: Any, **limits: Any) -> AsyncIterator[Rig]:
+    escaped: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: escaped.append(context))
     sock = socket.create_server(("127.0.0.1", 0))
     server = Server(app, *sock.getsockname(), sock=sock, limits=Limits(**limits))
     await server.start()
@@ -112,3 +115,5 @@ async def serving(app: Any, **limits: Any) -> AsyncIterator[Rig]:
         for client in rig.clients:
             client.writer.close()
         await server.stop()
+    gc.collect()  # what nobody waited for tells its error when it goes
+    assert escaped == []

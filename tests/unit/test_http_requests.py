@@ -68,7 +68,7 @@ async def test_what_the_scope_says() -> None:
     echo = Echo()
     async with serving(echo) as rig:
         client = await rig.client(
-            b"GET http://other/p%c3%a9/%2f%ff?q=%20 HTTP/1.0\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
+            b"GET http://other/p%c3%a9/%2f%ff?q=%20 HTTP/1.0\r\nX-A: 1\r\nX-A:2 \t\r\n\r\n"
         )
         await client.rest()
         client = await rig.client("GET /p\u00e9 HTTP/1.0\r\n\r\n".encode())
@@ -103,6 +103,16 @@ async def test_bodies_in_chunks() -> None:
         assert (await client.answer())[2] == b"POST /c abcdefg"
         client.write(b"GET /after HTTP/1.1\r\n\r\n")
         assert (await client.answer())[2] == b"GET /after "
+
+
+@on_both_loops
+async def test_chunks_may_come_in_any_pieces() -> None:
+    async with serving(Echo()) as rig:
+        client = await rig.client(b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for byte in b"3;a=b\r\nabc\r\n1\r\nd\r\n0\r\nT: t\r\n\r\n":
+            client.write(bytes([byte]))
+            await asyncio.sleep(0.001)
+        assert (await client.answer())[2] == b"POST /c abcd"
 
 
 @on_both_loops
@@ -164,8 +174,18 @@ async def test_a_refusal_is_read_while_the_body_is_still_sent() -> None:
             b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\nTransfer-Encoding: chunked\r\n\r\n",
             400,
         ),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"0" * 5000 + b"1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"CONNECT a:443 HTTP/1.1\r\n\r\n", 501),
+        (b"GET http://a:b/ HTTP/1.1\r\n\r\n", 400),
+        (b"GET *a HTTP/1.1\r\n\r\n", 400),
+        (b"GET / RTSP/1.0\r\n\r\n", 400),
+        (b"GET  / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * (MAX_HEADERS + 1) + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nA: " + b"b" * MAX_HEAD_BYTES, 431),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
     ],
 )
 @on_both_loops

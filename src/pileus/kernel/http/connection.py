@@ -45,7 +45,16 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is none by its class.
         self.transport = transport = cast(asyncio.Transport, transport)
-        self.client, self.server = (transport.get_extra_info(name)[:2] for name in ("peername", "sockname"))
+        try:
+            peer, own = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        except OSError:
+            peer = own = None
+        if not peer or not own:
+            # It was reset before anybody looked, and has no address any more.
+            self.is_lost = True
+            transport.abort()
+            return
+        self.client, self.server = peer[:2], own[:2]
         transport.set_write_buffer_limits(high=HIGH_WATER)
         self._connections.add(self)
 
@@ -87,11 +96,12 @@ class Connection(asyncio.BufferedProtocol):
         data = self._head
         if not self._searched:
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2
-            self._since = self.heard
+            if data:
+                self._since = self.heard
         end = data.find(b"\r\n\r\n", max(0, self._searched - 3))
+        if (end if end >= 0 else len(data)) > MAX_HEAD_BYTES:
+            raise BadHead(f"a request's head has at most {MAX_HEAD_BYTES} bytes", 431)
         if end < 0:
-            if len(data) > MAX_HEAD_BYTES:
-                raise BadHead(f"a request's head has at most {MAX_HEAD_BYTES} bytes", 431)
             self._head, self._searched = data, len(data)
             return
         end += 4
@@ -144,6 +154,8 @@ class Connection(asyncio.BufferedProtocol):
             self.go_on()
 
     def abort(self) -> None:
+        if self._exchange is not None:
+            self._exchange.disconnect()
         if not self.is_lost:
             self.transport.abort()
 
@@ -158,17 +170,19 @@ class Connection(asyncio.BufferedProtocol):
     def expire(self, now: float) -> None:
         """Ends what takes too long."""
         limits, exchange = self._connections.limits, self._exchange
-        progress = (self.sent, self.transport.get_write_buffer_size())
-        if self._lingers:
+        unsent = self.transport.get_write_buffer_size()
+        progress = (self.sent, unsent)
+        if unsent or self.is_clogged:
+            # Also what was answered long ago: an application that sends all at once has not to wait for it.
+            if self._progress != progress:
+                self._since = now
+            late = now - self._since > limits.stall_seconds
+        elif self._lingers:
             late = now - self._since > limits.linger_seconds
         elif exchange is None and self._head:
             late = now - self._since > limits.head_seconds
         elif exchange is None:
             late = now - self._since > limits.idle_seconds
-        elif self.is_clogged and self._progress != progress:
-            self._since, late = now, False
-        elif self.is_clogged:
-            late = now - self._since > limits.stall_seconds
         else:
             late = exchange.is_waiting and now - self.heard > limits.stall_seconds
         self._progress = progress

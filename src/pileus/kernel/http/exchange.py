@@ -78,7 +78,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         """Of who waits for what comes."""
         self.is_gone = False
-        """Whether the client is."""
+        """Whether the client is, or has its answer."""
         self._start: Message | None = None
         self._promised: int | None = None
         """Bytes of the answer to be sent still, where its length was said."""
@@ -112,7 +112,7 @@ class Exchange:
                 self._is_delivered = self.is_complete
                 body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 return {"type": "http.request", "body": body, "more_body": not self.is_complete}
-        elif not self.has_ended:
+        else:
             await self._more()
         return {"type": "http.disconnect"}
 
@@ -145,9 +145,10 @@ class Exchange:
         """Returns when something came, the target is full, or nothing more comes."""
         if self.is_gone:
             return
-        if self._expects:
+        if self._expects and not self.has_begun:
             self._expects = False
             self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._connection.heard = self._connection.loop.time()
         self._connection.go_on()
         self._waiter = self._connection.loop.create_future()
         try:
@@ -183,7 +184,9 @@ class Exchange:
             self._ahead += sum(map(len, chunks))
             if self._ahead > AHEAD_BYTES:
                 self._connection.hold()
-        self.wake()
+        if chunks or self.is_complete:
+            # Half a chunk's first line is nothing that anybody waits for.
+            self.wake()
         return rest
 
     def landed(self, size: int) -> None:
@@ -292,5 +295,6 @@ class Exchange:
             raise BadAnswer("an answer is shorter than it said")
         self.has_ended = True
         self._chunks.clear()
-        self.wake()
+        # Whatever the application asks for or sends from now on, there is nobody for it.
+        self.disconnect()
         self._connection.ended()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ MAX_HEADERS = 200
 MAX_HEAD_BYTES = 64 * 1024
 Headers = Iterable[tuple[bytes, bytes]]
 ASGI = {"version": "3.0", "spec_version": "2.4"}
+_LENGTH_DIGITS = 20
+"""Those of 2**64, beyond which llhttp refuses; Python refuses to read thousands of zeros."""
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -51,7 +54,10 @@ class Request:
         "length",
         "method",
         "parser",
+        "path",
+        "query",
         "target",
+        "unfruitful",
         "version",
     )
 
@@ -69,6 +75,8 @@ class Request:
         self.is_beyond = False
         """Whether something came right behind it, which llhttp has eaten."""
         self.chunks: list[bytes] = []
+        self.unfruitful = 0
+        """Bytes since the last that were of the body: chunks' extensions and trailers."""
         self.parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         """None when it is not needed any more: the two hold each other, and only a garbage collection would find them."""
 
@@ -82,15 +90,17 @@ class Request:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.is_complete:
             return  # a trailer: nobody here has a use for it
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")
         if len(self.headers) == MAX_HEADERS:
             raise BadHead(f"more than {MAX_HEADERS} headers", 431)
         self.headers.append((name, value))
         if name == b"content-length":
+            if len(value) > _LENGTH_DIGITS:
+                raise BadHead("the length of the body has too many digits")
             self.length = int(value)
         elif name == b"transfer-encoding":
             self.is_chunked = True
-            if value.strip().lower() != b"chunked":
+            if value.lower() != b"chunked":
                 raise BadHead("no other transfer encoding than chunked is known", 501)
         elif name == b"expect":
             self.expects_continue = value.lower() == b"100-continue"
@@ -130,10 +140,23 @@ class Request:
             raise BadHead(str(error) or "not HTTP") from error
         if not self.is_complete or self.chunks:
             raise BadHead("not the head of a request")
-        self.method = parser.get_method().decode("ascii")
+        method = parser.get_method()
+        self.method = method.decode("ascii")
         self.version = parser.get_http_version()
         if self.version not in ("1.0", "1.1"):
             raise BadHead("only HTTP/1.0 and 1.1 are spoken here", 505)
+        # llhttp knows RTSP and ICE, too, and lets more than one space pass.
+        if not data.startswith(b"%b %b HTTP/" % (method, self.target)):
+            raise BadHead("not the first line of a request")
+        if self.method == "CONNECT":
+            raise BadHead("there are no tunnels to be had here", 501)
+        if self.is_chunked and self.version == "1.0":
+            raise BadHead("HTTP/1.0 has no bodies in chunks")
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise BadHead("there is more than one Host")
+        self.path, _, self.query = self.target.partition(b"?")
+        if not self.path.startswith(b"/") and self.path != b"*":
+            self.path = _path_of(self.path)
         if not self.is_chunked:
             self.parser = None
 
@@ -146,16 +169,17 @@ class Request:
             if not self.is_whole:
                 raise BadHead(f"not a body in chunks: {error}") from error
             self.is_beyond = True
+        chunks, self.chunks = self.chunks, []
+        self.unfruitful = 0 if chunks else self.unfruitful + len(data)
         if self.is_whole:
             self.parser = None
-        chunks, self.chunks = self.chunks, []
+        elif self.unfruitful > MAX_HEAD_BYTES:
+            raise BadHead(f"more than {MAX_HEAD_BYTES} bytes of a body in chunks are none of the body")
         return chunks
 
     def scope(self, client: Any, server: Any) -> dict[str, Any]:
         """As ASGI has it. Bytes of the path that are not UTF-8 become U+FFFD."""
-        raw, _, query = self.target.partition(b"?")
-        if not raw.startswith(b"/") and raw != b"*":
-            raw = _path_of(raw)
+        raw = self.path
         return {
             "type": "http",
             "asgi": ASGI,
@@ -164,7 +188,7 @@ class Request:
             "method": self.method,
             "path": (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace"),
             "raw_path": raw,
-            "query_string": query,
+            "query_string": self.query,
             "root_path": "",
             "headers": self.headers,
             "client": client,
@@ -174,10 +198,11 @@ class Request:
 
 def _path_of(target: bytes) -> bytes:
     """Of a target in absolute form, as proxies are asked."""
-    try:
-        return httptools.parse_url(target).path or b"/"
-    except httptools.HttpParserInvalidURLError as error:
-        raise BadHead("the target of the request is no path") from error
+    with suppress(httptools.HttpParserInvalidURLError):
+        path: bytes = httptools.parse_url(target).path or b"/"
+        if path.startswith(b"/"):
+            return path
+    raise BadHead("the target of the request is no path")
 
 
 _LINES: dict[int, bytes] = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pileus.kernel.http.connection import Connection
@@ -23,6 +24,8 @@ async def send_file(connection: Connection, file: int, offset: int, count: int) 
     Nothing may be written to the connection meanwhile.
     """
     await connection.drained()
+    if connection.is_lost:
+        return
     loop = connection.loop
     # The loop watches the transport's own descriptor for what comes, and would not let another watch it.
     descriptor = os.dup(connection.transport.get_extra_info("socket").fileno())
@@ -30,7 +33,7 @@ async def send_file(connection: Connection, file: int, offset: int, count: int) 
     try:
         while offset < end and not connection.is_lost:
             # The file may have to come from a disk, which the loop does not wait for.
-            sent = await asyncio.to_thread(_push, descriptor, file, offset, end)
+            sent = await _to_its_end(asyncio.to_thread(_push, descriptor, file, offset, end))
             offset += sent
             connection.sent += sent
             if offset < end and not connection.is_lost:
@@ -43,6 +46,16 @@ async def send_file(connection: Connection, file: int, offset: int, count: int) 
         connection.abort()
     finally:
         os.close(descriptor)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, int]) -> int:
+    """A thread can't be cancelled, and what it works with may be closed, and be another file, only when it has ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _push(descriptor: int, file: int, offset: int, end: int) -> int:

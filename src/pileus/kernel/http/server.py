@@ -74,7 +74,7 @@ class Connections:
 
     def add(self, connection: Connection) -> None:
         self._open.add(connection)
-        if len(self._open) > self.limits.connections:
+        if len(self._open) > self.limits.connections or self.is_ending:
             connection.abort()
 
     def discard(self, connection: Connection) -> None:
