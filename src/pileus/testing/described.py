@@ -10,7 +10,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pileus.kernel.api.openapi import ANYTHING, OR_NOTHING, document
+from pileus.kernel.api.answer import WHATEVER
+from pileus.kernel.api.openapi import OR_NOTHING, document
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
 
@@ -29,17 +30,16 @@ class Description:
     @cached_property
     def _paths(self) -> list[tuple[re.Pattern[str], str]]:
         """The most literal first."""
-        ordered = sorted(self.document["paths"], key=lambda path: (path.count("{"), -len(path)))
-        return [
-            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + r"\Z"), path) for path in ordered
-        ]
+        served = {path for path, _ in self._service.operations()}
+        ordered = sorted(served, key=lambda path: (path.count("{"), -len(path)))
+        return [(_pattern(path), path.replace(":path}", "}")) for path in ordered]
 
     def template(self, method: str, path: str) -> str | None:
         """The described path that a request's path is one of."""
         for pattern, found in self._paths:
-            if pattern.match(path) and method.lower() in self.document["paths"][found]:
+            if pattern.match(path) and method.lower() in self.document["paths"].get(found, ()):
                 return found
-        return None
+        return None if path.rstrip("/") == path else self.template(method, path.rstrip("/"))
 
     def problems(
         self, method: str, template: str, status: int, headers: Mapping[str, str], body: bytes
@@ -51,7 +51,7 @@ class Description:
         content = described[str(status)].get("content")
         if content is None:
             return [f"no content is described: {body[:1000]!r}"] if body else []
-        if ANYTHING in content or (not body and described[str(status)].get(OR_NOTHING)):
+        if WHATEVER.type in content or (not body and described[str(status)].get(OR_NOTHING)):
             return []
         media = headers.get("content-type", "").partition(";")[0]
         if media not in content:
@@ -64,3 +64,8 @@ class Description:
             schema = {**content[media]["schema"], "components": self.document["components"]}
             validator = self._validators[key] = Draft202012Validator(schema)
         return [f"{each.json_path}: {each.message}" for each in validator.iter_errors(json.loads(body))]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    several = re.sub(r"\\{\w+:path\\}", ".+", re.escape(path))
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", several) + r"\Z", re.DOTALL)

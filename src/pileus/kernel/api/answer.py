@@ -35,6 +35,8 @@ class _Nothing:
 NOTHING = _Nothing()
 OCTETS = Media("application/octet-stream")
 PAGE = Media("text/html")
+WHATEVER = Media("*/*")
+"""What somebody has stored, of the type that they said then."""
 
 Answer: TypeAlias = Any
 """One of: a Resource; a list of one, for all of a kind; a type, for the whole JSON; Media; NOTHING; or a tuple of

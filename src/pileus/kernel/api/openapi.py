@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pileus.kernel.api.answer import NOTHING, Answer, Media, answers
+from pileus.kernel.api.answer import NOTHING, WHATEVER, Answer, Media, answers
 from pileus.kernel.api.bodies import Body, struct_for
 from pileus.kernel.api.fields import EXTRAS, Field, Use
 from pileus.kernel.api.operation import ANYONE, Kind, Operation
@@ -27,8 +27,6 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-ANYTHING = "*/*"
-"""The media type of answers that nobody has declared."""
 OR_NOTHING = "x-or-nothing"
 """Says of a response that it may be without the content that is described: OpenAPI has no word for that."""
 
@@ -213,8 +211,8 @@ class _Document:
 
     def _content(self, operation: Operation, answer: Answer) -> tuple[str, Schema]:
         """Its media type, and its schema; where there is none, anything."""
-        if answer is None:
-            return ANYTHING, _ANY
+        if answer is None:  # nobody has declared it
+            answer = WHATEVER
         if isinstance(answer, Media):
             return answer.type, _ANY if answer.schema is None else dict(answer.schema)
         return JSON, self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
