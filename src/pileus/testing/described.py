@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
+from xml.etree import ElementTree
 
 from jsonschema import Draft202012Validator
 
@@ -14,6 +15,7 @@ from pileus.kernel.api.answer import WHATEVER
 from pileus.kernel.api.openapi import OR_NOTHING, document
 from pileus.kernel.api.service import Service
 from pileus.kernel.api.versions import Version
+from pileus.testing import described_xml
 
 
 class Description:
@@ -56,14 +58,25 @@ class Description:
         media = headers.get("content-type", "").partition(";")[0]
         if media not in content:
             return [f"the media type is {media!r}, not {', '.join(content)}"]
-        if not media.endswith("json"):
+        schema = content[media].get("schema")
+        if schema is None:
             return []
-        key = (method.lower(), template, str(status), media)
+        if not media.endswith("xml"):
+            return self._wrong((method.lower(), template, str(status), media), schema, json.loads(body))
+        element = ElementTree.fromstring(body)
+        root = described_xml.local(element.tag)
+        own = described_xml.schema_of(root, schema)
+        if own is None:
+            return [f"the document is no {root}"]
+        value = described_xml.as_json(element, own, self.document["components"])
+        return self._wrong((method.lower(), template, str(status), root), own, value)
+
+    def _wrong(self, key: tuple[str, str, str, str], schema: Mapping[str, Any], value: Any) -> list[str]:
         validator = self._validators.get(key)
         if validator is None:
-            schema = {**content[media]["schema"], "components": self.document["components"]}
-            validator = self._validators[key] = Draft202012Validator(schema)
-        return [f"{each.json_path}: {each.message}" for each in validator.iter_errors(json.loads(body))]
+            whole = {**schema, "components": self.document["components"]}
+            validator = self._validators[key] = Draft202012Validator(whole)
+        return [f"{each.json_path}: {each.message}" for each in validator.iter_errors(value)]
 
 
 def _pattern(path: str) -> re.Pattern[str]:

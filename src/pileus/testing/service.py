@@ -56,9 +56,6 @@ class _Outside(AsgiPeer):
         return scope
 
 
-DESCRIBED = {"identity", "image", "pileus", "placement", "network", "compute", "object-store"}
-
-
 @cache
 def _described(service: Service, version: str) -> Description:
     """The document that answers of a version are held to."""
@@ -72,8 +69,6 @@ def hold_to_description(
     """Fails where a good answer is none that the document of the path's service has."""
     version = headers.get("openstack-api-version", "").rpartition(" ")[2]
     for service in (each.service for each in application.runtimes if status < 400):
-        if service.type not in DESCRIBED:
-            continue
         described = _described(service, version)
         template = described.template(method, path)
         if template is not None:

@@ -25,7 +25,9 @@ class Media:
 
     type: str
     schema: Mapping[str, Any] | None = None
-    """What is known of it, where it is JSON by another name."""
+    """What is known of it, where it is JSON by another name, or XML."""
+    shape: Any = None
+    """The struct that is in it, where it is one."""
 
 
 class _Nothing:

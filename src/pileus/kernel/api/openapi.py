@@ -44,8 +44,6 @@ class _Document:
         self._version = version
         self._operations = [each for each in service.operations() if each[1].alive(version)]
         self._schemas = _Schemas(self._types())
-        self._whole = not any(None in answers(each).values() for _, each in self._operations)
-        """Whether every answer is declared; then nothing is shown but what is."""
 
     def build(self) -> Schema:
         paths: dict[str, Schema] = {}
@@ -176,7 +174,7 @@ class _Document:
             elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
                 yield struct_for(operation.resource, operation.kind, self._version)
             for answer in answers(operation).values():
-                yield from (each for each in _alternatives(answer) if _is_type(each))
+                yield from filter(None, map(_type_in, _alternatives(answer)))
             yield from (param.type for param in operation.query or ())
         for resource in self._service.resources:
             yield from (each.shows or each.type for each in resource.fields.values())
@@ -214,7 +212,8 @@ class _Document:
         if answer is None:  # nobody has declared it
             answer = WHATEVER
         if isinstance(answer, Media):
-            return answer.type, _ANY if answer.schema is None else dict(answer.schema)
+            shape = _ANY if answer.shape is None else self._schemas.of(answer.shape)
+            return answer.type, {**shape, **(answer.schema or {})}
         return JSON, self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
 
     def _shows(self, operation: Operation, shown: type[Resource] | list[type[Resource]]) -> Schema:
@@ -242,9 +241,7 @@ class _Document:
             if Use.hidden not in each.use and each.alive(self._version)
         ]
         schema = {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
-        return (
-            {**schema, "additionalProperties": False} if self._whole and resource.extras is None else schema
-        )
+        return {**schema, "additionalProperties": False} if resource.extras is None else schema
 
     def _field(self, each: Field) -> Schema:
         if isinstance(each.shows, list):
@@ -263,6 +260,13 @@ def _is_type(answer: Answer) -> bool:
     if answer is None or answer is NOTHING or isinstance(answer, Media | list):
         return False
     return not (isinstance(answer, type) and issubclass(answer, Resource))
+
+
+def _type_in(answer: Answer) -> Any:
+    """The type that says what is in it; None where it is something else."""
+    if isinstance(answer, Media):
+        return answer.shape
+    return answer if _is_type(answer) else None
 
 
 class _Schemas:
