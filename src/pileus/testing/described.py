@@ -59,10 +59,10 @@ class Description:
         if media not in content:
             return [f"the media type is {media!r}, not {', '.join(content)}"]
         schema = content[media].get("schema")
-        if schema is None:
-            return []
-        if not media.endswith("xml"):
+        if media.endswith("json"):
             return self._wrong((method.lower(), template, str(status), media), schema, json.loads(body))
+        if schema is None or not media.endswith("xml"):
+            return []
         element = ElementTree.fromstring(body)
         root = described_xml.local(element.tag)
         own = described_xml.schema_of(root, schema)
