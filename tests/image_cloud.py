@@ -17,7 +17,8 @@ from pileus.drivers.image.file import FileStore
 from pileus.drivers.image.http import HttpStore
 from pileus.drivers.image.qemu_img import QemuImg
 from pileus.kernel.api.application import scope_of
-from pileus.kernel.api.call import CONTEXT_KEY, ClientGone
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import CONTEXT_KEY
 from pileus.kernel.context import Context
 from pileus.kernel.http.caller import PeerReply
 from pileus.lib.address_guard import Guard

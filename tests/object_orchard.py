@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from hashlib import md5
+from mmap import PAGESIZE as PAGE
 from typing import Any, NamedTuple, Protocol
 
 from pileus.drivers.object.cluster.member import Broken
@@ -68,14 +71,22 @@ FAILURES: list[Exception] = [
 ]
 
 
+def place_of(chunk: memoryview) -> int:
+    """Its address."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(chunk))
+
+
 class _Basket:
     def __init__(self, orchard: _Orchard) -> None:
         self._orchard = orchard
         self._size = 0
         orchard.open_baskets += 1
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: memoryview) -> None:
         await self._orchard.slowly.wait()
+        if place_of(chunk) % PAGE != self._size % PAGE:
+            self._orchard.misplaced += 1
+        self._orchard.received.update(chunk)
         self._size += len(chunk)
         if self._size > 50 * MIB:
             raise DeviceFull("the basket is full")
@@ -99,6 +110,10 @@ class _Orchard:
         self.slowly = asyncio.Event()
         self.slowly.set()
         self.sent = 0
+        self.received = md5(usedforsecurity=False)
+        """Of all that came into baskets."""
+        self.misplaced = 0
+        """Chunks that do not begin within a page of memory as they do in the stream."""
         self.hanging = 0
 
     async def ripen(self, fruit: Fruit, *, seconds: float = 1.0) -> Fruit:

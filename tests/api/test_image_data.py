@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pileus.kernel.api.call import ClientGone
+from pileus.kernel.api.body_stream import ClientGone
 from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN
@@ -86,6 +86,45 @@ def disk(folder: Path, kind: str) -> bytes:
     size = [options.pop()] if options[-1] == "1M" else []
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, str(file), *size], check=True)
     return file.read_bytes()
+
+
+DISC = bytes(16 * 2048) + (b"\x01CD001\x01\0" + b"LINUX".ljust(32)).ljust(2048, b"\0") + bytes(4096)
+"""The primary descriptor of a volume (ECMA-119), and room for the rest."""
+BOOT_SECTOR = bytes(446) + b"\x80\0\2\0\x17\0\0\0" + bytes(56) + b"\x55\xaa"
+
+
+@pytest.mark.parametrize(
+    ("disk_format", "data", "status"),
+    [
+        ("iso", DISC, 204),
+        ("iso", BOOT_SECTOR + DISC[512:], 204),
+        ("raw", DISC, 204),
+        ("raw", BOOT_SECTOR + DISC[512:], 204),
+        ("qcow2", DISC, 415),
+        ("ami", DISC, 415),
+        ("iso", bytes(len(DISC)), 415),
+        ("iso", BOOT_SECTOR + bytes(len(DISC)), 415),
+        ("iso", b"QFI\xfb\0\0\0\3".ljust(112, b"\0") + DISC[112:], 415),
+    ],
+    ids=[
+        "disc",
+        "hybrid",
+        "disc-as-raw",
+        "hybrid-as-raw",
+        "disc-as-qcow2",
+        "disc-as-ami",
+        "zeros",
+        "disk",
+        "two-faces",
+    ],
+)
+async def test_discs(images: Images, disk_format: str, data: bytes, status: int) -> None:
+    """As Glance has it: an ISO is an ISO also where a disk's boot sector stands before it, and may be called raw."""
+    image_id = await images.make(disk_format=disk_format)
+    reply = await images.upload(image_id, data)
+    assert reply.status == status, reply.body
+    if status == 204:
+        assert (await images.get(f"/images/{image_id}"))["virtual_size"] == len(data)
 
 
 @pytest.mark.host

@@ -54,6 +54,30 @@ def test_wait_gives_up(clock: Clock, timeout: float) -> None:
     assert asyncio.run(clock.wait(asyncio.Event(), timeout)) is False
 
 
+async def test_a_long_wait_gives_up_a_little_late_and_many_together() -> None:
+    clock, never = SystemClock(), asyncio.Event()
+    began = clock.monotonic()
+    assert await asyncio.gather(*(clock.wait(never, 0.26) for _ in range(3))) == [False] * 3
+    assert clock.monotonic() - began >= 0.26
+
+
+async def test_who_is_cancelled_in_a_long_wait_is_not_taken_for_late() -> None:
+    clock, never = SystemClock(), asyncio.Event()
+
+    async def waiter(seconds: float) -> bool:
+        return await clock.wait(never, seconds)
+
+    task = asyncio.create_task(waiter(60))
+    other = asyncio.create_task(waiter(60))
+    await asyncio.sleep(0)
+    task.cancel()
+    never.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await other is True
+    assert other.cancelling() == 0
+
+
 def test_wait_for_what_is_set_returns_at_once(clock: Clock) -> None:
     async def main() -> list[bool]:
         event = asyncio.Event()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
+from hashlib import md5
 
 import pytest
 
@@ -64,6 +65,20 @@ async def test_streams_in_come_whole() -> None:
         await given_up.abort()
         assert world.orchard.open_baskets == 0
         assert len(world.server.peers) == 1
+
+
+async def test_streams_in_lie_in_memory_as_a_disk_can_take_them() -> None:
+    sizes = (1, 8191, 300_000, 2 * MIB, 0, MIB + 17, 5, 4 * MIB)
+    async with running() as world:
+        sent = md5(usedforsecurity=False)
+        for _ in range(2):
+            basket = world.remote.basket("me")
+            for size in sizes:
+                await basket.write(chunk := os.urandom(size))
+                sent.update(chunk)
+            assert await basket.finish("done") == sum(sizes)
+        assert world.orchard.received.digest() == sent.digest()
+        assert world.orchard.misplaced == 0
 
 
 async def test_a_call_may_take_a_stream() -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pileus.services.image.driver import StoreError, StoreFull
 
@@ -99,11 +99,8 @@ class FileStore:
 
     async def read(self, object_id: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        try:
-            fd = os.open(self._folder / object_id, os.O_RDONLY)
-        except FileNotFoundError as error:
-            raise StoreError(f"Store {self.name} has no data of image {object_id}.") from error
-        try:
+        with await self.open(object_id) as file:
+            fd = file.fileno()
             end = os.fstat(fd).st_size if length is None else offset + length
             while offset < end:
                 chunk = await loop.run_in_executor(
@@ -113,8 +110,13 @@ class FileStore:
                     raise StoreError(f"The data of image {object_id} ends too early.")
                 offset += len(chunk)
                 yield chunk
-        finally:
-            os.close(fd)
+
+    async def open(self, object_id: str) -> BinaryIO:
+        path, loop = self.path(object_id), asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, lambda: path.open("rb"))
+        except FileNotFoundError as error:
+            raise StoreError(f"Store {self.name} has no data of image {object_id}.") from error
 
     async def size_bytes(self, object_id: str) -> int | None:
         try:

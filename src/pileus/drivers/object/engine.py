@@ -38,6 +38,8 @@ from pileus.services.object_store.driver import DeviceError, Missing, Superseded
 
 SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
+_IN_VOLUMES = (Kind.WHOLE, Kind.DELETED, Kind.DROPPED)
+"""What leaves nothing behind where another takes its place."""
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
@@ -83,7 +85,13 @@ class ObjectEngine:
     def on_host(cls, folder: Path, suffix_power: int | None = None) -> ObjectEngine:
         return cls(HostFiles(folder), suffix_power=suffix_power)
 
-    async def start(self, told: Told = lambda version: None, since: str = "") -> None:
+    async def start(
+        self,
+        told: Told = lambda version: None,
+        since: str = "",
+        is_told: Callable[[bytes], bool] = lambda key: True,
+    ) -> None:
+        """`is_told`: whether a key's changes are told at all."""
         await asyncio.to_thread(self._load)
         marks = since.split() or ["0:0"] * len(self._groups)
         for group, mark in zip(self._groups, marks, strict=True):
@@ -91,8 +99,8 @@ class ObjectEngine:
             missed = group.since(int(volume), int(offset))
             while records := await asyncio.to_thread(lambda: list(islice(missed, REPLAY))):  # noqa: B023 - run at once
                 for record in records:
-                    tell(told, record)
-            group.told = partial(tell, told)
+                    tell(told, is_told, record)
+            group.told = partial(tell, told, is_told)
 
     def mark(self) -> str:
         return " ".join(f"{volume}:{offset}" for volume, offset in (group.position for group in self._groups))
@@ -108,14 +116,18 @@ class ObjectEngine:
                 self._inventory.recount(key)
 
     async def close(self) -> None:
-        while under_way := {*self._turns.values(), *self._later}:
+        while under_way := {
+            *self._turns.values(),
+            *self._later,
+            *(turn for group in self._groups for turn in group.under_way.values()),
+        }:
             await asyncio.wait(under_way)
         await asyncio.gather(*(group.close() for group in self._groups))
 
     @property
     def busy(self) -> bool:
         """Whether changes are under way."""
-        return bool(self._turns or self._later)
+        return bool(self._turns or self._later or any(group.under_way for group in self._groups))
 
     def _group(self, key: bytes) -> Group:
         return self._groups[key[0] >> self._shift]
@@ -153,7 +165,7 @@ class ObjectEngine:
             await writer.finish(timestamp, metadata)
             return
         record = Record(Kind.WHOLE, key, path, timestamp, timestamp, len(body), metadata, body)
-        await asyncio.shield(self._store(key, partial(if_newer, record)))
+        await asyncio.shield(self._put(record))
 
     def store(self, key: bytes, version: Version) -> asyncio.Future[None]:
         if not version.deleted and version.body is None:
@@ -169,18 +181,18 @@ class ObjectEngine:
             version.metadata,
             version.body or b"",
         )
-        return self._store(key, partial(if_newer, record))
+        return self._put(record)
 
     def writer(self, key: bytes, path: str) -> LargeWriter:
         return LargeWriter(self, self._files, key, path, SMALL_BYTES)
 
     async def put_file(self, record: Record, file: str) -> None:
         """A large object whose `file` is durable; `LargeWriter` calls it."""
-        await asyncio.shield(self._store(record.key, partial(if_newer, record)))
+        await asyncio.shield(self._put(record))
 
     async def expect_file(self, key: bytes, timestamp: Timestamp) -> bool:
         """`tidy` lets the file be until `forget_file`. False where it is the object's already, or another's on its way."""
-        while (before := self._turns.get(key)) is not None:  # it may be about to remove a file of that name
+        while (before := self._before(key)) is not None:  # it may be about to remove a file of that name
             await asyncio.wait((before,))
         record = await self._newest(key)
         file = file_of(key, timestamp)
@@ -216,7 +228,25 @@ class ObjectEngine:
 
     async def delete(self, key: bytes, path: str, timestamp: Timestamp) -> None:
         record = Record(Kind.DELETED, key, path, timestamp, timestamp, 0, b"", b"")
-        await asyncio.shield(self._store(key, partial(if_newer, record)))
+        await asyncio.shield(self._put(record))
+
+    def _put(self, record: Record) -> asyncio.Future[None]:
+        """Where nothing of what it replaces matters but that it is older: that one's header says so."""
+        key = record.key
+        group = self._group(key)
+        if self._before(key) is None:
+            with suppress(Broken):
+                old = group.header_cached(key)
+                if old is None:
+                    return group.append(record)
+                if (
+                    not callable(old)
+                    and old.kind in _IN_VOLUMES
+                    and old.key == key
+                    and old.order < record.order
+                ):
+                    return group.append(record, stamp_of(old))
+        return self._store(key, partial(if_newer, record))
 
     async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
         return self._claims.claim(key, holder, timestamp, seconds)
@@ -226,7 +256,7 @@ class ObjectEngine:
 
     def _store(self, key: bytes, make: Callable[[Record | None], Record]) -> asyncio.Future[None]:
         """One change at a time for each key; a caller that goes away does not stop what has begun."""
-        if key in self._turns:
+        if self._before(key) is not None:
             later = asyncio.ensure_future(self._store_later(key, make))
             self._later.add(later)
             later.add_done_callback(self._later.discard)
@@ -238,23 +268,22 @@ class ObjectEngine:
             except Broken:
                 old = rotten(key)
             if callable(old) or (old is not None and old.kind is Kind.FILE):
-                change = asyncio.ensure_future(self._change(key, make))
-                self._take_turn(key, change)
+                change = self._turns[key] = asyncio.ensure_future(self._change(key, make))
+                change.add_done_callback(lambda _: self._turns.pop(key))
                 return asyncio.shield(change)
             turn = group.append(make(old), old and stamp_of(old))
             if old is not None and old.kind is Kind.BROKEN:
                 turn.add_done_callback(lambda _: self._inventory.recount(key))
         except (DeviceError, Missing, Superseded, Other) as error:
             return _failed(error)
-        self._take_turn(key, turn)
         return turn
 
-    def _take_turn(self, key: bytes, turn: asyncio.Future[None]) -> None:
-        self._turns[key] = turn
-        turn.add_done_callback(lambda _: self._turns.pop(key))
+    def _before(self, key: bytes) -> asyncio.Future[None] | None:
+        """A change of the key that is under way."""
+        return self._turns.get(key) or self._group(key).under_way.get(key)
 
     async def _store_later(self, key: bytes, make: Callable[[Record | None], Record]) -> None:
-        while (before := self._turns.get(key)) is not None:
+        while (before := self._before(key)) is not None:
             await asyncio.wait((before,))
         await self._store(key, make)
 

@@ -15,7 +15,8 @@ import structlog
 
 from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.files import Files
-from pileus.drivers.object.index import Index, Place
+from pileus.drivers.object.index import Index, Place, rounded
+from pileus.drivers.object.lull import lull
 from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
 from pileus.drivers.object.summary import Summary
 from pileus.drivers.object.volume import VOLUME, Entry, Volume
@@ -58,14 +59,17 @@ class Group:
     def __init__(self, files: Files, folder: str, volume_bytes: int, summary: Summary | None = None) -> None:
         self.index = Index()
         self._summary = summary
-        self._under_way: dict[bytes, asyncio.Future[None]] = {}
+        self.under_way: dict[bytes, asyncio.Future[None]] = {}
         """Changes that are on their way to the disk, by key."""
         self._files = files
         self._folder = folder
         self._volume_bytes = volume_bytes
         self._volumes: dict[int, Volume] = {}
         self._active: Volume | None = None
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        """What the thread is given with the next lull."""
+        self._gathered_bytes = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sealing: set[asyncio.Task[None]] = set()
@@ -124,11 +128,10 @@ class Group:
             self._summary.replace(entry.key, old, entry.stamp)
 
     def _set(self, key: bytes, place: Place) -> None:
-        known = self.index.get(key)
+        known = self.index.put(key, place)
         if known is not None and known.volume in self._volumes:
             self._volumes[known.volume].live_bytes -= known.length
-        self.index.set(key, place)
-        self._volumes[place.volume].live_bytes += Place.unpack(place.pack()).length
+        self._volumes[place.volume].live_bytes += rounded(place.length)
 
     def find_cached(self, key: bytes) -> Record | Callable[[], Record] | None:
         """The newest record, None, or a function that blocks until the disk has it. Raises DeviceError."""
@@ -187,15 +190,26 @@ class Group:
         self._loop = self._loop or asyncio.get_running_loop()
         done = _Done(loop=self._loop)
         if replaces is None:
-            self._under_way[record.key] = done
+            self.under_way[record.key] = done
         if self._thread is None:
             self._thread = threading.Thread(target=self._commit_forever, name="object volumes", daemon=True)
             self._thread.start()
-        self._queue.put(_Waiting(record, old, replaces, done))
+        if not self._gathered:
+            lull().then(self._hand_over)
+        self._gathered.append(_Waiting(record, old, replaces, done))
+        self._gathered_bytes += len(record.body)
+        if self._gathered_bytes >= BATCH_BYTES:
+            self._hand_over()
         return done
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered, self._gathered_bytes = [], 0
 
     async def close(self) -> None:
         if self._thread is not None:
+            self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
@@ -203,8 +217,11 @@ class Group:
 
     def _commit_forever(self) -> None:
         assert self._loop is not None
-        while (batch := self._gather())[0] is not None:
-            waiting = [each for each in batch if each is not None]
+        goes_on = True
+        while goes_on:
+            waiting, goes_on = self._gather()
+            if not waiting:
+                return
             try:
                 places = self._commit(waiting)
                 self._loop.call_soon_threadsafe(self._committed, waiting, places)
@@ -218,20 +235,20 @@ class Group:
             except BaseException as error:
                 self._loop.call_soon_threadsafe(self._failed, waiting, error)
                 raise
-            if batch[-1] is None:
-                return
 
-    def _gather(self) -> list[_Waiting | None]:
-        """All that waits, at least one; None at the end where it is time to go."""
-        batch = [self._queue.get()]
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        """All that waits, once there is anything, and whether more may come."""
+        batch: list[_Waiting] = []
         size = 0
-        try:
-            while batch[-1] is not None and size < BATCH_BYTES:
-                size += len(batch[-1].record.body)
-                batch.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return batch
+        more = self._queue.get()
+        with suppress(Empty):
+            while more is not None:
+                batch += more
+                size += sum(len(each.record.body) for each in more)
+                if size >= BATCH_BYTES:
+                    break
+                more = self._queue.get_nowait()
+        return batch, more is not None
 
     def _commit(self, waiting: list[_Waiting]) -> list[Place]:
         places: list[Place] = []
@@ -240,16 +257,17 @@ class Group:
         size = 0
         for each in waiting:
             data = encode(each.record, volume.number)
-            if parts and volume.end + size + len(data) > self._volume_bytes:
+            length = sum(map(len, data))
+            if parts and volume.end + size + length > self._volume_bytes:
                 self._write(volume, parts, size)
                 parts, size = [], 0
             if not parts:
-                fresh = self._writable(len(data))
+                fresh = self._writable(length)
                 if fresh is not volume:
                     volume, data = fresh, encode(each.record, fresh.number)
-            places.append(Place(volume.number, volume.end + size, len(data)))
-            parts.append(data)
-            size += len(data)
+            places.append(Place(volume.number, volume.end + size, length))
+            parts += data
+            size += length
         self._write(volume, parts, size)
         return places
 
@@ -287,19 +305,21 @@ class Group:
 
     def _committed(self, waiting: list[_Waiting], places: list[Place]) -> None:
         for each, place in zip(waiting, places, strict=True):
-            key = each.record.key
-            if each.replaces is None or self.index.get(key) == each.replaces:
+            record, old, replaces, done = each
+            key = record.key
+            if replaces is None:
                 self._set(key, place)
-                if each.replaces is None:
-                    if self._summary is not None:
-                        self._summary.replace(key, each.old, stamp_of(each.record))
-                    try:
-                        self.told(each.record)
-                    except Exception:
-                        log.exception("who is told of a change can't take it", folder=self._folder)
+                if self._summary is not None:
+                    self._summary.replace(key, old, stamp_of(record))
+                try:
+                    self.told(record)
+                except Exception:
+                    log.exception("who is told of a change can't take it", folder=self._folder)
+            elif self.index.get(key) == replaces:
+                self._set(key, place)
             self.position = (place.volume, place.offset + place.length)
             self._finished(each)
-            each.done.set_result(None)
+            done.set_result(None)
 
     def _failed(self, waiting: list[_Waiting], error: BaseException) -> None:
         for each in waiting:
@@ -307,8 +327,8 @@ class Group:
             each.done.set_exception(error)
 
     def _finished(self, each: _Waiting) -> None:
-        if self._under_way.get(each.record.key) is each.done:
-            del self._under_way[each.record.key]
+        if self.under_way.get(each.record.key) is each.done:
+            del self.under_way[each.record.key]
 
     async def tidy(self, forget_before: Timestamp) -> int:
         """Copies what is alive out of wasted volumes, then frees them; returns bytes freed."""
@@ -346,7 +366,7 @@ class Group:
             for entry in entries[start : start + COPIES]:
                 record = await asyncio.to_thread(self._read, volume, entry.place)
                 # A copy that came behind a deletion could outlive it on the disk.
-                while (change := self._under_way.get(entry.key)) is not None:
+                while (change := self.under_way.get(entry.key)) is not None:
                     await asyncio.wait((change,))
                 if self._is_newest(entry):
                     copies.append(self.append(record, replaces=self.index.get(entry.key)))

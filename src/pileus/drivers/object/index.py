@@ -33,6 +33,11 @@ class Place(NamedTuple):
         return cls(value >> 40, (value >> 12 & 0xFFFFFFF) * 16, (value & 0xFFF) * UNIT)
 
 
+def rounded(length: int) -> int:
+    """As a place has it that comes out of an index."""
+    return -(-length // UNIT) * UNIT
+
+
 class _Shard:
     """Open addressing, linear probing."""
 
@@ -89,21 +94,24 @@ class Index:
         value = shard.values[shard.slot(key)]
         return Place.unpack(value) if value > _DROPPED else None
 
-    def set(self, key: bytes, place: Place) -> None:
+    def put(self, key: bytes, place: Place) -> Place | None:
+        """Returns where it was before."""
         shard = self._shards[key[0]]
         if shard is None:
             shard = self._shards[key[0]] = _Shard()
         at = shard.slot(key)
-        if shard.values[at] == _EMPTY:
+        before = shard.values[at]
+        if before == _EMPTY:
             if (shard.filled + 1) * 3 > (shard.mask + 1) * 2:
                 shard = self._shards[key[0]] = shard.grown()
                 at = shard.slot(key)
             shard.keys[at * KEY_BYTES : at * KEY_BYTES + KEY_BYTES] = key
             shard.filled += 1
             shard.used += 1
-        elif shard.values[at] == _DROPPED:
+        elif before == _DROPPED:
             shard.used += 1
         shard.values[at] = place.pack()
+        return Place.unpack(before) if before > _DROPPED else None
 
     def drop(self, key: bytes) -> None:
         shard = self._shards[key[0]]

@@ -54,29 +54,18 @@ def padded(length: int) -> int:
     return -(-length // ALIGN) * ALIGN
 
 
-def encode(record: Record, volume: int) -> bytes:
-    """Aligned bytes. `volume` goes into the checksum, so that a record is valid in its own volume only."""
-    path = record.path.encode()
+def encode(record: Record, volume: int) -> list[bytes]:
+    """Aligned bytes, in parts. `volume` goes into the checksum, so that a record is valid in its own volume only."""
+    kind, key, name, timestamp, changed, size_bytes, metadata, body = record
+    path = name.encode()
     header = _HEADER.pack(
-        MAGIC,
-        0,
-        record.kind,
-        len(path),
-        len(record.metadata),
-        len(record.body),
-        volume,
-        record.timestamp.units,
-        record.timestamp.offset,
-        record.changed.units,
-        record.changed.offset,
-        record.size_bytes,
-        record.key,
+        MAGIC, 0, kind, len(path), len(metadata), len(body), volume, *timestamp, *changed, size_bytes, key
     )
-    length = HEADER_BYTES + len(path) + len(record.metadata) + len(record.body)
-    rest = b"".join(
-        (header[_CHECKED_FROM:], path, record.metadata, record.body, bytes(padded(length) - length))
-    )
-    return MAGIC + zlib.crc32(rest).to_bytes(4, "little") + rest
+    before = b"".join((header[_CHECKED_FROM:], path, metadata))
+    length = _CHECKED_FROM + len(before) + len(body)
+    padding = bytes(padded(length) - length)
+    checksum = zlib.crc32(padding, zlib.crc32(body, zlib.crc32(before)))
+    return [MAGIC, checksum.to_bytes(4, "little"), before, body, padding]
 
 
 class Header(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pileus.drivers.object.cluster.member import Broken, Stamp
 from pileus.drivers.object.group import stamp_of
 from pileus.drivers.object.large import file_of
@@ -60,8 +62,8 @@ def peeked(header: Header | None) -> Stamp | None:
     return None if header is None else stamp_of(header)
 
 
-def tell(told: Told, record: Record) -> None:
-    if stamp_of(record) is not None:
+def tell(told: Told, is_told: Callable[[bytes], bool], record: Record) -> None:
+    if is_told(record.key) and stamp_of(record) is not None:
         told(version_of(record))
 
 

@@ -27,7 +27,10 @@ class Summary:
         self._cells = array("Q", bytes(8 << power))
 
     def replace(self, key: bytes, old: Stamp | None, new: Stamp | None) -> None:
-        self._cells[suffix_of(key, self.power)] ^= _digest(key, old) ^ _digest(key, new)
+        changed = _digest(key, new)
+        if old is not None:
+            changed ^= _digest(key, old)
+        self._cells[suffix_of(key, self.power)] ^= changed
 
     def recount(self, key: bytes, stamps: Mapping[bytes, Stamp | None]) -> None:
         """`stamps` are all that there is in the suffix of `key`."""

@@ -12,7 +12,8 @@ import structlog
 
 from pileus.kernel import metrics
 from pileus.kernel.api import bodies
-from pileus.kernel.api.call import Call, ClientGone, Receive, Scope, Send, request_id
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import Call, Receive, Scope, Send, request_id
 from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.dispatch import authenticate, choose, dispatch
 from pileus.kernel.api.operation import Kind, Operation
@@ -21,7 +22,7 @@ from pileus.kernel.api.versions import Version
 from pileus.kernel.db import DatabaseGone
 from pileus.kernel.errors import ApiError, BadRequest, Bug, MethodNotAllowed, NotFound, Unavailable
 from pileus.kernel.http.exchange import Disconnected
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.http.reply import FileRange, Reply
 from pileus.kernel.http.router import Router
 from pileus.kernel.ids import new_request_id
 
@@ -114,7 +115,7 @@ class Application:
                 reply = self._error_reply(scope, call, ApiError(message))
             self._stamp(scope, call, reply, said)
             with suppress(Disconnected):
-                await _send(reply, send, head=scope["method"] == "HEAD")
+                await _send(reply, scope, send)
         finally:
             request_id.reset(token)
         took = time.perf_counter() - started
@@ -242,21 +243,38 @@ def _inbound_request_id(scope: Scope) -> str:
     return new_request_id()
 
 
-async def _send(reply: Reply, send: Send, *, head: bool) -> None:
+async def _send(reply: Reply, scope: Scope, send: Send) -> None:
     headers = [
         (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers.items()
     ]
-    if reply.stream is None:
+    start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+    is_head = scope["method"] == "HEAD"
+    if reply.file is not None:
+        with reply.file.file:
+            await send(start)
+            await _send_file(reply.file, scope, send)
+    elif reply.stream is not None:
+        await send(start)
+        async with aclosing(reply.stream) as stream:
+            if not is_head:
+                async for chunk in stream:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
         if reply.status not in (204, 304) and "content-length" not in reply.headers:
             headers.append((b"content-length", b"%d" % len(reply.body)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else reply.body, "more_body": False})
+        await send(start)
+        await send({"type": "http.response.body", "body": b"" if is_head else reply.body, "more_body": False})
+
+
+async def _send_file(part: FileRange, scope: Scope, send: Send) -> None:
+    if "http.response.zerocopysend" in scope.get("extensions", ()):
+        what = {"file": part.file.fileno(), "offset": part.offset, "count": part.length}
+        await send({"type": "http.response.zerocopysend", **what, "more_body": False})
         return
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    async with aclosing(reply.stream) as stream:
-        if not head:
-            async for chunk in stream:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    if scope["method"] != "HEAD":
+        async for chunk in part.read():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from sqlalchemy import Row
 
+from pileus.kernel.api.body_stream import BodyStream
 from pileus.kernel.api.versions import Version
 from pileus.kernel.context import Context, own
 from pileus.kernel.errors import BadRequest, Forbidden, TooLarge
@@ -172,25 +173,9 @@ class Call:
             chunks.append(chunk)
         return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises ClientGone where the client went away before its end."""
-        said = self.header("content-length") or ""
-        # Of a body whose length is known nothing is left to ask for when all has come.
-        left = int(said) if said.isascii() and said.isdigit() else -1
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            chunk: bytes = message.get("body", b"")
-            left -= len(chunk)
-            if chunk:
-                yield chunk
-            if left == 0 or not message.get("more_body", False):
-                return
-
-
-class ClientGone(Exception):
-    """The client closed the connection while it was sending."""
+    def stream(self) -> BodyStream:
+        """The body as it comes."""
+        return BodyStream(self.scope, self._receive, self.header("content-length") or "")
 
 
 NOBODY = Context()

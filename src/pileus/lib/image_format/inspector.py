@@ -39,7 +39,7 @@ _PARSERS: Final[tuple[tuple[str, ParserFactory], ...]] = (
 )
 """In the order of precedence: what is named first contains what is named later."""
 
-_PLAIN: Final = frozenset({"raw", "gpt", "mbr", "iso"})
+_DISKS: Final = frozenset({"raw", "gpt", "mbr"})
 _ARCHIVES: Final = frozenset({"tar", "tar.gz", "tar.xz", "zst"})
 _CONTAINS: Final = {
     "vhd": frozenset({"gpt", "mbr", "iso"}),
@@ -49,11 +49,11 @@ _CONTAINS: Final = {
 """Which formats may rightly be recognised beside another; any other pair is a file with two faces."""
 
 _STORED_AS: Final = {
-    "raw": _PLAIN | {"luks"},
+    "raw": _DISKS | {"iso", "luks"},
     "iso": frozenset({"iso"}),
-    "ami": _PLAIN,
-    "ari": _PLAIN | _ARCHIVES,
-    "aki": _PLAIN | _ARCHIVES,
+    "ami": _DISKS,
+    "ari": _DISKS | _ARCHIVES,
+    "aki": _DISKS | _ARCHIVES,
     "rootfs": _ARCHIVES,
 }
 
@@ -84,8 +84,9 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 def is_stored_as(inspection: Inspection, disk_format: str) -> bool:
     """Whether bytes of this format are what an image of that `disk_format` should hold.
 
-    Machine images, kernels and ramdisks (ami, aki, ari) have no mark of their own: anything that is no
-    virtual disk's format will do. `rootfs` is an archive of a root filesystem.
+    Machine images, kernels and ramdisks (ami, aki, ari) have no mark of their own: anything that is neither a
+    virtual disk's format nor an ISO will do. An ISO may be called raw, as Glance has it: written to a disk, a hybrid one
+    starts. `rootfs` is an archive of a root filesystem.
     """
     return inspection.format in _STORED_AS.get(disk_format, {disk_format})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from pileus.kernel.errors import Unavailable
 
@@ -78,11 +78,15 @@ class Store(Protocol):
         """The names of all objects that are there."""
 
 
+@runtime_checkable
 class Folder(Store, Protocol):
-    """A store whose objects are files: the stage and the cache."""
+    """A store whose objects are files; the stage and the cache always are."""
 
     def path(self, object_id: str) -> Path:
         """Where an object is, for programs that work on files."""
+
+    async def open(self, object_id: str) -> BinaryIO:
+        """An object's bytes. Raises StoreError where there is no such object."""
 
 
 class Fetcher(Protocol):

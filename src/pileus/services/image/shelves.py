@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pileus.services.image.driver import Store, StoreError
+from pileus.services.image.driver import Folder, Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Shelves:
         """An image's bytes at a location."""
         store = self.store(location["store"])
         return store.read(location["url"] if store.read_only else image_id, offset, length)
+
+    def folder(self, location: Mapping[str, Any]) -> Folder | None:
+        """The store at a location, where images are files of their own there."""
+        store = self.store(location["store"])
+        return store if isinstance(store, Folder) else None
 
     async def remove(self, image_id: str) -> None:
         """Nothing is left of the image in any store."""

@@ -26,6 +26,7 @@ from pileus.services.object_store.following import (
     CHANGES,
     FOLLOWED,
     NEW,
+    TO,
     Realm,
     SyncSettings,
     moment_of,
@@ -37,7 +38,7 @@ from pileus.services.object_store.rows import rows
 from pileus.services.object_store.state import ObjectStoreState
 
 log = structlog.get_logger("pileus.object_store")
-TO, KEY = "x-container-sync-to", "x-container-sync-key"
+KEY = "x-container-sync-key"
 AUTH = "x-container-sync-auth"
 
 
@@ -146,6 +147,10 @@ def _invalid() -> Unauthorized:
     return Unauthorized("X-Container-Sync-Auth header not valid; contact cluster operator for support.")
 
 
+def _leads(container: Metadata) -> bool:
+    return bool(container.get(TO) and container.get(KEY))
+
+
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
@@ -163,6 +168,7 @@ class ContainerSync:
         self.per_second = state.settings.container_sync.per_second
 
     async def walk(self, walk: Walk) -> None:
+        await self._state.following.refresh()
         await self._begin()
         async for row in rows(self._state.listings, ACCOUNT, CHANGES, walk.since):
             name = Name(*row["name"].split("/", 2))
@@ -177,8 +183,9 @@ class ContainerSync:
             await walk.step(row["name"])
 
     async def _begin(self) -> None:
-        """What was in a container before it followed another is a change, too."""
+        """What was in a container before it followed another is a change, too; so is what came until all proxies knew."""
         state = self._state
+        known_before = state.now().seconds - (2 * self.every_seconds if state.is_shared else 0.0)
         async for row in rows(state.listings, ACCOUNT, FOLLOWED):
             if row["content_type"] != NEW:
                 continue
@@ -186,13 +193,17 @@ class ContainerSync:
             async for each in rows(state.listings, account, container):
                 path = f"{account}/{container}/{each['name']}"
                 state.following.change(path, moment_of(each), deleted=False)
-            state.following.done(FOLLOWED, row, moment_of(row), keep=True)
+            if moment_of(row).seconds <= known_before:
+                state.following.done(FOLLOWED, row, moment_of(row), keep=True)
 
     async def _send(self, name: Name, row: Mapping[str, Any]) -> bool:
         """Whether nothing is left to be done."""
         state = self._state
         info = await state.container(name.account, name.container)
-        if info is None or not (info.metadata.get(TO) and info.metadata.get(KEY)):
+        if info is None or not _leads(info.metadata):
+            state.forget(name.account, name.container)  # what was remembered may be from before it followed
+            info = await state.container(name.account, name.container)
+        if info is None or not _leads(info.metadata):
             return True
         try:
             url, realm = destination(state.settings.container_sync, info.metadata[TO], self._own_url)

@@ -10,10 +10,11 @@ import msgspec
 
 from pileus.lib.timestamp import UNITS_A_SECOND, Timestamp
 from pileus.services.object_store.driver import Version
-from pileus.services.object_store.listings import Listings, ObjectEntry
+from pileus.services.object_store.listings import Listings, Metadata, ObjectEntry
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.rows import rows
 
+TO = "x-container-sync-to"
 ACCOUNT, FOLLOWED, CHANGES = ".container_sync", "followed", "changes"
 NEW, _KNOWN = "new", "known"
 """Content types of what is followed: whether what was there before is among the changes yet."""
@@ -35,7 +36,7 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Hosts that containers may follow into by a bare address, without a realm; what comes so is known by the container's
     key alone."""
     interval_seconds: float = 300.0
-    """How often changes are looked for."""
+    """How often changes are looked for, and containers that follow since another proxy was asked to have them follow."""
     per_second: float = 50.0
     """Most that are sent a second."""
 
@@ -57,8 +58,17 @@ class Following:
         for name in (FOLLOWED, CHANGES):
             if await self._listings.container(ACCOUNT, name) is None:
                 await self._listings.set_container(ACCOUNT, name, self._now(), dict, make=True)
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Knows of those that other proxies were told of. Those that follow no more do no harm until the next start."""
         async for row in rows(self._listings, ACCOUNT, FOLLOWED):
             account, _, container = row["name"].partition("/")
+            self._containers.add((account, container))
+
+    def notice(self, account: str, container: str, metadata: Metadata) -> None:
+        """Of a container as it was read just now."""
+        if TO in metadata:
             self._containers.add((account, container))
 
     def follow(self, name: Name) -> None:

@@ -8,7 +8,8 @@ from hashlib import md5
 
 import msgspec
 
-from pileus.kernel.api.call import Call, ClientGone
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import Call
 from pileus.kernel.errors import ApiError, BadRequest, TooLarge, Unavailable
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata

@@ -29,6 +29,7 @@ from pileus.services.object_store.recon import Recon
 from pileus.services.object_store.rings import Rings
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.temp_auth import TempAuth
+from pileus.services.object_store.words import Words
 
 log = structlog.get_logger("pileus.object_store")
 SETTLE_SECONDS = 30.0
@@ -60,7 +61,9 @@ class ObjectStoreState:
         self.clock = clock
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
-        self._is_shared = bool(settings.rings)
+        self.is_shared = bool(settings.rings)
+        """Whether other proxies have the same lists."""
+        self._words = Words(listings, clock) if self.is_shared else None
         """Other proxies change the same lists: what is remembered of these goes with the word that it had."""
         self._containers: OrderedDict[tuple[str, str], tuple[str | None, ContainerInfo]] = OrderedDict()
         self._accounts: OrderedDict[str, tuple[str | None, Mapping[str, str]]] = OrderedDict()
@@ -188,7 +191,7 @@ class ObjectStoreState:
     async def container(self, account: str, container: str) -> ContainerInfo | None:
         """Remembered: its counts may be old."""
         at = (account, container)
-        word = await self.listings.word(account, container) if self._is_shared else None
+        word = await self._words.of(account, container) if self._words is not None else None
         if (kept := self._containers.get(at)) is not None and word in (None, kept[0]):
             self._containers.move_to_end(at)
             return kept[1]
@@ -197,6 +200,7 @@ class ObjectStoreState:
             self._containers.pop(at, None)
         else:
             self._containers[at] = word, found
+            self.following.notice(account, container, found.metadata)
             if len(self._containers) > REMEMBERED:
                 self._containers.popitem(last=False)
         return found
@@ -207,7 +211,7 @@ class ObjectStoreState:
 
     async def account_metadata(self, account: str) -> Mapping[str, str]:
         """Remembered, as `container`; none of an account that was never made."""
-        word = await self.listings.word(account) if self._is_shared else None
+        word = await self._words.of(account) if self._words is not None else None
         if (kept := self._accounts.get(account)) is not None and word in (None, kept[0]):
             return kept[1]
         info = await self.listings.account(account)

@@ -27,15 +27,21 @@ Check = Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
-async def turn(state: ObjectStoreState, name: Name, moment: Timestamp) -> AsyncIterator[None]:
+async def turn(
+    state: ObjectStoreState, name: Name, moment: Timestamp, *, is_needed: bool = True
+) -> AsyncIterator[None]:
     """Nobody else has one of the object meanwhile. `moment` is that of the write.
 
     409 where none comes, or where it can't be said afterwards that it was this one's all the while: then nobody knows whose
-    the object is.
+    the object is. 503 where too few devices answer; one that is not needed is done without them.
     """
     async with state.turns.setdefault(name, asyncio.Lock()):
         device, key, holder = await state.device_of(name), state.key(name), secrets.token_bytes(16)
-        await _claim(state, name, holder, moment)
+        try:
+            await _claim(state, name, holder, moment)
+        except Unavailable:
+            if is_needed:
+                raise
         try:
             yield
         except (Unavailable, InsufficientStorage):
@@ -43,7 +49,7 @@ async def turn(state: ObjectStoreState, name: Name, moment: Timestamp) -> AsyncI
         except Exception:
             await device.release(key, holder)
             raise
-        if not await device.release(key, holder):
+        if not await device.release(key, holder) and is_needed:
             raise _conflict()
 
 
@@ -69,6 +75,13 @@ def _conflict() -> Conflict:
     )
 
 
+async def followed(data: AsyncIterator[bytes], by: Check) -> AsyncIterator[bytes]:
+    """The bytes; before their end is told, something is done."""
+    async for chunk in data:
+        yield chunk
+    await by()
+
+
 @asynccontextmanager
 async def at_the_end(
     state: ObjectStoreState, name: Name, moment: Timestamp, data: AsyncIterator[bytes], check: Check
@@ -76,10 +89,8 @@ async def at_the_end(
     """The bytes, for a write that `check` lets through: before their end is told, it is this write's turn, and stays so."""
     async with AsyncExitStack() as stack:
 
-        async def checked() -> AsyncIterator[bytes]:
-            async for chunk in data:
-                yield chunk
+        async def take_turn() -> None:
             await stack.enter_async_context(turn(state, name, moment))
             await check()
 
-        yield checked()
+        yield followed(data, take_turn)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import hidden, metadata
 from pileus.services.object_store.driver import Version
-from pileus.services.object_store.listings import Listings, ObjectEntry
+from pileus.services.object_store.listings import Ask, Listings, ObjectEntry
 from pileus.services.object_store.name import Name
 
 ACCOUNT, CONTAINER = ".unsettled_versions", "queue"
@@ -23,6 +23,12 @@ async def prepare(listings: Listings, now: Timestamp) -> None:
     """There is such a list when this returns."""
     if await listings.container(ACCOUNT, CONTAINER) is None:
         await listings.set_container(ACCOUNT, CONTAINER, now, dict, make=True)
+
+
+async def waits(listings: Listings, name: Name) -> bool:
+    """Whether the object is not what its versions say yet, or may not be."""
+    first = await listings.list_objects(ACCOUNT, CONTAINER, Ask(prefix=name.path, limit=1), "plain")
+    return first is not None and first.decode().rstrip("\n") == name.path
 
 
 def heard(listings: Listings, version: Version, system: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ import structlog
 from pileus.drivers.object.listing.backlog import Backlog, Told
 from pileus.drivers.object.listing.member import Change, Changed, Entered, Info, Member
 from pileus.drivers.object.listing.placement import Place, Placement, quorum
+from pileus.drivers.object.lull import lull
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.listings import NotEmpty
 
@@ -34,6 +36,8 @@ class Router:
     def __init__(self, placement: Placement, backlog: Backlog) -> None:
         self.placement = placement
         self.backlog = backlog
+        self._asked: dict[str, asyncio.Future[str | None]] = {}
+        """Words that are about to be asked for."""
 
     def _in_order(self, path: str) -> list[Place]:
         """Primaries, those that have all first."""
@@ -74,7 +78,17 @@ class Router:
         return None
 
     async def word(self, path: str) -> str | None:
-        """As the member that is asked first has it, and whose it is; None where nobody answers."""
+        """As the member that is asked first has it, and whose it is; None where nobody answers.
+
+        Many ask at once: those share an answer that come before the question is on its way.
+        """
+        asked = self._asked.get(path)
+        if asked is None:
+            asked = self._asked[path] = asyncio.ensure_future(self._word(path))
+            lull().then(partial(self._asked.__delitem__, path))
+        return await asyncio.shield(asked)
+
+    async def _word(self, path: str) -> str | None:
         for place in self._in_order(path):
             try:
                 return f"{place.id}:{await place.member.word(path)}"

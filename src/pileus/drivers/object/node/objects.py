@@ -161,11 +161,16 @@ class PolicyObjects:
     async def _open(self, kind: _Kind, target: str, folder: Path, marks: Mapping[str, str]) -> None:
         name = f"{kind.folder}-{self._policy}" if self._policy else kind.folder
         engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
-        await engine.start(partial(self._changed, target, kind), marks.get(target, ""))
+        await engine.start(
+            partial(self._changed, kind), marks.get(target, ""), partial(self._is_told, target, kind)
+        )
         self._engines[target] = engine
         self._server.serve(target, OBJECT_VERBS, engine)
 
-    def _changed(self, target: str, kind: _Kind, version: Version) -> None:
-        first = self._ring.rows[0][self._ring.partition(version.path)]
-        if kind.told is not None and first == self._ids.get(target):
-            self._heard(kind.told(version)._replace(body=None))
+    def _is_told(self, target: str, kind: _Kind, key: bytes) -> bool:
+        first = self._ring.rows[0][int.from_bytes(key[:4], "big") >> 32 - self._ring.part_power]
+        return kind.told is not None and first == self._ids.get(target)
+
+    def _changed(self, kind: _Kind, version: Version) -> None:
+        assert kind.told is not None
+        self._heard(kind.told(version)._replace(body=None))

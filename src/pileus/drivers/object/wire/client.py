@@ -1,6 +1,6 @@
 """The client's end: one server, reached over one connection for calls and one more for each stream.
 
-Calls of all share a connection, so that what is asked in one turn of the loop goes out with one system call. A stream has
+Calls of all share a connection, so that what is asked until the next lull goes out with one system call. A stream has
 one of its own as long as it lasts: who reads slowly stops the sender by TCP's own means, and nobody else.
 """
 

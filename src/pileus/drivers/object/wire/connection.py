@@ -1,7 +1,7 @@
 """One end of a connection: the handshake, frames in, frames out. Server and client derive from it.
 
-What comes is parsed where it lies, and bytes of streams are handed on without being gathered. What is sent within one
-turn of the event loop goes out with one system call.
+What comes is parsed where it lies, and bytes of streams go where they belong, or are handed on, without being gathered.
+What is sent within one turn of the event loop, or until the next lull, goes out with one system call.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import cast
 
 from pileus.drivers.object.wire.frame import MAX_FRAME, PREFIX, PREFIX_BYTES, Kind
 from pileus.drivers.object.wire.handshake import Handshake, HandshakeError
 
+READ_BYTES = 256 * 1024
+"""Read at once, at most."""
 HIGH_WATER = 1024 * 1024
 """Bytes that may wait to be sent before senders are asked to wait."""
 KEEPALIVE_SECONDS, KEEPALIVE_EVERY, KEEPALIVE_TRIES = 30, 10, 3
@@ -23,7 +26,7 @@ class ProtocolError(Exception):
     """The other end does not keep to the protocol; the message says how."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     def __init__(self, handshake: Handshake) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
@@ -37,10 +40,17 @@ class Connection(asyncio.Protocol):
         self._data_left = 0
         """Bytes to come of a DATA frame."""
         self._data_request = 0
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        """What comes, unless it has a place of its own."""
+        self._has_place = False
         self.is_held = False
         self._out: list[bytes] = []
         self._drained: asyncio.Future[None] | None = None
         self.is_lost = False
+
+    def gather(self, send: Callable[[], None]) -> None:
+        """Calls `send` when what is to go with it has come: at the end of this turn of the loop."""
+        self.loop.call_soon(send)
 
     def ready(self) -> None:
         """The other end has the key."""
@@ -86,7 +96,40 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         self.lost(reason)
 
-    def data_received(self, data: bytes) -> None:
+    def place(self, request: int, length: int) -> memoryview | None:
+        """Where the next bytes of a stream may go at once, `length` of them at most; None where they may not."""
+        return None
+
+    def placed(self, request: int, length: int, *, is_end: bool) -> None:
+        """So many bytes went there; `is_end`: no more come of this frame."""
+
+    def expects_stream(self) -> bool:
+        """Whether what comes next is the bytes of a stream, which are not to be copied."""
+        return False
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        self._has_place = False
+        if self._pending and len(self._pending) >= self._needed:
+            return self._buffer
+        if self._data_left:
+            place = self.place(self._data_request, self._data_left)
+            if place is not None:
+                self._has_place = True
+                return place
+        elif self.expects_stream():
+            # Nothing of what is behind the next frame's prefix, which may have a place of its own.
+            return self._buffer[: max(self._needed, PREFIX_BYTES) - len(self._pending)]
+        return self._buffer
+
+    def buffer_updated(self, length: int) -> None:
+        if not self._has_place:
+            self._received(bytes(self._buffer[:length]))
+            return
+        self.heard = self.loop.time()
+        self._data_left -= length
+        self.placed(self._data_request, length, is_end=not self._data_left)
+
+    def _received(self, data: bytes) -> None:
         self.heard = self.loop.time()
         try:
             if self._handshake is not None:
@@ -97,6 +140,7 @@ class Connection(asyncio.Protocol):
                     return
                 data = bytes(self._pending)
                 self._pending.clear()
+                self._needed = 0
             self._parse(data)
         except (ProtocolError, HandshakeError) as error:
             self.fail(str(error))
@@ -163,15 +207,15 @@ class Connection(asyncio.Protocol):
     def _look_again(self) -> None:
         if not self.is_lost and not self.is_held and self._pending:
             heard = self.heard
-            self.data_received(b"")
+            self._received(b"")
             self.heard = heard
 
     def send(self, kind: Kind, request: int, payload: bytes) -> None:
-        """At the end of this turn of the loop, together with all else."""
+        """A little later, together with all else."""
         if self.is_lost:
             return
         if not self._out:
-            self.loop.call_soon(self._flush)
+            self.gather(self._flush)
         self._out += (PREFIX.pack(len(payload), request, kind), payload)
 
     def send_data(self, request: int, chunk: bytes | memoryview) -> None:

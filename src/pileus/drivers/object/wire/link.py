@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from pileus.drivers.object.lull import lull
 from pileus.drivers.object.wire.connection import Connection, ProtocolError
 from pileus.drivers.object.wire.errors import Unreachable, decode_error
 from pileus.drivers.object.wire.frame import Kind
@@ -45,6 +46,9 @@ class Link(Connection):
         self._asked = 0.0
         """When something was sent last after silence, so that silence counts from there."""
         self.stream: StreamOut | None = None
+
+    def gather(self, send: Callable[[], None]) -> None:
+        lull().then(send)
 
     def ready(self) -> None:
         if not self.open.done():

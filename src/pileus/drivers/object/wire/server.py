@@ -7,6 +7,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from pileus.drivers.object.wire.errors import Misunderstood, encode_error
 from pileus.drivers.object.wire.frame import MAX_FRAME, Kind
 from pileus.drivers.object.wire.handshake import Handshake
 from pileus.drivers.object.wire.interface import Call, Interface, Shape, Verb, encode
+from pileus.services.object_store.blocks import unused
 from pileus.services.object_store.driver import DeviceError
 
 log = structlog.get_logger("pileus.object_store")
@@ -166,7 +168,21 @@ class _Peer(Connection):
     def data(self, request: int, chunk: bytes) -> None:
         stream = self._streams.get(request)
         if stream is not None:  # else it has failed, which the other end will hear of
-            stream.come(chunk)
+            stream.come(chunk, is_end=not self._data_left)
+            if stream.waiting_bytes >= STREAM_BYTES:
+                self.hold()
+
+    def expects_stream(self) -> bool:
+        return bool(self._streams)
+
+    def place(self, request: int, length: int) -> memoryview | None:
+        stream = self._streams.get(request)
+        return None if stream is None else stream.place(length)
+
+    def placed(self, request: int, length: int, *, is_end: bool) -> None:
+        stream = self._streams.get(request)
+        if stream is not None:
+            stream.placed(length, is_end=is_end)
             if stream.waiting_bytes >= STREAM_BYTES:
                 self.hold()
 
@@ -211,7 +227,8 @@ class _Peer(Connection):
         self, request: int, verb: Verb, method: Callable[..., Awaitable[Any]], arguments: Any, size: int
     ) -> None:
         try:
-            outcome = asyncio.ensure_future(verb.call(method, arguments))
+            asked = verb.call(method, arguments)
+            outcome = asked if asyncio.isfuture(asked) else asyncio.ensure_future(asked)
         except Exception as error:
             self._failed(request, error)
             return
@@ -336,7 +353,7 @@ class _Peer(Connection):
 
 
 class _StreamIn:
-    """Chunks that came and wait for the disk."""
+    """Chunks that came and wait for the disk, in blocks that it can take without a copy."""
 
     def __init__(self, peer: _Peer, verb: Verb) -> None:
         self.verb = verb
@@ -344,14 +361,38 @@ class _StreamIn:
         """Of `finish`; None where the stream was given up."""
         self.waiting_bytes = 0
         self._peer = peer
-        self._chunks: list[bytes] = []
+        self._chunks: list[memoryview] = []
+        self._blocks: list[mmap] = []
+        self._block: memoryview = memoryview(b"")
+        """The rest of the last of them."""
+        self._placed = 0
+        """Bytes at its beginning that came and are not handed on."""
         self._is_over = False
         self._wake: asyncio.Future[None] | None = None
 
-    def come(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self.waiting_bytes += len(chunk)
-        self._awake()
+    def place(self, length: int) -> memoryview:
+        if not self._block:
+            self._block = memoryview(b"")  # an empty view, too, keeps a block in use
+            self._block = unused(self._blocks)
+        return self._block[self._placed : self._placed + length]
+
+    def placed(self, length: int, *, is_end: bool) -> None:
+        self._placed += length
+        if is_end or self._placed == len(self._block):
+            chunk, self._block = self._block[: self._placed], self._block[self._placed :]
+            self._placed = 0
+            self._chunks.append(chunk)
+            self.waiting_bytes += len(chunk)
+            self._awake()
+
+    def come(self, chunk: bytes, *, is_end: bool) -> None:
+        """What came before it was known where it belongs: it goes there all the same, so that the rest fits on."""
+        rest = memoryview(chunk)
+        while rest:
+            place = self.place(len(rest))
+            place[:] = rest[: len(place)]
+            rest = rest[len(place) :]
+            self.placed(len(place), is_end=is_end and not rest)
 
     def end(self, finish: bytes | None) -> None:
         self.finish_arguments = finish
@@ -368,7 +409,7 @@ class _StreamIn:
         """All of it; raises DeviceError where it was given up."""
         while chunks := await self.next(STALL_SECONDS):
             for chunk in chunks:
-                yield chunk
+                yield bytes(chunk)
         if self.finish_arguments is None:
             raise DeviceError("the other end gave up")
 
@@ -376,7 +417,7 @@ class _StreamIn:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def next(self, seconds: float) -> list[bytes]:
+    async def next(self, seconds: float) -> list[memoryview]:
         """What came since the last time; nothing at the end. Raises TimeoutError."""
         if not self._chunks and not self._is_over:
             self._wake = self._peer.loop.create_future()

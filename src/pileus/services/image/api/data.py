@@ -14,7 +14,7 @@ from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Forbidden, NotFound, RangeNotSatisfiable
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.http.reply import FileRange, Reply
 from pileus.services.image import cache_store, store
 from pileus.services.image.api.image import Image, image_target
 from pileus.services.image.domain import Status, has_data
@@ -57,9 +57,12 @@ async def download(call: Call, row: Row[Any]) -> Reply:
     wanted = size if length is None else length
     if cached is not None and cached.size_bytes == size and await state.cache.size_bytes(cached.id) == size:
         await call.runtime.db.write(cache_store.hit, cached.id)
-        found: AsyncIterator[bytes] = state.cache.read(cached.id, start, wanted)
-    elif state.shelves.owned(locations[0]):
-        found = state.shelves.read(row.id, locations[0], start, wanted)
+        file = FileRange(await state.cache.open(cached.id), start, wanted)
+        return Reply(status, headers=headers, file=file)
+    if (folder := state.shelves.folder(locations[0])) is not None:
+        return Reply(status, headers=headers, file=FileRange(await folder.open(row.id), start, wanted))
+    if state.shelves.owned(locations[0]):
+        found: AsyncIterator[bytes] = state.shelves.read(row.id, locations[0], start, wanted)
     else:
         found = _verified(state, row, locations[0], start, wanted)
     return Reply(status, headers=headers, stream=await _begun(found))

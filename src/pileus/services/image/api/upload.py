@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from pileus.kernel.api.call import Call, ClientGone
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import Call
 from pileus.kernel.db import Tx
 from pileus.kernel.errors import BadRequest, Gone, TooLarge, UnsupportedMediaType
 from pileus.services.image import store

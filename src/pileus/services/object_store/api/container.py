@@ -10,7 +10,15 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from pileus.kernel.http.reply import Reply, encode_json
-from pileus.services.object_store import access, container_sync, metadata, symlinks, usage, versioning
+from pileus.services.object_store import (
+    access,
+    container_sync,
+    following,
+    metadata,
+    symlinks,
+    usage,
+    versioning,
+)
 from pileus.services.object_store.api import listing, outcome
 from pileus.services.object_store.listings import (
     AccountLeaving,
@@ -190,8 +198,8 @@ async def _set(
 ) -> bool:
     state: ObjectStoreState = call.runtime.state
     headers = _clean(call)
-    if headers.get(container_sync.TO):
-        container_sync.destination(state.settings.container_sync, headers[container_sync.TO], call.root_url)
+    if headers.get(following.TO):
+        container_sync.destination(state.settings.container_sync, headers[following.TO], call.root_url)
     if not owner:
         private = {*PRIVATE, *(each.replace("x-", "x-remove-", 1) for each in PRIVATE)}
         headers = {each: value for each, value in headers.items() if each not in private}
@@ -225,7 +233,7 @@ async def _follow(state: ObjectStoreState, name: Name, headers: dict[str, str]) 
     ):
         return
     info = await state.listings.container(name.account, name.container)
-    follows = info is not None and container_sync.TO in info.metadata and container_sync.KEY in info.metadata
+    follows = info is not None and following.TO in info.metadata and container_sync.KEY in info.metadata
     if follows or state.following.follows(name):
         (state.following.follow if follows else state.following.forget)(name)
         await state.settle()

@@ -26,6 +26,7 @@ from pileus.services.object_store.s3 import (
     site,
     summary,
     tags,
+    upload_settler,
 )
 from pileus.services.object_store.s3.dialect import S3
 from pileus.services.object_store.s3.entry import mounted
@@ -67,6 +68,7 @@ def daemons(state: ObjectStoreState, clock: Clock) -> list[Daemon]:
             every_seconds=wanted.s3_lifecycle_interval_seconds,
             per_second=wanted.s3_lifecycle_per_second,
         ),
+        upload_settler.UploadSettler(state),
         log_delivery.LogDelivery(state, clock, every_seconds=wanted.s3_access_log_interval_seconds),
     ]
 

@@ -10,7 +10,17 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.listings import Ask, Metadata, NoSuchContainer, NotEmpty
-from pileus.services.object_store.s3 import body, hooks, place, registry, settings, tagging, uploads, xml
+from pileus.services.object_store.s3 import (
+    body,
+    hooks,
+    leavings,
+    place,
+    registry,
+    settings,
+    tagging,
+    uploads,
+    xml,
+)
 from pileus.services.object_store.s3.authorize import denied
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import not_here, operations
@@ -192,6 +202,8 @@ async def get_bucket_location(request: Request) -> Reply:
 async def delete_bucket(request: Request) -> Reply:
     """Deletes an empty bucket."""
     state = request.state
+    note = leavings.Note(request.name)
+    await leavings.leave(state, note)
     try:
         await versioning.drop(state, request.name)
         await state.listings.delete_container(request.account, request.bucket)
@@ -207,4 +219,5 @@ async def delete_bucket(request: Request) -> Reply:
         state.forget(request.account, request.bucket)
     await uploads.drop(request)
     await registry.release(state, request.bucket, request.account)
+    await leavings.drop(state, note)
     return Reply(204)

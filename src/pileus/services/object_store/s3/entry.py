@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pileus.kernel.api.answer import NOTHING
-from pileus.kernel.api.call import Call, ClientGone
+from pileus.kernel.api.body_stream import ClientGone
+from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError

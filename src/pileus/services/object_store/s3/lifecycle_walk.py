@@ -235,8 +235,8 @@ class _Visit:
                 return "locked"
             # Right after the version that was looked at: one that has come meanwhile is newer, and stays.
             device = await state.device_of(name)
-            await device.delete(state.key(name), name.path, Timestamp(found.version.changed.units + 1))
-            await storing.remove_parts(self._request, found)
+            async with storing.parts_leave(Request.inside(state, name, info), found):
+                await device.delete(state.key(name), name.path, Timestamp(found.version.changed.units + 1))
         except Superseded:
             return "kept"
         except (DeviceError, Unavailable):
@@ -306,8 +306,8 @@ class _Visit:
         subject = _subject(name.object, found)
         if not lifecycle.old_version_goes(self._rules, subject, replaced_at, newer, self._now):
             return False
-        await versioning.delete_version(self._state, name, found)
-        await storing.remove_parts(self._request, found)
+        async with storing.parts_leave(Request.inside(self._state, name, self._request.info), found):
+            await versioning.delete_version(self._state, name, found)
         return True
 
     async def _marker_goes(self, name: Name, entry: Entry) -> bool:
@@ -337,6 +337,8 @@ class _Visit:
                     try:
                         await uploads.abort(Request.inside(self._state, name, self._request.info), upload_id)
                         outcome = "aborted"
+                    except S3Error:
+                        pass  # it was completed meanwhile
                     except (DeviceError, Unavailable):
                         outcome = "failed"
                 yield marker, outcome

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store import hidden, versioning
+from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import hidden, turns, versioning
 from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
@@ -20,6 +21,7 @@ from pileus.services.object_store.s3 import (
     copying,
     hooks,
     integrity,
+    leavings,
     storing,
     uploads,
     xml,
@@ -99,9 +101,14 @@ async def _store_part(request: Request, begun: uploads.Begun, upload: hooks.Uplo
     upload.begun = begun.kept
     await hooks.taking(upload, "part")
     kept = msgspec.structs.replace(_PART, system=upload.system)
+
+    async def check() -> None:
+        await uploads.find(request)
+
+    data = turns.followed(upload.body, check)
     try:
         stored = await receive(
-            request.state, upload.name, request.state.now(), kept, upload.body, upload.length, upload.md5
+            request.state, upload.name, request.state.now(), kept, data, upload.length, upload.md5
         )
     except Unprocessable:
         raise body.bad_digest() from None
@@ -143,13 +150,19 @@ def _chosen(document: bytes) -> list[_Chosen]:
 async def complete_multipart_upload(request: Request) -> Reply:
     """Makes an object of the parts that the client names."""
     chosen = _chosen(await body.whole(request, xml.MAX_BYTES))
-    try:
+    state, moment, upload_id = request.state, request.state.now(), uploads.asked(request)
+    async with turns.turn(state, uploads.place_of(request, upload_id), moment, is_needed=False):
+        if (done := await leavings.completed(state, request.name, upload_id)) is not None:
+            await leavings.leave(state, done)
+            return await _done_before(request)
         begun = await uploads.find(request)
-    except S3Error:
-        done = await _done_before(request)
-        if done is None:
-            raise
-        return done
+        await leavings.leave(state, leavings.Note(request.name, upload_id, moment))
+        return await _complete(request, begun, chosen, moment)
+
+
+async def _complete(
+    request: Request, begun: uploads.Begun, chosen: list[_Chosen], moment: Timestamp
+) -> Reply:
     await storing.check_conditions(request)
     there = await uploads.parts(request, begun.id)
     stored, parts, digest = [], [], md5(usedforsecurity=False)
@@ -200,7 +213,9 @@ async def complete_multipart_upload(request: Request) -> Reply:
         system={**begun.kept.system, **completion.system, LISTED_ETAG: etag, UPLOAD: begun.id},
     )
     document = manifest.encode()
-    _, told = await storing.store(request, request.name, kept, versioning.once(document), len(document))
+    _, told = await storing.store(
+        request, request.name, kept, versioning.once(document), len(document), moment=moment
+    )
     await uploads.end(request, begun.id)
     numbers = {each.number for each in chosen}
     await storing.remove_all(
@@ -210,11 +225,11 @@ async def complete_multipart_upload(request: Request) -> Reply:
     return _completed(request, etag, {**told, **completion.headers}, completion.elements)
 
 
-async def _done_before(request: Request) -> Reply | None:
-    """The answer that a client did not get: it completes again what is the object already."""
+async def _done_before(request: Request) -> Reply:
+    """The answer that a client did not get: it completes again what is an object already."""
     found = await open_object(request.state, request.name, raw=True)
     if found is None or found.kept.system.get(UPLOAD) != request.arg("uploadId"):
-        return None
+        raise uploads.no_such_upload(uploads.asked(request))
     return _completed(request, attributes.etag(found), {}, [])
 
 

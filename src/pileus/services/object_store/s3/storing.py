@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from pileus.kernel.errors import TooLarge
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import admission, content, metadata, turns, versioning
+from pileus.services.object_store import admission, content, turns, versioning
 from pileus.services.object_store.api.read import open_object
 from pileus.services.object_store.api.write import check_quota
 from pileus.services.object_store.driver import Superseded
@@ -16,7 +17,7 @@ from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.rate_limit import TooFast
 from pileus.services.object_store.receive import Unprocessable
-from pileus.services.object_store.s3 import attributes, body, conditions, hooks
+from pileus.services.object_store.s3 import attributes, body, conditions, hooks, leavings
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.version_entries import NULL
@@ -78,23 +79,27 @@ async def store(
     data: AsyncIterator[bytes],
     length: int | None,
     wanted_md5: str = "",
+    moment: Timestamp | None = None,
 ) -> tuple[ObjectMetadata, dict[str, str]]:
-    """Stores bytes as the object; returns its metadata and headers that tell its version. 412 where the request has
-    conditions that do not hold when all bytes are there."""
+    """Stores bytes as the object, by default now; returns its metadata and headers that tell its version. 412 where the
+    request has conditions that do not hold when all bytes are there."""
     old = await replaced(request, name)
-    if is_conditional(request):
-        moment = request.state.now()
+    has_parts = old is not None and leavings.upload_of(old) is not None
+    moment = moment or request.state.now()
+    async with AsyncExitStack() as leaving:
 
-        async def check() -> None:
-            await _check(request, name, request.headers)
+        async def before_the_end() -> None:
+            if is_conditional(request):
+                await _check(request, name, request.headers)
+            if old is not None and has_parts:
+                await leaving.enter_async_context(parts_leave(request, old))
 
-        async with turns.at_the_end(request.state, name, moment, data, check) as checked:
-            stored, told = await _write(request, name, kept, checked, length, wanted_md5, moment)
-    else:
-        stored, told = await _write(request, name, kept, data, length, wanted_md5)
-    if old is not None:
-        await remove_parts(request, old)
-    return stored, told
+        if is_conditional(request):
+            async with turns.at_the_end(request.state, name, moment, data, before_the_end) as checked:
+                return await _write(request, name, kept, checked, length, wanted_md5, moment)
+        if has_parts:
+            data = turns.followed(data, before_the_end)
+        return await _write(request, name, kept, data, length, wanted_md5, moment)
 
 
 async def _write(
@@ -142,26 +147,29 @@ async def _delete(
         if found is None:
             return Deleted(version_id, False)
         await hooks.guard(request, found.at, found.version)
-        deleted = await versioning.delete_version(request.state, name, found)
-        await remove_parts(request, found)
-        return deleted
+        async with parts_leave(request, found):
+            return await versioning.delete_version(request.state, name, found)
     old = await replaced(request, name)
     if old is None and not versioning.status(request.metadata):
         return Deleted(None, False)
-    deleted = await versioning.delete(request.state, name, request.info, moment)
-    if old is not None:
-        await remove_parts(request, old)
-    return deleted
+    async with parts_leave(request, old):
+        return await versioning.delete(request.state, name, request.info, moment)
 
 
-async def remove_parts(request: Request, old: Found) -> None:
-    """Those of an object that came in parts, once it is gone."""
-    kept = metadata.decode(old.version.metadata)
-    if not kept.system or metadata.UPLOAD not in kept.system:
+@asynccontextmanager
+async def parts_leave(request: Request, old: Found | None) -> AsyncIterator[None]:
+    """Around what ends an object: when it has, its parts go, if it came in some. What breaks off is made up for later."""
+    upload_id = None if old is None else leavings.upload_of(old)
+    if old is None or upload_id is None:
+        yield
         return
     own = content.plain(request.state, old.at, old.version)
     manifest = b"".join([chunk async for chunk in own.read(0, own.size_bytes)])
+    note = leavings.Note(request.name, upload_id, old.version.timestamp)
+    await leavings.leave(request.state, note)
+    yield
     await remove_all(request, [each.name for each in slo.segments(request.account, manifest)])
+    await leavings.drop(request.state, note)
 
 
 async def remove_all(request: Request, names: list[Name]) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import NamedTuple
 
-from pileus.services.object_store import hidden, metadata, versioning
+from pileus.services.object_store import hidden, metadata, turns, versioning
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, NoSuchContainer, NotEmpty
 from pileus.services.object_store.metadata import SEGMENTS, ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import receive
-from pileus.services.object_store.s3 import storing
+from pileus.services.object_store.s3 import leavings, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import Row, decode_rows
 from pileus.services.object_store.s3.request import Request
@@ -31,7 +32,7 @@ class Begun(NamedTuple):
     version: Version
 
 
-def _at(request: Request, upload_id: str) -> Name:
+def place_of(request: Request, upload_id: str) -> Name:
     where = hidden.shadow("uploads", request.name)
     return where._replace(object=hidden.entry(request.key, upload_id))
 
@@ -49,16 +50,22 @@ async def begin(request: Request, kept: ObjectMetadata) -> str:
         state.forget(request.account, segments)
     now = state.now()
     upload_id = f"{now.units:015x}{secrets.token_hex(9)[:17]}"
-    await receive(state, _at(request, upload_id), now, kept, versioning.nothing(), 0)
+    await receive(state, place_of(request, upload_id), now, kept, versioning.nothing(), 0)
+    return upload_id
+
+
+def asked(request: Request) -> str:
+    """What `uploadId` says. 404 where no upload can have such an id."""
+    upload_id = request.arg("uploadId") or ""
+    if not _ID.match(upload_id):
+        raise no_such_upload(upload_id)
     return upload_id
 
 
 async def find(request: Request) -> Begun:
     """What `uploadId` names. 404 where it has not begun, or is over."""
-    upload_id = request.arg("uploadId") or ""
-    version = None
-    if _ID.match(upload_id):
-        version = await request.state.find(_at(request, upload_id))
+    upload_id = asked(request)
+    version = await request.state.find(place_of(request, upload_id))
     if version is None:
         raise no_such_upload(upload_id)
     return Begun(upload_id, metadata.decode(version.metadata), version)
@@ -88,14 +95,20 @@ async def parts(
 
 
 async def end(request: Request, upload_id: str) -> None:
-    await versioning.remove(request.state, _at(request, upload_id))
+    await versioning.remove(request.state, place_of(request, upload_id))
 
 
 async def abort(request: Request, upload_id: str) -> None:
-    """Nothing is left of it. A part that is still coming removes itself."""
-    await end(request, upload_id)
-    found = await parts(request, upload_id)
-    await storing.remove_all(request, [part_name(request, upload_id, number) for number in found])
+    """Nothing is left of it. A part that is still coming removes itself. 404 where the upload is completed already."""
+    state, at = request.state, place_of(request, upload_id)
+    async with turns.turn(state, at, state.now(), is_needed=False):
+        if (done := await leavings.completed(state, request.name, upload_id)) is not None:
+            await leavings.leave(state, done)
+            raise no_such_upload(upload_id)
+        await leavings.leave(state, leavings.Note(request.name, upload_id))
+        await end(request, upload_id)
+        found = await parts(request, upload_id)
+        await storing.remove_all(request, [part_name(request, upload_id, number) for number in found])
 
 
 async def listed(
@@ -110,17 +123,21 @@ async def listed(
 
 async def drop(request: Request) -> None:
     """Of a bucket that is gone: what was still coming, and where it was."""
-    state = request.state
     while found := await listed(request):
         for key, upload_id, _, _ in found:
-            begun = Request(request.call, request.bucket, key, request.context, request.signed)
-            begun.account, begun.info = request.account, request.info
-            await abort(begun, upload_id)
+            begun = Request.inside(request.state, request.name._replace(object=key), request.info)
+            with suppress(S3Error):
+                await abort(begun, upload_id)
+    await remove_places(request)
+
+
+async def remove_places(request: Request) -> None:
+    """Of a bucket that is gone: where uploads and their parts were."""
     where = hidden.shadow("uploads", request.name)
     for account, container in (where[:2], (request.account, request.bucket + SEGMENTS)):
         try:
-            await state.listings.delete_container(account, container)
+            await request.state.listings.delete_container(account, container)
         except (NoSuchContainer, NotEmpty):
             pass  # what Swift put or left there is its own
         finally:
-            state.forget(account, container)
+            request.state.forget(account, container)
