@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pileus.app.services import SERVICES, load
 from pileus.kernel.api.answer import NOTHING, OCTETS, WHATEVER, Media, answers
 from pileus.kernel.api.common import service as common
-from pileus.kernel.api.openapi import document
+from pileus.kernel.api.openapi import document, key_of
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes, Service
 from pileus.kernel.http.reply import JSON
@@ -42,10 +42,13 @@ def test_documents_are_whole(service: Service) -> None:
         assert reference.removeprefix("#/components/schemas/") in names
     for schema in names.values():
         Draft202012Validator.check_schema(schema)
+    methods = {"delete", "get", "head", "options", "patch", "post", "put", "trace"}
+    for operations in described["paths"].values():
+        assert {name for name in operations if not name.startswith("x-")} <= methods
     version = service.versions.newest() if service.versions else None
     for path, operation in service.operations():
         if operation.alive(version):
-            shown = described["paths"][path.replace(":path}", "}")][operation.method.lower()]
+            shown = described["paths"][path.replace(":path}", "}")][key_of(operation.method)]
             assert ("security" in shown) == (operation.policy is not ANYONE)
             assert str(operation.status) in shown["responses"]
 

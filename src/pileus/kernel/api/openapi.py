@@ -27,8 +27,14 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_METHODS = frozenset(["delete", "get", "head", "options", "patch", "post", "put", "trace"])
 OR_NOTHING = "x-or-nothing"
 """Says of a response that it may be without the content that is described: OpenAPI has no word for that."""
+
+
+def key_of(method: str) -> str:
+    """What a path has an operation under; methods that OpenAPI does not know, such as COPY, are extensions."""
+    return name if (name := method.lower()) in _METHODS else f"x-{name}"
 
 
 def document(service: Service, version: Version | None = None) -> Schema:
@@ -68,7 +74,7 @@ class _Document:
         found: dict[tuple[str, str], list[Operation]] = {}
         for path, operation in self._operations:
             plain = _PATH_PARAMETER.sub(r"{\1}", path)
-            found.setdefault((plain, operation.method.lower()), []).append(operation)
+            found.setdefault((plain, key_of(operation.method)), []).append(operation)
         return found
 
     def _endpoint(self, path: str, method: str, operations: Sequence[Operation]) -> Schema:
@@ -241,7 +247,7 @@ class _Document:
             if Use.hidden not in each.use and each.alive(self._version)
         ]
         schema = {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
-        return {**schema, "additionalProperties": False} if resource.extras is None else schema
+        return {**schema, "additionalProperties": resource.extras is not None}
 
     def _field(self, each: Field) -> Schema:
         if isinstance(each.shows, list):
