@@ -130,7 +130,7 @@ def _make_a_mistake(caller: Caller, state: Path) -> None:
     for number in (0, 1):
         (folder / str(number)).write_bytes(base64.urlsafe_b64encode(bytes([number]) * 32))
     caller.ask("GET", f"/credentials/{made['id']}", None, 500)
-    assert made["id"] in (state / "pileus.log").read_text()
+    until(lambda: made["id"] in (state / "pileus.log").read_text(), 60, "the cause to be logged")
 
 
 def _last_event(log: Path) -> Any:

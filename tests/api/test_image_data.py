@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,10 @@ from pileus.services.image.driver import StoreError
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN
 from pileus.testing.waiting import until
-from tests.image_cloud import Images, WebServer, broken_off, image_cloud, web_server
+from tests.image_cloud import Images, WebServer, broken_off, image_cloud
 
 OTHER = persona("project", "member", project_id="0" * 32)
 DATA = bytes(range(256)) * 5000
-
-
-@pytest.fixture
-async def images(tmp_path: Path) -> AsyncIterator[Images]:
-    async with image_cloud(tmp_path) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[WebServer]:
-    async with web_server() as server:
-        yield server
 
 
 async def test_up_and_down(images: Images) -> None:

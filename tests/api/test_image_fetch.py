@@ -13,17 +13,16 @@ import pytest
 from pileus.drivers.image.fetch import HttpFetcher
 from pileus.lib.address_guard import Guard
 from pileus.services.image.driver import AddressRefused, StoreError
-from tests.image_cloud import Images, WebServer, image_cloud, web_server
+from tests.image_cloud import Images, WebServer, image_cloud
 
 INSIDE, ALLOWED = "127.0.0.1", "127.0.0.99"
 """Both are this host; a guard that allows the second alone must never be led to the first."""
 
 
 @pytest.fixture
-async def web() -> AsyncIterator[WebServer]:
-    async with web_server() as server:
-        server.pages = {"/secret": b"secret"}
-        yield server
+async def web(web: WebServer) -> WebServer:
+    web.pages = {"/secret": b"secret"}
+    return web
 
 
 @pytest.fixture

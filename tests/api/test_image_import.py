@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,9 @@ import pytest
 from pileus.services.image.driver import StoreFull
 from pileus.testing.service import ADMIN, MEMBER
 from pileus.testing.waiting import until
-from tests.image_cloud import Images, WebServer, image_cloud, web_server
+from tests.image_cloud import Images, WebServer, image_cloud
 
 DATA = bytes(range(256)) * 5000
-
-
-@pytest.fixture
-async def images(tmp_path: Path) -> AsyncIterator[Images]:
-    async with image_cloud(tmp_path) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[WebServer]:
-    async with web_server() as server:
-        yield server
 
 
 async def staged(images: Images, data: bytes = DATA, **more: Any) -> str:

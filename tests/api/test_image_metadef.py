@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from jsonschema import Draft202012Validator
 from pileus.services.image.metadef import catalogue
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
-from tests.image_cloud import Images, image_cloud
+from tests.image_cloud import Images
 
 OTHER = persona("project", "member", project_id="0" * 32)
 NAMESPACES = "/metadefs/namespaces"
@@ -28,10 +26,9 @@ NEW = {
 
 
 @pytest.fixture
-async def images(tmp_path: Path) -> AsyncIterator[Images]:
-    async with image_cloud(tmp_path) as cloud:
-        await cloud.cloud.runtime.db.write(catalogue.lay)
-        yield cloud
+async def images(images: Images) -> Images:
+    await images.cloud.runtime.db.write(catalogue.lay)
+    return images
 
 
 async def test_the_catalogue(images: Images) -> None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pileus.testing.personas import persona
 from pileus.testing.service import ADMIN, MEMBER
-from tests.image_cloud import Images, image_cloud
+from tests.image_cloud import Images
 
 OTHER = persona("project", "member", project_id="0" * 32)
 READER = persona("project", "reader")
-
-
-@pytest.fixture
-async def images(tmp_path: Path) -> AsyncIterator[Images]:
-    async with image_cloud(tmp_path) as cloud:
-        yield cloud
 
 
 async def names(images: Images, query: str, **more: Any) -> list[str]:

@@ -85,6 +85,7 @@ async def test_who_dies_in_its_turn_keeps_nobody_for_long(
         dying = asyncio.create_task(one("PUT", "/pile/o", b"dead", if_none_match="*"))
         await gone.wait()
         dying.cancel()
+    monkeypatch.undo()  # those that follow have all the time that they need
     assert (await other("PUT", "/pile/o", b"alive", if_none_match="*")).status == 200
     assert (await one("PUT", "/pile/o", b"late", if_none_match="*")).status == 412
     assert (await one("GET", "/pile/o")).body == b"alive"
@@ -108,6 +109,7 @@ async def test_who_loses_its_turn_is_not_told_that_all_is_well(
         patch.setattr(one.state.devices[0], "put", sleep_and_put)
         sleeper = asyncio.create_task(one("PUT", "/pile/o", b"slept", if_none_match="*"))
         await asleep.wait()
+        monkeypatch.undo()  # the other has all the time that it needs
         assert (await other("PUT", "/pile/o", b"awake", if_none_match="*")).status == 200
         awake.set()
         answer = await sleeper

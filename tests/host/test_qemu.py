@@ -15,7 +15,7 @@ from pileus.drivers.hypervisor.qemu import console, probe_kvm
 from pileus.drivers.hypervisor.qemu.disks import run_tool
 from pileus.drivers.hypervisor.qemu.kvm import remembered_probe
 from pileus.services.compute.driver import Firmware, HypervisorError, Power
-from pileus.testing.contract.hypervisor import story
+from pileus.testing.contract.story import story
 
 from .open_vswitch import network_namespace
 from .qemu_rig import QemuRig

@@ -22,7 +22,7 @@ from pileus.drivers.hypervisor.qemu.disks import run_tool
 from pileus.drivers.hypervisor.qemu.process import Process
 from pileus.drivers.process import holder
 from pileus.services.compute.driver import Guest, HypervisorError, Power
-from pileus.testing.contract.hypervisor import story
+from pileus.testing.contract.story import story
 
 from .qemu_rig import QemuRig
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from pileus.services.compute.driver import GuestState, HypervisorError, Power
-from pileus.testing.contract.hypervisor.suite import story
+from pileus.testing.contract.story import story
 from pileus.testing.waiting import until
 
 from .runc_rig import RuncRig, runc_rig

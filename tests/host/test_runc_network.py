@@ -11,7 +11,7 @@ import pytest
 
 from pileus.drivers import vif
 from pileus.services.compute.driver import Guest, HypervisorError, Nic, Power
-from pileus.testing.contract.hypervisor.suite import story
+from pileus.testing.contract.story import story
 
 from .open_vswitch import OpenVSwitch
 from .runc_rig import RuncRig, runc_rig

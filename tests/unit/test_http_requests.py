@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+from random import Random
 from typing import Any
 
 import pytest
@@ -36,6 +38,29 @@ async def test_a_request_may_come_byte_by_byte() -> None:
             client.write(bytes([byte]))
             await asyncio.sleep(0)
         assert (await client.answer())[2] == b"PUT /a b hi"
+
+
+@on_both_loops
+async def test_where_requests_are_cut_on_their_way_changes_nothing() -> None:
+    whole = (
+        b"GET /1?x HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"PUT /2 HTTP/1.1\r\nContent-Length: 12\r\n\r\nGET / HTTP/1"
+        b"POST /3 HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+        b"PUT /4 HTTP/1.1\r\ncontent-length: 4\r\n\r\n\r\n\r\n"
+        b"GET /5 HTTP/1.1\r\nConnection: close\r\n\r\n"
+    )
+    expected = [b"GET /1 ", b"PUT /2 GET / HTTP/1", b"POST /3 ", b"PUT /4 \r\n\r\n", b"GET /5 "]
+    async with serving(Echo()) as rig:
+        for seed in range(30):
+            random = Random(seed)
+            cuts = sorted(random.sample(range(1, len(whole)), random.randint(0, 8)))
+            client = await rig.client()
+            for start, end in itertools.pairwise([0, *cuts, len(whole)]):
+                client.write(whole[start:end])
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            assert [(await client.answer())[2] for _ in expected] == expected, seed
+            assert await client.rest() == b""
 
 
 @on_both_loops
@@ -171,8 +196,8 @@ async def test_bodies_come_into_the_application_s_memory() -> None:
         read_into = scope["extensions"]["pileus.body"]
         memory = memoryview(bytearray(MIB))
         got: list[bytes] = []
-        first = await receive() if scope["path"] == "/mixed" else {"body": b"", "more_body": True}
-        got.append(bytes(first["body"]))
+        first: Any = await receive() if scope["path"] == "/mixed" else {"body": b"", "more_body": True}
+        got.append(first["body"])
         while first["more_body"] and (size := await read_into(memory)):
             got.append(bytes(memory[:size]))
             assert size == MIB or sum(map(len, got)) == len(sent)

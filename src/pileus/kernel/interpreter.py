@@ -8,12 +8,15 @@ others wait five milliseconds each time they want to go on, several times in a r
 from __future__ import annotations
 
 import gc
+import resource
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
 SWITCH_SECONDS = 0.001
 THRESHOLDS = (20_000, 20, 20)
+OPEN_FILES = 65_536
+"""Connections and files at one time, where the host lets us: a shell's 1,024 are for programs with few of either."""
 
 
 def load() -> None:
@@ -33,6 +36,10 @@ def serve() -> None:
     gc.set_threshold(*THRESHOLDS)
     gc.enable()
     sys.setswitchinterval(SWITCH_SECONDS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import structlog
@@ -21,7 +23,7 @@ def configure(level: str = "info", *, json: bool = True) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     if json:
         render: Any = _to_json
-        factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory: Any = structlog.BytesLoggerFactory(_Gathered(sys.stderr.buffer))  # type: ignore[arg-type]
     else:
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         factory = structlog.WriteLoggerFactory(sys.stderr)
@@ -32,6 +34,34 @@ def configure(level: str = "info", *, json: bool = True) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, force=True)
+
+
+class _Gathered:
+    """What one turn of the event loop says goes out with one system call."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines: list[bytes] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """On which the next writing waits."""
+        atexit.register(self._write_out)
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        loop = asyncio._get_running_loop()
+        if loop is None:
+            self._write_out()
+        elif loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self._write_out)
+
+    def _write_out(self) -> None:
+        self._loop = None
+        lines, self._lines = self._lines, []
+        self._file.write(b"".join(lines))
+        self._file.flush()
 
 
 def _complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

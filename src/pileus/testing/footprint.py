@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-KILL_SECONDS = 10.0
+KILL_SECONDS = 60.0
 
 
 def run_directory(state: Path) -> Path:

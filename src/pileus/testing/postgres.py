@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 # Nothing of it outlives a test, so nothing has to survive a power cut.
 _SETTINGS = {
     "listen_addresses": "",

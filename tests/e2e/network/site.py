@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ class Site:
 
     def cloud(self) -> contextlib.AbstractAsyncContextManager[Cloud]:
         return cloud(self.new_engine())
+
+
+@contextlib.contextmanager
+def a_site(directory: Path) -> Iterator[Site]:
+    """A machine of its own, which nothing is left of."""
+    with namespace() as host_netns:
+        site = Site(directory, host_netns)
+        try:
+            yield site
+        finally:
+            asyncio.run(site.new_engine().teardown())
 
 
 @contextlib.asynccontextmanager

@@ -25,7 +25,7 @@ from pileus.testing.network import (
     new_security_group,
 )
 from pileus.testing.waiting import until
-from tests.e2e.network.guests import HOST, namespace
+from tests.e2e.network.guests import HOST
 from tests.e2e.network.site import Site
 
 pytestmark = pytest.mark.host
@@ -92,7 +92,7 @@ def test_traffic_flows_again_after_a_death(
     asyncio.run(story())
 
 
-def test_a_restarted_host_has_the_same_network_again(tmp_path: Path) -> None:
+def test_a_restarted_host_has_the_same_network_again(site_alone: Site) -> None:
     """The daemons are gone, and with /run the namespaces and all links; only the files are left."""
 
     async def story(site: Site) -> None:
@@ -113,12 +113,7 @@ def test_a_restarted_host_has_the_same_network_again(tmp_path: Path) -> None:
             assert await guests[0].reaches("10.0.0.6")
             assert await site.machine.reaches("172.24.4.1")
 
-    with namespace() as host_netns:
-        site = Site(tmp_path, host_netns)
-        try:
-            asyncio.run(story(site))
-        finally:
-            asyncio.run(site.new_engine().teardown())
+    asyncio.run(story(site_alone))
 
 
 def restart(site: Site) -> None:
@@ -133,7 +128,7 @@ def restart(site: Site) -> None:
         subprocess.run(link, check=True, capture_output=True)
 
 
-def test_teardown_leaves_nothing(tmp_path: Path) -> None:
+def test_teardown_leaves_nothing(site_alone: Site) -> None:
     async def story(site: Site) -> None:
         stack = stack_of(site)
         async with site.cloud() as cloud:
@@ -156,15 +151,10 @@ def test_teardown_leaves_nothing(tmp_path: Path) -> None:
             await cloud.engine.start()
             assert (await cloud.engine.inventory()).networks == {network.id}
 
-    with namespace() as host_netns:
-        site = Site(tmp_path, host_netns)
-        try:
-            asyncio.run(story(site))
-        finally:
-            asyncio.run(site.new_engine().teardown())
+    asyncio.run(story(site_alone))
 
 
-def test_packets_for_the_cloud_have_no_other_way(tmp_path: Path) -> None:
+def test_packets_for_the_cloud_have_no_other_way(site_alone: Site) -> None:
     async def story(site: Site) -> None:
         link = f"pil-{stack_of(site).digest}"
         async with site.cloud():
@@ -183,15 +173,10 @@ def test_packets_for_the_cloud_have_no_other_way(tmp_path: Path) -> None:
             await site.machine.ip("link", "del", link)
             assert "uplink" not in await way()
 
-    with namespace() as host_netns:
-        site = Site(tmp_path, host_netns)
-        try:
-            asyncio.run(story(site))
-        finally:
-            asyncio.run(site.new_engine().teardown())
+    asyncio.run(story(site_alone))
 
 
-def test_a_prefix_that_the_host_uses_already_is_refused(tmp_path: Path) -> None:
+def test_a_prefix_that_the_host_uses_already_is_refused(site_alone: Site) -> None:
     async def story(site: Site) -> None:
         await site.machine.ip("link", "add", "uplink", "type", "veth", "peer", "name", "other")
         await site.machine.ip("link", "set", "other", "up")
@@ -200,9 +185,4 @@ def test_a_prefix_that_the_host_uses_already_is_refused(tmp_path: Path) -> None:
         with pytest.raises(NetworkError, match=r"172\.24\.4\.128/25 on uplink"):
             await site.new_engine().start()
 
-    with namespace() as host_netns:
-        site = Site(tmp_path, host_netns)
-        try:
-            asyncio.run(story(site))
-        finally:
-            asyncio.run(site.new_engine().teardown())
+    asyncio.run(story(site_alone))

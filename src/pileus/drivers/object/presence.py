@@ -63,6 +63,10 @@ class Presence:
             raise DeviceError(f"{folder / MARK} can't be written: {error.strerror}") from error
         self._folders.add(folder)
 
+    def end(self, folder: Path) -> None:
+        """It is not here any more."""
+        self._folders.discard(folder)
+
     async def walk(self, walk: Walk) -> None:
         await asyncio.to_thread(self._go_on, walk)
 

@@ -84,7 +84,7 @@ class Call:
         return self._headers
 
     def header(self, name: str) -> str | None:
-        return self.headers.get(name)
+        return (self._headers or self.headers).get(name)
 
     def cookie(self, name: str) -> str:
         """A cookie's value; empty where there is none."""

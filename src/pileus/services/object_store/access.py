@@ -43,12 +43,12 @@ def owns(context: Context | None, name: Name, state: ObjectStoreState) -> bool:
     if context is None:
         return False
     roles = context.creds.role_names
-    if state.settings.reseller_admin_role.lower() in roles:
+    if state.reseller_admin_role in roles:
         return True
     return (
         context.project_id is not None
         and context.project_id == name.project_id
-        and not roles.isdisjoint(role.lower() for role in state.settings.operator_roles)
+        and not roles.isdisjoint(state.operator_roles)
     )
 
 

@@ -19,6 +19,13 @@ def _tags(header: str) -> set[str]:
     return {each.strip().strip('"') for each in header.split(",") if each.strip()}
 
 
+_CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+
+
+def are_asked(headers: Mapping[str, str]) -> bool:
+    return not _CONDITIONS.isdisjoint(headers)
+
+
 def not_modified(headers: Mapping[str, str], etag: str, changed: datetime) -> bool:
     """True where a 304 is the answer; 412 where a condition fails. For GET and HEAD of what exists."""
     if (match := headers.get("if-match")) is not None and not (_tags(match) & {etag, "*"}):

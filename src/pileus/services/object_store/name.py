@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -28,6 +29,7 @@ class Name(NamedTuple):
         return self.account.removeprefix(ACCOUNT_PREFIX) if self.account.startswith(ACCOUNT_PREFIX) else None
 
 
+@lru_cache(maxsize=1024)
 def parse(path: str) -> Name:
     """`/v1/account/container/object`, decoded; slashes of the object's name are kept, one at its end too."""
     if "\0" in path or "�" in path or not _encodes(path):

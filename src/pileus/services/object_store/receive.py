@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from hashlib import md5
 
@@ -15,7 +14,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.blocks import in_blocks
 from pileus.services.object_store.driver import DeviceError, DeviceFull, ObjectWriter
-from pileus.services.object_store.hashing import feed
+from pileus.services.object_store.hashing import Hashing, feed
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
@@ -114,23 +113,19 @@ async def _large(
     length: int | None,
     wanted: str,
 ) -> ObjectMetadata:
-    digest = md5(usedforsecurity=False)
     limit = state.settings.max_file_size_gib * GIB
     size = 0
-    hashing: asyncio.Future[None] | None = None
-    async for block in in_blocks(body):
-        size += len(block)
-        if size > limit:
-            raise TooLarge("Your request is too large.")
-        if hashing is not None:
-            await hashing
-        hashing = asyncio.ensure_future(asyncio.to_thread(digest.update, block))
-        await writer.write(block)
-    if length is not None and size != length:
-        raise ClientGone
-    if hashing is not None:
-        await hashing
-    stored = _with_etag(kept, digest.hexdigest(), wanted)
+    with Hashing() as hashing:
+        async for block in in_blocks(body):
+            size += len(block)
+            if size > limit:
+                raise TooLarge("Your request is too large.")
+            await hashing.update(block)
+            await writer.write(block)
+        if length is not None and size != length:
+            raise ClientGone
+        etag = await hashing.hexdigest()
+    stored = _with_etag(kept, etag, wanted)
     await writer.finish(timestamp, metadata.encode(stored))
     return stored
 

@@ -59,6 +59,8 @@ class ObjectStoreState:
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
         self.clock = clock
+        self.operator_roles = frozenset(role.lower() for role in settings.operator_roles)
+        self.reseller_admin_role = settings.reseller_admin_role.lower()
         self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
         self._last = 0
         self.is_shared = bool(settings.rings)

@@ -119,7 +119,8 @@ class Placement:
     def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
         """Another ring, of the same part power, counts from now on; what has its seats already goes on with these.
 
-        Devices that it names no more can be reached still: they have what has not moved yet.
+        Devices that it names no more can be reached still: they have what has not moved yet. The same ring again only
+        brings other members.
         """
         news = {
             id_: Peer(id_, member, self._clock, self.patience)
@@ -127,8 +128,10 @@ class Placement:
             if id_ not in self.peers or self.peers[id_].member is not member
         }
         self.peers = {**self.peers, **news}
-        self._before, self.ring, self._seats = self.ring, ring, {}
-        self._agreed_at = self._clock.monotonic() + AGREED_SECONDS
+        self._seats = {}
+        if ring.digest != self.ring.digest:
+            self._before, self.ring = self.ring, ring
+            self._agreed_at = self._clock.monotonic() + AGREED_SECONDS
 
     def partition(self, key: bytes) -> int:
         return int.from_bytes(key[:4], "big") >> self._shift

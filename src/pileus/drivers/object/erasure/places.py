@@ -50,7 +50,9 @@ class Places:
     def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
         """Another ring, of the same part power and replicas, counts from now on; what is under way goes on by the old."""
         self.members = {**self.members, **members}
-        self._before, self.ring, self._of = self.ring, ring, {}
+        self._of = {}
+        if ring.digest != self.ring.digest:
+            self._before, self.ring = self.ring, ring
 
     def of(self, key: bytes) -> Places.Of:
         partition = int.from_bytes(key[:4], "big") >> (32 - self.ring.part_power)

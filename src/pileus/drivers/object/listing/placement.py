@@ -28,7 +28,8 @@ class Placement:
     def change(self, ring: Ring, members: Mapping[int, Member]) -> None:
         """Another ring counts from now on. Devices that it names no more can be reached still."""
         self.members = {**self.members, **members}
-        self._before, self.ring = self.ring, ring
+        if self.ring is None or ring.digest != self.ring.digest:
+            self._before, self.ring = self.ring, ring
 
     def displaced(self, path: str) -> list[Place]:
         """Who was a primary until the ring changed: a list that no primary has may be on its way from there."""

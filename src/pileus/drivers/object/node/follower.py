@@ -47,26 +47,29 @@ class RingFollower:
         self._seen = rings.signature
 
     async def walk(self, walk: Walk) -> None:
-        await self._look(walk)
+        if outcome := await self.look():
+            walk.count(**{outcome: 1})
         if self._agree_at is not None and self._clock.monotonic() >= self._agree_at:
             self._agree(self.rings)
             self._agree_at = None
 
-    async def _look(self, walk: Walk) -> None:
-        seen = signature(self.rings.folder)
+    async def look(self) -> str:
+        """`changed` or `refused`; empty where the files are what they were."""
+        seen, outcome = signature(self.rings.folder), ""
         if seen == self._seen:
-            return
+            return outcome
         try:
             rings = await asyncio.to_thread(Rings, self.rings.folder)
             self.rings.require_successor(rings)
         except RingsError as error:
             log.error("the rings that were there before stay in force", reason=str(error))
-            walk.count(refused=1)
+            outcome = "refused"
         else:
             if rings.files != self.rings.files:
                 await self._change(rings)
                 self._agree_at = self._clock.monotonic() + GRACE_SECONDS
                 log.info("new rings are in force", folder=str(rings.folder))
-                walk.count(changed=1)
+                outcome = "changed"
             self.rings = rings
         self._seen = seen
+        return outcome

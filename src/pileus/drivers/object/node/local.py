@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 from pileus.lib.ring import Device, Ring
 
@@ -28,7 +30,17 @@ def _is_here(address: str) -> bool:
     return True
 
 
-def folder_of(devices: Path, device: Device) -> Path | None:
-    """None where it is not there: it is never made, since a disk that is not mounted must not fill what is below it."""
-    folder = devices / device.device
-    return folder if folder.is_dir() else None
+class Disk(NamedTuple):
+    """What a device's folder is on."""
+
+    number: int
+    is_mounted: bool
+    """Whether it is the top of a file system."""
+
+
+def disk_of(folder: Path) -> Disk | None:
+    """None where there is no such folder."""
+    try:
+        return Disk(folder.stat().st_dev, os.path.ismount(folder))
+    except OSError:
+        return None

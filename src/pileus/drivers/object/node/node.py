@@ -22,8 +22,9 @@ from pileus.drivers.object.listing.sharder import SHARD_ROWS
 from pileus.drivers.object.listing.sqlite import SqliteMember
 from pileus.drivers.object.listing.store import RingListings
 from pileus.drivers.object.node.cluster import remote_lists
+from pileus.drivers.object.node.disks import DiskWatcher
 from pileus.drivers.object.node.follower import RingFollower
-from pileus.drivers.object.node.local import folder_of, own_devices
+from pileus.drivers.object.node.local import own_devices
 from pileus.drivers.object.node.objects import PolicyObjects
 from pileus.drivers.object.node.rings import Rings, list_target
 from pileus.drivers.object.presence import Presence
@@ -69,7 +70,8 @@ class StorageNode:
         self._shard_rows = shard_rows
         self.devices = devices
         self.follower = RingFollower(rings, clock, self._change, self._agree)
-        self.server = WireServer(key)
+        self.disks = DiskWatcher(self._folders, self._withdraw, self._take)
+        self.server = WireServer(key, self._fetch)
         self._state = devices / ".node"
         self.daemons = Daemons(clock, self._state / "walks")
         self.engines: dict[str, ObjectEngine] = {}
@@ -82,6 +84,10 @@ class StorageNode:
         self._list_members: dict[int, ListingMember] = {}
         self._lists: dict[int, SqliteMember] = {}
         """Those of them that are here."""
+        self._guests: dict[Path, SqliteMember] = {}
+        """Lists that were asked for here before a ring placed them here."""
+        self._turn = asyncio.Lock()
+        """Of those who change what is served."""
         self._peers = Peers(key)
         self._host, self._port, self._clock, self._roles = host, port, clock, roles
         self._told: list[Version] = []
@@ -103,6 +109,7 @@ class StorageNode:
             )
         self._add(self.follower)
         self._add(self._presence)
+        self._add(self.disks)
         await self.server.start(self._host, self._port)
         self.daemons.start()
         self._tasks = [
@@ -122,6 +129,8 @@ class StorageNode:
             if self.listings is not None:
                 await self._settle(self.listings)
                 await self.listings.close()
+                for guest in self._guests.values():
+                    await guest.close()
         except DeviceError as error:
             log.warning(
                 "lists are not told of the last changes yet; the next start does it", error=str(error)
@@ -137,8 +146,9 @@ class StorageNode:
         """Devices of the ring that are here, with their folders; none where the node has none of these roles."""
         found = []
         for device in own_devices(ring, self._host, self._port) if {*roles} & {*self._roles} else ():
-            folder = folder_of(self.devices, device)
-            if folder is None:
+            folder = self.devices / device.device
+            # Never made: a disk that is not mounted must not fill what is below it.
+            if not self.disks.is_there(folder):
                 log.error(
                     "a device has no folder, and is not served",
                     device=device.device,
@@ -173,19 +183,22 @@ class StorageNode:
     async def _take_lists(self, rings: Rings) -> None:
         """Makes the members what the ring says; a device that it has no more goes on giving away what it holds."""
         members = remote_lists(rings.lists, self._peers)
-        known = {member.folder: member for member in self._lists.values()}
+        known = {**self._guests, **{member.folder: member for member in self._lists.values()}}
         for device, folder in self._own(rings.lists, "account", "container"):
-            member = known.get(folder / "lists")
-            if member is None:
-                member = SqliteMember(folder / "lists", self._clock, journal=True)
-                await member.start()
-                self.server.serve(list_target(device.device), LISTING_VERBS, member)
+            member = known.get(folder / "lists") or await self._open_lists(device.device)
+            self._guests.pop(member.folder, None)
             members[device.id] = member
         self._list_members.update(members)
         self._lists.clear()
         self._lists.update(
             (id_, each) for id_, each in self._list_members.items() if isinstance(each, SqliteMember)
         )
+
+    async def _open_lists(self, device: str) -> SqliteMember:
+        member = SqliteMember(self.devices / device / "lists", self._clock, journal=True)
+        await member.start()
+        self.server.serve(list_target(device), LISTING_VERBS, member)
+        return member
 
     def _agree(self, rings: Rings) -> None:
         """From now on this node says that it goes by these rings, so that others may rely on it."""
@@ -215,10 +228,60 @@ class StorageNode:
     async def _change(self, rings: Rings) -> None:
         """New rings; a device that they place here is served from now on."""
         assert self.listings is not None
-        await self._take_lists(rings)
-        self.listings.router.placement.change(rings.lists, self._list_members)
-        for policy, ring in rings.objects.items():
-            await self._policies[policy].change(ring, self._own(ring, "object"))
+        async with self._turn:
+            await self._take_lists(rings)
+            self.listings.router.placement.change(rings.lists, self._list_members)
+            for policy, ring in rings.objects.items():
+                await self._policies[policy].change(ring, self._own(ring, "object"))
+
+    async def _take(self) -> None:
+        await self._change(self.follower.rings)
+
+    def _folders(self) -> list[Path]:
+        """Of all devices that the rings place here, there or not."""
+        rings = self.follower.rings
+        places = [
+            (rings.lists, {"account", "container"}),
+            *((ring, {"object"}) for ring in rings.objects.values()),
+        ]
+        return [
+            self.devices / device.device
+            for ring, roles in places
+            if roles & {*self._roles}
+            for device in own_devices(ring, self._host, self._port)
+        ]
+
+    async def _withdraw(self, folder: Path) -> None:
+        """What is under way there fails; others stand in."""
+        async with self._turn:
+            self._refused.pop(folder, None)
+            self._presence.end(folder)
+            for id_, member in list(self._lists.items()):
+                if member.folder.parent == folder:
+                    self.server.withdraw(list_target(folder.name))
+                    del self._lists[id_]
+                    await member.close()
+            for part in self._policies.values():
+                await part.withdraw(folder.name)
+
+    async def _fetch(self, target: str) -> None:
+        """Who asks for what is not served goes by newer rings, or has seen a disk earlier."""
+        await self.follower.look()
+        await self.disks.look()
+        _, _, device = target.partition("/")
+        folder = self.devices / device
+        async with self._turn:
+            if target in self.served or not device or "/" in device or device.startswith("."):
+                return
+            if not self.disks.is_there(folder) or not self._is_welcome(folder):
+                return
+            if target == list_target(device) and {"account", "container"} & {*self._roles}:
+                guest = await self._open_lists(device)
+                self._guests[guest.folder] = guest
+            for part in self._policies.values() if "object" in self._roles else ():
+                await part.host(target, device, folder)
+        if target in self.served:
+            log.info("a device is served that no ring here places here yet", target=target)
 
     def _add(self, daemon: Any) -> None:
         if self._every_seconds is not None:

@@ -139,6 +139,20 @@ class PolicyObjects:
             self._places.change(ring, self._shelves[0].members)
             self._placement.change(record_ring(ring, self._places.scheme), self._shelves[1].members)
 
+    async def host(self, target: str, device: str, folder: Path) -> None:
+        """Serves what is asked for under that name, if it is of this policy, though no ring here places it here yet."""
+        for shelf in self._shelves:
+            if shelf.kind.target(device, self._policy) == target and target not in self._engines:
+                await self._open(shelf.kind, target, folder, {})
+
+    async def withdraw(self, device: str) -> None:
+        """Its disk is gone, or another."""
+        for shelf in self._shelves:
+            target = shelf.kind.target(device, self._policy)
+            if (engine := self._engines.pop(target, None)) is not None:
+                self._server.withdraw(target)
+                await engine.close()
+
     def agree(self) -> None:
         """From now on it is said of the devices here that they go by that ring."""
         if self._places is not None:

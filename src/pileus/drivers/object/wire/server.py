@@ -15,6 +15,7 @@ import structlog
 
 from pileus.drivers.object.wire.connection import Connection, ProtocolError
 from pileus.drivers.object.wire.errors import Misunderstood, encode_error
+from pileus.drivers.object.wire.fetching import FETCH_SECONDS, Fetch, Fetching
 from pileus.drivers.object.wire.frame import MAX_FRAME, Kind
 from pileus.drivers.object.wire.handshake import Handshake
 from pileus.drivers.object.wire.interface import Call, Interface, Shape, Verb, encode
@@ -46,8 +47,10 @@ class Served(NamedTuple):
 class WireServer:
     """`serve` what there is, `start` listening, `close`."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, fetch: Fetch | None = None) -> None:
+        """`fetch` is called with the name of what is asked for and not served, so that it may be by then."""
         self._key = key
+        self._fetching = None if fetch is None else Fetching(fetch)
         self._served: dict[str, Served] = {}
         self._server: asyncio.Server | None = None
         self.strangers: set[_Peer] = set()
@@ -59,6 +62,14 @@ class WireServer:
     def serve(self, target: str, verbs: Interface, thing: Any) -> None:
         """Those verbs may be asked of `thing` under the name `target`."""
         self._served[target] = Served(verbs, thing)
+
+    def withdraw(self, target: str) -> None:
+        """It is not served any more."""
+        self._served.pop(target, None)
+
+    def fetching(self, target: str) -> asyncio.Task[None] | None:
+        """What may make it be served, and is worth waiting for; None where it is served, or can't be."""
+        return None if target in self._served or self._fetching is None else self._fetching.of(target)
 
     @property
     def targets(self) -> list[str]:
@@ -81,6 +92,8 @@ class WireServer:
         if self._server is None:
             return
         self._server.close()
+        if self._fetching is not None:
+            await self._fetching.close()
         working = [task for peer in self.peers for task in peer.finish()]
         if working:
             await asyncio.wait(working, timeout=grace_seconds)
@@ -114,6 +127,8 @@ class _Peer(Connection):
         self._call_bytes = 0
         self._streams: dict[int, _StreamIn] = {}
         self._is_finishing = False
+        self._waits = False
+        """For what it asked for to be served."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -157,7 +172,8 @@ class _Peer(Connection):
         if not self.is_held:
             return
         full = (
-            len(self._tasks) >= CALLS
+            self._waits
+            or len(self._tasks) >= CALLS
             or self._call_bytes >= CALL_BYTES
             or self.is_clogged
             or any(stream.waiting_bytes >= STREAM_BYTES for stream in self._streams.values())
@@ -201,6 +217,9 @@ class _Peer(Connection):
             raise ProtocolError(f"request {request} is under way already")
         try:
             call = _decode_call(payload)
+            if (fetching := self._server.fetching(call.target)) is not None:
+                self._wait(fetching, request, payload)
+                return
             verb, thing = self._server.find(call)
             arguments = verb.decode_arguments(call.arguments)
         except (msgspec.DecodeError, UnicodeDecodeError, Misunderstood) as error:
@@ -222,6 +241,24 @@ class _Peer(Connection):
             take = self._feed if verb.shape is Shape.FED else self._stream_in
             work = take(request, stream, method, arguments)
         self._begin(request, self.loop.create_task(work), len(payload), self._done)
+
+    def _wait(self, fetching: asyncio.Task[None], request: int, payload: bytes) -> None:
+        """Nothing more is read meanwhile, so that a stream stays behind its call."""
+        self._waits = waits = True
+        self.hold()
+
+        def go_on() -> None:
+            nonlocal waits
+            if waits and not self.is_lost:
+                self._waits = waits = False
+                try:
+                    self._called(request, payload)
+                except ProtocolError as error:
+                    self.fail(str(error))
+                self.balance()
+
+        fetching.add_done_callback(lambda _: go_on())
+        self.loop.call_later(FETCH_SECONDS, go_on)
 
     def _ask(
         self, request: int, verb: Verb, method: Callable[..., Awaitable[Any]], arguments: Any, size: int

@@ -97,7 +97,7 @@ def _change(call: Call, context: Context | None) -> Callable[[Metadata], Metadat
     given = [each for each in (*limits, *locks) if each in headers]
     if given:
         roles = {role.lower() for role in context.roles} if context is not None else set()
-        if state.settings.reseller_admin_role.lower() not in roles:
+        if state.reseller_admin_role not in roles:
             raise Forbidden(
                 "Only a reseller's administrator sets an account's quota, or closes it for writing."
             )
@@ -189,5 +189,5 @@ async def delete_account(call: Call) -> Reply:
 def _require_reseller(call: Call, owner: bool) -> None:
     state: ObjectStoreState = call.runtime.state
     roles = {role.lower() for role in call.context.roles}
-    if not owner or state.settings.reseller_admin_role.lower() not in roles:
+    if not owner or state.reseller_admin_role not in roles:
         raise Forbidden("Access was denied to this resource.")

@@ -55,20 +55,21 @@ async def open_object(
         raise Unavailable(str(error)) from error
     if version is None:
         return None
-    found_at = None
-    if permit is not None and symlinks.of(metadata.decode(version.metadata)) is not None:
+    own, found_at = content.plain(state, name, version), None
+    if permit is not None and symlinks.of(own.kept) is not None:
         found_at, version = await symlinks.follow(state, name, version, permit)
         if version is None:
             where = {"content-location": _path(found_at)}
             raise NotFound("The symlink's target is not there.", headers=where)
         name = found_at
-    own = content.plain(state, name, version)
+        own = content.plain(state, name, version)
     if own.kept.system and versioning.linked(own.kept) is not None:
         found = await versioning.find(state, name, {}, None)
         if found is None:
             return None
         own = content.plain(state, found.at, found.version)._replace(version_id=found.id)
-    own = own._replace(name=found_at)
+    if found_at is not None:
+        own = own._replace(name=found_at)
     return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
 
 
@@ -255,6 +256,8 @@ def _quoted(text: str) -> str:
 
 
 def _unchanged(call: Call, found: Content, headers: dict[str, str]) -> bool:
+    if not conditions.are_asked(call.headers):
+        return False
     when = datetime.fromtimestamp(found.changed.whole_seconds, UTC)
     try:
         return conditions.not_modified(call.headers, found.etag, when)

@@ -4,6 +4,6 @@ A driver's tests derive a class from `HypervisorContract` and give it a fixture 
 """
 
 from pileus.testing.contract.hypervisor.rig import Rig
-from pileus.testing.contract.hypervisor.suite import HypervisorContract, story
+from pileus.testing.contract.hypervisor.suite import HypervisorContract
 
-__all__ = ["HypervisorContract", "Rig", "story"]
+__all__ = ["HypervisorContract", "Rig"]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 import pytest
@@ -20,25 +18,8 @@ from pileus.services.compute.driver import (
     StaleEpoch,
 )
 from pileus.testing.contract.hypervisor.rig import Rig
+from pileus.testing.contract.story import story
 from pileus.testing.waiting import until
-
-R = TypeVar("R", bound=Rig)
-
-
-def story(body: Callable[[Any, R], Coroutine[Any, Any, None]]) -> Callable[[Any, R], None]:
-    """A test told as a coroutine; all guests it leaves are destroyed."""
-
-    @functools.wraps(body)
-    def test(self: Any, rig: R) -> None:
-        async def play() -> None:
-            try:
-                await body(self, rig)
-            finally:
-                await rig.clean()
-
-        asyncio.run(play())
-
-    return test
 
 
 class HypervisorContract:

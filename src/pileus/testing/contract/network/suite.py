@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +16,7 @@ from pileus.services.network.driver import (
     StaleEpoch,
 )
 from pileus.testing.contract.network.rig import Rig
+from pileus.testing.contract.story import story
 from pileus.testing.network import (
     new_gateway,
     new_id,
@@ -30,25 +28,7 @@ from pileus.testing.network import (
 )
 from pileus.testing.waiting import until
 
-Story = Callable[[Any, Rig], Coroutine[Any, Any, None]]
-
 change = msgspec.structs.replace
-
-
-def story(body: Story) -> Callable[[Any, Rig], None]:
-    """A test told as a coroutine; all that it leaves is deleted."""
-
-    @functools.wraps(body)
-    def test(self: Any, rig: Rig) -> None:
-        async def play() -> None:
-            try:
-                await body(self, rig)
-            finally:
-                await rig.clean()
-
-        asyncio.run(play())
-
-    return test
 
 
 def inventory(**kinds: set[str]) -> Inventory:

@@ -16,7 +16,7 @@ from pileus.kernel.errors import BadRequest, Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.provider.common import (
     PREFIX,
-    client_form,
+    asked_by_client,
     form,
     issuer,
     log_in,
@@ -143,14 +143,10 @@ class DeviceAnswer(msgspec.Struct, kw_only=True):
 @routes.add("POST", f"{PREFIX}/device_authorization", policy=ANYONE, raw=True, answers=DeviceAnswer)
 async def device_authorization(call: Call) -> Reply:
     """A code for a device to wait with, and one for its user to type in (RFC 8628)."""
-    from pileus.services.identity.api.provider.token import client_of
-
-    fields = await client_form(call)
-    if isinstance(fields, Reply):
-        return fields
-    client_id = client_of(call, fields)
-    if client_id is None:
-        return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)
+    asked = await asked_by_client(call)
+    if isinstance(asked, Reply):
+        return asked
+    client_id, fields = asked
     if fields.get("code_challenge") and fields.get("code_challenge_method") != "S256":
         return oauth_error("invalid_request", "the code_challenge_method must be S256")
     request = grant.Request(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
+import base64
+import binascii
+from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
 
@@ -12,7 +14,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.identity.authenticate import Auth, authenticate
 from pileus.services.identity.authenticate.method import Attempt
 from pileus.services.identity.authenticate.scope import Scope
-from pileus.services.identity.provider.issuing import ProviderSettings
+from pileus.services.identity.provider.issuing import ProviderSettings, knows_client
 from pileus.services.identity.state import IdentityState
 
 PREFIX = "/oidc"
@@ -47,12 +49,30 @@ async def form(call: Call) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-async def client_form(call: Call) -> dict[str, str] | Reply:
-    """The fields that a client posted, or what it is told where they can't be read."""
+async def asked_by_client(call: Call) -> tuple[str, dict[str, str]] | Reply:
+    """Which client asks, and the fields that it posted; or what it is told where they can't be read, or it is not who it
+    says."""
     try:
-        return await form(call)
+        fields = await form(call)
     except (BadRequest, TooLarge) as error:
         return oauth_error("invalid_request", error.message, error.status)
+    client_id = _client_of(call, fields)
+    if client_id is None:
+        return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)
+    return client_id, fields
+
+
+def _client_of(call: Call, fields: dict[str, str]) -> str | None:
+    """By Basic authentication or by the form; None where it is not who it says."""
+    header = call.header("authorization") or ""
+    client_id, secret = fields.get("client_id", ""), fields.get("client_secret")
+    if header.lower().startswith("basic "):
+        try:
+            name, _, password = base64.b64decode(header[6:], validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        client_id, secret = unquote_plus(name), unquote_plus(password)
+    return client_id if knows_client(settings_of(call), client_id, secret) else None
 
 
 async def log_in(call: Call, fields: dict[str, str]) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from typing import Any
-from urllib.parse import unquote_plus
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,32 +16,18 @@ from pileus.kernel.errors import Unauthorized
 from pileus.kernel.http.reply import Reply
 from pileus.services.identity.api.provider.common import (
     PREFIX,
-    client_form,
+    asked_by_client,
     issuer,
     oauth_error,
-    settings_of,
     state_of,
 )
 from pileus.services.identity.api.provider.discovery import DEVICE_GRANT
 from pileus.services.identity.provider.grant import Request
-from pileus.services.identity.provider.issuing import LIFE_SECONDS, knows_client, subject
+from pileus.services.identity.provider.issuing import LIFE_SECONDS, subject
 from pileus.services.identity.provider.own import redeem
 
 routes = Routes(root=True)
 _GRANTS = {"authorization_code": "code", DEVICE_GRANT: "device_code"}
-
-
-def client_of(call: Call, fields: dict[str, str]) -> str | None:
-    """The client that asks, by Basic authentication or by the form; None where it is not who it says."""
-    header = call.header("authorization") or ""
-    client_id, secret = fields.get("client_id", ""), fields.get("client_secret")
-    if header.lower().startswith("basic "):
-        try:
-            name, _, password = base64.b64decode(header[6:], validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        client_id, secret = unquote_plus(name), unquote_plus(password)
-    return client_id if knows_client(settings_of(call), client_id, secret) else None
 
 
 class Tokens(msgspec.Struct):
@@ -71,12 +54,10 @@ class Person(msgspec.Struct):
 @routes.add("POST", f"{PREFIX}/token", policy=ANYONE, raw=True, answers=Tokens)
 async def token(call: Call) -> Reply:
     """Exchanges a code for an ID token and an access token."""
-    fields = await client_form(call)
-    if isinstance(fields, Reply):
-        return fields
-    client_id = client_of(call, fields)
-    if client_id is None:
-        return oauth_error("invalid_client", "the client is not known, or its secret is wrong", 401)
+    asked = await asked_by_client(call)
+    if isinstance(asked, Reply):
+        return asked
+    client_id, fields = asked
     kind = fields.get("grant_type", "")
     if kind not in _GRANTS:
         return oauth_error("unsupported_grant_type", f"the grant types are {', '.join(_GRANTS)}")
