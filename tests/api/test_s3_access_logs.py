@@ -10,12 +10,16 @@ from urllib.parse import unquote
 
 import pytest
 
+from pileus.drivers.object.engine import ObjectEngine
 from pileus.kernel.context import Context
 from pileus.services.object_store import access_log
 from pileus.services.object_store.access_log import LARGE_BYTES, AccessLog, Lot
+from pileus.services.object_store.driver import ObjectDevice
 from pileus.services.object_store.s3 import log_records
+from pileus.services.object_store.state import ObjectStoreState
 from pileus.testing.waiting import until
-from tests.object_store_client import OTHER
+from tests.breaking_device import BreakingDevice
+from tests.object_store_client import OTHER, store_in
 from tests.s3_client import Rig, code, keys, running
 
 DAEMON = "object-access-logs"
@@ -324,6 +328,35 @@ async def test_what_waits_when_it_is_stopped_is_written(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         assert len(await keys(rig, "logs")) == 1
         assert rig.state.daemons.progress[DAEMON].failure == ""
+
+
+@pytest.mark.slow
+async def test_what_can_not_be_written_when_it_is_stopped_waits_for_the_next_start(tmp_path: Path) -> None:
+    """A disk that is full then: nothing is lost, and nothing comes twice."""
+
+    def store(device: ObjectDevice) -> ObjectStoreState:
+        state = store_in(tmp_path, devices={0: device})
+        state.daemons.folder = tmp_path / "walks"
+        return state
+
+    disk = tmp_path / "device"
+    device = BreakingDevice(ObjectEngine.on_host(disk))
+    async with running(tmp_path, state=store(device)) as rig:
+        for bucket in ("pile", "logs"):
+            await rig("PUT", f"/{bucket}")
+        await rig("PUT", "/logs?policy", allowed())
+        await rig("PUT", "/pile?logging", status())
+        await rig("GET", "/pile/o")
+        device.left = 0
+    for _ in range(2):
+        async with running(tmp_path, state=store(ObjectEngine.on_host(disk))) as rig:
+            lines = await delivered(rig)
+            assert len(lines) == 1
+            assert rig.state.access_log.size_bytes == 0
+    (tmp_path / "walks" / f"{DAEMON}.waiting").write_bytes(b"no lines at all")
+    async with running(tmp_path, state=store(ObjectEngine.on_host(disk))) as rig:
+        assert (await rig.state.daemons.run_once(DAEMON)).failure == ""
+        assert not list((tmp_path / "walks").glob("*.waiting"))
 
 
 async def test_much_is_written_at_once(rig: Rig) -> None:

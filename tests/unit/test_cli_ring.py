@@ -68,6 +68,16 @@ def test_weights_removal_and_what_moves(builder: Path) -> None:
     assert (builder.parent / "object.ring.gz").read_bytes() == before
 
 
+def test_more_replicas_than_devices_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "object.builder"
+    said("ring", "create", file, "--part-power", 4, "--replicas", 5)
+    for number in range(3):
+        said("ring", "add", file, f"r1z{number}-10.0.0.{number}:6200/sdb1", 100)
+    assert "Of 5 replicas only 3 are copies on devices of their own" in said("ring", "rebalance", file)
+    said("ring", "set-replicas", file, 3)
+    assert "only" not in said("ring", "rebalance", file, "--force")
+
+
 def test_what_goes_wrong_says_what_helps(builder: Path, tmp_path: Path) -> None:
     nothing = tmp_path / "none.builder"
     kept = builder.read_bytes()

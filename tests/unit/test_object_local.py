@@ -67,6 +67,23 @@ async def test_what_was_decided_once_holds_with_the_settings_left_out(tmp_path: 
     assert secret(object_store(Settings(), tmp_path / "other", SystemClock())) != drawn
 
 
+def test_more_replicas_than_devices_are_refused(tmp_path: Path) -> None:
+    """The message has the cause, and both ways out."""
+    for settings, devices, replicas in (
+        (Settings(devices=3, replicas=5), 3, 5),
+        (Settings(replicas=2), 1, 2),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            object_store(settings, tmp_path, SystemClock())
+        assert f"replicas is {replicas}, and {devices} device" in str(refused.value)
+        assert f"(--devices) to {replicas} or more" in str(refused.value)
+        assert f"(--replicas) to {devices} or fewer" in str(refused.value)
+        assert not list(tmp_path.glob("device-*")), "nothing was begun"
+    object_store(Settings(devices=3, replicas=3), tmp_path, SystemClock())
+    with pytest.raises(ConfigError, match="3 devices are there"):
+        object_store(Settings(replicas=4), tmp_path, SystemClock())
+
+
 @pytest.mark.slow
 async def test_a_single_device_becomes_several(tmp_path: Path) -> None:
     bodies = {f"a/c/{n}": os.urandom(n * 10) for n in range(40)} | {"a/c/big": os.urandom(600_000)}

@@ -16,7 +16,8 @@ from pileus.drivers.object.node.rings import Rings
 from pileus.kernel.clock import SystemClock
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError
-from tests.unit.test_object_ring_change import KEY, LARGE, POWER, Proxy, Site, _true, following, site, until
+from pileus.testing.waiting import until
+from tests.unit.test_object_ring_change import KEY, LARGE, POWER, Proxy, Site, following, site
 
 HOST = "127.0.0.21"
 SMALL = {f"o{number}": b"%d" % number for number in range(24)}
@@ -53,7 +54,7 @@ async def find_all(proxy: Proxy) -> None:
     async def has_all() -> bool:
         return await proxy.names() == everything
 
-    await until(has_all, "the list of all")
+    await until(has_all, 60)
 
 
 @pytest.mark.slow
@@ -69,7 +70,7 @@ async def test_a_node_takes_what_a_newer_ring_places_there(tmp_path: Path) -> No
         assert {"object/sdc1", "container/sdc1"} <= {*node.served}
         for file in there.etc.iterdir():
             shutil.copy(file, old)
-        await until(lambda: _true(bool(node.follower.rings.lists.devices[1:])), "the node to have the ring")
+        await until(lambda: bool(node.follower.rings.lists.devices[1:]), 60)
         engine = node.engines["object/sdc1"]
         assert [stamps for n in range(1 << POWER) if (stamps := await engine.stamps(POWER, n))]
         await find_all(proxy)
@@ -116,12 +117,10 @@ async def test_a_folder_that_appears_is_served(tmp_path: Path) -> None:
         (there.folder / HOST / "sdc1").rmdir()
         there.rebalance()
         node = there.nodes[HOST]
-        await until(lambda: _true(len(node.follower.rings.lists.devices) == 2), "the ring")
+        await until(lambda: len(node.follower.rings.lists.devices) == 2, 60)
         assert "object/sdc1" not in node.served
         (there.folder / HOST / "sdc1").mkdir()
-        await until(
-            lambda: _true({"object/sdc1", "container/sdc1"} <= {*node.served}), "the disk to be served"
-        )
+        await until(lambda: {"object/sdc1", "container/sdc1"} <= {*node.served}, 60)
         proxy = await opened(there)
         async with following(proxy):
             await put_all(proxy)
@@ -172,18 +171,16 @@ async def test_a_disk_that_is_mounted_and_taken_away(tmp_path: Path, disk: Mount
             await proxy.lists.set_container("a", "c", Timestamp(1), dict, make=True)
             before, below = node.engines["object/sdb1"], names(disk.folder)
             disk.mount()
-            await until(
-                lambda: _true(node.engines.get("object/sdb1") not in (None, before)), "the disk to be served"
-            )
+            await until(lambda: node.engines.get("object/sdb1") not in (None, before), 60)
             await proxy.lists.set_container("a", "c", Timestamp(2), dict, make=True)
             await proxy.put("o", b"on the disk", 5)
             assert await proxy.get("o") == b"on the disk"
             disk.umount()
-            await until(lambda: _true(not node.served), "the disk to be given up")
+            await until(lambda: not node.served, 60)
             with pytest.raises(DeviceError):
                 await proxy.put("o", b"below", 6)
             assert names(disk.folder) == below
             disk.mount()
-            await until(lambda: _true(bool(node.served)), "another disk to be served")
+            await until(lambda: bool(node.served), 60)
         finally:
             await node.close()

@@ -61,7 +61,7 @@ def object_store(settings: Settings, folder: Path, clock: Clock) -> ObjectStore:
     if settings.rings:
         return _on_nodes(settings, folder, clock, daemons)
     secret = _with_hash_secret(settings, folder)
-    count = _device_count(settings.devices, folder)
+    count = _device_count(settings.devices, settings.replicas, folder)
     listings = _lists(settings, count, folder, clock, daemons)
     presence = Presence(clock)
     if count > 1:
@@ -92,8 +92,8 @@ def _welcome(folders: list[Path], presence: Presence) -> None:
         raise ConfigError(f"object_store.devices: {error}") from error
 
 
-def _device_count(said: int | None, folder: Path) -> int:
-    """As said, and never fewer than there were."""
+def _device_count(said: int | None, replicas: int | None, folder: Path) -> int:
+    """As said, and never fewer than there were, nor than there are to be copies."""
     file = folder / "devices"
     kept = int(file.read_text()) if file.exists() else 1
     count = kept if said is None else said
@@ -101,6 +101,12 @@ def _device_count(said: int | None, folder: Path) -> int:
         raise ConfigError(
             f"object_store.devices is {count}, and objects are spread over {kept}: set it to {kept} again, or leave it "
             "out; fewer would lose what only the others have"
+        )
+    if replicas is not None and replicas > count:
+        raise ConfigError(
+            f"object_store.replicas is {replicas}, and {count} {'device is' if count == 1 else 'devices are'} there for them: "
+            f"a device holds one copy of an object. Set object_store.devices (--devices) to {replicas} or more, or "
+            f"object_store.replicas (--replicas) to {count} or fewer"
         )
     if count != kept:
         folder.mkdir(parents=True, exist_ok=True)

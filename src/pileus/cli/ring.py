@@ -187,7 +187,13 @@ def rebalance(builder_file: Path, seed: int | None, force: bool, version: int) -
         f"{done.moved} of {builder.partitions} partitions move; balance {done.balance:.2f} %, "
         f"dispersion {done.dispersion:.2f} %\n{file} is written: copy it to every server and proxy"
     )
-    if done.balance > 5 or done.dispersion > 0:
+    devices = sum(each is not None and each.weight > 0 for each in builder.devices)
+    if builder.replicas > devices:
+        click.echo(
+            f"Of {builder.replicas:g} replicas only {devices} are copies on devices of their own, since there are no more: add "
+            "devices, or lower the number with `pileus ring set-replicas`."
+        )
+    elif done.balance > 5 or done.dispersion > 0:
         click.echo(
             f"Not as even as weights ask for, or not as far apart as tiers allow: at most one replica of a partition "
             f"moves in {builder.min_part_hours} hours, so rebalance again later; `pileus ring dispersion` says more, "

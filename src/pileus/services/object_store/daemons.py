@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from prometheus_client import Counter, Gauge
 from pileus.kernel.clock import Clock
 
 log = structlog.get_logger("pileus.object_store")
+_KEEPING = threading.Lock()
 KEEP_SECONDS = 5.0
 """So much of a walk is walked again after a stop, at most."""
 SEEN = Counter("pileus_object_daemon_seen", "What daemons of the object store met", ("daemon", "what"))
@@ -107,8 +109,9 @@ async def keep(progress: Progress, file: Path | None) -> None:
     def write() -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
-        new.write_bytes(text)
-        os.replace(new, file)
+        with _KEEPING:
+            new.write_bytes(text)
+            os.replace(new, file)
 
     await asyncio.to_thread(write)
 
@@ -118,7 +121,7 @@ class Daemons:
 
     def __init__(self, clock: Clock, folder: Path | None = None) -> None:
         self._clock = clock
-        self._folder = folder
+        self.folder = folder
         self._daemons: dict[str, Daemon] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.progress: dict[str, Progress] = {}
@@ -173,7 +176,7 @@ class Daemons:
             await self._clock.sleep(daemon.every_seconds)
 
     def _file(self, name: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"{name}.json"
+        return None if self.folder is None else self.folder / f"{name}.json"
 
     def _kept(self, name: str) -> Progress:
         file = self._file(name)

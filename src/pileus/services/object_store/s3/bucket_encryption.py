@@ -84,7 +84,7 @@ async def delete_encryption(request: Request) -> Reply:
     return Reply(204)
 
 
-async def take(upload: hooks.Upload, what: hooks.What) -> None:
+def take(upload: hooks.Upload, what: hooks.What) -> None:
     wanted = upload.request.headers.get(HEADER)
     if wanted is not None:
         if customer_key.of_headers(upload.request.headers) is not None:
@@ -98,11 +98,10 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         upload.system[KEPT] = upload.headers[HEADER] = "AES256"
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     if (algorithm := content.kept.system.get(KEPT)) is not None:
         headers[HEADER] = algorithm
-    return content
 
 
 hooks.TAKING.append(take)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from pileus.lib.timestamp import Timestamp
+from pileus.services.object_store import conditions
 from pileus.services.object_store.s3.errors import S3Error
 
 
@@ -20,6 +21,8 @@ def failed(condition: str) -> S3Error:
 
 def not_modified(headers: Mapping[str, str], etag: str, changed: Timestamp, prefix: str = "") -> bool:
     """Whether a 304 is the answer; 412 where a condition fails. `prefix` is that of the headers of a copy's source."""
+    if not prefix and not conditions.are_asked(headers):
+        return False
     match, none = headers.get(prefix + "if-match"), headers.get(prefix + "if-none-match")
     moment = datetime.fromtimestamp(changed.whole_seconds, UTC)
     if match is not None:

@@ -88,7 +88,7 @@ def _require_same(key: CustomerKey, stored: str) -> None:
         raise S3Error("AccessDenied", "Access Denied: the object is encrypted with another key.")
 
 
-async def take(upload: hooks.Upload, what: hooks.What) -> None:
+def take(upload: hooks.Upload, what: hooks.What) -> None:
     """Encrypts what comes, where the request brings a key."""
     upload.system.pop(CUSTOMER_KEY, None)
     key = of_headers(upload.request.headers)

@@ -77,13 +77,17 @@ class Upload:
         """More of the answer to a copy, which is a document."""
 
 
-Taking = Callable[[Upload, What], Awaitable[None]]
+Taking = Callable[[Upload, What], Awaitable[None] | None]
 TAKING: list[Taking] = []
-"""Before an upload is stored."""
+"""Before an upload is stored. What need not wait returns nothing."""
+
+Describing = Callable[[Request, Content, dict[str, str]], None]
+DESCRIBING: list[Describing] = []
+"""Before an object is given: may add headers. HEAD asks, too."""
 
 Giving = Callable[[Request, Content, dict[str, str]], Awaitable[Content]]
 GIVING: list[Giving] = []
-"""Before an object is given: may add headers, and give the content in another form. HEAD and copies ask, too."""
+"""After that: may give the content in another form. Copies ask, too."""
 
 
 class Completion:
@@ -128,7 +132,8 @@ STATUS_CHECKS: list[StatusCheck] = []
 
 async def taking(upload: Upload, what: What) -> None:
     for each in TAKING:
-        await each(upload, what)
+        if (waiting := each(upload, what)) is not None:
+            await waiting
 
 
 async def completing(completion: Completion) -> None:
@@ -137,6 +142,8 @@ async def completing(completion: Completion) -> None:
 
 
 async def giving(request: Request, content: Content, headers: dict[str, str]) -> Content:
+    for describe in DESCRIBING:
+        describe(request, content, headers)
     for each in GIVING:
         content = await each(request, content, headers)
     return content

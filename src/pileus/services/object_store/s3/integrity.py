@@ -22,7 +22,7 @@ _BIG = 128 * 1024
 _AT_ONCE = 100
 
 
-async def take(upload: hooks.Upload, what: hooks.What) -> None:
+def take(upload: hooks.Upload, what: hooks.What) -> None:
     old = upload.system.pop(KEPT, None)
     if upload.source is not None and what == "object":
         old = upload.source.kept.system.get(KEPT)
@@ -140,12 +140,11 @@ async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[
     return [each.value for each in stored if each is not None]
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     kept = content.kept.system.get(KEPT)
     asked = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     if kept and asked and "range" not in request.headers and "partNumber" not in request.call.query:
         headers.update(checksum.load(kept).headers())
-    return content
 
 
 def describe(content: Content) -> list[tuple[str, xml.Value]]:
@@ -158,5 +157,5 @@ def describe(content: Content) -> list[tuple[str, xml.Value]]:
 
 hooks.TAKING.insert(0, take)  # a checksum is of what the client sends, before anybody encrypts it
 hooks.COMPLETING.append(complete)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)
 hooks.CHECKSUMS.append(describe)

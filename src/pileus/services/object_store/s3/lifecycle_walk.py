@@ -96,7 +96,7 @@ async def delete_lifecycle(request: Request) -> Reply:
     return Reply(204)
 
 
-async def take(upload: hooks.Upload, what: hooks.What) -> None:
+def take(upload: hooks.Upload, what: hooks.What) -> None:
     request = upload.request
     found = configured(request.metadata) if what == "object" else None
     if found is not None:
@@ -108,7 +108,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
             upload.headers["x-amz-expiration"] = expiry.header
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     found = configured(request.metadata)
     if found is not None and "versionId" not in request.call.query:
         subject = Subject(
@@ -119,11 +119,10 @@ async def give(request: Request, content: Content, headers: dict[str, str]) -> C
         )
         if (expiry := lifecycle.expiry(found, subject)) is not None:
             headers["x-amz-expiration"] = expiry.header
-    return content
 
 
 hooks.TAKING.append(take)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)
 
 
 class _Place(NamedTuple):

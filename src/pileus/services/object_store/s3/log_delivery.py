@@ -1,7 +1,7 @@
 """The walk that writes access logs into the buckets that they are for.
 
 Best effort, as at AWS: lines wait in memory, for a minute or until there is a mebibyte of them. What waits when the process
-dies is lost; what waits when it is stopped is written.
+dies is lost; what waits when it is stopped is written, or where that can't be, kept in a file for the next start.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import ApiError, Unavailable
+from pileus.kernel.files import write_whole
 from pileus.services.object_store import admission, versioning
 from pileus.services.object_store.access_log import Lot
 from pileus.services.object_store.daemons import Walk
@@ -30,6 +32,7 @@ from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.state import ObjectStoreState
 
 log = structlog.get_logger("pileus.object_store")
+_decode = msgspec.msgpack.Decoder(list[tuple[Lot, list[bytes]]]).decode
 
 
 class LogDelivery:
@@ -46,13 +49,39 @@ class LogDelivery:
         self._counts: Counter[str] = Counter()
         self._hurrying: asyncio.Task[None] | None = None
         state.access_log.when_large = self._hurry
-        state.closing.append(self._deliver_now)
+        folder = state.daemons.folder
+        self._file = None if folder is None else folder / f"{self.name}.waiting"
+        state.closing.append(self._end)
 
     async def walk(self, walk: Walk) -> None:
+        self._load()
         await self._deliver()
         counts, self._counts = self._counts, Counter()
         counts["dropped"], self._state.access_log.dropped = self._state.access_log.dropped, 0
         walk.count(**{what: many for what, many in counts.items() if many})
+
+    def _load(self) -> None:
+        """What waited at the last stop is in memory again, and there alone, so that nothing comes twice."""
+        if self._file is None or not self._file.exists():
+            return
+        kept = self._file.read_bytes()
+        self._file.unlink()
+        try:
+            for lot, lines in _decode(kept):
+                self._state.access_log.add(lot, *lines)
+        except msgspec.DecodeError as error:
+            log.warning("access logs that waited can't be read", file=str(self._file), error=str(error))
+
+    async def _end(self) -> None:
+        """The process is stopped."""
+        self._load()
+        await self._deliver_now()
+        waiting = self._state.access_log
+        left = [(lot, waiting.take(lot)) for lot in waiting.lots()]
+        if left and self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(write_whole, self._file, msgspec.msgpack.encode(left))
+            log.warning("access logs wait for the next start", lots=len(left), file=str(self._file))
 
     def _hurry(self) -> None:
         if self._hurrying is None or self._hurrying.done():

@@ -159,10 +159,9 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
     upload.system.update(object_lock.with_default(said, found, now).stored())
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     if content.kept.system:
         headers.update(object_lock.load(content.kept.system).headers())
-    return content
 
 
 async def guard(request: Request, name: Name, version: Version) -> None:
@@ -183,7 +182,7 @@ def keep_versions(request: Request, wanted: str) -> None:
 
 
 hooks.TAKING.append(take)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)
 hooks.GUARDS.append(guard)
 hooks.MAKING.append(of_new_bucket)
 hooks.STATUS_CHECKS.append(keep_versions)

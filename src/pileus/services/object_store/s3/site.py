@@ -77,7 +77,7 @@ async def delete_website(request: Request) -> Reply:
     return Reply(204)
 
 
-async def take(upload: hooks.Upload, what: hooks.What) -> None:
+def take(upload: hooks.Upload, what: hooks.What) -> None:
     """An object may say that its page is elsewhere; a copy of it does not."""
     upload.system.pop(KEPT_REDIRECT, None)
     if (to := upload.request.headers.get(REDIRECT)) is not None and what != "part":
@@ -89,14 +89,13 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         upload.system[KEPT_REDIRECT] = to
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     if (to := content.kept.system.get(KEPT_REDIRECT)) is not None:
         headers[REDIRECT] = to
-    return content
 
 
 hooks.TAKING.append(take)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)
 
 
 async def _enter(call: Call) -> Reply:

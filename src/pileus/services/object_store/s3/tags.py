@@ -92,11 +92,10 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         upload.system[OBJECT_TAGS] = tagging.stored(tagging.from_header(given))
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     if kept_tags := content.kept.system.get(OBJECT_TAGS):
         headers["x-amz-tagging-count"] = str(len(tagging.load(kept_tags)))
-    return content
 
 
 hooks.TAKING.append(take)
-hooks.GIVING.append(give)
+hooks.DESCRIBING.append(describe_given)
