@@ -1,4 +1,4 @@
-"""Logs of access to buckets: what stands in them, where they are put, who lets them in, and what they may cost."""
+"""Logs of access to buckets: what stands in them, where they are put, and who lets them in."""
 
 from __future__ import annotations
 
@@ -10,65 +10,19 @@ from urllib.parse import unquote
 
 import pytest
 
-from pileus.drivers.object.engine import ObjectEngine
 from pileus.kernel.context import Context
-from pileus.services.object_store import access_log
-from pileus.services.object_store.access_log import LARGE_BYTES, AccessLog, Lot
-from pileus.services.object_store.driver import ObjectDevice
-from pileus.services.object_store.s3 import log_records
-from pileus.services.object_store.state import ObjectStoreState
-from pileus.testing.waiting import until
-from tests.breaking_device import BreakingDevice
-from tests.object_store_client import OTHER, store_in
+from pileus.services.object_store.access_log import AccessLog, Lot
+from tests.object_store_client import OTHER
 from tests.s3_client import Rig, code, keys, running
+from tests.s3_logs import DAEMON, allowed, delivered, logged, status
 
-DAEMON = "object-access-logs"
-FIELD = re.compile(r'"[^"]*"|\[[^\]]*\]|\S+')
 RESELLER = Context(user_id="r", project_id="p9", roles=frozenset({"ResellerAdmin"}))
-
-
-def allowed(bucket: str = "logs", **condition: object) -> bytes:
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "logging.s3.amazonaws.com"},
-                    "Action": "s3:PutObject",
-                    "Resource": f"arn:aws:s3:::{bucket}/*",
-                    **({"Condition": condition} if condition else {}),
-                }
-            ],
-        }
-    ).encode()
-
-
-def status(target: str = "logs", prefix: str = "pile/", more: str = "") -> bytes:
-    return (
-        f"<BucketLoggingStatus><LoggingEnabled><TargetBucket>{target}</TargetBucket>"
-        f"<TargetPrefix>{prefix}</TargetPrefix>{more}</LoggingEnabled></BucketLoggingStatus>"
-    ).encode()
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with running(tmp_path) as rig:
-        for bucket in ("pile", "logs"):
-            assert (await rig("PUT", f"/{bucket}")).status == 200
-        assert (await rig("PUT", "/logs?policy", allowed())).status == 204
-        assert (await rig("PUT", "/pile?logging", status())).status == 200
-        yield rig
-
-
-async def delivered(rig: Rig) -> list[list[str]]:
-    """The fields of every line that is in the log after a walk, in order."""
-    await rig.state.daemons.run_once(DAEMON)
-    found = []
-    for key in await keys(rig, "logs"):
-        for line in (await rig("GET", f"/logs/{key}")).body.decode().splitlines():
-            found.append(FIELD.findall(line))
-    return found
+        yield await logged(rig)
 
 
 async def test_what_a_line_says(rig: Rig) -> None:
@@ -314,91 +268,6 @@ async def test_what_can_not_be_set(rig: Rig) -> None:
     ):
         assert code(await rig("PUT", "/pile?logging", body)) == expected, body
     assert (await rig("GET", "/pile?logging")).body == before
-
-
-@pytest.mark.slow
-async def test_what_waits_when_it_is_stopped_is_written(tmp_path: Path) -> None:
-    async with running(tmp_path) as rig:
-        for bucket in ("pile", "logs"):
-            await rig("PUT", f"/{bucket}")
-        await rig("PUT", "/logs?policy", allowed())
-        await rig("PUT", "/pile?logging", status())
-        await rig("GET", "/pile/o")
-        assert await keys(rig, "logs") == []
-    async with running(tmp_path) as rig:
-        assert len(await keys(rig, "logs")) == 1
-        assert rig.state.daemons.progress[DAEMON].failure == ""
-
-
-@pytest.mark.slow
-async def test_what_can_not_be_written_when_it_is_stopped_waits_for_the_next_start(tmp_path: Path) -> None:
-    """A disk that is full then: nothing is lost, and nothing comes twice."""
-
-    def store(device: ObjectDevice) -> ObjectStoreState:
-        state = store_in(tmp_path, devices={0: device})
-        state.daemons.folder = tmp_path / "walks"
-        return state
-
-    disk = tmp_path / "device"
-    device = BreakingDevice(ObjectEngine.on_host(disk))
-    async with running(tmp_path, state=store(device)) as rig:
-        for bucket in ("pile", "logs"):
-            await rig("PUT", f"/{bucket}")
-        await rig("PUT", "/logs?policy", allowed())
-        await rig("PUT", "/pile?logging", status())
-        await rig("GET", "/pile/o")
-        device.left = 0
-    for _ in range(2):
-        async with running(tmp_path, state=store(ObjectEngine.on_host(disk))) as rig:
-            lines = await delivered(rig)
-            assert len(lines) == 1
-            assert rig.state.access_log.size_bytes == 0
-    (tmp_path / "walks" / f"{DAEMON}.waiting").write_bytes(b"no lines at all")
-    async with running(tmp_path, state=store(ObjectEngine.on_host(disk))) as rig:
-        assert (await rig.state.daemons.run_once(DAEMON)).failure == ""
-        assert not list((tmp_path / "walks").glob("*.waiting"))
-
-
-async def test_much_is_written_at_once(rig: Rig) -> None:
-    lot = Lot("AUTH_p1", "pile", (await _setting(rig)), "")
-    rig.state.access_log.add(lot, b"x" * (LARGE_BYTES - 1))
-    assert await keys(rig, "logs") == []
-    rig.state.access_log.add(lot, b"y\n")
-
-    await until(lambda: keys(rig, "logs"))
-    assert rig.state.access_log.size_bytes == 0
-
-
-async def _setting(rig: Rig) -> str:
-    info = await rig.state.container("AUTH_p1", "pile")
-    assert info is not None
-    return info.metadata[log_records.KEPT]
-
-
-async def test_what_can_not_be_written_waits_and_is_bounded(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    device = rig.state.devices[0]
-
-    async def full(*args: object) -> None:
-        from pileus.services.object_store.driver import DeviceFull
-
-        raise DeviceFull("no room")
-
-    await rig("GET", "/pile/o")
-    with monkeypatch.context() as patched:
-        patched.setattr(device, "put", full)
-        assert (await rig.state.daemons.run_once(DAEMON)).counts == {"failed": 1}
-        patched.setattr(access_log, "MAX_BYTES", 2000)
-        for _ in range(20):
-            await rig("GET", "/pile/o")
-        assert rig.state.access_log.size_bytes <= 2000
-        counts = (await rig.state.daemons.run_once(DAEMON)).counts
-        assert counts["failed"] == 1
-        assert counts["dropped"] > 10
-    lines = await delivered(rig)
-    assert len(lines) + counts["dropped"] == 21
-    assert rig.state.access_log.size_bytes == 0
 
 
 async def test_what_is_not_logged(rig: Rig) -> None:

@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from pileus.testing.cloud import Cloud, running_cloud, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 POLICY = """{"Statement": [{"Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"},
 "Action": "s3:PutObject", "Resource": "arn:aws:s3:::logs/*"}]}"""
 
@@ -36,7 +36,11 @@ def s3(cloud: Cloud) -> Any:
 
 @pytest.mark.parametrize("how", ["down", "SIGTERM"])
 def test_lines_are_there_after_a_stop(tmp_path: Path, how: str) -> None:
-    with running_cloud(tmp_path, settings={"PILEUS_ONLY": '["identity", "object-store"]'}) as cloud:
+    settings = {
+        "PILEUS_ONLY": '["identity", "object-store"]',
+        "PILEUS_OBJECT_STORE__S3_ACCESS_LOG_INTERVAL_SECONDS": "86400",
+    }
+    with running_cloud(tmp_path, settings=settings) as cloud:
         client = s3(cloud)
         for bucket in ("pile", "logs"):
             client.create_bucket(Bucket=bucket)
@@ -51,7 +55,7 @@ def test_lines_are_there_after_a_stop(tmp_path: Path, how: str) -> None:
         else:
             assert cloud.pid is not None
             os.kill(cloud.pid, signal.SIGTERM)
-            until(lambda: cloud.pid is None, 30, "the cloud to end")
+            until(lambda: cloud.pid is None, 60, "the cloud to end")
         cloud.up()
         client = s3(cloud)
         listed = client.list_objects_v2(Bucket="logs")["Contents"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pileus.kernel.http.exchange import Disconnected
+from pileus.kernel.http.server import STOP_SECONDS
 from pileus.testing.waiting import until
 
 from ..http_rig import MIB, answer, on_both_loops, serving
@@ -162,3 +163,19 @@ async def test_a_client_that_leaves_in_the_midst_of_a_file_ends_the_sending(tmp_
         client.writer.close()
         await left.wait()
         await until(lambda: len(os.listdir("/proc/self/fd")) <= before + 8)
+
+
+@on_both_loops
+async def test_who_listens_for_events_does_not_hold_up_the_end() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        await asyncio.Event().wait()
+
+    async with serving(app) as rig:
+        client = await rig.client(b"GET / HTTP/1.1\r\n\r\n")
+        await client.reader.readuntil(b"data: 1\n\n")
+        async with asyncio.timeout(STOP_SECONDS / 2):
+            await rig.server.stop()
+        assert not (await client.rest()).strip()

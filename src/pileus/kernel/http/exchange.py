@@ -29,6 +29,7 @@ AHEAD_BYTES = 512 * 1024
 """So much of a body is taken before the application asks for it."""
 _TOGETHER_BYTES = 64 * 1024
 """Up to here head and body are put together, which costs less than a second write."""
+_EVENTS = (b"content-type", b"text/event-stream")
 _NO_BODY = frozenset({204, 304})
 
 
@@ -53,6 +54,7 @@ class Exchange:
         "has_begun",
         "has_ended",
         "is_complete",
+        "is_endless",
         "is_gone",
         "keep_alive",
         "target",
@@ -83,6 +85,8 @@ class Exchange:
         self._is_chunked = self._is_bodiless = False
         self.has_begun = self.has_ended = False
         """The answer."""
+        self.is_endless = False
+        """Whether the answer goes on for as long as the client listens."""
         self.keep_alive = request.keep_alive
 
     async def run(self, app: App) -> None:
@@ -265,6 +269,7 @@ class Exchange:
         status, headers = self._start["status"], self._start["headers"]
         more = []
         length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        self.is_endless = _EVENTS in headers
         self._is_bodiless = self._request.method == "HEAD" or status in _NO_BODY
         if not self._is_bodiless:
             self._promised = length if length is not None else size
