@@ -28,7 +28,7 @@ from pileus.services.image.settings import Settings
 from pileus.services.image.shelves import Shelf, Shelves
 from pileus.services.image.state import ImageState
 from pileus.services.image.work import programs
-from pileus.testing.service import MEMBER, ServiceUnderTest, serving
+from pileus.testing.service import MEMBER, ServiceUnderTest, hold_to_description, serving
 from pileus.testing.waiting import until
 
 OCTETS = "application/octet-stream"
@@ -85,7 +85,7 @@ class Images:
         await self.cloud.application(scope, receive, send)
         answered = {name.decode(): value.decode() for name, value in said["headers"]}
         reply = PeerReply(said["status"], answered, b"".join(received))
-        self.cloud.hold_to_description(method, path, reply)
+        hold_to_description(self.cloud.application, method, path, reply.status, reply.headers, reply.body)
         return reply
 
     async def get(self, path: str, **more: Any) -> Any:

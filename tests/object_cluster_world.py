@@ -17,6 +17,7 @@ from pileus.drivers.object.cluster.peer import Patience, Placement
 from pileus.drivers.object.cluster.replicator import Replicator
 from pileus.drivers.object.engine import ObjectEngine
 from pileus.drivers.object.sim import MemoryFiles
+from pileus.kernel.clock import Clock
 from pileus.lib.ring.affinity import NONE, Affinity
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.daemons import Daemons
@@ -50,6 +51,8 @@ class Disk:
 
     def __init__(self, number: int, chance: random.Random) -> None:
         self.number = number
+        self.clock: Clock | None = None
+        """By which claims run out; None: the machine's."""
         self.files = MemoryFiles(recording=True)
         self.engine = self._new()
         self.down = False
@@ -57,7 +60,7 @@ class Disk:
         self._chance = chance
 
     def _new(self) -> ObjectEngine:
-        return ObjectEngine(self.files, volume_bytes=VOLUME_BYTES, suffix_power=12)
+        return ObjectEngine(self.files, volume_bytes=VOLUME_BYTES, suffix_power=12, clock=self.clock)
 
     async def kill(self) -> None:
         """The power fails: what was not synced may be gone, and so are all answers under way."""

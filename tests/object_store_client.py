@@ -21,7 +21,7 @@ from pileus.services.object_store.service import service
 from pileus.services.object_store.settings import Settings
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_settler import VersionSettler
-from pileus.testing.service import ServiceUnderTest, serving
+from pileus.testing.service import ServiceUnderTest, hold_to_description, serving
 
 OWNER = Context(
     user_id="u1", user_name="olga", project_id="p1", project_name="one", roles=frozenset({"member"})
@@ -111,9 +111,11 @@ async def sent_to(
     await application(scope, receive, send)
     if not start:
         return Answer(0, {}, b"")
-    return Answer(
+    answer = Answer(
         start["status"], {n.decode(): v.decode("latin-1") for n, v in start["headers"]}, b"".join(got)
     )
+    hold_to_description(application, method, path, answer.status, answer.headers, answer.body)
+    return answer
 
 
 def store_in(

@@ -88,14 +88,14 @@ async def test_addresses_by_subnet_by_address_and_none(cloud: NetworkCloud) -> N
     (subnet_id,) = network["subnets"]
     by_ip = await cloud.make("port", network_id=network["id"], fixed_ips=[{"ip_address": "10.0.0.9"}])
     assert by_ip["fixed_ips"] == [{"subnet_id": subnet_id, "ip_address": "10.0.0.9"}]
-    two = await cloud.make(
-        "port", network_id=network["id"], fixed_ips=[{"subnet_id": subnet_id}, {"subnet_id": subnet_id}]
-    )
-    assert len({each["ip_address"] for each in two["fixed_ips"]}) == 2
     none = await cloud.make("port", network_id=network["id"], fixed_ips=[])
     assert none["fixed_ips"] == []
     body = {"port": {"fixed_ips": [{"ip_address": "10.0.0.10"}, {"ip_address": "10.0.0.9"}]}}
     assert len((await cloud.put(f"/ports/{by_ip['id']}", body))["port"]["fixed_ips"]) == 2
+    two = await cloud.make(
+        "port", network_id=network["id"], fixed_ips=[{"subnet_id": subnet_id}, {"subnet_id": subnet_id}]
+    )
+    assert len({each["ip_address"] for each in two["fixed_ips"]}) == 2
     (found,) = (await cloud.get("/ports?fixed_ips=ip_address=10.0.0.10"))["ports"]
     assert found["id"] == by_ip["id"]
     assert len((await cloud.get(f"/ports?fixed_ips=subnet_id={subnet_id}"))["ports"]) == 2

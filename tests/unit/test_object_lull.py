@@ -35,6 +35,21 @@ async def test_what_comes_while_the_loop_is_busy_goes_together() -> None:
     assert calls[0][1] - began >= LONGEST_SECONDS
 
 
+async def test_one_that_fails_keeps_no_other_from_its_turn() -> None:
+    told: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    called = asyncio.Event()
+
+    def fail() -> None:
+        raise OSError("gone")
+
+    lull().then(fail)
+    lull().then(called.set)
+    async with asyncio.timeout(10):
+        await called.wait()
+    assert [str(error) for error in told] == ["gone"]
+
+
 async def test_there_is_one_for_a_loop() -> None:
     assert lull() is lull()
     other = await asyncio.to_thread(asyncio.run, _own())

@@ -17,6 +17,7 @@ from pileus.drivers.object.node.cluster import OnNodes
 from pileus.drivers.object.node.follower import RingFollower
 from pileus.drivers.object.node.node import StorageNode
 from pileus.drivers.object.node.rings import Rings
+from pileus.drivers.object.wire import client
 from pileus.kernel.clock import SystemClock
 from pileus.kernel.files import write_whole
 from pileus.lib.ring import Builder, encode
@@ -155,13 +156,15 @@ async def test_a_node_comes_and_another_goes_while_clients_write_and_read(
     tmp_path: Path, replicas: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "GRACE_SECONDS", 10 * SECONDS)
+    # All of the cluster is one process here, which may be busy.
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 30.0)
     async with site(tmp_path, 3, replicas) as there:
         proxies = [await there.proxy("p1"), await there.proxy("p2")]
         await proxies[0].lists.set_container("a", "c", Timestamp(1), dict, make=True)
         acknowledged: dict[str, bytes] = {}
         stopping = asyncio.Event()
 
-        async def client(number: int) -> None:
+        async def use(number: int) -> None:
             turn = 0
             while not stopping.is_set():
                 turn += 1
@@ -178,7 +181,7 @@ async def test_a_node_comes_and_another_goes_while_clients_write_and_read(
 
         async with following(*proxies), asyncio.TaskGroup() as clients:
             for number in range(4):
-                clients.create_task(client(number))
+                clients.create_task(use(number))
             await until(lambda: len(acknowledged) > 60, 60)
             there.place("127.0.0.24", "sdb1")
             there.place("127.0.0.22", "sdc1")

@@ -292,7 +292,7 @@ def test_a_search_takes_as_long_as_the_cloud_is_large() -> None:
     small, large = Providers(hosts[:1_000]), Providers(hosts)
     assert len(search(large, request)) > len(hosts) * 0.9
     quick = least_seconds(lambda: search(small, request), 10)
-    assert least_seconds(lambda: search(large, request)) < 4 * 16 * quick
+    assert least_seconds(lambda: search(large, request)) < 8 * 16 * quick  # not 16 times 16
 
 
 @pytest.mark.parametrize(

@@ -56,14 +56,24 @@ class _Outside(AsgiPeer):
         return scope
 
 
-DESCRIBED = {"identity", "image", "pileus", "placement", "network", "compute"}
-
-
 @cache
 def _described(service: Service, version: str) -> Description:
     """The document that answers of a version are held to."""
     found = (each for each in (service.versions.history if service.versions else ()) if str(each) == version)
     return Description(service, next(found, None))
+
+
+def hold_to_description(
+    application: Application, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> None:
+    """Fails where a good answer is none that the document of the path's service has."""
+    version = headers.get("openstack-api-version", "").rpartition(" ")[2]
+    for service in (each.service for each in application.runtimes if status < 400):
+        described = _described(service, version)
+        template = described.template(method, path)
+        if template is not None:
+            problems = described.problems(method, template, status, headers, body)
+            assert not problems, f"{method} {path}: {problems}"
 
 
 @dataclass
@@ -93,19 +103,8 @@ class ServiceUnderTest:
             query = {**parse_qs(inline, keep_blank_values=True), **(query or {})}
         peer = AsgiPeer(self.application, "") if token is None else _Outside(self.application, token)
         reply = await peer.request(method, path, context=as_, body=body, query=query, headers=headers)
-        self.hold_to_description(method, path, reply)
+        hold_to_description(self.application, method, path, reply.status, reply.headers, reply.body)
         return reply
-
-    def hold_to_description(self, method: str, path: str, reply: PeerReply) -> None:
-        """Fails where a good answer is none that the service's document has."""
-        service = self.runtime.service
-        if service.type not in DESCRIBED or reply.status >= 400:
-            return
-        described = _described(service, reply.headers.get("openstack-api-version", "").rpartition(" ")[2])
-        template = described.template(method, path)
-        if template is not None:
-            problems = described.problems(method, template, reply.status, reply.headers, reply.body)
-            assert not problems, f"{method} {path}: {problems}"
 
     async def get(self, path: str, **more: Any) -> PeerReply:
         return await self.request("GET", path, **more)

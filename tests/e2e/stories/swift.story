@@ -37,7 +37,6 @@ $ swift stat shelf
 *
 *
 *
-*
 $ swift copy shelf book -d /shelf/copy
 created container shelf
 shelf/book copied to /shelf/copy

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LARGE, ARRIVING = "large", "arriving"
 WRITE_BYTES = 1024 * 1024
+AHEAD_BYTES = 2 * 1024 * 1024
+"""So much may wait while the disk is busy: it is never to wait for the loop."""
 READ_BYTES = 2 * 1024 * 1024
 SYNC_BYTES = 32 * 1024 * 1024
 """After so many the disk begins to write, so that the last sync is short."""
@@ -62,24 +64,38 @@ class LargeWriter:
     async def write(self, chunk: bytes | memoryview) -> None:
         self._gathered.append(chunk)
         self._gathered_bytes += len(chunk)
-        if self._gathered_bytes >= WRITE_BYTES:
-            await self._flush()
+        if self._writing is None:
+            if self._gathered_bytes >= WRITE_BYTES:
+                self._hand_over()
+        elif self._gathered_bytes >= AHEAD_BYTES or self._writing.done():  # it has failed, then
+            await self._waited()
 
-    async def _flush(self) -> None:
-        """Hands what is gathered to a thread, when it is done with what it had before."""
-        await self._written()
+    def _hand_over(self) -> None:
+        """Gives what is gathered to a thread, and once that is written what has gathered meanwhile."""
         parts, length = self._gathered, self._gathered_bytes
         self._gathered, self._gathered_bytes = [], 0
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, parts, self._size))
+        self._writing.add_done_callback(self._wrote)
         self._size += length
 
+    def _wrote(self, writing: asyncio.Future[None]) -> None:
+        if writing is self._writing and not writing.cancelled() and writing.exception() is None:
+            self._writing = None
+            if self._gathered_bytes >= WRITE_BYTES:
+                self._hand_over()
+
+    async def _waited(self) -> None:
+        """For what was handed over last. Raises DeviceError."""
+        assert self._writing is not None
+        try:
+            await asyncio.shield(self._writing)
+        except OSError as error:
+            raise _failure(error) from error
+
     async def _written(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            try:
-                await writing
-            except OSError as error:
-                raise _failure(error) from error
+        """Nothing is under way."""
+        while self._writing is not None:
+            await self._waited()
 
     def _write(self, parts: list[bytes | memoryview], offset: int) -> None:
         if self._file is None:
@@ -100,9 +116,10 @@ class LargeWriter:
             version = Version(self._path, timestamp, changed, len(body), metadata, False, body)
             await asyncio.shield(self._engine.store(self._key, version))
             return
-        if self._gathered:
-            await self._flush()
         await self._written()
+        if self._gathered:
+            self._hand_over()
+            await self._written()
         file = file_of(self._key, timestamp)
         if not await self._engine.expect_file(self._key, timestamp):
             await self.abort()
@@ -138,7 +155,7 @@ class LargeWriter:
         self._files.sync_folder(folder)
 
     async def abort(self) -> None:
-        self._gathered.clear()
+        self._gathered, self._gathered_bytes = [], 0
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
             self._writing = None

@@ -25,7 +25,7 @@ class Lull:
         self._began = self._looked = 0.0
 
     def then(self, call: Callable[[], None]) -> None:
-        """Calls it once, soon. It must not raise."""
+        """Calls it once, soon. What it raises is told to the loop."""
         if not self._waiting:
             self._began = perf_counter()
             self._looked = 0.0
@@ -40,7 +40,11 @@ class Lull:
             return
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            call()
+            try:
+                call()
+            except Exception as error:
+                message = "what waited for a lull failed"
+                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
 
 _lulls: WeakKeyDictionary[asyncio.AbstractEventLoop, Lull] = WeakKeyDictionary()

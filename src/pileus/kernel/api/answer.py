@@ -25,7 +25,9 @@ class Media:
 
     type: str
     schema: Mapping[str, Any] | None = None
-    """What is known of it, where it is JSON by another name."""
+    """What is known of it, where it is JSON by another name, or XML."""
+    shape: Any = None
+    """The struct that is in it, where it is one."""
 
 
 class _Nothing:
@@ -35,6 +37,8 @@ class _Nothing:
 NOTHING = _Nothing()
 OCTETS = Media("application/octet-stream")
 PAGE = Media("text/html")
+WHATEVER = Media("*/*")
+"""What somebody has stored, of the type that they said then."""
 
 Answer: TypeAlias = Any
 """One of: a Resource; a list of one, for all of a kind; a type, for the whole JSON; Media; NOTHING; or a tuple of

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pileus.kernel.api.answer import NOTHING, Answer, Media, answers
+from pileus.kernel.api.answer import NOTHING, WHATEVER, Answer, Media, answers
 from pileus.kernel.api.bodies import Body, struct_for
 from pileus.kernel.api.fields import EXTRAS, Field, Use
 from pileus.kernel.api.operation import ANYONE, Kind, Operation
@@ -27,10 +27,14 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _ANY: Schema = {}
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-ANYTHING = "*/*"
-"""The media type of answers that nobody has declared."""
+_METHODS = frozenset(["delete", "get", "head", "options", "patch", "post", "put", "trace"])
 OR_NOTHING = "x-or-nothing"
 """Says of a response that it may be without the content that is described: OpenAPI has no word for that."""
+
+
+def key_of(method: str) -> str:
+    """What a path has an operation under; methods that OpenAPI does not know, such as COPY, are extensions."""
+    return name if (name := method.lower()) in _METHODS else f"x-{name}"
 
 
 def document(service: Service, version: Version | None = None) -> Schema:
@@ -46,8 +50,6 @@ class _Document:
         self._version = version
         self._operations = [each for each in service.operations() if each[1].alive(version)]
         self._schemas = _Schemas(self._types())
-        self._whole = not any(None in answers(each).values() for _, each in self._operations)
-        """Whether every answer is declared; then nothing is shown but what is."""
 
     def build(self) -> Schema:
         paths: dict[str, Schema] = {}
@@ -72,7 +74,7 @@ class _Document:
         found: dict[tuple[str, str], list[Operation]] = {}
         for path, operation in self._operations:
             plain = _PATH_PARAMETER.sub(r"{\1}", path)
-            found.setdefault((plain, operation.method.lower()), []).append(operation)
+            found.setdefault((plain, key_of(operation.method)), []).append(operation)
         return found
 
     def _endpoint(self, path: str, method: str, operations: Sequence[Operation]) -> Schema:
@@ -178,7 +180,7 @@ class _Document:
             elif operation.kind in (Kind.CREATE, Kind.UPDATE) and operation.resource is not None:
                 yield struct_for(operation.resource, operation.kind, self._version)
             for answer in answers(operation).values():
-                yield from (each for each in _alternatives(answer) if _is_type(each))
+                yield from filter(None, map(_type_in, _alternatives(answer)))
             yield from (param.type for param in operation.query or ())
         for resource in self._service.resources:
             yield from (each.shows or each.type for each in resource.fields.values())
@@ -213,10 +215,11 @@ class _Document:
 
     def _content(self, operation: Operation, answer: Answer) -> tuple[str, Schema]:
         """Its media type, and its schema; where there is none, anything."""
-        if answer is None:
-            return ANYTHING, _ANY
+        if answer is None:  # nobody has declared it
+            answer = WHATEVER
         if isinstance(answer, Media):
-            return answer.type, _ANY if answer.schema is None else dict(answer.schema)
+            shape = _ANY if answer.shape is None else self._schemas.of(answer.shape)
+            return answer.type, {**shape, **(answer.schema or {})}
         return JSON, self._schemas.of(answer) if _is_type(answer) else self._shows(operation, answer)
 
     def _shows(self, operation: Operation, shown: type[Resource] | list[type[Resource]]) -> Schema:
@@ -244,9 +247,7 @@ class _Document:
             if Use.hidden not in each.use and each.alive(self._version)
         ]
         schema = {"type": "object", "properties": {each.wire: self._field(each) for each in fields}}
-        return (
-            {**schema, "additionalProperties": False} if self._whole and resource.extras is None else schema
-        )
+        return {**schema, "additionalProperties": resource.extras is not None}
 
     def _field(self, each: Field) -> Schema:
         if isinstance(each.shows, list):
@@ -265,6 +266,13 @@ def _is_type(answer: Answer) -> bool:
     if answer is None or answer is NOTHING or isinstance(answer, Media | list):
         return False
     return not (isinstance(answer, type) and issubclass(answer, Resource))
+
+
+def _type_in(answer: Answer) -> Any:
+    """The type that says what is in it; None where it is something else."""
+    if isinstance(answer, Media):
+        return answer.shape
+    return answer if _is_type(answer) else None
 
 
 class _Schemas:

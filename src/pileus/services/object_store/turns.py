@@ -28,9 +28,14 @@ Check = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def turn(
-    state: ObjectStoreState, name: Name, moment: Timestamp, *, is_needed: bool = True
+    state: ObjectStoreState,
+    name: Name,
+    moment: Timestamp,
+    check: Check | None = None,
+    *,
+    is_needed: bool = True,
 ) -> AsyncIterator[None]:
-    """Nobody else has one of the object meanwhile. `moment` is that of the write.
+    """Nobody else has one of the object meanwhile. `moment` is that of the write, `check` looks whether it is to be done.
 
     409 where none comes, or where it can't be said afterwards that it was this one's all the while: then nobody knows whose
     the object is. 503 where too few devices answer; one that is not needed is done without them.
@@ -43,6 +48,11 @@ async def turn(
             if is_needed:
                 raise
         try:
+            if check is not None:
+                await check()
+                there = await device.find(key)
+                if there is not None and there.timestamp >= moment:
+                    raise _conflict()  # by another's clock: devices that have not heard of it would take this one
             yield
         except (Unavailable, InsufficientStorage):
             raise  # what a disk was sent and did not answer may be done yet: the turn ends by itself
@@ -90,7 +100,6 @@ async def at_the_end(
     async with AsyncExitStack() as stack:
 
         async def take_turn() -> None:
-            await stack.enter_async_context(turn(state, name, moment))
-            await check()
+            await stack.enter_async_context(turn(state, name, moment, check))
 
         yield followed(data, take_turn)

@@ -14,6 +14,7 @@ from pileus.services.object_store.driver import DeviceError, Superseded
 
 
 class _Granted(NamedTuple):
+    key: bytes
     voters: Voters
     by: frozenset[Peer]
     until: float
@@ -30,12 +31,14 @@ class Claiming:
         self._placement = placement
         self._clock = clock
         self._granted: dict[bytes, _Granted] = {}
+        self.held: set[bytes] = set()
+        """Keys that are claimed here; what there is of them must be known for sure."""
 
     async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
         """As `ObjectDevice.claim`. Raises DeviceError where too few answer."""
         now = self._clock.monotonic()
         for late in [each for each, granted in self._granted.items() if granted.until < now]:
-            del self._granted[late]
+            self.held.discard(self._granted.pop(late).key)
         voters = self._placement.voters(key)
 
         def ask(peer: Peer) -> Awaitable[bool]:
@@ -43,8 +46,9 @@ class Claiming:
 
         answers, failed = await self._ask(voters, ask)
         by = frozenset(peer for peer, granted in answers.items() if granted)
-        self._granted[holder] = _Granted(voters, by, now + seconds)
+        self._granted[holder] = _Granted(key, voters, by, now + seconds)
         if _most(voters, by):
+            self.held.add(key)
             return True
         await self.release(key, holder)
         for error in failed:
@@ -59,6 +63,7 @@ class Claiming:
         granted = self._granted.pop(holder, None)
         if granted is None:
             return False
+        self.held.discard(key)
 
         def ask(peer: Peer) -> Awaitable[bool]:
             return peer.member.release(key, holder)

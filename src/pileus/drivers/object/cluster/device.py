@@ -97,7 +97,8 @@ class ObjectCluster:
         task.add_done_callback(self._background.discard)
 
     async def find(self, key: bytes) -> Version | None:
-        return await Look(self.placement.of(key), key, self.clock, self.placement.patience).run()
+        look = Look(self.placement.of(key), key, self.clock, self.placement.patience)
+        return await look.run(must_be_sure=key in self._claiming.held)
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:

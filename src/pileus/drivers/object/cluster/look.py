@@ -39,8 +39,11 @@ class Look:
         self._enough = True
         self._event = asyncio.Event()
 
-    async def run(self) -> Version | None:
-        """Raises DeviceError where too few answer, or nobody can give what there is."""
+    async def run(self, *, must_be_sure: bool = False) -> Version | None:
+        """Raises DeviceError where too few answer, or nobody can give what there is.
+
+        Where it must be sure, the newest that is left is not good enough.
+        """
         self._ask_primaries()
         await self._wait(self._patience.slow_seconds)
         if not self._sure():
@@ -53,6 +56,8 @@ class Look:
         if not self._widened and not any(self._known.values()):
             self._widen()  # after a change of the ring objects are on their way to their new homes
             await self._wait(self._patience.slow_seconds, enough=False)
+        if must_be_sure and not self._sure():
+            raise DeviceError("too few devices say what the newest version is")
         return await self._newest()
 
     def _ask_primaries(self) -> None:

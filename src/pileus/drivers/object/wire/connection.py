@@ -27,6 +27,8 @@ class ProtocolError(Exception):
 
 
 class Connection(asyncio.BufferedProtocol):
+    high_water = HIGH_WATER
+
     def __init__(self, handshake: Handshake) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
@@ -71,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is none by its class.
         self.transport = transport = cast(asyncio.Transport, transport)
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.set_write_buffer_limits(high=self.high_water)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 3.0
 """A server that says nothing at all for so long, while it is asked, is taken for dead."""
 LOOK_SECONDS = 0.5
+AHEAD_BYTES = 4 * 1024 * 1024
+"""A stream may be so far ahead of its connection: while one of several is late, or the next block is, the others go on."""
 
 
 class _Waiting(NamedTuple):
@@ -33,6 +35,8 @@ class _Waiting(NamedTuple):
 
 class Link(Connection):
     """One connection to a server."""
+
+    high_water = AHEAD_BYTES
 
     def __init__(self, key: bytes) -> None:
         super().__init__(Handshake(key, server=False))

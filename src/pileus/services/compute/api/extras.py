@@ -87,7 +87,7 @@ def receive_events(call: Call, tx: Tx, body: Any) -> Reply:
 
 
 class MigrationsAnswer(msgspec.Struct):
-    migrations: list[dict[str, str]]
+    migrations: list[dict[str, Any]]
 
 
 @routes.add("GET", "/os-migrations", policy="os_compute_api:os-migrations:index")

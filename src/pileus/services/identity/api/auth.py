@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE, AUTHENTICATED
@@ -23,16 +24,34 @@ from pileus.services.identity.tokens import Claims, seal_receipt
 routes = Routes()
 
 
+class Named(msgspec.Struct):
+    id: str
+    name: str
+
+
+class ProjectOfToken(Named):
+    domain: Named
+
+
 class Token(msgspec.Struct):
-    """What a token says; more by the way it was got."""
+    """What a token says: its scope, which is at most one of project, domain and system, and how it was got."""
 
     methods: list[str]
     user: dict[str, Any]
     audit_ids: list[str]
     expires_at: str
     issued_at: str
-    roles: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
-    catalog: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    project: ProjectOfToken | UnsetType = UNSET
+    is_domain: bool | UnsetType = UNSET
+    domain: Named | UnsetType = UNSET
+    system: dict[str, bool] | UnsetType = UNSET
+    roles: list[Named] | UnsetType = UNSET
+    catalog: list[dict[str, Any]] | UnsetType = UNSET
+    service_providers: list[dict[str, str]] | UnsetType = UNSET
+    application_credential: dict[str, Any] | UnsetType = UNSET
+    trust: dict[str, Any] | UnsetType = msgspec.field(name="OS-TRUST:trust", default=UNSET)
+    access_token: dict[str, str] | UnsetType = msgspec.field(name="OS-OAUTH1", default=UNSET)
+    oauth2_credential: dict[str, str] | UnsetType = UNSET
 
 
 class TokenAnswer(msgspec.Struct):

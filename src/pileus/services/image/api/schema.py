@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import AUTHENTICATED
@@ -39,11 +40,15 @@ def image_schema() -> dict[str, Any]:
     }
 
 
-class SchemaAnswer(msgspec.Struct):
+class SchemaAnswer(msgspec.Struct, rename="camel"):
     """A JSON schema, with the name of what it describes."""
 
     name: str
     properties: dict[str, dict[str, Any]]
+    required: list[str] | UnsetType = UNSET
+    additional_properties: bool | dict[str, str] | UnsetType = UNSET
+    links: list[dict[str, str]] | UnsetType = UNSET
+    definitions: dict[str, dict[str, Any]] | UnsetType = UNSET
 
 
 MEMBER = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -11,7 +12,7 @@ from pileus.kernel.context import Context
 from pileus.kernel.errors import BadRequest, Forbidden, Gone, NotFound
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, metadata, reaper, usage
-from pileus.services.object_store.api import listing
+from pileus.services.object_store.api import listing, outcome
 from pileus.services.object_store.listings import AccountInfo, AccountLeaving, Metadata, Usage
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
@@ -118,7 +119,7 @@ async def _set(call: Call, name: Name, context: Context | None) -> None:
     state.forget_account(name.account)
 
 
-@routes.add("HEAD", "/{account}", policy=ANYONE)
+@routes.add("HEAD", "/{account}", policy=ANYONE, status=204)
 async def head_account(call: Call) -> Reply:
     """An account's metadata and counts."""
     name = parse(call.path)
@@ -128,7 +129,9 @@ async def head_account(call: Call) -> Reply:
     return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
 
 
-@routes.add("GET", "/{account}", policy=ANYONE)
+@routes.add(
+    "GET", "/{account}", policy=ANYONE, answers=listing.forms(listing.ContainerEntry), also={204: NOTHING}
+)
 async def list_containers(call: Call) -> Reply:
     """An account's containers."""
     name = parse(call.path)
@@ -143,7 +146,7 @@ async def list_containers(call: Call) -> Reply:
     return listing.answer(body, shape, await _described(state, name, owner=owner is not None))
 
 
-@routes.add("POST", "/{account}", policy=ANYONE)
+@routes.add("POST", "/{account}", policy=ANYONE, status=204, also={200: outcome.ANSWERS})
 async def update_account(call: Call) -> Reply:
     """Sets and removes an account's metadata."""
     name = parse(call.path)
@@ -152,7 +155,14 @@ async def update_account(call: Call) -> Reply:
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 
-@routes.add("PUT", "/{account}", policy=ANYONE)
+@routes.add(
+    "PUT",
+    "/{account}",
+    policy=ANYONE,
+    status=201,
+    answers=NOTHING,
+    also={202: NOTHING, 200: outcome.ANSWERS},
+)
 async def create_account(call: Call) -> Reply:
     """Makes an account; resellers' administrators only, since a project's own is there already."""
     name = parse(call.path)
@@ -164,7 +174,7 @@ async def create_account(call: Call) -> Reply:
     return Reply(201 if made else 202, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 
-@routes.add("DELETE", "/{account}", policy=ANYONE)
+@routes.add("DELETE", "/{account}", policy=ANYONE, status=204, also={200: outcome.ANSWERS})
 async def delete_account(call: Call) -> Reply:
     """Deletes an account; resellers' administrators only. What it had is reaped."""
     name = parse(call.path)

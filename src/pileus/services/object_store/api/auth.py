@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -15,13 +16,13 @@ from pileus.services.object_store.state import ObjectStoreState
 routes = Routes(base="")
 
 
-@routes.add("GET", "/auth/v1.0", policy=ANYONE)
+@routes.add("GET", "/auth/v1.0", policy=ANYONE, answers=NOTHING)
 async def authenticate(call: Call) -> Reply:
     """A token of a user that stands in the settings."""
     return _granted(call, call.header("x-auth-user") or call.header("x-storage-user") or "")
 
 
-@routes.add("GET", "/auth/v1", policy=ANYONE)
+@routes.add("GET", "/auth/v1", policy=ANYONE, answers=NOTHING)
 async def authenticate_short(call: Call) -> Reply:
     """The same."""
     return _granted(call, call.header("x-auth-user") or call.header("x-storage-user") or "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from pileus.kernel.api.answer import NOTHING, PAGE, WHATEVER
 from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -19,7 +19,7 @@ from pileus.services.object_store import (
     usage,
     versioning,
 )
-from pileus.services.object_store.api import listing
+from pileus.services.object_store.api import listing, outcome
 from pileus.services.object_store.listings import (
     AccountLeaving,
     Ask,
@@ -82,7 +82,13 @@ def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> 
     }
 
 
-@routes.add("HEAD", "/{account}/{container}", policy=ANYONE)
+@routes.add(
+    "HEAD",
+    "/{account}/{container}",
+    policy=ANYONE,
+    status=204,
+    also=dict.fromkeys((200, 206, 301, 304), NOTHING),
+)
 async def head_container(call: Call) -> Reply:
     """A container's metadata and counts."""
     name = parse(call.path)
@@ -95,7 +101,13 @@ async def head_container(call: Call) -> Reply:
     return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
 
 
-@routes.add("GET", "/{account}/{container}", policy=ANYONE)
+@routes.add(
+    "GET",
+    "/{account}/{container}",
+    policy=ANYONE,
+    answers=(*listing.forms(listing.ObjectEntry), PAGE),
+    also={204: NOTHING, 206: WHATEVER, 301: NOTHING, 304: NOTHING},
+)
 async def list_objects(call: Call) -> Reply:
     """A container's objects."""
     name = parse(call.path)
@@ -118,7 +130,7 @@ async def _list_versions(call: Call, name: Name, asked: Ask, shape: Form) -> byt
     """Every version of every object, delete markers among them (Object Storage API, "Object versioning")."""
     if shape == "xml" or asked.delimiter or asked.path is not None or asked.reverse:
         raise BadRequest("Versions are listed as JSON or plain text, forwards, and without a delimiter.")
-    found: list[dict[str, Any]] = []
+    found: list[listing.ObjectEntry] = []
     versions = Versions(call.runtime.state, name, asked.prefix)
     after = call.arg("version_marker")
     if asked.marker:
@@ -131,19 +143,19 @@ async def _list_versions(call: Call, name: Name, asked: Ask, shape: Form) -> byt
             of_name = of_name[at + 1 :]
         for each in of_name:
             found.append(
-                {
-                    "name": each.key,
-                    "hash": each.etag,
-                    "bytes": each.size_bytes,
-                    "content_type": each.content_type,
-                    "last_modified": each.changed,
-                    "version_id": each.id,
-                    "is_latest": each.is_latest,
-                }
+                listing.ObjectEntry(
+                    name=each.key,
+                    hash=each.etag,
+                    bytes=each.size_bytes,
+                    content_type=each.content_type,
+                    last_modified=each.changed,
+                    version_id=each.id,
+                    is_latest=each.is_latest,
+                )
             )
     found = found[: asked.limit]
     if shape == "plain":
-        return "".join(f"{each['name']}\n" for each in found).encode()
+        return "".join(f"{each.name}\n" for each in found).encode()
     return encode_json(found)
 
 
@@ -240,7 +252,14 @@ def _versions_asked(headers: Mapping[str, str], info: ContainerInfo | None) -> b
     return enabled
 
 
-@routes.add("PUT", "/{account}/{container}", policy=ANYONE)
+@routes.add(
+    "PUT",
+    "/{account}/{container}",
+    policy=ANYONE,
+    status=201,
+    answers=NOTHING,
+    also={202: NOTHING, 200: outcome.ANSWERS},
+)
 async def create_container(call: Call) -> Reply:
     """Makes a container; of one that is there, the metadata are set."""
     made = await make(call, parse(call.path))
@@ -258,7 +277,13 @@ async def make(call: Call, name: Name) -> bool:
     return made
 
 
-@routes.add("POST", "/{account}/{container}", policy=ANYONE)
+@routes.add(
+    "POST",
+    "/{account}/{container}",
+    policy=ANYONE,
+    status=204,
+    also={200: outcome.ANSWERS, 201: PAGE, 303: PAGE},
+)
 async def update_container(call: Call) -> Reply:
     """Sets and removes a container's metadata."""
     name = parse(call.path)
@@ -270,7 +295,7 @@ async def update_container(call: Call) -> Reply:
     return Reply(204, headers={"content-type": listing.MEDIA_TYPES["plain"]})
 
 
-@routes.add("DELETE", "/{account}/{container}", policy=ANYONE)
+@routes.add("DELETE", "/{account}/{container}", policy=ANYONE, status=204, also={200: outcome.ANSWERS})
 async def delete_container(call: Call) -> Reply:
     """Deletes an empty container."""
     await delete(call, parse(call.path))

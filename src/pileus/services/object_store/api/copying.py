@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -41,7 +42,7 @@ async def copy_into(call: Call, target: Name, info: ContainerInfo) -> Reply:
     return await _copy(call, source, target, info)
 
 
-@routes.add("COPY", OBJECT, policy=ANYONE)
+@routes.add("COPY", OBJECT, policy=ANYONE, status=201, answers=NOTHING)
 async def copy_object(call: Call) -> Reply:
     """Copies the path's object to where `Destination` says."""
     source = parse(call.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -47,19 +48,19 @@ def _allows(rules: Mapping[str, str], origin: str) -> str | None:
     return origin if origin in allowed else None
 
 
-@routes.add("OPTIONS", "/{account}", policy=ANYONE)
+@routes.add("OPTIONS", "/{account}", policy=ANYONE, answers=NOTHING)
 async def account_options(call: Call) -> Reply:
     """Methods of an account."""
     return await _options(call, _ACCOUNT)
 
 
-@routes.add("OPTIONS", "/{account}/{container}", policy=ANYONE)
+@routes.add("OPTIONS", "/{account}/{container}", policy=ANYONE, answers=NOTHING)
 async def container_options(call: Call) -> Reply:
     """Methods of a container, and which of them a browser may use from another site."""
     return await _options(call, _ACCOUNT)
 
 
-@routes.add("OPTIONS", OBJECT, policy=ANYONE)
+@routes.add("OPTIONS", OBJECT, policy=ANYONE, answers=NOTHING)
 async def object_options(call: Call) -> Reply:
     """Methods of an object, and which of them a browser may use from another site."""
     return await _options(call, _OBJECT)

@@ -3,14 +3,15 @@ are asked nothing about who they are, so the operator opens it."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, NotFound
-from pileus.kernel.http.reply import JSON, Reply, encode_json
+from pileus.kernel.http.reply import Reply
 from pileus.lib.ring.device import Device
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
@@ -19,7 +20,12 @@ routes = Routes(base="")
 _VERSIONS = {1.0, 2.0}
 
 
-@routes.add("GET", "/endpoints/{path:path}", policy=ANYONE)
+class Endpoints(msgspec.Struct):
+    endpoints: list[str]
+    headers: dict[str, str]
+
+
+@routes.add("GET", "/endpoints/{path:path}", policy=ANYONE, answers=(list[str], Endpoints))
 async def list_endpoints(call: Call) -> Reply:
     """Addresses by the rings: a list in format 1, and in format 2 with headers that a request there needs."""
     state: ObjectStoreState = call.runtime.state
@@ -36,8 +42,7 @@ async def list_endpoints(call: Call) -> Reply:
         ring = rings.objects[policy]
     partition, devices = ring.lookup(name.path)
     found = [f"{_place(each)}/{partition}/{quote(name.path)}" for each in devices]
-    shown: Any = found if version == 1.0 else {"endpoints": found, "headers": headers}
-    return Reply(200, encode_json(shown), {"content-type": JSON})
+    return Reply.json(found if version == 1.0 else Endpoints(found, headers))
 
 
 def _place(device: Device) -> str:

@@ -18,8 +18,8 @@ routes = Routes(base="")
 LISTING_LIMIT = 10_000
 
 
-@routes.add("GET", "/info", policy=ANYONE)
-async def info(call: Call) -> dict[str, Any]:
+@routes.add("GET", "/info", policy=ANYONE, answers=dict[str, dict[str, Any]])
+async def info(call: Call) -> dict[str, dict[str, Any]]:
     """Limits and features (Object Storage API, "Discoverability")."""
     state: ObjectStoreState = call.runtime.state
     settings = state.settings

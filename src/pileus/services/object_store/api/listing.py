@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pileus.kernel.api.answer import Answer, Media
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import BadRequest, NotAcceptable, PreconditionFailed
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.http.reply import JSON, Reply
 from pileus.services.object_store.listings import Ask, Form
 
 LIMIT = 10_000
+PLAIN, XML = Media("text/plain"), Media("application/xml")
 MEDIA_TYPES: dict[Form, str] = {
     "plain": "text/plain; charset=utf-8",
     "json": "application/json; charset=utf-8",
@@ -23,6 +28,42 @@ _FORMS: dict[str, Form] = {
     "application/*": "json",
     "*/*": "plain",
 }
+
+
+class ContainerEntry(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    count: int
+    bytes: int
+    last_modified: str
+    storage_policy: str | UnsetType = UNSET
+
+
+class ObjectEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a symlink leads to, and the version's id, only where it is one, or versions are listed."""
+
+    name: str
+    hash: str
+    bytes: int
+    content_type: str
+    last_modified: str
+    slo_etag: str | UnsetType = UNSET
+    symlink_path: str | UnsetType = UNSET
+    symlink_etag: str | UnsetType = UNSET
+    symlink_bytes: int | UnsetType = UNSET
+    version_id: str | UnsetType = UNSET
+    is_latest: bool | UnsetType = UNSET
+
+
+class Subdir(msgspec.Struct, forbid_unknown_fields=True):
+    """Names that go on after the delimiter, as one."""
+
+    subdir: str
+
+
+def forms(entry: type[msgspec.Struct]) -> Answer:
+    """A list of such entries, or of what they are folded into, in the form that the client wants."""
+    _, shapes = msgspec.json.schema_components((entry, Subdir))
+    return PLAIN, Media(JSON, {"type": "array", "items": {"anyOf": list(shapes.values())}}), XML
 
 
 def form(call: Call) -> Form:

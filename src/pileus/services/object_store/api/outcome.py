@@ -11,15 +11,36 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
+from pileus.kernel.api.answer import Media
 from pileus.kernel.api.call import Call
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reason import reason
-from pileus.kernel.http.reply import Reply, encode_json
+from pileus.kernel.http.reply import JSON, Reply, encode_json
 from pileus.services.object_store.api import listing
 from pileus.services.object_store.listings import Form
 
 BLANK_SECONDS = 10.0
+ANSWERS = (
+    listing.PLAIN,
+    Media(
+        JSON,
+        {
+            "type": "object",
+            "properties": {
+                "Response Status": {"type": "string"},
+                "Response Body": {"type": "string"},
+                "Errors": {
+                    "type": "array",
+                    "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+                },
+            },
+            "required": ["Response Status", "Response Body", "Errors"],
+            "additionalProperties": {"type": ["integer", "string"]},
+        },
+    ),
+    listing.XML,
+)
 
 
 def status_line(status: int) -> str:

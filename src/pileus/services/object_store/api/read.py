@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from urllib.parse import quote
 
+from pileus.kernel.api.answer import NOTHING, WHATEVER
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -265,7 +266,7 @@ def _unchanged(call: Call, found: Content, headers: dict[str, str]) -> bool:
         raise
 
 
-@routes.add("HEAD", OBJECT, policy=ANYONE)
+@routes.add("HEAD", OBJECT, policy=ANYONE, also=dict.fromkeys((206, 301, 304), NOTHING))
 async def head_object(call: Call) -> Reply:
     """An object's metadata."""
     name, found = await _find(call)
@@ -277,7 +278,13 @@ async def head_object(call: Call) -> Reply:
     return Reply(200 if one is None else 206, headers=headers)
 
 
-@routes.add("GET", OBJECT, policy=ANYONE)
+@routes.add(
+    "GET",
+    OBJECT,
+    policy=ANYONE,
+    answers=WHATEVER,
+    also={206: WHATEVER, 301: NOTHING, 304: NOTHING},
+)
 async def get_object(call: Call) -> Reply:
     """An object, or the parts of it that `Range` asks for."""
     name, found = await _find(call)

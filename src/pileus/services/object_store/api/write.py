@@ -10,6 +10,7 @@ from hashlib import md5
 
 import msgspec
 
+from pileus.kernel.api.answer import NOTHING, PAGE
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -28,7 +29,7 @@ from pileus.services.object_store import (
     versioning,
     versions,
 )
-from pileus.services.object_store.api import versioned
+from pileus.services.object_store.api import outcome, versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, reader
 from pileus.services.object_store.driver import DeviceError, Missing, Superseded
@@ -152,7 +153,15 @@ def _whole(text: str, header: str) -> int:
     return int(text)
 
 
-@routes.add("PUT", OBJECT, policy=ANYONE, raw=True)
+@routes.add(
+    "PUT",
+    OBJECT,
+    policy=ANYONE,
+    status=201,
+    raw=True,
+    answers=NOTHING,
+    also={200: outcome.ANSWERS, 202: outcome.ANSWERS},
+)
 async def put_object(call: Call) -> Reply:
     """Stores an object, or the manifest of a large one."""
     from pileus.services.object_store.api.copying import copy_into
@@ -258,7 +267,14 @@ def condition(call: Call, state: ObjectStoreState, name: Name) -> turns.Check | 
     return partial(if_none, call, state, name) if "if-none-match" in call.headers else None
 
 
-@routes.add("POST", OBJECT, policy=ANYONE)
+@routes.add(
+    "POST",
+    OBJECT,
+    policy=ANYONE,
+    status=202,
+    answers=NOTHING,
+    also={200: outcome.ANSWERS, 201: PAGE, 303: PAGE, 307: NOTHING},
+)
 async def update_object(call: Call) -> Reply:
     """Replaces an object's metadata, all of them."""
     name = parse(call.path)
@@ -318,7 +334,7 @@ async def _update(
     return metadata.decode(updated.metadata)
 
 
-@routes.add("DELETE", OBJECT, policy=ANYONE)
+@routes.add("DELETE", OBJECT, policy=ANYONE, status=204, also={200: outcome.ANSWERS})
 async def delete_object(call: Call) -> Reply:
     """Deletes an object; with `multipart-manifest=delete` a large one's segments too."""
     from pileus.services.object_store.api.manifest import delete_large

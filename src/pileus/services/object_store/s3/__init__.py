@@ -29,7 +29,7 @@ from pileus.services.object_store.s3 import (
     upload_settler,
 )
 from pileus.services.object_store.s3.dialect import S3
-from pileus.services.object_store.s3.entry import routes
+from pileus.services.object_store.s3.entry import mounted
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -79,7 +79,7 @@ service = Service(
     root=place.PREFIX,
     path=place.PREFIX,
     dialect=S3,
-    routes=[routes, site.routes],
+    routes=[mounted(), site.routes],
     claims=place.claims,
 )
 

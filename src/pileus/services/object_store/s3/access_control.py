@@ -60,7 +60,12 @@ async def _given(request: Request) -> tuple[Grant, ...]:
     return grants
 
 
-@operations.bucket("GET", "acl", action="s3:GetBucketAcl")
+@operations.bucket(
+    "GET",
+    "acl",
+    action="s3:GetBucketAcl",
+    answers=documents.media(acl.AccessControlPolicy, "AccessControlPolicy"),
+)
 async def get_bucket_acl(request: Request) -> Reply:
     """Who may do what with a bucket; what Swift's lists of the container say is among it."""
     owner = _owner(request)
@@ -78,7 +83,12 @@ async def put_bucket_acl(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.object("GET", "acl", action="s3:GetObjectAcl")
+@operations.object(
+    "GET",
+    "acl",
+    action="s3:GetObjectAcl",
+    answers=documents.media(acl.AccessControlPolicy, "AccessControlPolicy"),
+)
 async def get_object_acl(request: Request) -> Reply:
     """Who may do what with an object."""
     owner = _owner(request)
@@ -136,7 +146,12 @@ def of_new_bucket(request: Request) -> dict[str, str]:
 hooks.MAKING.append(of_new_bucket)
 
 
-@operations.bucket("GET", "ownershipControls", action="s3:GetBucketOwnershipControls")
+@operations.bucket(
+    "GET",
+    "ownershipControls",
+    action="s3:GetBucketOwnershipControls",
+    answers=documents.media(OwnershipControls, "OwnershipControls"),
+)
 async def get_ownership(request: Request) -> Reply:
     """Who owns what others put into the bucket."""
     rule = OwnershipRule(object_ownership=permission.ownership(request.metadata))  # type: ignore[arg-type]
@@ -160,14 +175,19 @@ async def put_ownership(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "ownershipControls", action="s3:PutBucketOwnershipControls")
+@operations.bucket("DELETE", "ownershipControls", action="s3:PutBucketOwnershipControls", status=204)
 async def delete_ownership(request: Request) -> Reply:
     """Back to what is so where nothing is set: the bucket's owner owns all."""
     await settings.store(request, {OWNERSHIP: None})
     return Reply(204)
 
 
-@operations.bucket("GET", "publicAccessBlock", action="s3:GetBucketPublicAccessBlock")
+@operations.bucket(
+    "GET",
+    "publicAccessBlock",
+    action="s3:GetBucketPublicAccessBlock",
+    answers=documents.media(permission.PublicAccessBlock, "PublicAccessBlockConfiguration"),
+)
 async def get_public_access(request: Request) -> Reply:
     """What is blocked of what would open the bucket to everybody."""
     if settings.load(request.metadata, PUBLIC_ACCESS) is None:
@@ -190,7 +210,7 @@ async def put_public_access(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "publicAccessBlock", action="s3:PutBucketPublicAccessBlock")
+@operations.bucket("DELETE", "publicAccessBlock", action="s3:PutBucketPublicAccessBlock", status=204)
 async def delete_public_access(request: Request) -> Reply:
     """Blocks nothing any more."""
     await settings.store(request, {PUBLIC_ACCESS: None})

@@ -53,7 +53,12 @@ def _require_encryption(request: Request, algorithm: str) -> None:
         )
 
 
-@operations.bucket("GET", "encryption", action="s3:GetEncryptionConfiguration")
+@operations.bucket(
+    "GET",
+    "encryption",
+    action="s3:GetEncryptionConfiguration",
+    answers=documents.media(Configuration, "ServerSideEncryptionConfiguration"),
+)
 async def get_encryption(request: Request) -> Reply:
     """How what is put into the bucket is encrypted."""
     if not request.state.settings.encryption:
@@ -78,7 +83,7 @@ async def put_encryption(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "encryption", action="s3:PutEncryptionConfiguration")
+@operations.bucket("DELETE", "encryption", action="s3:PutEncryptionConfiguration", status=204)
 async def delete_encryption(request: Request) -> Reply:
     """Back to what is so where nothing is set, which is the same."""
     return Reply(204)

@@ -69,7 +69,9 @@ def read(text: str) -> LoggingStatus:
     return documents.read(text.encode(), LoggingStatus, ROOT)
 
 
-@operations.bucket("GET", "logging", action="s3:GetBucketLogging")
+@operations.bucket(
+    "GET", "logging", action="s3:GetBucketLogging", answers=documents.media(LoggingStatus, ROOT)
+)
 async def get_logging(request: Request) -> Reply:
     """Where requests for the bucket are logged."""
     kept = settings.load(request.metadata, SETTING)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pileus.kernel.http.reply import Reply
+from pileus.kernel.api.answer import Media
+from pileus.kernel.http.reply import JSON, Reply
 from pileus.lib.xml_document import Document
 from pileus.services.object_store.s3 import body, documents, permission, registry, settings
 from pileus.services.object_store.s3.errors import S3Error
@@ -27,13 +28,13 @@ def _policy(request: Request) -> str:
     return found
 
 
-@operations.bucket("GET", "policy", action="s3:GetBucketPolicy")
+@operations.bucket("GET", "policy", action="s3:GetBucketPolicy", answers=Media(JSON, {"type": "object"}))
 async def get_policy(request: Request) -> Reply:
     """The bucket's policy, as it was put."""
-    return Reply(200, _policy(request).encode(), {"content-type": "application/json"})
+    return Reply(200, _policy(request).encode(), {"content-type": JSON})
 
 
-@operations.bucket("PUT", "policy", action="s3:PutBucketPolicy")
+@operations.bucket("PUT", "policy", action="s3:PutBucketPolicy", status=204)
 async def put_policy(request: Request) -> Reply:
     """Sets who may do what with the bucket, and who may not."""
     text = await body.whole(request, MAX_BYTES + 1)
@@ -52,14 +53,19 @@ async def put_policy(request: Request) -> Reply:
     return Reply(204)
 
 
-@operations.bucket("DELETE", "policy", action="s3:DeleteBucketPolicy")
+@operations.bucket("DELETE", "policy", action="s3:DeleteBucketPolicy", status=204)
 async def delete_policy(request: Request) -> Reply:
     """Ends the policy."""
     await settings.store(request, {POLICY: None})
     return Reply(204)
 
 
-@operations.bucket("GET", "policyStatus", action="s3:GetBucketPolicyStatus")
+@operations.bucket(
+    "GET",
+    "policyStatus",
+    action="s3:GetBucketPolicyStatus",
+    answers=documents.media(PolicyStatus, "PolicyStatus"),
+)
 async def get_policy_status(request: Request) -> Reply:
     """Whether the policy lets in everybody."""
     public = permission.policy_of(_policy(request), request.bucket).public

@@ -13,7 +13,9 @@ from pileus.services.object_store.s3.request import Request, owner_of
 from pileus.services.object_store.version_list import Listed, Versions
 
 
-@operations.bucket("GET", "versioning", action="s3:GetBucketVersioning")
+@operations.bucket(
+    "GET", "versioning", action="s3:GetBucketVersioning", answers=xml.media("VersioningConfiguration")
+)
 async def get_bucket_versioning(request: Request) -> Reply:
     """Whether the bucket keeps versions; nothing where it never did."""
     status = versioning.status(request.metadata)
@@ -41,7 +43,7 @@ async def put_bucket_versioning(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("GET", "versions", action="s3:ListBucketVersions")
+@operations.bucket("GET", "versions", action="s3:ListBucketVersions", answers=xml.media("ListVersionsResult"))
 async def list_object_versions(request: Request) -> Reply:
     """A bucket's versions and delete markers, by key, newest first."""
     kind, encoded = encoding(request)

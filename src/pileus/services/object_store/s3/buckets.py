@@ -46,7 +46,7 @@ def arn(bucket: str) -> str:
     return f"arn:aws:s3:::{bucket}"
 
 
-@operations.service("GET", action="s3:ListAllMyBuckets")
+@operations.service("GET", action="s3:ListAllMyBuckets", answers=xml.media("ListAllMyBucketsResult"))
 async def list_buckets(request: Request) -> Reply:
     """The caller's buckets."""
     if not request.account or request.context is None:
@@ -177,12 +177,14 @@ async def head_bucket(request: Request) -> Reply:
         headers={
             "x-amz-bucket-region": region(request),
             "x-amz-bucket-arn": arn(request.bucket),
-            "content-type": "application/xml",
+            "content-type": xml.TYPE,
         },
     )
 
 
-@operations.bucket("GET", "location", action="s3:GetBucketLocation")
+@operations.bucket(
+    "GET", "location", action="s3:GetBucketLocation", answers=xml.media("LocationConstraint", "string")
+)
 async def get_bucket_location(request: Request) -> Reply:
     """The bucket's region; none for the oldest."""
     found = region(request)
@@ -192,11 +194,11 @@ async def get_bucket_location(request: Request) -> Reply:
         + f'<LocationConstraint xmlns="{xml.NAMESPACE}">'.encode()
         + (b"" if found == OLDEST_REGION else xml.text(found).encode())
         + b"</LocationConstraint>",
-        {"content-type": "application/xml"},
+        {"content-type": xml.TYPE},
     )
 
 
-@operations.bucket("DELETE", action="s3:DeleteBucket")
+@operations.bucket("DELETE", action="s3:DeleteBucket", status=204)
 async def delete_bucket(request: Request) -> Reply:
     """Deletes an empty bucket."""
     state = request.state

@@ -29,7 +29,12 @@ class Nothing(Document):
     """A configuration in which nothing is set."""
 
 
-@operations.bucket("GET", "requestPayment", action="s3:GetBucketRequestPayment")
+@operations.bucket(
+    "GET",
+    "requestPayment",
+    action="s3:GetBucketRequestPayment",
+    answers=documents.media(Payer, "RequestPaymentConfiguration"),
+)
 async def get_payer(request: Request) -> Reply:
     """Who pays."""
     return documents.reply(Payer(payer="BucketOwner"), "RequestPaymentConfiguration")
@@ -44,7 +49,12 @@ async def put_payer(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("GET", "accelerate", action="s3:GetAccelerateConfiguration")
+@operations.bucket(
+    "GET",
+    "accelerate",
+    action="s3:GetAccelerateConfiguration",
+    answers=documents.media(Accelerate, "AccelerateConfiguration"),
+)
 async def get_accelerate(request: Request) -> Reply:
     """There is no acceleration."""
     return documents.reply(Accelerate(), "AccelerateConfiguration")
@@ -59,7 +69,12 @@ async def put_accelerate(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("GET", "notification", action="s3:GetBucketNotification")
+@operations.bucket(
+    "GET",
+    "notification",
+    action="s3:GetBucketNotification",
+    answers=documents.media(Nothing, "NotificationConfiguration"),
+)
 async def get_notification(request: Request) -> Reply:
     """Nobody is told."""
     return documents.reply(Nothing(), "NotificationConfiguration")
@@ -75,7 +90,7 @@ async def put_notification(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("GET", "replication", action="s3:GetReplicationConfiguration")
+@operations.bucket("GET", "replication", action="s3:GetReplicationConfiguration", answers=())
 async def get_replication(request: Request) -> Reply:
     """There is none to another bucket."""
     raise S3Error(
@@ -122,8 +137,10 @@ def _get_one(root: str) -> Handler:
 
 
 for _name, (_action, _root) in _UNUSED.items():
-    operations.bucket("GET", _name, action=f"s3:Get{_action}")(_get_one(_root))
-    operations.bucket("PUT", _name, action=f"s3:Put{_action}")(_refuse)
-    operations.bucket("DELETE", _name, action=f"s3:Put{_action}")(_done)
-operations.bucket("PUT", "replication", action="s3:PutReplicationConfiguration")(_refuse)
-operations.bucket("DELETE", "replication", action="s3:PutReplicationConfiguration")(_done)
+    operations.bucket(
+        "GET", _name, action=f"s3:Get{_action}", answers=documents.media(NoConfigurations, _root)
+    )(_get_one(_root))
+    operations.bucket("PUT", _name, action=f"s3:Put{_action}", answers=())(_refuse)
+    operations.bucket("DELETE", _name, action=f"s3:Put{_action}", status=204)(_done)
+operations.bucket("PUT", "replication", action="s3:PutReplicationConfiguration", answers=())(_refuse)
+operations.bucket("DELETE", "replication", action="s3:PutReplicationConfiguration", status=204)(_done)

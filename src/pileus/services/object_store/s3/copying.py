@@ -79,7 +79,7 @@ def directive(request: Request, header: str = "x-amz-metadata-directive") -> str
     return wanted
 
 
-@operations.object("PUT", action="s3:PutObject", header=SOURCE)
+@operations.object("PUT", action="s3:PutObject", header=SOURCE, answers=xml.media("CopyObjectResult"))
 async def copy_object(request: Request) -> Reply:
     """Copies an object, with its metadata or with new ones."""
     source = await open_source(request)

@@ -26,7 +26,9 @@ def _found(request: Request) -> cors.Configuration | None:
     return None if text is None else _read(text)
 
 
-@operations.bucket("GET", "cors", action="s3:GetBucketCORS")
+@operations.bucket(
+    "GET", "cors", action="s3:GetBucketCORS", answers=documents.media(cors.Configuration, ROOT)
+)
 async def get_cors(request: Request) -> Reply:
     """Which pages of other origins may use the bucket."""
     found = _found(request)
@@ -47,7 +49,7 @@ async def put_cors(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "cors", action="s3:PutBucketCORS")
+@operations.bucket("DELETE", "cors", action="s3:PutBucketCORS", status=204)
 async def delete_cors(request: Request) -> Reply:
     """No pages of other origins any more."""
     await settings.store(request, {SETTING: None})

@@ -29,7 +29,7 @@ class _Wanted(NamedTuple):
 _OTHERS = ("LastModifiedTime", "Size")
 
 
-@operations.bucket("POST", "delete", action=DECIDED_LATER)
+@operations.bucket("POST", "delete", action=DECIDED_LATER, answers=xml.media("DeleteResult"))
 async def delete_objects(request: Request) -> Reply:
     """Deletes up to a thousand objects; the answer tells of each, or where it is to be quiet, of those that failed."""
     document = xml.read(await body.whole(request, xml.MAX_BYTES), "Delete")

@@ -30,7 +30,7 @@ def page(error: ApiError) -> tuple[str, bytes]:
         ("RequestId", amz_request_id(said)),
         ("HostId", amz_id_2(said)),
     ]
-    return "application/xml", xml.document("Error", elements, namespace=False)
+    return xml.TYPE, xml.document("Error", elements, namespace=False)
 
 
 def stamps(said: str) -> dict[str, str]:

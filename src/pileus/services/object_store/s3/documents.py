@@ -6,9 +6,10 @@ from typing import TypeVar
 
 import msgspec
 
+from pileus.kernel.api.answer import Media
 from pileus.kernel.http.reply import Reply
 from pileus.lib import xml_document
-from pileus.services.object_store.s3.xml import NAMESPACE, malformed
+from pileus.services.object_store.s3.xml import NAMESPACE, TYPE, malformed
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -21,9 +22,14 @@ def read(body: bytes, kind: type[T], root: str) -> T:
         raise malformed(str(error)) from error
 
 
+def media(kind: type[msgspec.Struct], root: str) -> Media:
+    """What `reply` answers, as descriptions have it."""
+    return Media(TYPE, {"xml": {"name": root, "namespace": NAMESPACE}}, kind)
+
+
 def reply(document: msgspec.Struct, root: str, status: int = 200) -> Reply:
     body = xml_document.encode(document, root, NAMESPACE)
-    return Reply(status, body, {"content-type": "application/xml"})
+    return Reply(status, body, {"content-type": TYPE})
 
 
 __all__ = ["NAMESPACE", "malformed", "read", "reply"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.body_stream import ClientGone
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
@@ -14,10 +16,9 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import admission
 from pileus.services.object_store.s3 import authorize, cross_origin, log_records, place, post_form, storing
 from pileus.services.object_store.s3.errors import S3Error, translated
-from pileus.services.object_store.s3.operations import DECIDED_LATER, S3Operation, operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, Level, S3Operation, operations
 from pileus.services.object_store.s3.request import Request, opened
 
-routes = Routes()
 _WRITES = ("PUT", "POST", "DELETE")
 _DELETING = ((), ("uploadId",))
 """What a DELETE names that takes bytes away, not a setting."""
@@ -101,21 +102,9 @@ async def _form(request: Request) -> Reply:
     return reply
 
 
-def _mount(path: str, summaries: Mapping[str, str]) -> None:
-    """The kernel knows addresses and methods; which operation is meant, the table says."""
-    for method, summary in summaries.items():
-
-        async def handler(call: Call) -> Reply:
-            return await enter(call)
-
-        handler.__doc__ = summary
-        routes.add(method, path, policy=ANYONE, raw=True)(handler)
-
-
-_mount("", {"GET": "The caller's buckets."})
-_mount(
-    "/{bucket}",
-    {
+_METHODS: Mapping[tuple[Level, str], Mapping[str, str]] = {
+    ("service", ""): {"GET": "The caller's buckets."},
+    ("bucket", "/{bucket}"): {
         "GET": "Lists a bucket, or shows what is set for it.",
         "PUT": "Makes a bucket, or sets something for it.",
         "POST": "Deletes many objects, or takes a form.",
@@ -123,10 +112,7 @@ _mount(
         "OPTIONS": "What pages of other sites may ask.",
         "HEAD": "Whether there is such a bucket.",
     },
-)
-_mount(
-    "/{bucket}/{key:path}",
-    {
+    ("object", "/{bucket}/{key:path}"): {
         "GET": "Gives an object, or shows what is set for it.",
         "PUT": "Stores an object or a part of one, copies one, or sets something for it.",
         "POST": "Begins or completes an upload in parts.",
@@ -134,4 +120,30 @@ _mount(
         "OPTIONS": "What pages of other sites may ask.",
         "HEAD": "An object's metadata.",
     },
-)
+}
+
+
+def mounted() -> Routes:
+    """The kernel knows addresses and methods; which operation is meant, the table says. Asked when that is whole."""
+    routes = Routes()
+    for (level, path), summaries in _METHODS.items():
+        for method, summary in summaries.items():
+            routes.add(method, path, policy=ANYONE, raw=True, **_answers(level, method))(_handler(summary))
+    return routes
+
+
+def _handler(summary: str) -> Callable[[Call], Awaitable[Reply]]:
+    async def handler(call: Call) -> Reply:
+        return await enter(call)
+
+    handler.__doc__ = summary
+    return handler
+
+
+def _answers(level: Level, method: str) -> dict[str, Any]:
+    found = operations.answers(level, method)
+    if (level, method) == ("bucket", "POST"):
+        for status, answer in post_form.ANSWERS.items():
+            found[status] = (*found.get(status, ()), answer)
+    status = min(found, default=200)
+    return {"status": status, "answers": found.pop(status, NOTHING), "also": found}

@@ -66,7 +66,9 @@ def configured(container: Mapping[str, str]) -> Configuration | None:
     return None if text is None else _read(text)
 
 
-@operations.bucket("GET", "lifecycle", action="s3:GetLifecycleConfiguration")
+@operations.bucket(
+    "GET", "lifecycle", action="s3:GetLifecycleConfiguration", answers=documents.media(Configuration, ROOT)
+)
 async def get_lifecycle(request: Request) -> Reply:
     """What is to be removed from the bucket, and when."""
     found = configured(request.metadata)
@@ -89,7 +91,7 @@ async def put_lifecycle(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "lifecycle", action="s3:PutLifecycleConfiguration")
+@operations.bucket("DELETE", "lifecycle", action="s3:PutLifecycleConfiguration", status=204)
 async def delete_lifecycle(request: Request) -> Reply:
     """Nothing is removed by rules any more; the next walk forgets the bucket."""
     await settings.store(request, {SETTING: None})

@@ -111,7 +111,7 @@ def _prefixes(rows: list[Row], encoded: Encoded) -> list[tuple[str, xml.Value]]:
     return [("CommonPrefixes", [("Prefix", encoded(row.subdir))]) for row in rows if row.subdir is not None]
 
 
-@operations.bucket("GET", action="s3:ListBucket")
+@operations.bucket("GET", action="s3:ListBucket", answers=xml.media("ListBucketResult"))
 async def list_objects(request: Request) -> Reply:
     """A bucket's objects, by version 1: a page begins after the marker."""
     kind, encoded = encoding(request)
@@ -134,7 +134,7 @@ async def list_objects(request: Request) -> Reply:
     )
 
 
-@operations.bucket("GET", "list-type", action="s3:ListBucket")
+@operations.bucket("GET", "list-type", action="s3:ListBucket", answers=xml.media("ListBucketResult"))
 async def list_objects_v2(request: Request) -> Reply:
     """A bucket's objects, by version 2: a page goes on where a token says."""
     if request.arg("list-type") != "2":

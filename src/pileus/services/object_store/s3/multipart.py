@@ -36,7 +36,9 @@ MIN_PART_BYTES = 5 * 1024 * 1024
 _PART = ObjectMetadata(content_type="application/octet-stream", etag="", headers={})
 
 
-@operations.object("POST", "uploads", action="s3:PutObject")
+@operations.object(
+    "POST", "uploads", action="s3:PutObject", answers=xml.media("InitiateMultipartUploadResult")
+)
 async def create_multipart_upload(request: Request) -> Reply:
     """Begins an upload in parts."""
     kept = attributes.of_request(request.headers)
@@ -72,7 +74,14 @@ async def upload_part(request: Request) -> Reply:
     return Reply(200, headers={"etag": f'"{stored.etag}"', **upload.headers})
 
 
-@operations.object("PUT", "partNumber", "uploadId", action="s3:PutObject", header=copying.SOURCE)
+@operations.object(
+    "PUT",
+    "partNumber",
+    "uploadId",
+    action="s3:PutObject",
+    header=copying.SOURCE,
+    answers=xml.media("CopyPartResult"),
+)
 async def upload_part_copy(request: Request) -> Reply:
     """Stores as a part what another object has, or a range of it."""
     number, begun = _number(request), await uploads.find(request)
@@ -135,7 +144,9 @@ def _chosen(document: bytes) -> list[_Chosen]:
     return found
 
 
-@operations.object("POST", "uploadId", action="s3:PutObject")
+@operations.object(
+    "POST", "uploadId", action="s3:PutObject", answers=xml.media("CompleteMultipartUploadResult")
+)
 async def complete_multipart_upload(request: Request) -> Reply:
     """Makes an object of the parts that the client names."""
     chosen = _chosen(await body.whole(request, xml.MAX_BYTES))
@@ -239,14 +250,16 @@ def _completed(
     return reply
 
 
-@operations.object("DELETE", "uploadId", action="s3:AbortMultipartUpload")
+@operations.object("DELETE", "uploadId", action="s3:AbortMultipartUpload", status=204)
 async def abort_multipart_upload(request: Request) -> Reply:
     """Ends an upload; its parts go."""
     await uploads.abort(request, (await uploads.find(request)).id)
     return Reply(204)
 
 
-@operations.object("GET", "uploadId", action="s3:ListMultipartUploadParts")
+@operations.object(
+    "GET", "uploadId", action="s3:ListMultipartUploadParts", answers=xml.media("ListPartsResult")
+)
 async def list_parts(request: Request) -> Reply:
     """The parts of an upload so far."""
     begun = await uploads.find(request)
@@ -298,7 +311,9 @@ async def list_parts(request: Request) -> Reply:
     )
 
 
-@operations.bucket("GET", "uploads", action="s3:ListBucketMultipartUploads")
+@operations.bucket(
+    "GET", "uploads", action="s3:ListBucketMultipartUploads", answers=xml.media("ListMultipartUploadsResult")
+)
 async def list_multipart_uploads(request: Request) -> Reply:
     """Uploads that have begun and are not over, by key and time."""
     kind, encoded = encoding(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
+from pileus.kernel.api.answer import NOTHING, WHATEVER
 from pileus.kernel.errors import RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, content, symlinks, versioning
@@ -100,13 +101,13 @@ async def find_version(request: Request, version_id: str | None) -> Opened:
     return Opened(found, at.id if versioning.status(request.metadata) else None)
 
 
-@operations.object("HEAD", action="s3:GetObject")
+@operations.object("HEAD", action="s3:GetObject", also={206: NOTHING, 304: NOTHING})
 async def head_object(request: Request) -> Reply:
     """An object's metadata."""
     return await _give(request, with_body=False)
 
 
-@operations.object("GET", action="s3:GetObject")
+@operations.object("GET", action="s3:GetObject", answers=WHATEVER, also={206: WHATEVER, 304: NOTHING})
 async def get_object(request: Request) -> Reply:
     """An object, or the part of it that `Range` or `partNumber` asks for."""
     return await _give(request, with_body=True)
@@ -204,7 +205,7 @@ async def put_object(request: Request) -> Reply:
     return Reply(200, headers={"etag": f'"{stored.etag}"', **told, **upload.headers})
 
 
-@operations.object("DELETE", action="s3:DeleteObject")
+@operations.object("DELETE", action="s3:DeleteObject", status=204)
 async def delete_object(request: Request) -> Reply:
     """Deletes an object, or hides it behind a marker where the bucket has versions; with `versionId`, that version."""
     version_id = version_asked(request)

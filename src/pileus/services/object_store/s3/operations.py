@@ -2,7 +2,7 @@
 
 Each file beside this one declares its own:
 
-    @operations.bucket("GET", "tagging", action="s3:GetBucketTagging")
+    @operations.bucket("GET", "tagging", action="s3:GetBucketTagging", answers=documents.media(Tagging, "Tagging"))
     async def get_bucket_tagging(request: Request) -> Reply: ...
 
 `action` is what bucket policies call it (Service Authorization Reference, "Actions for Amazon S3"); `authorize.require`
@@ -11,9 +11,10 @@ decides on it before the handler runs. The bucket has been looked for by then, `
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
+from pileus.kernel.api.answer import NOTHING, Answer
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
@@ -35,6 +36,10 @@ class S3Operation(NamedTuple):
     makes_bucket: bool
     """Whether the bucket need not be there."""
     handler: Handler
+    status: int
+    answers: Answer
+    also: Mapping[int, Answer]
+    """What is answered, as operations of the kernel say it; nothing, unless another word is said."""
 
 
 SUBRESOURCES = frozenset(
@@ -121,9 +126,14 @@ class Operations:
         action: str,
         header: str | None = None,
         makes_bucket: bool = False,
+        status: int = 200,
+        answers: Answer = NOTHING,
+        also: Mapping[int, Answer] | None = None,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
-            operation = S3Operation(level, method, query, header, action, makes_bucket, handler)
+            operation = S3Operation(
+                level, method, query, header, action, makes_bucket, handler, status, answers, also or {}
+            )
             if not query and header is None:
                 self._plain[level, method] = operation
             known = self._by_method.setdefault((level, method), [])
@@ -133,22 +143,27 @@ class Operations:
 
         return declare
 
-    def service(self, method: str, *query: str, action: str) -> Callable[[Handler], Handler]:
-        return self.add("service", method, *query, action=action)
+    def service(self, method: str, *query: str, action: str, **more: Any) -> Callable[[Handler], Handler]:
+        return self.add("service", method, *query, action=action, **more)
 
-    def bucket(
-        self, method: str, *query: str, action: str, makes_bucket: bool = False
-    ) -> Callable[[Handler], Handler]:
-        return self.add("bucket", method, *query, action=action, makes_bucket=makes_bucket)
+    def bucket(self, method: str, *query: str, action: str, **more: Any) -> Callable[[Handler], Handler]:
+        return self.add("bucket", method, *query, action=action, **more)
 
-    def object(
-        self, method: str, *query: str, action: str, header: str | None = None
-    ) -> Callable[[Handler], Handler]:
-        return self.add("object", method, *query, action=action, header=header)
+    def object(self, method: str, *query: str, action: str, **more: Any) -> Callable[[Handler], Handler]:
+        return self.add("object", method, *query, action=action, **more)
 
     def __iter__(self) -> Iterator[S3Operation]:
         for known in self._by_method.values():
             yield from known
+
+    def answers(self, level: Level, method: str) -> dict[int, tuple[Answer, ...]]:
+        """By status, of all operations that an address and a method stand for."""
+        found: dict[int, tuple[Answer, ...]] = {}
+        for each in self._by_method.get((level, method), ()):
+            for status, answer in {each.status: each.answers, **each.also}.items():
+                several = answer if isinstance(answer, tuple) else (answer,)
+                found[status] = (*found.get(status, ()), *several)
+        return found
 
     def choose(self, request: Request) -> S3Operation:
         """405 where there is no such method, 501 where AWS has an operation and this store has not."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pileus.kernel.api import access_rules
+from pileus.kernel.api.answer import NOTHING, Answer
 from pileus.kernel.api.call import Call
 from pileus.kernel.http.reply import Reply
 from pileus.lib import s3_signature
@@ -179,6 +180,14 @@ async def _counted(file: Part, policy: PostPolicy | None) -> AsyncIterator[bytes
         yield chunk
     if policy is not None:
         policy.check_length(size, whole=True)
+
+
+ANSWERS: Mapping[int, Answer] = {
+    200: NOTHING,
+    201: xml.media("PostResponse"),
+    204: NOTHING,
+    303: NOTHING,
+}
 
 
 def _answer(request: Request, fields: dict[str, str], headers: dict[str, str]) -> Reply:

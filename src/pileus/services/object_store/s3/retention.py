@@ -42,7 +42,12 @@ def of_new_bucket(request: Request) -> dict[str, str]:
     return {settings.PREFIX + SETTING: text, versioning.STATUS: "Enabled"}
 
 
-@operations.bucket("GET", "object-lock", action="s3:GetBucketObjectLockConfiguration")
+@operations.bucket(
+    "GET",
+    "object-lock",
+    action="s3:GetBucketObjectLockConfiguration",
+    answers=documents.media(object_lock.Configuration, ROOT),
+)
 async def get_object_lock(request: Request) -> Reply:
     """Whether versions in the bucket can be locked, and how new ones are."""
     found = object_lock.of_container(request.metadata)
@@ -68,7 +73,12 @@ async def put_object_lock(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.object("GET", "retention", action="s3:GetObjectRetention")
+@operations.object(
+    "GET",
+    "retention",
+    action="s3:GetObjectRetention",
+    answers=documents.media(object_lock.Retention, "Retention"),
+)
 async def get_retention(request: Request) -> Reply:
     """Until when a version must stay."""
     _require_enabled(request)
@@ -97,7 +107,12 @@ async def put_retention(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.object("GET", "legal-hold", action="s3:GetObjectLegalHold")
+@operations.object(
+    "GET",
+    "legal-hold",
+    action="s3:GetObjectLegalHold",
+    answers=documents.media(object_lock.LegalHold, "LegalHold"),
+)
 async def get_legal_hold(request: Request) -> Reply:
     """Whether a version is held."""
     _require_enabled(request)

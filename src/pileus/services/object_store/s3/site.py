@@ -10,6 +10,7 @@ from functools import lru_cache
 from html import escape
 from urllib.parse import quote
 
+from pileus.kernel.api.answer import NOTHING, WHATEVER
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
@@ -38,6 +39,7 @@ ROOT = "WebsiteConfiguration"
 BASE = "/s3-website"
 REDIRECT, KEPT_REDIRECT = "x-amz-website-redirect-location", "s3-redirect"
 routes = Routes(base=BASE)
+_ALSO = {206: WHATEVER, **dict.fromkeys((301, 302, 303, 304, 307, 308), NOTHING)}
 
 
 @lru_cache(maxsize=256)
@@ -56,7 +58,9 @@ def _found(request: Request) -> website.Configuration:
     return _read(text)
 
 
-@operations.bucket("GET", "website", action="s3:GetBucketWebsite")
+@operations.bucket(
+    "GET", "website", action="s3:GetBucketWebsite", answers=documents.media(website.Configuration, ROOT)
+)
 async def get_website(request: Request) -> Reply:
     """How the bucket is served as a web site."""
     return documents.reply(_found(request), ROOT)
@@ -70,7 +74,7 @@ async def put_website(request: Request) -> Reply:
     return Reply(200)
 
 
-@operations.bucket("DELETE", "website", action="s3:DeleteBucketWebsite")
+@operations.bucket("DELETE", "website", action="s3:DeleteBucketWebsite", status=204)
 async def delete_website(request: Request) -> Reply:
     """The bucket is no web site any more."""
     await settings.store(request, {SETTING: None})
@@ -109,25 +113,25 @@ async def _enter(call: Call) -> Reply:
     return reply
 
 
-@routes.add("GET", "/{bucket}", policy=ANYONE)
+@routes.add("GET", "/{bucket}", policy=ANYONE, answers=WHATEVER, also=_ALSO)
 async def get_start(call: Call) -> Reply:
     """The first page of a bucket's web site."""
     return await _enter(call)
 
 
-@routes.add("HEAD", "/{bucket}", policy=ANYONE)
+@routes.add("HEAD", "/{bucket}", policy=ANYONE, also=_ALSO)
 async def head_start(call: Call) -> Reply:
     """The first page of a bucket's web site, without its text."""
     return await _enter(call)
 
 
-@routes.add("GET", "/{bucket}/{key:path}", policy=ANYONE)
+@routes.add("GET", "/{bucket}/{key:path}", policy=ANYONE, answers=WHATEVER, also=_ALSO)
 async def get_page(call: Call) -> Reply:
     """A page of a bucket's web site."""
     return await _enter(call)
 
 
-@routes.add("HEAD", "/{bucket}/{key:path}", policy=ANYONE)
+@routes.add("HEAD", "/{bucket}/{key:path}", policy=ANYONE, also=_ALSO)
 async def head_page(call: Call) -> Reply:
     """A page of a bucket's web site, without its text."""
     return await _enter(call)

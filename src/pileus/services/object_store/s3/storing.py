@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from pileus.kernel.errors import TooLarge
 from pileus.lib.timestamp import Timestamp
@@ -133,8 +134,8 @@ async def delete(
     if if_match is None:
         return await _delete(request, name, version_id)
     moment = request.state.now()
-    async with turns.turn(request.state, name, moment):
-        await _check(request, name, {"if-match": if_match})
+    check = partial(_check, request, name, {"if-match": if_match})
+    async with turns.turn(request.state, name, moment, check):
         return await _delete(request, name, version_id, moment)
 
 

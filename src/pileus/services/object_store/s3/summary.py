@@ -13,7 +13,9 @@ HEADER = "x-amz-object-attributes"
 KNOWN = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
 
-@operations.object("GET", "attributes", action="s3:GetObjectAttributes")
+@operations.object(
+    "GET", "attributes", action="s3:GetObjectAttributes", answers=xml.media("GetObjectAttributesResponse")
+)
 async def get_object_attributes(request: Request) -> Reply:
     """Those of an object's attributes that the client names."""
     wanted = {each.strip() for each in request.headers.get(HEADER, "").split(",") if each.strip()}

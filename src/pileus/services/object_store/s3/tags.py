@@ -23,7 +23,9 @@ from pileus.services.object_store.s3.request import Request
 MAX_BYTES = 128 * 1024
 
 
-@operations.bucket("GET", "tagging", action="s3:GetBucketTagging")
+@operations.bucket(
+    "GET", "tagging", action="s3:GetBucketTagging", answers=documents.media(tagging.Tagging, "Tagging")
+)
 async def get_bucket_tags(request: Request) -> Reply:
     """The bucket's tags."""
     found = settings.load(request.metadata, BUCKET_TAGS)
@@ -32,7 +34,7 @@ async def get_bucket_tags(request: Request) -> Reply:
     return documents.reply(tagging.document(tagging.load(found)), "Tagging")
 
 
-@operations.bucket("PUT", "tagging", action="s3:PutBucketTagging")
+@operations.bucket("PUT", "tagging", action="s3:PutBucketTagging", status=204)
 async def put_bucket_tags(request: Request) -> Reply:
     """Replaces the bucket's tags."""
     tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_BUCKET_TAGS)
@@ -40,14 +42,16 @@ async def put_bucket_tags(request: Request) -> Reply:
     return Reply(204)
 
 
-@operations.bucket("DELETE", "tagging", action="s3:PutBucketTagging")
+@operations.bucket("DELETE", "tagging", action="s3:PutBucketTagging", status=204)
 async def delete_bucket_tags(request: Request) -> Reply:
     """Takes away the bucket's tags."""
     await settings.store(request, {BUCKET_TAGS: None})
     return Reply(204)
 
 
-@operations.object("GET", "tagging", action="s3:GetObjectTagging")
+@operations.object(
+    "GET", "tagging", action="s3:GetObjectTagging", answers=documents.media(tagging.Tagging, "Tagging")
+)
 async def get_object_tags(request: Request) -> Reply:
     """An object's tags."""
     found = await kept.find(request)
@@ -66,7 +70,7 @@ async def put_object_tags(request: Request) -> Reply:
     return Reply(200, headers=kept.told(request, found))
 
 
-@operations.object("DELETE", "tagging", action="s3:DeleteObjectTagging")
+@operations.object("DELETE", "tagging", action="s3:DeleteObjectTagging", status=204)
 async def delete_object_tags(request: Request) -> Reply:
     """Takes away an object's tags."""
     found = await kept.find(request)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Union
 from xml.sax.saxutils import escape
 
+from pileus.kernel.api.answer import Media
 from pileus.kernel.http.reply import Reply
 from pileus.lib import xml_document
 from pileus.services.object_store.s3.errors import S3Error
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+TYPE = "application/xml"
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ELEMENTS = 100_000
@@ -57,8 +59,13 @@ def document(root: str, elements: Elements, *, namespace: bool = True) -> bytes:
     return HEAD + f"<{root}{attribute}>{render(elements)}</{root}>".encode()
 
 
+def media(root: str, content: str = "object") -> Media:
+    """What `reply` answers, as descriptions have it; `content` "string" is text alone."""
+    return Media(TYPE, {"type": content, "xml": {"name": root, "namespace": NAMESPACE}})
+
+
 def reply(root: str, elements: Elements, status: int = 200) -> Reply:
-    return Reply(status, document(root, elements), {"content-type": "application/xml"})
+    return Reply(status, document(root, elements), {"content-type": TYPE})
 
 
 Node = xml_document.Element

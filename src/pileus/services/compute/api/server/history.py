@@ -181,7 +181,7 @@ class Diagnostics(msgspec.Struct, kw_only=True):
     num_disks: int
     memory_details: MemoryDetails
     cpu_details: list[CpuDetails]
-    nic_details: list[dict[str, str | None]]
+    nic_details: list[dict[str, str | int | None]]
     disk_details: list[dict[str, int | None]]
 
 

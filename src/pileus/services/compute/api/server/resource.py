@@ -165,7 +165,7 @@ class Server(Resource, member="server", collection="servers", table=servers):
     task_state: str | None = field(wire="OS-EXT-STS:task_state")
     vm_state: str = field(wire="OS-EXT-STS:vm_state")
     power_state: int = field(wire="OS-EXT-STS:power_state")
-    volumes: list[dict[str, str]] = field(
+    volumes: list[dict[str, Any]] = field(
         wire="os-extended-volumes:volumes_attached", render=lambda call, row: []
     )
     progress: int = field(render=_progress)
