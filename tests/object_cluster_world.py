@@ -60,7 +60,13 @@ class Disk:
         self._chance = chance
 
     def _new(self) -> ObjectEngine:
-        return ObjectEngine(self.files, volume_bytes=VOLUME_BYTES, suffix_power=12, clock=self.clock)
+        return ObjectEngine(
+            self.files,
+            volume_bytes=VOLUME_BYTES,
+            suffix_power=12,
+            clock=self.clock,
+            is_shared=self.clock is not None,
+        )
 
     async def kill(self) -> None:
         """The power fails: what was not synced may be gone, and so are all answers under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import turns
 from pileus.services.object_store.driver import DeviceError, Superseded
 from pileus.testing.clock import FakeClock
-from tests.object_proxies import proxies
+from tests.object_proxies import KEY, proxies
 from tests.s3_client import Rig, code
 
 pytestmark = pytest.mark.slow
@@ -126,6 +127,39 @@ async def test_a_node_that_is_away_keeps_nobody(cluster: Cluster) -> None:
         *(rigs[n % 2]("PUT", "/pile/o", b"%d" % n, if_none_match="*") for n in range(6))
     )
     assert Counter(each.status for each in answers) == {200: 1, 412: 5}
+
+
+async def test_nodes_that_have_just_started_do_not_say_whose_turn_it_is(cluster: Cluster) -> None:
+    """They may have forgotten whose it was: most of those that go on decide, and without them nobody does."""
+    nodes, rigs = cluster
+    async with AsyncExitStack() as undo:
+
+        async def start_again(host: str) -> None:
+            old = nodes[host]
+            await old.close()
+            new = StorageNode(old.devices, old.follower.rings, KEY, host, old._port, SystemClock())
+            await new.start()
+            undo.push_async_callback(new.close)
+
+        one, other, _ = nodes
+        await start_again(one)
+        assert (await rigs[0]("PUT", "/pile/one", b"x", if_none_match="*")).status == 200
+        await start_again(other)
+        answer = await rigs[1]("PUT", "/pile/two", b"x", if_none_match="*")
+        assert answer.status == 503, "stock clients ask again"
+        assert (await rigs[1]("GET", "/pile/two")).status == 404
+        assert (await rigs[0]("PUT", "/pile/two", b"x")).status == 200, "without a condition nobody is asked"
+
+
+async def test_what_was_seen_too_long_ago_is_not_written_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked for longer than its turn was: another may have written since."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)
+    _, (one, other) = cluster
+    answer = await one("PUT", "/pile/o", b"late", if_none_match="*")
+    assert (answer.status, code(answer)) == (409, "ConditionalRequestConflict")
+    assert (await other("GET", "/pile/o")).status == 404
 
 
 class Ring:

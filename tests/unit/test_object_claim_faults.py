@@ -46,6 +46,7 @@ class Chain:
         device, now = self.world.proxies[proxy], self.world.now(proxy)
         holder = body = b"%d by %d" % (len(self.before), proxy)
         self.before[body] = b""
+        until = self.world.clock.monotonic() + TURN_SECONDS
         if not await device.claim(KEY, holder, now, TURN_SECONDS):
             return False
         there = await device.find(KEY)
@@ -54,8 +55,11 @@ class Chain:
             return False
         found = await body_of(device, PATH)
         self.before[body] = found or FIRST
+        if self.world.clock.monotonic() > until:
+            await device.release(KEY, holder)
+            return False
         if self.chance.random() < 0.05:
-            await self.world.clock.sleep(self.chance.uniform(0, 0.5 * TURN_SECONDS))
+            await self.world.clock.sleep(self.chance.uniform(0, 2 * TURN_SECONDS))
         if self.chance.random() < 0.02:
             return False  # it dies
         await device.put(KEY, PATH, now, b"m", body)
@@ -65,7 +69,7 @@ class Chain:
         return True
 
 
-@pytest.mark.parametrize(("seed", "devices", "replicas"), [(1, 5, 3), (2, 3, 3)])
+@pytest.mark.parametrize(("seed", "devices", "replicas"), [(1, 5, 3), (2, 3, 3), (3, 6, 4), (4, 4, 2)])
 async def test_what_was_done_follows_what_was_done_before(seed: int, devices: int, replicas: int) -> None:
     world = World(seed, devices, replicas)
     for disk in world.disks:

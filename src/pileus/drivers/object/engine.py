@@ -40,6 +40,8 @@ SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
 _IN_VOLUMES = (Kind.WHOLE, Kind.DELETED, Kind.DROPPED)
 """What leaves nothing behind where another takes its place."""
+CLAIMS, BEGUN = "claims", "begun"
+"""A file that is there once claims may have been granted."""
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
@@ -63,9 +65,10 @@ class ObjectEngine:
         volume_bytes: int = VOLUME_BYTES,
         suffix_power: int | None = None,
         clock: Clock | None = None,
+        is_shared: bool = False,
     ) -> None:
         """`group_power`: how many bits of the partition choose the group of volumes; `suffix_power`: of a member, the
-        bits of a suffix."""
+        bits of a suffix; `is_shared`: other processes write here, and go on when this one starts again."""
         self._files = files
         self._shift = 8 - group_power
         self._folders = [f"volumes/{number:02x}" for number in range(1 << group_power)]
@@ -77,13 +80,20 @@ class ObjectEngine:
         """Changes that wait for their turn."""
         self._arriving: set[str] = set()
         """Files of large objects that no record names yet."""
-        self._claims = Claims(clock)
+        self._is_shared = is_shared
+        self._claims = Claims(clock, is_shared=is_shared)
         self.ring_digest = ""
         """Of the ring that whoever serves it goes by."""
 
     @classmethod
     def on_host(cls, folder: Path, suffix_power: int | None = None) -> ObjectEngine:
+        """A device of this process alone."""
         return cls(HostFiles(folder), suffix_power=suffix_power)
+
+    @classmethod
+    def shared(cls, folder: Path, suffix_power: int, clock: Clock) -> ObjectEngine:
+        """A device that proxies write to."""
+        return cls(HostFiles(folder), suffix_power=suffix_power, clock=clock, is_shared=True)
 
     async def start(
         self,
@@ -110,10 +120,21 @@ class ObjectEngine:
             self._files.make_folder(folder)
         for name in self._files.names_in(ARRIVING):
             self._files.unlink(f"{ARRIVING}/{name}")
+        if self._is_shared:
+            self._begin()
         for group in self._groups:
             group.load()
             for key in group.doubtful:
                 self._inventory.recount(key)
+
+    def _begin(self) -> None:
+        """Only a device that has never started may take it that nobody has a claim."""
+        if BEGUN in self._files.names_in(CLAIMS):
+            self._claims.outlive()
+            return
+        self._files.make_folder(CLAIMS)
+        self._files.create(f"{CLAIMS}/{BEGUN}").close()
+        self._files.sync_folder(CLAIMS)
 
     async def close(self) -> None:
         while under_way := {

@@ -7,6 +7,7 @@ has had it after `TURN_SECONDS`; what it sent and is still on its way can undo n
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,18 +42,21 @@ async def turn(
     the object is. 503 where too few devices answer; one that is not needed is done without them.
     """
     async with state.turns.setdefault(name, asyncio.Lock()):
-        device, key, holder = await state.device_of(name), state.key(name), secrets.token_bytes(16)
+        device, key = await state.device_of(name), state.key(name)
         try:
-            await _claim(state, name, holder, moment)
+            holder, until = await _claim(state, name, moment)
         except Unavailable:
             if is_needed:
                 raise
+            holder, until = b"", math.inf
         try:
             if check is not None:
                 await check()
                 there = await device.find(key)
                 if there is not None and there.timestamp >= moment:
                     raise _conflict()  # by another's clock: devices that have not heard of it would take this one
+            if state.clock.monotonic() > until:
+                raise _conflict()  # what was seen may be over
             yield
         except (Unavailable, InsufficientStorage):
             raise  # what a disk was sent and did not answer may be done yet: the turn ends by itself
@@ -63,12 +67,17 @@ async def turn(
             raise _conflict()
 
 
-async def _claim(state: ObjectStoreState, name: Name, holder: bytes, moment: Timestamp) -> None:
+async def _claim(state: ObjectStoreState, name: Name, moment: Timestamp) -> tuple[bytes, float]:
+    """Who holds the turn, and until when."""
     device, key = await state.device_of(name), state.key(name)
-    pause, until = SOON_SECONDS, state.clock.monotonic() + PATIENCE_SECONDS
+    pause, patient_until = SOON_SECONDS, state.clock.monotonic() + PATIENCE_SECONDS
     try:
-        while not await device.claim(key, holder, moment, TURN_SECONDS):
-            if state.clock.monotonic() > until:
+        while True:
+            # Another each time: the release of what was not enough may come late, and must not end what was.
+            holder, now = secrets.token_bytes(16), state.clock.monotonic()
+            if await device.claim(key, holder, moment, TURN_SECONDS):
+                return holder, now + TURN_SECONDS
+            if now > patient_until:
                 raise _conflict()
             await state.clock.sleep(random.uniform(pause / 2, pause))
             pause = min(2 * pause, LATE_SECONDS)

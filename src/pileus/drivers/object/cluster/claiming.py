@@ -21,24 +21,29 @@ class _Granted(NamedTuple):
 
 
 class Claiming:
-    """What this proxy has claimed. Nothing rests on clocks that agree, nor on a device that remembers.
+    """What this proxy has claimed.
 
     A claim that most granted and most confirm when it is released was alone: any two majorities have a device in common,
-    and it was the one's before or after it was the other's.
+    and it was the one's before or after it was the other's. Who was not alone may have written all the same; that device
+    saw to it that whoever came after writes with a later time.
     """
 
     def __init__(self, placement: Placement, clock: Clock) -> None:
         self._placement = placement
         self._clock = clock
         self._granted: dict[bytes, _Granted] = {}
-        self.held: set[bytes] = set()
-        """Keys that are claimed here; what there is of them must be known for sure."""
+        self._held: dict[bytes, bytes] = {}
+        """Who holds each key that is claimed here."""
+
+    def is_held(self, key: bytes) -> bool:
+        """Whether what there is of it must be known for sure."""
+        return key in self._held
 
     async def claim(self, key: bytes, holder: bytes, timestamp: Timestamp, seconds: float) -> bool:
         """As `ObjectDevice.claim`. Raises DeviceError where too few answer."""
         now = self._clock.monotonic()
         for late in [each for each, granted in self._granted.items() if granted.until < now]:
-            self.held.discard(self._granted.pop(late).key)
+            self._drop(late)
         voters = self._placement.voters(key)
 
         def ask(peer: Peer) -> Awaitable[bool]:
@@ -48,7 +53,7 @@ class Claiming:
         by = frozenset(peer for peer, granted in answers.items() if granted)
         self._granted[holder] = _Granted(key, voters, by, now + seconds)
         if _most(voters, by):
-            self.held.add(key)
+            self._held[key] = holder
             return True
         await self.release(key, holder)
         for error in failed:
@@ -60,16 +65,21 @@ class Claiming:
 
     async def release(self, key: bytes, holder: bytes) -> bool:
         """As `ObjectDevice.release`."""
-        granted = self._granted.pop(holder, None)
+        granted = self._drop(holder)
         if granted is None:
             return False
-        self.held.discard(key)
 
         def ask(peer: Peer) -> Awaitable[bool]:
             return peer.member.release(key, holder)
 
         answers, _ = await self._ask(granted.voters, ask)
         return _most(granted.voters, {peer for peer in granted.by if answers.get(peer)})
+
+    def _drop(self, holder: bytes) -> _Granted | None:
+        granted = self._granted.pop(holder, None)
+        if granted is not None and self._held.get(granted.key) == holder:
+            del self._held[granted.key]
+        return granted
 
     async def _ask(
         self, voters: Voters, ask: Callable[[Peer], Awaitable[bool]]

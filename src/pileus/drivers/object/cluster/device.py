@@ -98,7 +98,7 @@ class ObjectCluster:
 
     async def find(self, key: bytes) -> Version | None:
         look = Look(self.placement.of(key), key, self.clock, self.placement.patience)
-        return await look.run(must_be_sure=key in self._claiming.held)
+        return await look.run(must_be_sure=self._claiming.is_held(key))
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:

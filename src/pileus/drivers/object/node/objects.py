@@ -174,7 +174,7 @@ class PolicyObjects:
 
     async def _open(self, kind: _Kind, target: str, folder: Path, marks: Mapping[str, str]) -> None:
         name = f"{kind.folder}-{self._policy}" if self._policy else kind.folder
-        engine = ObjectEngine.on_host(folder / name, suffix_power=SUFFIX_POWER)
+        engine = ObjectEngine.shared(folder / name, SUFFIX_POWER, self._clock)
         await engine.start(
             partial(self._changed, kind), marks.get(target, ""), partial(self._is_told, target, kind)
         )
