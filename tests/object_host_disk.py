@@ -49,7 +49,7 @@ class _FaultyFile:
         self._files = files
         self._file = file
         self.read, self.read_cached = file.read, file.read_cached
-        self.size, self.close = file.size, file.close
+        self.size, self.close, self.fileno = file.size, file.close, file.fileno
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         try:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
-from pileus.drivers.object.files import Files, HostFiles
+from pileus.drivers.object.files import File, Files, HostFiles
 from pileus.drivers.object.group import Group, stamp_of
 from pileus.drivers.object.inventory import Inventory
 from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
@@ -228,11 +228,22 @@ class ObjectEngine:
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
             return _part(version.body[offset : offset + length])
+        return read_file(self._opened(key, version), offset, min(length, version.size_bytes - offset))
+
+    def opened(self, key: bytes, version: Version) -> File | None:
+        if version.body is not None:
+            return None
+        file = self._opened(key, version)
+        if file.fileno() < 0:
+            file.close()
+            return None
+        return file
+
+    def _opened(self, key: bytes, version: Version) -> File:
         try:
-            file = self._files.open(file_of(key, version.timestamp))
+            return self._files.open(file_of(key, version.timestamp))
         except OSError as error:
             raise DeviceError(f"the data of {version.path} is gone: {error.strerror}") from error
-        return read_file(file, offset, min(length, version.size_bytes - offset))
 
     async def update(self, key: bytes, timestamp: Timestamp, change: Callable[[bytes], bytes]) -> Version:
         made: list[Record] = []

@@ -28,6 +28,9 @@ class File(Protocol):
 
     def size(self) -> int: ...
 
+    def fileno(self) -> int:
+        """Its descriptor; -1 where it has none."""
+
     def close(self) -> None: ...
 
 
@@ -119,6 +122,9 @@ class HostFile:
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
+
+    def fileno(self) -> int:
+        return self._fd
 
     def close(self) -> None:
         if self._fd >= 0:

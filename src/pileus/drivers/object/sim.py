@@ -69,6 +69,9 @@ class MemoryFile:
     def size(self) -> int:
         return len(self._inode.data)
 
+    def fileno(self) -> int:
+        return -1
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from typing import Any
 
 import structlog
@@ -250,7 +250,7 @@ async def _send(reply: Reply, scope: Scope, send: Send) -> None:
     start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     is_head = scope["method"] == "HEAD"
     if reply.file is not None:
-        with reply.file.file:
+        with closing(reply.file.file):
             await send(start)
             await _send_file(reply.file, scope, send)
     elif reply.stream is not None:

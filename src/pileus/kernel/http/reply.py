@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import AsyncGenerator
+from contextlib import closing
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,22 +17,29 @@ JSON = "application/json"
 READ_BYTES = 1024 * 1024
 
 
+class OpenFile(Protocol):
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
 class FileRange(NamedTuple):
     """`length` bytes of an open file from `offset`. It is closed when they are sent."""
 
-    file: BinaryIO
+    file: OpenFile
     offset: int
     length: int
 
-    async def read(self) -> AsyncIterator[bytes]:
-        """For who can't have the kernel send them. Raises EOFError where the file has fewer."""
+    async def read(self) -> AsyncGenerator[bytes, None]:
+        """For who can't have the kernel send them; closes the file. Raises EOFError where it has fewer."""
         at, end = self.offset, self.offset + self.length
-        while at < end:
-            chunk = await asyncio.to_thread(os.pread, self.file.fileno(), min(READ_BYTES, end - at), at)
-            if not chunk:
-                raise EOFError(f"{self.file.name} ends at {at}, not {end}")
-            at += len(chunk)
-            yield chunk
+        with closing(self.file):
+            while at < end:
+                chunk = await asyncio.to_thread(os.pread, self.file.fileno(), min(READ_BYTES, end - at), at)
+                if not chunk:
+                    raise EOFError(f"the file ends at {at}, not {end}")
+                at += len(chunk)
+                yield chunk
 
 
 class Reply:

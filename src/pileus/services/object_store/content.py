@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from pileus.kernel.errors import Conflict
+from pileus.kernel.http.reply import FileRange, OpenFile, Reply
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import Version
@@ -25,6 +26,8 @@ class Content(NamedTuple):
     """Whether it is put together of segments; its etag is then quoted."""
     whole: bytes | None = None
     """All of it, where it is small and at hand."""
+    file: Callable[[], OpenFile | None] | None = None
+    """Opens the file that has the same bytes, where there is one."""
     content_type: str | None = None
     """Where it is not the object's own."""
     name: Name | None = None
@@ -45,7 +48,25 @@ def plain(state: ObjectStoreState, name: Name, version: Version) -> Content:
         kept.etag,
         lambda offset, length: state.read(name, version, offset, length),
         whole=version.body,
+        file=None if version.body is not None else lambda: state.opened(name, version),
     )
+
+
+def reply(found: Content, status: int, headers: dict[str, str], offset: int, length: int) -> Reply:
+    """So many bytes of it. Raises DeviceError."""
+    headers["content-length"] = str(length)
+    if found.whole is not None:
+        return Reply(status, found.whole[offset : offset + length], headers)
+    if length == 0:
+        return Reply(status, headers=headers)
+    if found.file is not None and (file := found.file()) is not None:
+        return Reply(status, headers=headers, file=FileRange(file, offset, length))
+    return Reply(status, headers=headers, stream=_stream(found, offset, length))
+
+
+async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    async for chunk in found.read(offset, length):
+        yield chunk
 
 
 def require_readable(found: Content) -> None:

@@ -8,9 +8,10 @@ the later timestamp is the object, in whatever order they come; a deletion is a 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pileus.kernel.errors import Unavailable
+from pileus.kernel.http.reply import OpenFile
 from pileus.lib.timestamp import Timestamp
 
 RECLAIM_SECONDS = 7 * 24 * 3600.0
@@ -80,6 +81,14 @@ class ObjectWriter(Protocol):
 
 
 Told = Callable[[Version], None]
+
+
+@runtime_checkable
+class OnFiles(Protocol):
+    """A device of which large objects are files of this host, with the object's bytes at their beginning."""
+
+    def opened(self, key: bytes, version: Version) -> OpenFile | None:
+        """A version that `find` gave; None where it has no file. Raises DeviceError where it is gone."""
 
 
 class ObjectDevice(Protocol):

@@ -10,13 +10,14 @@ from weakref import WeakValueDictionary
 import structlog
 
 from pileus.kernel.clock import Clock
+from pileus.kernel.http.reply import OpenFile
 from pileus.lib.ring.ring import NameHash
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import expirer, listed, metadata, unsettled
 from pileus.services.object_store.access_log import AccessLog
 from pileus.services.object_store.cnames import Cnames, Resolver
 from pileus.services.object_store.daemons import Daemons
-from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, Version
+from pileus.services.object_store.driver import RECLAIM_SECONDS, DeviceError, ObjectDevice, OnFiles, Version
 from pileus.services.object_store.expirer import Expirer
 from pileus.services.object_store.following import Following
 from pileus.services.object_store.listings import Ask, ContainerInfo, Form, Listings
@@ -58,6 +59,7 @@ class ObjectStoreState:
         self.cnames = None if resolver is None else Cnames(resolver, clock, settings)
         self.policies = Policies(settings.policies)
         self._only = devices[0] if len(devices) == 1 else None
+        self._files = self._only if isinstance(self._only, OnFiles) else None
         self.clock = clock
         self.operator_roles = frozenset(role.lower() for role in settings.operator_roles)
         self.reseller_admin_role = settings.reseller_admin_role.lower()
@@ -173,6 +175,10 @@ class ObjectStoreState:
 
     def has_expired(self, kept: ObjectMetadata) -> bool:
         return expirer.has_expired(kept, self.clock.now().timestamp())
+
+    def opened(self, name: Name, version: Version) -> OpenFile | None:
+        """A version that `find` gave, where all of it is one file of this host. Raises DeviceError."""
+        return None if self._files is None else self._files.opened(self.key(name), version)
 
     def read(self, name: Name, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         """Bytes of a version that `find` gave, as `ObjectDevice.read`."""

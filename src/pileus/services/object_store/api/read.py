@@ -292,7 +292,7 @@ async def get_object(call: Call) -> Reply:
     if _unchanged(call, found, headers):
         return Reply(304, headers=headers)
     if (one := await part.asked(call, found, headers)) is not None:
-        return _reply(206, headers, found, *one)
+        return content.reply(found, 206, headers, *one)
     size = found.size_bytes
     wanted = call.header("range") if _range_holds(call, found) else None
     try:
@@ -301,11 +301,11 @@ async def get_object(call: Call) -> Reply:
         error.headers["accept-ranges"] = "bytes"
         raise
     if parts is None:
-        return _reply(200, headers, found, 0, size)
+        return content.reply(found, 200, headers, 0, size)
     if len(parts) == 1:
         offset, length = parts[0]
         headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-        return _reply(206, headers, found, offset, length)
+        return content.reply(found, 206, headers, offset, length)
     return _several(headers, found, parts)
 
 
@@ -315,20 +315,6 @@ def _range_holds(call: Call, found: Content) -> bool:
     if header is None:
         return True
     return header.strip().strip('"') in (found.etag, found.changed.http)
-
-
-def _reply(status: int, headers: dict[str, str], found: Content, offset: int, length: int) -> Reply:
-    headers["content-length"] = str(length)
-    if found.whole is not None:
-        return Reply(status, found.whole[offset : offset + length], headers)
-    if length == 0:
-        return Reply(status, headers=headers)
-    return Reply(status, headers=headers, stream=_stream(found, offset, length))
-
-
-async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-    async for chunk in found.read(offset, length):
-        yield chunk
 
 
 def _several(headers: dict[str, str], found: Content, parts: list[tuple[int, int]]) -> Reply:

@@ -156,7 +156,7 @@ async def give(request: Request, content: Content, headers: dict[str, str]) -> C
         return _decrypted(part, key, part.kept.system[CUSTOMER_KEY])
 
     return content._replace(
-        whole=None, read=lambda offset, length: segments.read(parts, open_part, offset, length)
+        whole=None, file=None, read=lambda offset, length: segments.read(parts, open_part, offset, length)
     )
 
 
@@ -164,7 +164,7 @@ def _decrypted(content: Content, key: CustomerKey, stored: str) -> Content:
     def read(offset: int, length: int) -> AsyncIterator[bytes]:
         return through(BodyCipher(key.key, _counter(stored), offset), content.read(offset, length))
 
-    return content._replace(whole=None, read=read)
+    return content._replace(whole=None, file=None, read=read)
 
 
 hooks.TAKING.append(take)

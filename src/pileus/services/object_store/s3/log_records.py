@@ -76,6 +76,9 @@ def answered(request: Request, reply: Reply, began: float, *, family: str = "RES
         record(request.copied, outcome._replace(bytes_sent=0), began, f"REST.COPY.{what}")
     if not is_logged(request):
         return reply
+    if reply.file is not None:
+        # What was sent is to be counted.
+        reply.stream, reply.file = reply.file.read(), None
     if reply.stream is None or request.call.method == "HEAD":
         record(request, outcome, began, operation(request, family))
     else:

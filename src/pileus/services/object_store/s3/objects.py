@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from pileus.kernel.api.answer import NOTHING, WHATEVER
@@ -135,12 +134,10 @@ async def _give(request: Request, *, with_body: bool) -> Reply:
             status, (offset, length) = 206, one
     if status == 206 and length:
         headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-    headers["content-length"] = str(length)
-    if not with_body or length == 0:
+    if not with_body:
+        headers["content-length"] = str(length)
         return Reply(status, headers=headers)
-    if found.whole is not None:
-        return Reply(status, found.whole[offset : offset + length], headers)
-    return Reply(status, headers=headers, stream=_stream(found, offset, length))
+    return content.reply(found, status, headers, offset, length)
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
@@ -182,11 +179,6 @@ async def part_lengths(found: Content) -> list[int]:
     if found.manifest is None:
         return [found.size_bytes]
     return slo.part_lengths(await found.manifest())
-
-
-async def _stream(found: Content, offset: int, length: int) -> AsyncGenerator[bytes, None]:
-    async for chunk in found.read(offset, length):
-        yield chunk
 
 
 @operations.object("PUT", action="s3:PutObject")
