@@ -86,9 +86,12 @@ class LargeWriter:
 
     async def _waited(self) -> None:
         """For what was handed over last. Raises DeviceError."""
-        assert self._writing is not None
+        writing = self._writing
+        assert writing is not None
+        # Also where it is done: who awaits that gets no turn of the loop, in which `_wrote` would learn of it.
+        await asyncio.wait([writing])
         try:
-            await asyncio.shield(self._writing)
+            writing.result()
         except OSError as error:
             raise _failure(error) from error
 
