@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,9 +17,6 @@ from pileus.kernel.config import ConfigError
 from pileus.lib.ring import Ring, decode
 from pileus.services.object_store.settings import Settings
 from pileus.testing.contract.object.suite import at, body_of, key_of, put
-
-
-MIB = 1024 * 1024
 
 
 def homes(ring: Ring) -> list[set[int]]:
@@ -109,23 +104,3 @@ async def test_a_single_device_becomes_several(tmp_path: Path) -> None:
         assert held.count(True) == 2, path
     for member in members:
         await member.close()
-
-
-@pytest.mark.timeout(10)
-async def test_a_large_object_whose_last_write_has_just_ended_does_not_stop_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
-        return work(*arguments)
-
-    async with opened(Settings(), tmp_path) as store:
-        device = store.devices[0]
-        writer = device.writer(key_of("a/c/o"), "a/c/o")
-        await writer.write(bytes(MIB))
-        await writer.write(bytes(MIB))
-        with monkeypatch.context() as patched:
-            patched.setattr(asyncio, "to_thread", at_once)
-            # The write is over, and its callback not yet called.
-            await asyncio.sleep(0)
-            await writer.finish(at(1), b"{}")
-        assert await body_of(device, "a/c/o") == bytes(2 * MIB)

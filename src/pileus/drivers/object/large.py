@@ -97,9 +97,8 @@ class LargeWriter:
 
     async def _written(self) -> None:
         """Nothing is under way."""
-        while (writing := self._writing) is not None:
+        while self._writing is not None:
             await self._waited()
-            self._wrote(writing)  # where it was done already the loop has not come to say so, and would never
 
     def _write(self, parts: list[bytes | memoryview], offset: int) -> None:
         if self._file is None:
