@@ -78,6 +78,24 @@ async def test_a_broken_application_never_gives_half_an_answer_for_a_whole() -> 
 
 
 @on_both_loops
+async def test_an_answer_that_breaks_off_is_not_taken_for_one_that_ended() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await go_on.wait()
+        raise ValueError("a mistake")
+
+    go_on = asyncio.Event()
+    async with serving(app) as rig:
+        client = await rig.client(b"GET / HTTP/1.0\r\n\r\n")
+        await client.head()
+        assert await client.reader.readexactly(4) == b"half"
+        go_on.set()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
+
+
+@on_both_loops
 async def test_an_application_waits_for_slow_readers_and_learns_when_they_leave() -> None:
     sent, left = [0], asyncio.Event()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +19,9 @@ HIGH_WATER = 1024 * 1024
 """Bytes that may wait to be sent before an application has to wait."""
 _EARLY_BYTES = 64 * 1024
 """What may come of the next request before the one before is answered."""
+
+
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -154,10 +159,15 @@ class Connection(asyncio.BufferedProtocol):
             self.go_on()
 
     def abort(self) -> None:
+        """In the midst of an answer by a reset: of one that goes on until the end nothing else tells that it broke off."""
+        if self.is_lost:
+            return
         if self._exchange is not None:
+            if self._exchange.has_begun:
+                sock = self.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._exchange.disconnect()
-        if not self.is_lost:
-            self.transport.abort()
+        self.transport.abort()
 
     @property
     def is_ending(self) -> bool:
