@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
 
+from pileus.drivers.object.answers import done, failed, slowly
 from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.files import File, Files, HostFiles
@@ -46,8 +46,6 @@ REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
 QUARANTINED = "quarantined"
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Other(Exception):
@@ -165,19 +163,19 @@ class ObjectEngine:
         try:
             found = self._group(key).find_cached(key)
             if callable(found):
-                return asyncio.ensure_future(_slowly(found, found_in))
-            return _done(found_in(found))
+                return asyncio.ensure_future(slowly(found, found_in))
+            return done(found_in(found))
         except DeviceError as error:
-            return _failed(error)
+            return failed(error)
 
     def peek(self, key: bytes) -> asyncio.Future[Stamp | None]:
         try:
             found = self._group(key).header_cached(key)
             if callable(found):
-                return asyncio.ensure_future(_slowly(found, peeked))
-            return _done(peeked(found))
+                return asyncio.ensure_future(slowly(found, peeked))
+            return done(peeked(found))
         except DeviceError as error:
-            return _failed(error)
+            return failed(error)
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:
@@ -307,7 +305,7 @@ class ObjectEngine:
             if old is not None and old.kind is Kind.BROKEN:
                 turn.add_done_callback(lambda _: self._inventory.recount(key))
         except (DeviceError, Missing, Superseded, Other) as error:
-            return _failed(error)
+            return failed(error)
         return turn
 
     def _before(self, key: bytes) -> asyncio.Future[None] | None:
@@ -428,22 +426,6 @@ class ObjectEngine:
                 named = record is not None and (names(record, file) or record.kind is Kind.BROKEN)
                 if not named and file not in self._arriving:
                     await asyncio.to_thread(self._files.unlink, file)
-
-
-def _done(value: R) -> asyncio.Future[R]:
-    future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-    future.set_result(value)
-    return future
-
-
-def _failed(error: Exception) -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
-
-
-async def _slowly(read: Callable[[], T], then: Callable[[T], R]) -> R:
-    return then(await asyncio.to_thread(read))
 
 
 async def _part(data: bytes) -> AsyncIterator[bytes]:

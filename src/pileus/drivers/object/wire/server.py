@@ -7,7 +7,6 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from mmap import mmap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,8 +17,8 @@ from pileus.drivers.object.wire.errors import Misunderstood, encode_error
 from pileus.drivers.object.wire.fetching import FETCH_SECONDS, Fetch, Fetching
 from pileus.drivers.object.wire.frame import MAX_FRAME, Kind
 from pileus.drivers.object.wire.handshake import Handshake
+from pileus.drivers.object.wire.incoming import STALL_SECONDS, Incoming
 from pileus.drivers.object.wire.interface import Call, Interface, Shape, Verb, encode
-from pileus.services.object_store.blocks import unused
 from pileus.services.object_store.driver import DeviceError
 
 log = structlog.get_logger("pileus.object_store")
@@ -33,8 +32,6 @@ CALL_BYTES = 16 * 1024 * 1024
 """What they may hold of arguments; more is not read meanwhile."""
 STREAM_BYTES = 2 * 1024 * 1024
 """Bytes of a stream in that may wait for the disk."""
-STALL_SECONDS = 60.0
-"""A stream of which nothing moves for so long is given up."""
 REFUSED_SECONDS = 1.0
 _decode_call = msgspec.msgpack.Decoder(Call).decode
 
@@ -125,7 +122,7 @@ class _Peer(Connection):
         self._server = server
         self._tasks: dict[int, asyncio.Future[Any]] = {}
         self._call_bytes = 0
-        self._streams: dict[int, _StreamIn] = {}
+        self._streams: dict[int, Incoming] = {}
         self._is_finishing = False
         self._waits = False
         """For what it asked for to be served."""
@@ -237,7 +234,7 @@ class _Peer(Connection):
         elif self._streams:
             raise ProtocolError("one stream in at a time")
         else:
-            stream = self._streams[request] = _StreamIn(self, verb)
+            stream = self._streams[request] = Incoming(verb, self.balance)
             take = self._feed if verb.shape is Shape.FED else self._stream_in
             work = take(request, stream, method, arguments)
         self._begin(request, self.loop.create_task(work), len(payload), self._done)
@@ -343,7 +340,7 @@ class _Peer(Connection):
                 await chunks.aclose()
 
     async def _stream_in(
-        self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any
+        self, request: int, stream: Incoming, method: Callable[..., Any], arguments: Any
     ) -> None:
         writer = None
         try:
@@ -374,9 +371,7 @@ class _Peer(Connection):
                     await writer.abort()
             del self._streams[request]
 
-    async def _feed(
-        self, request: int, stream: _StreamIn, method: Callable[..., Any], arguments: Any
-    ) -> None:
+    async def _feed(self, request: int, stream: Incoming, method: Callable[..., Any], arguments: Any) -> None:
         try:
             self.send(
                 Kind.RESULT, request, encode(await stream.verb.call(method, arguments, stream.chunks()))
@@ -387,82 +382,6 @@ class _Peer(Connection):
             self._failed(request, error)
         finally:
             del self._streams[request]
-
-
-class _StreamIn:
-    """Chunks that came and wait for the disk, in blocks that it can take without a copy."""
-
-    def __init__(self, peer: _Peer, verb: Verb) -> None:
-        self.verb = verb
-        self.finish_arguments: bytes | None = None
-        """Of `finish`; None where the stream was given up."""
-        self.waiting_bytes = 0
-        self._peer = peer
-        self._chunks: list[memoryview] = []
-        self._blocks: list[mmap] = []
-        self._block: memoryview = memoryview(b"")
-        """The rest of the last of them."""
-        self._placed = 0
-        """Bytes at its beginning that came and are not handed on."""
-        self._is_over = False
-        self._wake: asyncio.Future[None] | None = None
-
-    def place(self, length: int) -> memoryview:
-        if not self._block:
-            self._block = memoryview(b"")  # an empty view, too, keeps a block in use
-            self._block = unused(self._blocks)
-        return self._block[self._placed : self._placed + length]
-
-    def placed(self, length: int, *, is_end: bool) -> None:
-        self._placed += length
-        if is_end or self._placed == len(self._block):
-            chunk, self._block = self._block[: self._placed], self._block[self._placed :]
-            self._placed = 0
-            self._chunks.append(chunk)
-            self.waiting_bytes += len(chunk)
-            self._awake()
-
-    def come(self, chunk: bytes, *, is_end: bool) -> None:
-        """What came before it was known where it belongs: it goes there all the same, so that the rest fits on."""
-        rest = memoryview(chunk)
-        while rest:
-            place = self.place(len(rest))
-            place[:] = rest[: len(place)]
-            rest = rest[len(place) :]
-            self.placed(len(place), is_end=is_end and not rest)
-
-    def end(self, finish: bytes | None) -> None:
-        self.finish_arguments = finish
-        self._is_over = True
-        self._awake()
-
-    def cut(self) -> None:
-        """The other end is gone, or has to go."""
-        if not self._is_over:
-            self._chunks.clear()
-            self.end(None)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """All of it; raises DeviceError where it was given up."""
-        while chunks := await self.next(STALL_SECONDS):
-            for chunk in chunks:
-                yield bytes(chunk)
-        if self.finish_arguments is None:
-            raise DeviceError("the other end gave up")
-
-    def _awake(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    async def next(self, seconds: float) -> list[memoryview]:
-        """What came since the last time; nothing at the end. Raises TimeoutError."""
-        if not self._chunks and not self._is_over:
-            self._wake = self._peer.loop.create_future()
-            await asyncio.wait_for(self._wake, seconds)
-        chunks, self._chunks = self._chunks, []
-        self.waiting_bytes = 0
-        self._peer.balance()
-        return chunks
 
 
 def _name(transport: asyncio.Transport) -> str:
