@@ -67,7 +67,6 @@ $ swift stat shelf again
 *
 *
 *
-*
 $ swift post shelf -H "X-Remove-Versions-Location: x"
 ! swift download shelf none -o {back}
 *not found*

@@ -62,6 +62,22 @@ async def drop(state: ObjectStoreState, note: Note) -> None:
 
 async def completed(state: ObjectStoreState, name: Name, upload_id: str) -> Note | None:
     """The object that was made of an upload, where there is one."""
+    for note in await _told(state, name, upload_id):
+        if await parts_used(state, note) is not None:
+            return note
+    return None
+
+
+async def all_parts_used(state: ObjectStoreState, note: Note) -> frozenset[Name] | None:
+    """As `parts_used`, by whichever object was made of the upload: a client that heard nothing completes it again, with
+    another moment and a note of its own."""
+    told = [note, *await _told(state, note.name, note.upload_id)]
+    found = [used for each in told if (used := await parts_used(state, each)) is not None]
+    return frozenset().union(*found) if found else None
+
+
+async def _told(state: ObjectStoreState, name: Name, upload_id: str) -> list[Note]:
+    """Notes of the upload that the list has by now, and what the object as it is says itself."""
     info = await state.container(name.account, name.container)
     current = None if info is None else await versioning.find(state, name, info.metadata, None)
     prefix = hidden.entry(name.path, f"{upload_id}-")
@@ -69,10 +85,7 @@ async def completed(state: ObjectStoreState, name: Name, upload_id: str) -> Note
     notes = [read(row.name) for row in listed.rows(body or b"[]")]
     if current is not None and upload_of(current) == upload_id:
         notes.append(Note(name, upload_id, current.version.timestamp))
-    for note in notes:
-        if await parts_used(state, note) is not None:
-            return note
-    return None
+    return notes
 
 
 async def parts_used(state: ObjectStoreState, note: Note) -> frozenset[Name] | None:

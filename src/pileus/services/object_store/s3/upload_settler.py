@@ -34,11 +34,14 @@ class UploadSettler:
 
     async def walk(self, walk: Walk) -> None:
         state = self._state
+        failed: set[tuple[Name, str]] = set()
+        """Uploads of which a note stays: the later ones are what it will need to know."""
         async for row in rows(state.listings, leavings.ACCOUNT, leavings.CONTAINER):
             if state.now().seconds - moment_of(row).seconds < GRACE_SECONDS:
                 continue
             note = leavings.read(row["name"])
-            if await unsettled.waits(state.listings, note.name):
+            upload = note.name, note.upload_id
+            if upload in failed or await unsettled.waits(state.listings, note.name):
                 walk.count(waiting=1)
                 continue
             try:
@@ -47,6 +50,7 @@ class UploadSettler:
             except (DeviceError, Unavailable) as error:
                 log.warning("parts of an upload can't be removed", path=note.name.path, cause=str(error))
                 walk.count(failed=1)
+                failed.add(upload)
             else:
                 walk.count(settled=1, parts=removed)
             await walk.step("")
@@ -58,8 +62,10 @@ async def settle(state: ObjectStoreState, note: Note) -> int:
     request = Request.inside(state, note.name, info)
     left: list[Name] = []
     if note.upload_id:
-        used = await leavings.parts_used(state, note)
-        if await state.find(uploads.place_of(request, note.upload_id)) is not None:
+        # In this order: an object is there before its upload ends.
+        is_open = await state.find(uploads.place_of(request, note.upload_id)) is not None
+        used = await leavings.all_parts_used(state, note)
+        if is_open:
             if used is None:
                 return 0  # it has not ended
             await uploads.end(request, note.upload_id)
