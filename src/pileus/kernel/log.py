@@ -6,7 +6,9 @@ import asyncio
 import atexit
 import logging
 import sys
+from collections import deque
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -41,7 +43,8 @@ class _Gathered:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes] = deque()
+        """Of all threads: none is lost while another thread writes them out."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """On which the next writing waits."""
         atexit.register(self._write_out)
@@ -59,7 +62,10 @@ class _Gathered:
 
     def _write_out(self) -> None:
         self._loop = None
-        lines, self._lines = self._lines, []
+        lines = []
+        with suppress(IndexError):
+            while True:
+                lines.append(self._lines.popleft())
         self._file.write(b"".join(lines))
         self._file.flush()
 
