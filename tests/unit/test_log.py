@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import io
 import json
 import logging
@@ -34,6 +35,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     before = structlog.get_config()
     made = Written()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(made))
+    monkeypatch.setattr(atexit, "register", lambda function: None)
     monkeypatch.setattr(logging, "basicConfig", lambda **options: None)  # the handlers are pytest's
     log.configure()
     yield made
