@@ -34,11 +34,13 @@ class Written(io.BytesIO):
 def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     before = structlog.get_config()
     made = Written()
-    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(made))
+    text = io.TextIOWrapper(made)  # which closes what it wraps when nobody has it
+    monkeypatch.setattr(sys, "stderr", text)
     monkeypatch.setattr(atexit, "register", lambda function: None)
     monkeypatch.setattr(logging, "basicConfig", lambda **options: None)  # the handlers are pytest's
     log.configure()
     yield made
+    text.detach()
     structlog.configure(**before)
 
 
