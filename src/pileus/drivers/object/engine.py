@@ -261,20 +261,16 @@ class ObjectEngine:
         await asyncio.shield(self._put(record))
 
     def _put(self, record: Record) -> asyncio.Future[None]:
-        """Where nothing of what it replaces matters but that it is older: that one's header says so."""
+        """Where nothing of what it replaces matters but that it is older, no more of that is taken apart than its header."""
         key = record.key
         group = self._group(key)
         if self._before(key) is None:
+            if (place := group.index.get(key)) is None:
+                return group.append(record)
             with suppress(Broken):
-                old = group.header_cached(key)
-                if old is None:
-                    return group.append(record)
-                if (
-                    not callable(old)
-                    and old.kind in _IN_VOLUMES
-                    and old.key == key
-                    and old.order < record.order
-                ):
+                # Rot may be in the very times that decide, and in what the summary takes for the old.
+                old = group.sound_header_cached(place)
+                if old is not None and old.kind in _IN_VOLUMES and old.order < record.order:
                     return group.append(record, stamp_of(old))
         return self._store(key, partial(if_newer, record))
 

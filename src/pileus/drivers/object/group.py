@@ -159,6 +159,13 @@ class Group:
             raise self._broken(place) from None
         return found or (lambda: self.header_at(volume, place))
 
+    def sound_header_cached(self, place: Place) -> Header | None:
+        """Of a record that is whole; None where the disk has to be asked. Raises Broken."""
+        try:
+            return self._volumes[place.volume].sound_header_cached(place)
+        except Torn:
+            raise self._broken(place) from None
+
     def header_at(self, volume: Volume, place: Place) -> Header:
         try:
             return volume.header(place)

@@ -115,14 +115,20 @@ def decode_header(data: bytes | memoryview, at: int = 0) -> Header:
     )
 
 
-def decode(data: bytes, volume: int, at: int = 0) -> tuple[Record, int]:
-    """The whole record at `at`, and its length. Raises Torn where bytes are missing or wrong."""
+def sound_header(data: bytes, volume: int, at: int = 0) -> Header:
+    """Of the whole record at `at`. Raises Torn where bytes are missing or wrong."""
     header = decode_header(data, at)
     length = header.length
     if len(data) - at < length or header.volume != volume:
         raise Torn
     if zlib.crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != header.checksum:
         raise Torn
+    return header
+
+
+def decode(data: bytes, volume: int, at: int = 0) -> tuple[Record, int]:
+    """The whole record at `at`, and its length. Raises Torn where bytes are missing or wrong."""
+    header = sound_header(data, volume, at)
     start = at + HEADER_BYTES
     middle = start + header.path_bytes
     end = middle + header.metadata_bytes
@@ -136,4 +142,4 @@ def decode(data: bytes, volume: int, at: int = 0) -> tuple[Record, int]:
         data[middle:end],
         data[end : end + header.body_bytes],
     )
-    return record, length
+    return record, header.length

@@ -20,6 +20,7 @@ from pileus.drivers.object.record import (
     Torn,
     decode,
     decode_header,
+    sound_header,
 )
 from pileus.lib.timestamp import Timestamp
 
@@ -103,6 +104,11 @@ class Volume:
     def header_cached(self, place: Place) -> Header | None:
         data = self.file.read_cached(HEADER_BYTES, place.offset)
         return None if data is None else decode_header(data)
+
+    def sound_header_cached(self, place: Place) -> Header | None:
+        """None where the disk would have to be waited for. Raises Torn where any of the record is wrong."""
+        data = self.file.read_cached(place.length, place.offset)
+        return None if data is None else sound_header(data, self.number)
 
     def header(self, place: Place) -> Header:
         """Raises Torn; its fields are not checked against the checksum."""
