@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pileus.kernel.http.exchange import Exchange
 from pileus.kernel.http.head import MAX_HEAD_BYTES, BadHead, Request, answer_head
+from pileus.kernel.write_flow import WriteFlow
 
 if TYPE_CHECKING:
     from pileus.kernel.http.server import Connections
@@ -19,12 +20,11 @@ HIGH_WATER = 1024 * 1024
 """Bytes that may wait to be sent before an application has to wait."""
 _EARLY_BYTES = 64 * 1024
 """What may come of the next request before the one before is answered."""
-
-
 _RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER of a socket whose end is a reset (socket(7))."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(WriteFlow, asyncio.BufferedProtocol):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self.loop = connections.loop
@@ -37,7 +37,6 @@ class Connection(asyncio.BufferedProtocol):
         """So far there is no end of the head in it."""
         self._exchange: Exchange | None = None
         self._is_held = False
-        self._drained: asyncio.Future[None] | None = None
         self.is_lost = False
         self._lingers = False
         """Whether all is said, and what comes is thrown away until the client has noticed."""
@@ -209,23 +208,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_held and not self.is_lost:
             self._is_held = False
             self.transport.resume_reading()
-
-    def pause_writing(self) -> None:
-        self._drained = self._drained or self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
-
-    @property
-    def is_clogged(self) -> bool:
-        return self._drained is not None
-
-    async def drained(self) -> None:
-        """Returns when more may be sent, or the client is gone."""
-        if self._drained is not None:
-            await asyncio.shield(self._drained)
 
     async def writable(self) -> None:
         """Returns at the next `resume_writing`."""

@@ -14,6 +14,7 @@ from typing import cast
 
 from pileus.drivers.object.wire.frame import MAX_FRAME, PREFIX, PREFIX_BYTES, Kind
 from pileus.drivers.object.wire.handshake import Handshake, HandshakeError
+from pileus.kernel.write_flow import WriteFlow
 
 READ_BYTES = 256 * 1024
 """Read at once, at most."""
@@ -26,7 +27,7 @@ class ProtocolError(Exception):
     """The other end does not keep to the protocol; the message says how."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(WriteFlow, asyncio.BufferedProtocol):
     high_water = HIGH_WATER
 
     def __init__(self, handshake: Handshake) -> None:
@@ -47,7 +48,6 @@ class Connection(asyncio.BufferedProtocol):
         self._has_place = False
         self.is_held = False
         self._out: list[bytes] = []
-        self._drained: asyncio.Future[None] | None = None
         self.is_lost = False
 
     def gather(self, send: Callable[[], None]) -> None:
@@ -234,22 +234,10 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write(b"".join(self._out))
         self._out.clear()
 
-    def pause_writing(self) -> None:
-        self._drained = self._drained or self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
-
-    @property
-    def is_clogged(self) -> bool:
-        return self._drained is not None
-
     async def drain(self, seconds: float) -> None:
         """Returns when more may be sent; raises TimeoutError where the other end does not take it."""
-        if self._drained is not None:
-            await asyncio.wait_for(asyncio.shield(self._drained), seconds)
+        if self.is_clogged:
+            await asyncio.wait_for(self.drained(), seconds)
 
     def close(self) -> None:
         """After what is to be sent has been sent."""

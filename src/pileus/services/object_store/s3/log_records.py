@@ -151,7 +151,7 @@ def record(request: Request, outcome: Outcome, began: float, what: str, *, key: 
     if request.context is not None:
         asker = Principal(request.context.project_id, request.context.user_id, request.context.user_name).arn
     client = call.scope.get("client")
-    raw = (call.scope.get("raw_path") or call.path.encode()).decode("latin-1").partition("?")[0]
+    raw = (call.scope.get("raw_path") or call.path.encode()).decode("latin-1")
     query = call.scope["query_string"].decode("latin-1")
     key = request.key if key is None else key
     fields = (

@@ -334,7 +334,7 @@ async def _version_2(
     call: Call, place: Place, keys: AccessKeys, access: str, signature: str, moment: str, *, presigned: bool
 ) -> Signed:
     found = await find_key(keys, access)
-    resource = call.scope["raw_path"].decode("latin-1").partition("?")[0]
+    resource = call.scope["raw_path"].decode("latin-1")
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
     query = call.scope["query_string"].decode("latin-1")
