@@ -13,7 +13,7 @@ from pileus.kernel.api.dispatch import authenticate
 from pileus.kernel.context import Context
 from pileus.kernel.errors import BadRequest, Forbidden, Unauthorized
 from pileus.services.object_store import metadata
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import Name, as_text
 from pileus.services.object_store.state import ObjectStoreState
 
 ACCOUNT_ACL = "x-account-access-control"
@@ -92,7 +92,7 @@ async def require(call: Call, name: Name, way: Way) -> Context | None:
             if info is None
             else info.metadata.get(f"x-container-{'write' if way == 'write' else 'read'}", "")
         )
-        if acl and granted(acl, context, call.header("referer"), way):
+        if acl and granted(as_text(acl), context, call.header("referer"), way):
             return None
     raise refuse(context)
 

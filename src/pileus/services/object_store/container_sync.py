@@ -33,7 +33,7 @@ from pileus.services.object_store.following import (
 )
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.listings import Metadata
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import Name, as_text
 from pileus.services.object_store.rows import rows
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -64,6 +64,7 @@ def _realm(settings: SyncSettings, name: str) -> Realm | None:
 def destination(settings: SyncSettings, text: str, own_url: str) -> tuple[str, Realm | None]:
     """The address of the container that `//REALM/CLUSTER/ACCOUNT/CONTAINER` names, or that is one itself, at a host
     that is allowed. 400 where it is neither."""
+    text = as_text(text)
     if settings.allowed_hosts and not text.startswith("//"):
         return _allowed(settings, text), None
     parts = text.split("/", 5)

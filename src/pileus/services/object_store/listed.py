@@ -13,6 +13,7 @@ import msgspec
 from pileus.services.object_store import expirer, metadata, unsettled
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Form, Listings, ObjectEntry
+from pileus.services.object_store.name import as_text
 
 _LINK, _SIZE = "; version=", "; bytes="
 _MARKED = b"; bytes="
@@ -35,7 +36,8 @@ def note(listings: Listings, version: Version) -> None:
         etag += f"{_LINK}{link}{_SIZE}{size}"
     elif size != version.size_bytes:
         etag += f"{_SIZE}{size}"
-    entry = ObjectEntry(name, version.timestamp, version.changed, version.size_bytes, etag, kept.content_type)
+    kind = as_text(kept.content_type)
+    entry = ObjectEntry(name, version.timestamp, version.changed, version.size_bytes, etag, kind)
     listings.note(account, container, entry)
     if (task := expirer.task(version, kept)) is not None:
         listings.note(expirer.ACCOUNT, expirer.CONTAINER, task)

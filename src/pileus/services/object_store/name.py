@@ -65,6 +65,16 @@ def from_header(text: str) -> str:
         raise PreconditionFailed("Invalid UTF8 or contains NULL") from None
 
 
+def as_text(header: str) -> str:
+    """A header's value, whose bytes are UTF-8; where they are not, as it is."""
+    if header.isascii():
+        return header
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
 def parse_reference(text: str, what: str) -> tuple[str, str]:
     """`container/object` as headers have it, decoded already; 412 where it is anything else."""
     container, slash, name = text.lstrip("/").partition("/")

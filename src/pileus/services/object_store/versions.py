@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -20,7 +19,7 @@ from pileus.services.object_store import content, metadata
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, Metadata
 from pileus.services.object_store.metadata import RESTORED, ObjectMetadata
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import Name, from_header
 from pileus.services.object_store.receive import receive
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_entries import MARKER
@@ -31,7 +30,7 @@ STACK, HISTORY = "x-versions-location", "x-history-location"
 def location(container: Metadata) -> str | None:
     """The container that older versions go to."""
     named = container.get(STACK) or container.get(HISTORY)
-    return unquote(named).strip("/") if named else None
+    return from_header(named).strip("/") if named else None
 
 
 def _prefix(name: Name) -> str:

@@ -16,7 +16,7 @@ from pileus.services.object_store import access, metadata, temp_url
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import get_object, head_object
 from pileus.services.object_store.listings import Ask
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import Name, as_text
 from pileus.services.object_store.state import ObjectStoreState
 
 _INDEX, _ERROR, _LISTINGS, _CSS, _LABEL, _FOLDER = (
@@ -45,7 +45,7 @@ async def site(call: Call, name: Name) -> Mapping[str, str] | None:
         call.header("x-web-mode") or ""
     ).lower() not in _TRUE:
         return None
-    return info.metadata
+    return {each: as_text(value) for each, value in info.metadata.items()}
 
 
 async def visit(call: Call, name: Name, rules: Mapping[str, str], handle: Handle) -> Reply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import md5
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -12,13 +11,13 @@ from pileus.kernel.errors import BadRequest
 from pileus.services.object_store import metadata
 from pileus.services.object_store.large.segments import Segment
 from pileus.services.object_store.listings import Ask
-from pileus.services.object_store.name import Name
+from pileus.services.object_store.name import Name, from_header
 from pileus.services.object_store.state import ObjectStoreState
 
 
 def check(header: str) -> tuple[str, str]:
-    """Container and prefix that `X-Object-Manifest` names. 400 where it names none."""
-    container, slash, prefix = unquote(header).lstrip("/").partition("/")
+    """Container and prefix that `X-Object-Manifest` names. 400 where it names none, 412 where it is not UTF-8."""
+    container, slash, prefix = from_header(header).lstrip("/").partition("/")
     if not (container and slash and prefix) or "?" in header or "&" in header:
         raise BadRequest("X-Object-Manifest must be in the format container/prefix")
     return container, prefix
