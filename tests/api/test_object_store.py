@@ -80,6 +80,9 @@ async def test_ranges_and_conditions(store: Store) -> None:
     assert got.headers["content-range"] == "bytes 95-99/100"
     past = await store("GET", "/c/o", range="bytes=100-")
     assert (past.status, past.headers["content-range"]) == (416, "bytes */100")
+    assert past.headers["etag"] == etag
+    for header in ("BYTES=0-9", "bytes = 0 - 9", "bytes=0-9 "):
+        assert (await store("GET", "/c/o", range=header)).body == body[:10]
     assert (await store("GET", "/c/o", range="bytes=9-1")).status == 200
     several = await store("GET", "/c/o", range="bytes=0-1,50-51,-1")
     assert several.status == 206
@@ -91,6 +94,8 @@ async def test_ranges_and_conditions(store: Store) -> None:
     assert (await store("GET", "/c/o", if_match='"other"')).status == 412
     assert (await store("GET", "/c/o", if_modified_since="Fri, 01 Jan 2100 00:00:00 GMT")).status == 304
     assert (await store("GET", "/c/o", if_unmodified_since="Fri, 01 Jan 2010 00:00:00 GMT")).status == 412
+    for old in ("Friday, 01-Jan-10 00:00:00 GMT", "Fri Jan  1 00:00:00 2010"):
+        assert (await store("GET", "/c/o", if_match=etag, if_unmodified_since=old)).status == 412
     assert (await store("PUT", "/c/o", b"", if_none_match="*")).status == 412
     assert (await store("PUT", "/c/new", b"", if_none_match="*")).status == 201
 
@@ -107,6 +112,22 @@ async def test_copies(store: Store) -> None:
     assert (await store("COPY", "/c/none", destination="d/x")).status == 404
     assert (await store("COPY", "/c/o", destination="nowhere")).status == 412
     assert (await store("COPY", "/c/o", destination="nowhere/x")).status == 404
+
+
+async def test_a_copy_has_the_type_that_it_is_given(store: Store) -> None:
+    await store("PUT", "/c/o", b"body", content_type="text/x")
+    assert (await store("COPY", "/c/o", destination="c/p", content_type="text/y")).status == 201
+    assert (await store("HEAD", "/c/p")).headers["content-type"] == "text/y"
+    broken = await store("COPY", "/c/o", destination="c/p", content_type="text/y; swift_bytes=3")
+    assert broken.status == 400
+
+
+async def test_a_copy_needs_its_source_before_its_target(store: Store) -> None:
+    await store("PUT", "/c/o", b"body")
+    theirs = {"destination_account": "AUTH_p2", "destination": "c/o"}
+    assert (await store("COPY", "/c/missing", **theirs)).status == 404
+    assert (await store("COPY", "/c/o", **theirs)).status == 403
+    assert (await store("PUT", "/no/o", x_copy_from="c/o", x_copy_from_account="AUTH_p2")).status == 403
 
 
 async def test_a_part_is_copied(store: Store) -> None:
@@ -208,6 +229,11 @@ async def test_a_dynamic_large_object(store: Store) -> None:
     await store("PUT", "/c/part/3", b"3")
     assert (await store("GET", "/c/whole")).body.endswith(b"23")
     assert (await store("PUT", "/c/x", b"", x_object_manifest="nothing")).status == 400
+    assert (await store("POST", "/c/whole", x_object_manifest="c/part/1")).status == 202
+    assert (await store("GET", "/c/whole")).body == b"11111"
+    assert (await store("POST", "/c/whole", x_object_meta_a="1")).status == 202
+    plain = await store("GET", "/c/whole")
+    assert (plain.body, plain.headers.get("x-object-manifest")) == (b"", None)
 
 
 async def test_temporary_urls(store: Store) -> None:
@@ -253,6 +279,43 @@ async def test_older_versions(store: Store) -> None:
     assert len(names(await store("GET", "/old"))) == 2
 
 
+async def test_a_history_tells_of_deletions_of_nothing(store: Store) -> None:
+    await store("PUT", "/old")
+    await store("POST", "/c", x_history_location="old")
+    assert (await store("DELETE", "/c/o")).status == 404
+    assert len(names(await store("GET", "/old"))) == 1
+    await store("DELETE", "/old/" + names(await store("GET", "/old"))[0])
+    await store("DELETE", "/old")
+    assert (await store("DELETE", "/c/o")).status == 412
+
+
+async def test_a_stack_undoes_what_a_history_left(store: Store) -> None:
+    await store("PUT", "/old")
+    await store("POST", "/c", x_history_location="old")
+    await store("PUT", "/c/o", b"1")
+    await store("PUT", "/c/o", b"2")
+    await store("DELETE", "/c/o")
+    assert len(names(await store("GET", "/old"))) == 3
+    await store("POST", "/c", x_versions_location="old")
+    head = (await store("HEAD", "/c")).headers
+    assert ("x-history-location" in head, head["x-versions-location"]) == (False, "old")
+    assert (await store("DELETE", "/c/o")).status == 204
+    assert (await store("GET", "/c/o")).body == b"2"
+    assert len(names(await store("GET", "/old"))) == 1
+    await store("POST", "/c", x_history_location="old")
+    await store("DELETE", "/c/o")
+    await store("PUT", "/c/o", b"3")
+    await store("POST", "/c", x_versions_location="old")
+    assert (await store("DELETE", "/c/o")).status == 204
+    assert (await store("GET", "/c/o")).status == 404
+    assert (await store("DELETE", "/c/o")).status == 204
+    assert (await store("GET", "/c/o")).body == b"2"
+    assert (await store("POST", "/c", x_versions_location="a", x_history_location="b")).status == 400
+    assert (await store("POST", "/c", x_versions_location="a/b")).status == 412
+    assert (await store("POST", "/c", x_remove_history_location="x")).status == 204
+    assert "x-versions-location" not in (await store("HEAD", "/c")).headers
+
+
 async def test_quotas_and_expiry(store: Store) -> None:
     assert (await store("POST", "/c", x_container_meta_quota_bytes="ten")).status == 400
     await store("POST", "/c", x_container_meta_quota_bytes="10")
@@ -265,6 +328,8 @@ async def test_quotas_and_expiry(store: Store) -> None:
     await store("POST", "/c", x_remove_container_meta_quota_count="x")
     assert (await store("PUT", "/c/o", b"", x_delete_at="1")).status == 400
     assert (await store("PUT", "/c/o", b"", x_delete_after="x")).status == 400
+    far = await store("PUT", "/c/o", b"", x_delete_at="9" * 30)
+    assert (far.status, (await store("HEAD", "/c/o")).headers["x-delete-at"]) == (201, "9999999999")
 
 
 async def test_the_lists_catch_up_with_the_objects(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import combinations
 
@@ -12,7 +12,8 @@ from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
 
 MAX_RANGES, MAX_OVERLAPS, MAX_DISORDERED = 50, 2, 7
 """More in one request, more pairs that overlap, or more in no order are an attack (RFC 9110, section 14.2)."""
-_RANGE = re.compile(r"^(\d*)-(\d*)$")
+_BYTES = re.compile(r"^\s*bytes\s*=", re.IGNORECASE)
+_RANGE = re.compile(r"^(\d*)\s*-\s*(\d*)$", re.ASCII)
 
 
 def _tags(header: str) -> set[str]:
@@ -46,16 +47,17 @@ def _date(header: str | None) -> datetime | None:
         found = parsedate_to_datetime(header) if header else None
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
 def ranges(header: str | None, size: int) -> list[tuple[int, int]] | None:
     """(offset, length) of each part that is wanted and there; None for all. 416 where no part is there, or too many are
     wanted."""
-    if header is None or not header.strip().lower().startswith("bytes="):
+    unit = None if header is None else _BYTES.match(header)
+    if header is None or unit is None:
         return None
     found: list[tuple[int, int]] = []
-    specs = [each.strip() for each in header.strip()[6:].split(",")]
+    specs = [each.strip() for each in header[unit.end() :].split(",")]
     for spec in specs:
         matched = _RANGE.match(spec)
         if matched is None or matched.groups() == ("", "") or len(spec) > 40:

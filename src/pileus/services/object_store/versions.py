@@ -9,17 +9,17 @@ name that another attempt gives it, so it is made over, and not taken for an old
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
 
-from pileus.kernel.errors import PreconditionFailed
+from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.services.object_store import content, metadata
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.listings import Ask, Metadata
 from pileus.services.object_store.metadata import RESTORED, ObjectMetadata
-from pileus.services.object_store.name import Name, from_header
+from pileus.services.object_store.name import Name, check_container, from_header
 from pileus.services.object_store.receive import receive
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_entries import MARKER
@@ -31,6 +31,25 @@ def location(container: Metadata) -> str | None:
     """The container that older versions go to."""
     named = container.get(STACK) or container.get(HISTORY)
     return from_header(named).strip("/") if named else None
+
+
+def one_place(headers: Mapping[str, str]) -> dict[str, str]:
+    """A container's new headers, where versions go to one place in one way: what names one takes the other away, and so does
+    what takes one away. 400 for both, 412 for a place that is no container's name."""
+    given = [each for each in (STACK, HISTORY) if headers.get(each)]
+    if len(given) > 1:
+        raise BadRequest("Only one of X-Versions-Location or X-History-Location may be specified")
+    named = [each for each in (STACK, HISTORY) if each in headers]
+    gone = [f"x-remove-{each.removeprefix('x-')}" for each in (STACK, HISTORY)]
+    if not named and not any(headers.get(each) for each in gone):
+        return dict(headers)
+    if given:
+        where = location(headers) or ""
+        if not where or "/" in where:
+            raise PreconditionFailed("Container name cannot contain slashes")
+        check_container(where)
+    kept = {each: value for each, value in headers.items() if each not in gone}
+    return kept | {each: headers[each] if each in given else "" for each in (STACK, HISTORY)}
 
 
 def _prefix(name: Name) -> str:
@@ -52,13 +71,17 @@ async def keep(state: ObjectStoreState, name: Name, container: Metadata) -> None
     version = await state.find(name) if where else None
     if where is None or version is None:
         return
-    if await state.container(name.account, where) is None:
-        raise PreconditionFailed(f"There is no container {where} for older versions.")
+    await _require(state, name, where)
     old = content.plain(state, name, version)
     target = Name(name.account, where, _copy_of(name, version))
     await receive(state, target, state.now(), _plain(old.kept), old.read(0, old.size_bytes), old.size_bytes)
     if (restored := _restored(version)) is not None and restored != target.object:
         await _remove(state, Name(name.account, where, restored))
+
+
+async def _require(state: ObjectStoreState, name: Name, where: str) -> None:
+    if await state.container(name.account, where) is None:
+        raise PreconditionFailed(f"There is no container {where} for older versions.")
 
 
 def _plain(kept: ObjectMetadata) -> ObjectMetadata:
@@ -75,36 +98,49 @@ async def _remove(state: ObjectStoreState, name: Name) -> None:
 
 
 async def mark_deleted(state: ObjectStoreState, name: Name, container: Metadata) -> None:
-    """In a history: the object as it was, and that it was deleted then."""
+    """In a history: the object as it was, if there is one, and that it was deleted then."""
+    where = location(container) or ""
     await keep(state, name, container)
+    await _require(state, name, where)
     version = await state.find(name)
-    listed = await _latest(state, name, location(container) or "", 1)
+    listed = await _latest(state, name, where, 1)
     marked = [each["name"] for each in listed if each["content_type"] == MARKER]
     if version is not None and marked and marked[0] > _copy_of(name, version):
         return  # a deletion broke off after its marker
     now = state.now()
-    target = Name(name.account, location(container) or "", _prefix(name) + now.normal)
+    target = Name(name.account, where, _prefix(name) + now.normal)
     marker = ObjectMetadata(content_type=MARKER, etag="", headers={})
     await receive(state, target, now, marker, _nothing(), 0)
 
 
 async def restore(state: ObjectStoreState, name: Name, container: Metadata) -> Name | None:
-    """In a stack: makes the latest version the object again. What it was is then to be removed; None where there is none."""
+    """In a stack: makes the latest version the object again. What it was is then to be removed; None where there is none.
+
+    A deletion that a history left is a version too: where nothing came after it, it is what is to be removed, and what
+    was there before it is the object again.
+    """
     where = location(container) or ""
     current = await state.find(name)
     own = {_restored(current), None if current is None else _copy_of(name, current)}
+    marker: Name | None = None
     for each in await _latest(state, name, where, 1000):
         source = Name(name.account, where, each["name"])
         if source.object in own:
             await _remove(state, source)
             continue
         version = await state.find(source)
-        if version is not None:
+        if version is not None and each["content_type"] == MARKER:
+            if current is not None or marker is not None:
+                break
+            marker = source
+        elif version is not None:
             old = content.plain(state, source, version)
             kept = msgspec.structs.replace(old.kept, system={**old.kept.system, RESTORED: source.object})
             await receive(state, name, state.now(), kept, old.read(0, old.size_bytes), old.size_bytes)
-            return source
-    return None
+            if marker is not None:
+                await _remove(state, source)
+            return marker or source
+    return marker
 
 
 async def _latest(state: ObjectStoreState, name: Name, where: str, limit: int) -> list[dict[str, Any]]:

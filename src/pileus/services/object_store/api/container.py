@@ -18,6 +18,7 @@ from pileus.services.object_store import (
     symlinks,
     usage,
     versioning,
+    versions,
 )
 from pileus.services.object_store.api import listing, outcome
 from pileus.services.object_store.listings import (
@@ -168,7 +169,7 @@ def _clean(call: Call) -> dict[str, str]:
         limit = headers.get(f"x-container-meta-quota-{what}", "")
         if limit and not (limit.isascii() and limit.isdigit()):
             raise BadRequest(f"Invalid {what} quota.")
-    return headers
+    return versions.one_place(headers)
 
 
 def asked_policy(state: ObjectStoreState, name: str | None) -> StoragePolicy | None:

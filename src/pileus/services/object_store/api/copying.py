@@ -11,12 +11,18 @@ from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, PreconditionFailed
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, conditions, content, symlinks, versions
-from pileus.services.object_store.api import versioned
+from pileus.services.object_store.api import part, versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import OBJECT, open_object, open_version, reader
-from pileus.services.object_store.api.write import allow, check_quota, created, kept_headers, store
+from pileus.services.object_store.api.write import (
+    allow,
+    check_quota,
+    created,
+    kept_headers,
+    plain_type,
+    store,
+)
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.metadata import IS_NULL, RESTORED, UPLOAD, ObjectMetadata
 from pileus.services.object_store.name import Name, from_header, parse, parse_reference
 from pileus.services.object_store.state import ObjectStoreState
@@ -33,13 +39,13 @@ def _account(call: Call, header: str, own: str) -> str:
     return named
 
 
-async def copy_into(call: Call, target: Name, info: ContainerInfo) -> Reply:
+async def copy_into(call: Call, target: Name) -> Reply:
     """A PUT with `X-Copy-From`: the source's bytes under the path's name."""
     if (call.header("content-length") or "0") != "0":
         raise BadRequest("Copy requests require a zero byte body")
     account = _account(call, "x-copy-from-account", target.account)
     source = Name(account, *parse_reference(from_header(call.header("x-copy-from") or ""), "X-Copy-From"))
-    return await _copy(call, source, target, info)
+    return await _copy(call, source, target)
 
 
 @routes.add("COPY", OBJECT, policy=ANYONE, status=201, answers=NOTHING)
@@ -51,10 +57,10 @@ async def copy_object(call: Call) -> Reply:
         raise PreconditionFailed("Destination header required")
     account = _account(call, "destination-account", source.account)
     target = Name(account, *parse_reference(from_header(destination), "Destination"))
-    return await _copy(call, source, target, await allow(call, target))
+    return await _copy(call, source, target)
 
 
-async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> Reply:
+async def _copy(call: Call, source: Name, target: Name) -> Reply:
     state: ObjectStoreState = call.runtime.state
     await access.require(call, source, "read")
     as_manifest = call.arg("multipart-manifest") == "get"
@@ -69,7 +75,8 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
         raise gone()
     told = {} if found.version_id is None else {"x_copied_from_version_id": found.version_id}
     content.require_readable(found)
-    offset, length = _part(call, found)
+    info = await allow(call, target)
+    offset, length = await _part(call, found)
     await check_quota(state, target, info, length)
     await versions.keep(state, target, info.metadata)
     now = state.now()
@@ -90,8 +97,11 @@ async def _copy(call: Call, source: Name, target: Name, info: ContainerInfo) -> 
     )
 
 
-def _part(call: Call, found: Content) -> tuple[int, int]:
-    """Offset and length of what is copied: all of it, or the one `Range` that the request names."""
+async def _part(call: Call, found: Content) -> tuple[int, int]:
+    """Offset and length of what is copied: all of it, the one `Range` that the request names, or the part of a large object
+    whose number it has."""
+    if (one := await part.asked(call, found, {})) is not None:
+        return one
     parts = conditions.ranges(call.header("range"), found.size_bytes)
     if parts is None:
         return 0, found.size_bytes
@@ -107,9 +117,9 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
     if not as_manifest:
         old.pop("x-object-manifest", None)
     large = found.kept.large_etag if as_manifest else None
-    said = call.header("content-type") if call.method == "PUT" or fresh else None
+    said = call.header("content-type")
     return ObjectMetadata(
-        content_type=said or found.kept.content_type,
+        content_type=plain_type(said) if said else found.kept.content_type,
         etag="",
         headers={**old, **given},
         large_etag=large,

@@ -262,8 +262,16 @@ def _unchanged(call: Call, found: Content, headers: dict[str, str]) -> bool:
     try:
         return conditions.not_modified(call.headers, found.etag, when)
     except PreconditionFailed as error:
-        error.headers.update({name: headers[name] for name in ("etag", "last-modified", "x-timestamp")})
+        error.headers.update(_identity(headers))
         raise
+
+
+_IDENTITY = ("etag", "last-modified", "x-timestamp", "accept-ranges", "content-location", versioned.VERSION)
+
+
+def _identity(headers: dict[str, str]) -> dict[str, str]:
+    """What an error tells of the object that it is about."""
+    return {name: headers[name] for name in _IDENTITY if name in headers}
 
 
 @routes.add("HEAD", OBJECT, policy=ANYONE, also=dict.fromkeys((206, 301, 304), NOTHING))
@@ -298,7 +306,7 @@ async def get_object(call: Call) -> Reply:
     try:
         parts = conditions.ranges(wanted, size)
     except RangeNotSatisfiable as error:
-        error.headers["accept-ranges"] = "bytes"
+        error.headers.update(_identity(headers))
         raise
     if parts is None:
         return content.reply(found, 200, headers, 0, size)

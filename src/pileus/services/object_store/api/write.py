@@ -148,7 +148,7 @@ def kept_from(given: Mapping[str, str], now: Timestamp) -> dict[str, str]:
 
 
 def _whole(text: str, header: str) -> int:
-    if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) is None:
+    if re.fullmatch(r"[+-]?[0-9]{1,4000}", text.strip()) is None:
         raise BadRequest(f"Non-integer {header}")
     return int(text)
 
@@ -168,10 +168,10 @@ async def put_object(call: Call) -> Reply:
     from pileus.services.object_store.api.manifest import put_manifest
 
     name = parse(call.path)
+    if "x-copy-from" in call.headers:
+        return await copy_into(call, name)
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
-    if "x-copy-from" in call.headers:
-        return await copy_into(call, name, info)
     if (version_id := versioned.asked(call, info)) is not None:
         return created(await versioned.promote(call, name, info, version_id), state.now())
     if call.arg("multipart-manifest") == "put":
@@ -291,8 +291,7 @@ async def update_object(call: Call) -> Reply:
     def changed(was: ObjectMetadata) -> ObjectMetadata:
         if state.has_expired(was):
             raise Missing
-        stays = {each: was.headers[each] for each in ("x-object-manifest",) if each in was.headers}
-        return msgspec.structs.replace(was, content_type=said or was.content_type, headers={**stays, **given})
+        return msgspec.structs.replace(was, content_type=said or was.content_type, headers=given)
 
     try:
         kept = await _update(call, state, name, info, now, changed)
@@ -354,7 +353,7 @@ async def delete(call: Call, name: Name) -> bool:
     version_id = versioned.asked(call, info)
     if version_id is not None or versioning.status(info.metadata):
         return await versioned.delete(call, name, info, version_id)
-    if versions.HISTORY in info.metadata and await state.find(name) is not None:
+    if versions.HISTORY in info.metadata:
         await versions.mark_deleted(state, name, info.metadata)
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
