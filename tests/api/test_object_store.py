@@ -330,6 +330,9 @@ async def test_quotas_and_expiry(store: Store) -> None:
     assert (await store("PUT", "/c/o", b"", x_delete_after="x")).status == 400
     far = await store("PUT", "/c/o", b"", x_delete_at="9" * 30)
     assert (far.status, (await store("HEAD", "/c/o")).headers["x-delete-at"]) == (201, "9999999999")
+    assert (await store("DELETE", "/c/o", x_if_delete_at="soon")).status == 400
+    assert (await store("DELETE", "/c/o", x_if_delete_at="5")).status == 412
+    assert (await store("DELETE", "/c/o", x_if_delete_at="9999999999")).status == 204
 
 
 async def test_the_lists_catch_up_with_the_objects(tmp_path: Path) -> None:

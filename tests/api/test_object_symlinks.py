@@ -73,10 +73,21 @@ async def test_a_static_link(store: Store) -> None:
     )
     listed = json.loads((await store("GET", "/c?format=json")).body)[0]
     assert (listed["symlink_etag"], listed["symlink_bytes"]) == (etag, 6)
-    await store("PUT", "/c/twice", x_symlink_target="c/l", x_symlink_target_etag=md5(b"").hexdigest())
-    assert (await store("GET", "/c/twice")).status == 409
+    twice = {"x_symlink_target": "c/l", "x_symlink_target_etag": md5(b"").hexdigest()}
+    assert (await store("PUT", "/c/twice", **twice)).status == 409
+    assert (await store("PUT", "/c/twice", **{**twice, "x_symlink_target_etag": etag})).status == 201
+    assert (await store("GET", "/c/twice")).body == b"target"
+    where = f"{ROOT}/d/t%20%C3%A4"
+    assert (await store("GET", "/c/l", if_match="other")).headers["content-location"] == where
+    posted = await store("POST", "/c/l", x_object_meta_a="1")
+    assert (posted.status, posted.headers["location"]) == (307, where)
+    assert posted.headers["x-symlink-target-etag"] == etag
     await store("PUT", "/d/t ä", b"another")
-    assert (await store("GET", "/c/l")).status == 409
+    for link in ("l", "twice"):
+        changed = await store("GET", f"/c/{link}")
+        assert (changed.status, changed.headers["content-location"]) == (409, where)
+    missing = await store("PUT", "/c/n", x_symlink_target="d/none", x_symlink_target_etag=etag)
+    assert (missing.status, b"does not exist" in missing.body) == (409, True)
     for wrong in ("0" * 32, etag):
         refused = await store("PUT", "/c/n", x_symlink_target="d/t%20%C3%A4", x_symlink_target_etag=wrong)
         assert refused.status == 409
@@ -106,7 +117,8 @@ async def test_loops_and_what_is_no_link(store: Store) -> None:
 async def test_a_link_opens_nothing_that_was_closed(store: Store) -> None:
     await store("POST", "/c", x_container_read=".r:*", x_container_write="p2:u2")
     await store("PUT", "/c/l", as_=OTHER, x_symlink_target="d/t%20%C3%A4")
-    assert (await store("GET", "/c/l", as_=OTHER)).status == 403
+    refused = await store("GET", "/c/l", as_=OTHER)
+    assert (refused.status, refused.headers["content-location"]) == (403, f"{ROOT}/d/t%20%C3%A4")
     assert (await store("GET", "/c/l", as_=NOBODY)).status == 401
     stolen = await store("COPY", "/c/l", as_=OTHER, destination="c/stolen")
     assert stolen.status == 403
@@ -125,6 +137,27 @@ async def test_a_link_opens_nothing_that_was_closed(store: Store) -> None:
     await store("POST", "/d", x_remove_container_read="x")
     assert await signed("of-the-container", "container") == 401
     assert await signed("of-the-account", "account") == 200
+
+
+async def test_a_static_link_to_a_large_object(store: Store) -> None:
+    put = await store("PUT", "/c/m?multipart-manifest=put", json.dumps([{"path": "/d/t ä"}]).encode())
+    kept = (await store("HEAD", "/c/m")).headers["x-manifest-etag"]
+    assert (await store("PUT", "/c/l", x_symlink_target="c/m", x_symlink_target_etag=kept)).status == 201
+    listed = json.loads((await store("GET", "/c?format=json&prefix=l")).body)[0]
+    assert (listed["symlink_bytes"], listed["symlink_etag"]) == (6, kept)
+    assert listed["slo_etag"] == put.headers["etag"]
+    assert (await store("GET", "/c/l")).body == b"target"
+
+
+async def test_a_copied_link_leads_into_its_own_account(store: Store) -> None:
+    await store("PUT", "", at="/v1/AUTH_p2/c", as_=OTHER)
+    await store("PUT", "/c/l", x_symlink_target="d/t%20%C3%A4")
+    await store("POST", "/c", x_container_read="p2:u2")
+    copy = {"x_copy_from": "c/l", "x_copy_from_account": "AUTH_p1"}
+    put = await store("PUT", "?symlink=get", at="/v1/AUTH_p2/c/l", as_=OTHER, **copy)
+    assert put.status == 201
+    target = (await store("HEAD", "?symlink=get", at="/v1/AUTH_p2/c/l", as_=OTHER)).headers
+    assert (target["x-symlink-target"], target["x-symlink-target-account"]) == ("d/t%20%C3%A4", "AUTH_p2")
 
 
 async def test_links_in_versions_and_manifests(store: Store) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
-from pileus.kernel.errors import BadRequest, Conflict, PreconditionFailed
+from pileus.kernel.errors import ApiError, BadRequest, Conflict, PreconditionFailed
 from pileus.services.object_store import metadata
 from pileus.services.object_store.driver import Version
 from pileus.services.object_store.metadata import ObjectMetadata
@@ -22,6 +22,7 @@ from pileus.services.object_store.state import ObjectStoreState
 MAX_HOPS = 2
 TARGET, ACCOUNT, ETAG = "x-symlink-target", "x-symlink-target-account", "x-symlink-target-etag"
 CONTENT_TYPE = "application/symlink"
+_TOO_MANY = f"Too many levels of symbolic links, maximum allowed is {MAX_HOPS}"
 _SYSTEM = "symlink"
 _MARK = "; symlink="
 """In a list's etag: what a link's entry says of its target follows, as a query."""
@@ -37,6 +38,8 @@ class Link(NamedTuple):
     """Of a static one."""
     size_bytes: int = 0
     """Of a static one's target, as it was."""
+    slo_etag: str = ""
+    """Of a static one's target, where that is a static large object."""
 
     @property
     def path(self) -> str:
@@ -55,13 +58,15 @@ class Link(NamedTuple):
 
     def system(self, etag: str) -> dict[str, str]:
         """What is kept with the object, whose own etag is given."""
-        kept = urlencode({"path": self.target.path, "etag": self.etag, "bytes": self.size_bytes})
+        said = {"path": self.target.path, "etag": self.etag, "bytes": str(self.size_bytes)}
+        kept = urlencode(said | ({"slo_etag": self.slo_etag} if self.slo_etag else {}))
         return {_SYSTEM: kept, metadata.LISTED_ETAG: f"{etag}{_MARK}{kept}"}
 
 
 def _read(kept: str) -> Link:
     said = dict(parse_qsl(kept, keep_blank_values=True))
-    return Link(Name(*said["path"].split("/", 2)), said["etag"], int(said["bytes"]))
+    target = Name(*said["path"].split("/", 2))
+    return Link(target, said["etag"], int(said["bytes"]), said.get("slo_etag", ""))
 
 
 def of(kept: ObjectMetadata) -> Link | None:
@@ -93,47 +98,69 @@ def asked(headers: Mapping[str, str], own: Name) -> Link | None:
 async def follow(
     state: ObjectStoreState, name: Name, version: Version | None, permit: Permit
 ) -> tuple[Name, Version | None]:
-    """The object at the end of the links, if there is one. 409 where there are too many, or it is not what a link means."""
+    """The object at the end of the links, if there is one. 409 where there are too many, or it is not what a link means.
+
+    Errors say where the last link leads.
+    """
     hops = 0
     expected: list[str] = []
+    where: dict[str, str] = {}
     while version is not None:
         kept = metadata.decode(version.metadata)
         link = of(kept)
         if link is None or not link.etag:
-            if any(etag != kept.etag for etag in expected):
-                raise Conflict("Object Etag does not match X-Symlink-Target-Etag header")
+            if wrong := [etag for etag in expected if etag != kept.etag]:
+                raise Conflict(_differs(kept.etag, wrong[0]), headers=where)
             expected = []
         if link is None:
             break
         hops += 1
         if hops > MAX_HOPS:
-            raise Conflict(
-                f"Too many levels of symbolic links, maximum allowed is {MAX_HOPS}",
-                headers={"content-location": link.path},
-            )
+            raise Conflict(_TOO_MANY, headers={"content-location": link.path})
         if link.etag:
             expected.append(link.etag)
-        name = link.target
-        await permit(name)
+        name, where = link.target, {"content-location": link.path}
+        try:
+            await permit(name)
+        except ApiError as error:
+            error.headers.update(where)
+            raise
         version = await state.find(name)
     return name, version
 
 
 async def fix(state: ObjectStoreState, link: Link, permit: Permit) -> tuple[Link, str]:
-    """A static link with what its target is now, and the target's content type. 409 where that is not as it says."""
-    await permit(link.target)
-    found = await state.find(link.target)
-    kept = None if found is None else metadata.decode(found.metadata)
-    if found is None or kept is None or kept.etag != link.etag:
-        raise Conflict("Object Etag does not match X-Symlink-Target-Etag header")
-    inner = of(kept)
-    if inner is not None and inner.etag:
-        _, found = await follow(state, link.target, found, permit)
-        kept = None if found is None else metadata.decode(found.metadata)
-        if found is None or kept is None:
-            raise Conflict("The symlink's target links to nothing.")
-    size = found.size_bytes if kept.large_etag is None else kept.large_bytes
-    return link._replace(size_bytes=size), kept.content_type
+    """A static link with what its target is now, beyond static links that it may be, and the target's content type. 409
+    where that is not as the link says."""
+    name = link.target
+    for _ in range(MAX_HOPS + 1):
+        await permit(name)
+        found = await state.find(name)
+        if found is None:
+            raise Conflict("X-Symlink-Target does not exist")
+        kept = metadata.decode(found.metadata)
+        if (inner := of(kept)) is not None and inner.etag:
+            name = inner.target
+            continue
+        if kept.etag != link.etag:
+            raise Conflict(_differs(kept.etag, link.etag))
+        size = metadata.size(kept, found.size_bytes)
+        return link._replace(size_bytes=size, slo_etag=kept.large_etag or ""), kept.content_type
+    raise Conflict(_TOO_MANY)
+
+
+def _differs(etag: str, wanted: str) -> str:
+    return f"Object Etag {etag!r} does not match X-Symlink-Target-Etag header {wanted!r}"
+
+
+def for_copy(kept: ObjectMetadata, source: Name, target: Name) -> dict[str, str]:
+    """What a copy of a link keeps: one into the link's own account leads into the copy's."""
+    link = of(kept)
+    if link is None or link.target.account != source.account or source.account == target.account:
+        return dict(kept.system)
+    return dict(kept.system) | link._replace(target=link.target._replace(account=target.account)).system(
+        kept.etag
+    )
 
 
 def shown_json(body: bytes) -> bytes:
@@ -151,6 +178,8 @@ def shown_json(body: bytes) -> bytes:
             each |= {"hash": own, "symlink_path": link.path}
             if link.etag:
                 each |= {"symlink_etag": link.etag, "symlink_bytes": link.size_bytes}
+            if link.slo_etag:
+                each["slo_etag"] = f'"{link.slo_etag}"'
     return msgspec.json.encode(entries)
 
 

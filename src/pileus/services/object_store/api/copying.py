@@ -13,6 +13,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, conditions, content, symlinks, versions
 from pileus.services.object_store.api import part, versioned
 from pileus.services.object_store.api.container import gone
+from pileus.services.object_store.api.manifest import require_segments
 from pileus.services.object_store.api.read import OBJECT, open_object, open_version, reader
 from pileus.services.object_store.api.write import (
     allow,
@@ -77,10 +78,12 @@ async def _copy(call: Call, source: Name, target: Name) -> Reply:
     content.require_readable(found)
     info = await allow(call, target)
     offset, length = await _part(call, found)
+    if as_manifest and found.kept.large_etag is not None:
+        await require_segments(call, target, b"".join([chunk async for chunk in found.read(offset, length)]))
     await check_quota(state, target, info, length)
     await versions.keep(state, target, info.metadata)
     now = state.now()
-    kept = _kept(call, found, kept_headers(call, now), as_manifest=as_manifest)
+    kept = _kept(call, source, target, found, kept_headers(call, now), as_manifest=as_manifest)
     stored = await store(state, target, now, kept, found.read(offset, length), length)
     return created(
         stored.etag,
@@ -110,7 +113,9 @@ async def _part(call: Call, found: Content) -> tuple[int, int]:
     return parts[0]
 
 
-def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: bool) -> ObjectMetadata:
+def _kept(
+    call: Call, source: Name, target: Name, found: Content, given: dict[str, str], *, as_manifest: bool
+) -> ObjectMetadata:
     """The source's metadata with the request's over them; only those with `X-Fresh-Metadata`."""
     fresh = (call.header("x-fresh-metadata") or "").lower() in ("1", "t", "true", "yes", "on", "y")
     old = {} if fresh else dict(found.kept.headers)
@@ -124,10 +129,11 @@ def _kept(call: Call, found: Content, given: dict[str, str], *, as_manifest: boo
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
-        system=_system(found) if large or symlinks.of(found.kept) is not None else {},
+        system=_system(found, source, target) if large or symlinks.of(found.kept) is not None else {},
     )
 
 
-def _system(found: Content) -> dict[str, str]:
+def _system(found: Content, source: Name, target: Name) -> dict[str, str]:
     """A copy of a manifest lists the same segments, but they are not its own."""
-    return {name: value for name, value in found.kept.system.items() if name not in _NOT_COPIED}
+    kept = symlinks.for_copy(found.kept, source, target)
+    return {name: value for name, value in kept.items() if name not in _NOT_COPIED}

@@ -44,7 +44,7 @@ async def put_manifest(call: Call, name: Name, info: ContainerInfo) -> Reply:
     if not read_bool("heartbeat", call.arg("heartbeat") or "false"):
         stored, now = await _store(call, name, info, wanted)
         return write.created(f'"{stored}"', now)
-    return await outcome.reply(call, _told(call, name, info, wanted), 202)
+    return await outcome.begun(call, _told(call, name, info, wanted), 202)
 
 
 async def _told(call: Call, name: Name, info: ContainerInfo, wanted: list[slo.Wanted]) -> Outcome:
@@ -64,15 +64,7 @@ async def _store(
     call: Call, name: Name, info: ContainerInfo, wanted: list[slo.Wanted]
 ) -> tuple[str, Timestamp]:
     state: ObjectStoreState = call.runtime.state
-    allowed: set[str] = set()
-
-    async def permit(segment: Name) -> None:
-        if segment.container not in allowed:
-            if not container_sync.is_sent(call) or segment.container != name.container:
-                await access.require(call, segment, "read")
-            allowed.add(segment.container)
-
-    manifest = await slo.build(state, name, wanted, permit)
+    manifest = await slo.build(state, name, wanted, _reader(call, name))
     expected = (call.header("etag") or "").strip('"').lower()
     if expected and expected != manifest.etag:
         raise Unprocessable(f"The segments' etags have the MD5 {manifest.etag}, not {expected}.")
@@ -93,6 +85,25 @@ async def _store(
         state, name, now, kept, _once(body), len(body), check=write.condition(call, state, name)
     )
     return manifest.etag, now
+
+
+def _reader(call: Call, name: Name) -> slo.Permit:
+    """Lets pass what the caller may read, and make a segment of the object."""
+    allowed: set[tuple[str, str]] = set()
+
+    async def permit(segment: Name) -> None:
+        at = (segment.account, segment.container)
+        if at not in allowed:
+            if not container_sync.is_sent(call) or at != (name.account, name.container):
+                await access.require(call, segment, "read")
+            allowed.add(at)
+
+    return permit
+
+
+async def require_segments(call: Call, name: Name, body: bytes) -> None:
+    """400 where a stored manifest, as the object of that name, would list what is not there, or the caller may not read."""
+    await slo.build(call.runtime.state, name, slo.given(body), _reader(call, name))
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -118,6 +118,14 @@ async def reply(call: Call, work: Coroutine[Any, Any, Outcome], status: int = 20
     return Reply(status, headers=headers, stream=_blanks(call.runtime.clock, task, done, shape))
 
 
+async def begun(call: Call, work: Coroutine[Any, Any, Outcome], status: int) -> Reply:
+    """The answer begins before anything is done."""
+    shape, headers = form(call)
+    task, done = asyncio.ensure_future(work), asyncio.Event()
+    task.add_done_callback(lambda _: done.set())
+    return Reply(status, headers=headers, stream=_blanks(call.runtime.clock, task, done, shape))
+
+
 async def _blanks(
     clock: Clock, task: asyncio.Task[Outcome], done: asyncio.Event, shape: Form
 ) -> AsyncGenerator[bytes, None]:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import formatdate
+from hashlib import md5
 from urllib.parse import quote
 
 from pileus.kernel.api.answer import NOTHING, WHATEVER
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
-from pileus.kernel.errors import NotFound, PreconditionFailed, RangeNotSatisfiable, Unavailable
+from pileus.kernel.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    Unauthorized,
+    Unavailable,
+)
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import (
     access,
@@ -88,7 +98,7 @@ async def open_content(
     if raw or (manifest is None and kept.large_etag is None):
         return own
     if depth > segments.MAX_DEPTH:
-        raise DeviceError("manifests name each other too deeply")
+        raise segments.BrokenSegment("manifests name each other too deeply")
 
     async def open_segment(segment: Name) -> Content | None:
         return await open_object(state, segment, permit=permit, depth=depth + 1)
@@ -103,7 +113,12 @@ async def open_content(
     named = [part.name for part in parts if part.data is None]
     if permit is not None and metadata.UPLOAD not in kept.system:
         for segment in named:
-            await permit(segment)
+            try:
+                await permit(segment)
+            except (Forbidden, Unauthorized) as error:
+                if kept.large_etag is None:
+                    raise
+                raise Conflict("The caller may not read a segment of the large object.") from error
     return Content(
         kept,
         own.changed,
@@ -191,6 +206,7 @@ async def _find(call: Call) -> tuple[Name, Content]:
             body = slo.as_given(b"".join([chunk async for chunk in found.read(0, found.size_bytes)]))
             found = found._replace(
                 size_bytes=len(body),
+                etag=md5(body, usedforsecurity=False).hexdigest(),
                 whole=body,
                 read=lambda offset, length: _once(body[offset:][:length]),
             )
@@ -300,7 +316,7 @@ async def get_object(call: Call) -> Reply:
     if _unchanged(call, found, headers):
         return Reply(304, headers=headers)
     if (one := await part.asked(call, found, headers)) is not None:
-        return content.reply(found, 206, headers, *one)
+        return await _begun(found, content.reply(found, 206, headers, *one))
     size = found.size_bytes
     wanted = call.header("range") if _range_holds(call, found) else None
     try:
@@ -309,12 +325,31 @@ async def get_object(call: Call) -> Reply:
         error.headers.update(_identity(headers))
         raise
     if parts is None:
-        return content.reply(found, 200, headers, 0, size)
+        return await _begun(found, content.reply(found, 200, headers, 0, size))
     if len(parts) == 1:
         offset, length = parts[0]
         headers["content-range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-        return content.reply(found, 206, headers, offset, length)
+        return await _begun(found, content.reply(found, 206, headers, offset, length))
     return _several(headers, found, parts)
+
+
+async def _begun(found: Content, reply: Reply) -> Reply:
+    """A large object that is broken where the answer begins is a 409, not an answer that breaks off."""
+    if not found.is_large or reply.stream is None:
+        return reply
+    stream = reply.stream
+    try:
+        reply.stream = _resumed(await anext(stream, b""), stream)
+    except segments.BrokenSegment as error:
+        raise Conflict(str(error)) from error
+    return reply
+
+
+async def _resumed(first: bytes, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(stream):
+        yield first
+        async for chunk in stream:
+            yield chunk
 
 
 def _range_holds(call: Call, found: Content) -> bool:

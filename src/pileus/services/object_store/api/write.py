@@ -303,7 +303,8 @@ async def update_object(call: Call) -> Reply:
         raise Unavailable(str(error)) from error
     headers = {"content-type": "text/html; charset=UTF-8"}
     if (link := symlinks.of(kept)) is not None:
-        return Reply(307, headers={**headers, "location": link.path})
+        etag = {symlinks.ETAG: link.etag} if link.etag else {}
+        return Reply(307, headers={**headers, **etag, "location": link.path})
     return Reply(202, headers=headers)
 
 
@@ -351,6 +352,8 @@ async def delete(call: Call, name: Name) -> bool:
     info = await allow(call, name)
     state: ObjectStoreState = call.runtime.state
     version_id = versioned.asked(call, info)
+    if (expiry := call.header("x-if-delete-at")) is not None:
+        await _require_expiry(state, name, _whole(expiry, "X-If-Delete-At"))
     if version_id is not None or versioning.status(info.metadata):
         return await versioned.delete(call, name, info, version_id)
     if versions.HISTORY in info.metadata:
@@ -358,6 +361,14 @@ async def delete(call: Call, name: Name) -> bool:
     elif versions.STACK in info.metadata and (old := await versions.restore(state, name, info.metadata)):
         return await remove(state, old)
     return await remove(state, name, moment(call, name, info))
+
+
+async def _require_expiry(state: ObjectStoreState, name: Name, moment: int) -> None:
+    """412 where the object expires at another moment, or never."""
+    version = await state.find(name)
+    kept = None if version is None else metadata.decode(version.metadata)
+    if kept is not None and kept.headers.get("x-delete-at") != str(moment):
+        raise PreconditionFailed("X-If-Delete-At and X-Delete-At do not match")
 
 
 async def remove(state: ObjectStoreState, name: Name, now: Timestamp | None = None) -> bool:

@@ -24,11 +24,15 @@ class Segment(NamedTuple):
     """The bytes themselves, where they stand in the manifest."""
 
 
+class BrokenSegment(DeviceError):
+    pass
+
+
 Open = Callable[[Name], Awaitable[Content | None]]
 
 
 async def read(segments: Sequence[Segment], open_: Open, offset: int, length: int) -> AsyncIterator[bytes]:
-    """Raises DeviceError where a segment is gone or not what it was: the answer breaks off there."""
+    """Raises BrokenSegment where a segment is gone or not what it was: the answer breaks off there."""
     for segment in segments:
         if offset >= segment.length:
             offset -= segment.length
@@ -42,7 +46,7 @@ async def read(segments: Sequence[Segment], open_: Open, offset: int, length: in
             continue
         content = await open_(segment.name)
         if content is None or (segment.etag and content.etag != segment.etag):
-            raise DeviceError(f"segment {segment.name.path} is gone, or another than it was")
+            raise BrokenSegment(f"segment {segment.name.path} is gone, or another than it was")
         async for chunk in content.read(segment.offset + offset, part):
             yield chunk
         length -= part

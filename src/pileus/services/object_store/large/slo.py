@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pileus.kernel.errors import ApiError, BadRequest, TooLarge
-from pileus.services.object_store import metadata
+from pileus.services.object_store import metadata, symlinks
 from pileus.services.object_store.large.segments import Segment
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
@@ -115,7 +115,7 @@ def _given(data: str) -> Stored:
         raise ValueError("data must be valid base64") from None
     if not raw:
         raise ValueError("Too Small; each segment must be at least 1 byte")
-    return Stored(data=base64.b64encode(raw).decode(), bytes=len(raw))
+    return Stored(data=base64.b64encode(raw).decode())
 
 
 async def _look(state: ObjectStoreState, own: Name, wanted: Wanted, permit: Permit) -> Stored:
@@ -127,9 +127,11 @@ async def _look(state: ObjectStoreState, own: Name, wanted: Wanted, permit: Perm
     if segment == own:
         raise ValueError("409 Conflict: a manifest can't be its own segment")
     await permit(segment)
-    version = await state.find(segment)
+    at, version = await symlinks.follow(state, segment, await state.find(segment), permit)
     if version is None:
         raise ValueError("404 Not Found")
+    if at == own:
+        raise ValueError("409 Conflict: a manifest can't be its own segment")
     kept = metadata.decode(version.metadata)
     size = metadata.size(kept, version.size_bytes)
     etag = kept.large_etag or kept.etag
@@ -176,6 +178,8 @@ def _normal_range(text: str, size: int) -> str:
 
 def _part(stored: Stored) -> tuple[int, int]:
     """Offset and length of what is used of a segment."""
+    if stored.data is not None:
+        return 0, len(base64.b64decode(stored.data))
     if stored.range is None:
         return 0, stored.bytes
     first, _, last = stored.range.partition("-")
@@ -204,6 +208,11 @@ def nested(account: str, body: bytes) -> list[Name]:
         for each in msgspec.json.decode(body, type=list[Stored])
         if each.sub_slo
     ]
+
+
+def given(body: bytes) -> list[Wanted]:
+    """What would have to be asked for, to have a stored manifest again."""
+    return msgspec.json.decode(as_given(body), type=list[Wanted])
 
 
 def as_given(body: bytes) -> bytes:
