@@ -198,11 +198,10 @@ class Application:
 
     def _error_reply(self, scope: Scope, call: Call | None, error: ApiError) -> Reply:
         dialect, _ = self._dialect(scope, call)
-        headers = dict(error.headers)
-        if error.status == 401:
-            headers.update(dialect.challenge)
+        headers = {**dialect.challenge, **error.headers} if error.status == 401 else dict(error.headers)
         if dialect.page is not None:
-            headers["content-type"], body = dialect.page(error)
+            media_type, body = dialect.page(error)
+            headers.setdefault("content-type", media_type)
             return Reply(error.status, body, headers)
         return Reply.json(dialect.envelope(error, request_id.get()), error.status, headers)
 

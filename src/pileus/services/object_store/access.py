@@ -67,8 +67,9 @@ def _action(call: Call, name: Name, way: Way) -> str:
     return "s3:GetObject"
 
 
-async def require(call: Call, name: Name, way: Way) -> Context | None:
-    """401 or 403 where the caller may not. Returns the owner's context; None for whom a list lets in."""
+async def require(call: Call, name: Name, way: Way, *, by_list: bool = True) -> Context | None:
+    """401 or 403 where the caller may not. Returns the owner's context; None for whom a list lets in, of the account or
+    (`by_list`) of the container."""
     state: ObjectStoreState = call.runtime.state
     context = await identify(call)
     info = await state.container(name.account, name.container) if name.container else None
@@ -86,7 +87,7 @@ async def require(call: Call, name: Name, way: Way) -> Context | None:
         return context
     if (level and way != "write") or (level == "read-write" and name.container):
         return None
-    if name.container:
+    if name.container and by_list:
         acl = (
             ""
             if info is None
@@ -124,7 +125,8 @@ async def account_level(state: ObjectStoreState, name: Name, context: Context | 
 
 
 def clean_account_acl(value: str) -> str:
-    """`X-Account-Access-Control` in its plain form: JSON in ASCII, levels to identities. 400 where it is none."""
+    """`X-Account-Access-Control` in its plain form: JSON in ASCII, levels to identities; empty where it names nobody. 400 where it
+    is none."""
     try:
         levels = msgspec.json.decode(value.encode("latin-1"), type=AccountAcl)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
@@ -136,7 +138,8 @@ def clean_account_acl(value: str) -> str:
         raise BadRequest(
             f"X-Account-Access-Control knows {', '.join(ACCOUNT_LEVELS)}, not {', '.join(sorted(unknown))}"
         )
-    return json.dumps({level: levels[level] for level in ACCOUNT_LEVELS if levels.get(level)})
+    named = {level: levels[level] for level in ACCOUNT_LEVELS if levels.get(level)}
+    return json.dumps(named, separators=(",", ":")) if named else ""
 
 
 def _is_named(entry: str, context: Context) -> bool:

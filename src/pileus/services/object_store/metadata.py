@@ -9,8 +9,8 @@ import msgspec
 
 from pileus.kernel.errors import BadRequest
 
-MAX_NAME, MAX_VALUE, MAX_COUNT, MAX_OVERALL = 128, 256, 90, 4096
-"""As `/info` says: bytes of one name, of one value, number, bytes of all."""
+MAX_NAME, MAX_VALUE, MAX_COUNT, MAX_OVERALL, MAX_HEADER = 128, 256, 90, 4096, 8192
+"""As `/info` says: bytes of one name, of one value, number, bytes of all; of any header's value."""
 KEPT = (
     "content-disposition",
     "content-encoding",
@@ -89,10 +89,12 @@ def object_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def user_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """The headers with the prefix, checked against the limits."""
+    """The headers with the prefix, all of them checked against the limits."""
     found: dict[str, str] = {}
     total = 0
     for name, value in headers.items():
+        if len(value) > MAX_HEADER:
+            raise BadRequest(f"Header value too long: {name}")
         if not name.startswith(prefix):
             continue
         key = name[len(prefix) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import ApiError, Unavailable
@@ -35,6 +36,8 @@ async def around(call: Call, handle: Handle) -> Reply:
     except DeviceError as error:
         raise Unavailable(str(error)) from error
     except ApiError as error:
+        if error.status == 401:
+            error.headers.setdefault("www-authenticate", f'Swift realm="{quote(name.account)}"')
         if "origin" in call.headers:
             await cors.add_headers(call, name, error.headers)
         raise

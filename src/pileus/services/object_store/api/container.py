@@ -9,7 +9,7 @@ from pileus.kernel.api.call import Call, read_bool
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
-from pileus.kernel.http.reply import Reply, encode_json
+from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import (
     access,
     container_sync,
@@ -20,12 +20,10 @@ from pileus.services.object_store import (
     versioning,
     versions,
 )
-from pileus.services.object_store.api import listing, outcome
+from pileus.services.object_store.api import listing, outcome, version_listing
 from pileus.services.object_store.listings import (
     AccountLeaving,
-    Ask,
     ContainerInfo,
-    Form,
     Metadata,
     NoSuchContainer,
     NotEmpty,
@@ -33,7 +31,6 @@ from pileus.services.object_store.listings import (
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.policies import StoragePolicy
 from pileus.services.object_store.state import ObjectStoreState
-from pileus.services.object_store.version_list import Versions
 
 routes = Routes()
 ALSO = (
@@ -113,51 +110,20 @@ async def list_objects(call: Call) -> Reply:
     """A container's objects."""
     name = parse(call.path)
     owner = await access.require(call, name, "list")
-    shape, asked = listing.form(call), listing.ask(call)
+    asked = listing.ask(call)
     state: ObjectStoreState = call.runtime.state
     info = await usage.of_container(state, name)
     if "versions" in call.query and info is not None:
-        listed = await _list_versions(call, name, asked, shape)
-        return listing.answer(listed, shape, _described(state, info, owner=owner is not None))
+        listing.require_json(call)
+        listed = await version_listing.list_versions(call, name, asked)
+        return listing.answer(listed, "json", _described(state, info, owner=owner is not None))
+    shape = listing.form(call)
     body = await state.list_objects(name, asked, shape)
     if info is None or body is None:
         raise gone()
     if shape != "plain":
         body = symlinks.shown_json(body) if shape == "json" else symlinks.shown_xml(body)
     return listing.answer(body, shape, _described(state, info, owner=owner is not None))
-
-
-async def _list_versions(call: Call, name: Name, asked: Ask, shape: Form) -> bytes:
-    """Every version of every object, delete markers among them (Object Storage API, "Object versioning")."""
-    if shape == "xml" or asked.delimiter or asked.path is not None or asked.reverse:
-        raise BadRequest("Versions are listed as JSON or plain text, forwards, and without a delimiter.")
-    found: list[listing.ObjectEntry] = []
-    versions = Versions(call.runtime.state, name, asked.prefix)
-    after = call.arg("version_marker")
-    if asked.marker:
-        versions.start(asked.marker)
-    while len(found) < asked.limit and (of_name := await versions.next_key()):
-        if of_name[0].key <= asked.marker:
-            if of_name[0].key < asked.marker or after is None:
-                continue
-            at = next((n for n, each in enumerate(of_name) if each.id == after), len(of_name))
-            of_name = of_name[at + 1 :]
-        for each in of_name:
-            found.append(
-                listing.ObjectEntry(
-                    name=each.key,
-                    hash=each.etag,
-                    bytes=each.size_bytes,
-                    content_type=each.content_type,
-                    last_modified=each.changed,
-                    version_id=each.id,
-                    is_latest=each.is_latest,
-                )
-            )
-    found = found[: asked.limit]
-    if shape == "plain":
-        return "".join(f"{each.name}\n" for each in found).encode()
-    return encode_json(found)
 
 
 def _clean(call: Call) -> dict[str, str]:

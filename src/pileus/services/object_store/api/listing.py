@@ -93,6 +93,15 @@ def form(call: Call) -> Form:
     raise NotAcceptable(f"Lists come as {', '.join(_FORMS)}.")
 
 
+def require_json(call: Call) -> None:
+    """406 where the client does not take JSON: for lists that have no other form."""
+    accepted = (
+        each.partition(";")[0].strip().lower() for each in (call.header("accept") or "*/*").split(",")
+    )
+    if {JSON, "application/*", "*/*"}.isdisjoint(accepted):
+        raise NotAcceptable("This list comes as application/json.")
+
+
 def ask(call: Call) -> Ask:
     """412 where the limit is none, or above what is allowed."""
     limit = call.arg("limit")

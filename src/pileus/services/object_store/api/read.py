@@ -184,7 +184,7 @@ async def _find(call: Call) -> tuple[Name, Content]:
     if temp_url.is_signed(call):
         await temp_url.require(call, name)
     else:
-        await access.require(call, name, "read")
+        await access.require(call, name, "read", by_list=not call.arg("version-id"))
     raw = call.arg("multipart-manifest") == "get"
     link = call.arg("symlink") == "get"
     permit = None if link else reader(call, name)
