@@ -80,6 +80,11 @@ class Rig:
             client.write(each)
         return client
 
+    def sweep(self, later: float) -> None:
+        """Ends what takes too long, as if it were `later` seconds later."""
+        for connection in list(self.server._connections._open):
+            connection.expire(asyncio.get_running_loop().time() + later)
+
 
 class Echo:
     """Answers with the request's method, path and body, and remembers what it was asked."""
