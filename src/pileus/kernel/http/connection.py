@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -44,7 +47,7 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         """When this state began: idle, a head that comes, lingering."""
         self.sent = 0
         """Bytes past the transport's buffer."""
-        self._progress = (0, 0)
+        self._progress = (0, 0, 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is none by its class.
@@ -184,10 +187,12 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         """Ends what takes too long."""
         limits, exchange = self._connections.limits, self._exchange
         unsent = self.transport.get_write_buffer_size()
-        progress = (self.sent, unsent)
         if unsent or self.is_clogged:
             # Also what was answered long ago: an application that sends all at once has not to wait for it.
+            # The kernel takes more only when a good part of its megabytes is gone, which takes a slow reader minutes.
+            progress = (self.sent, unsent, self._unacknowledged())
             if self._progress != progress:
+                self._progress = progress
                 self._since = now
             late = now - self._since > limits.stall_seconds
         elif self._lingers:
@@ -198,9 +203,13 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
             late = now - self._since > limits.idle_seconds
         else:
             late = exchange.is_waiting and now - self.heard > limits.stall_seconds
-        self._progress = progress
         if late:
             self.abort()
+
+    def _unacknowledged(self) -> int:
+        """Bytes that the kernel keeps for the client (tcp(7), SIOCOUTQ)."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def hold(self) -> None:
         """Takes nothing more from the client until `go_on`."""
