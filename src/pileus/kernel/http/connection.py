@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from pileus.kernel.http.exchange import Exchange
-from pileus.kernel.http.head import MAX_HEAD_BYTES, BadHead, Request, answer_head
+from pileus.kernel.http.head import MAX_HEAD_BYTES, BadHead, Request, answer_head, header_lines_of
 from pileus.kernel.write_flow import WriteFlow
 
 if TYPE_CHECKING:
@@ -135,6 +135,10 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         if self._head:
             self._take(b"")
 
+    def ran(self, exchange: Exchange) -> None:
+        """The application has returned from it."""
+        self._connections.running.pop(exchange, None)
+
     def refuse(self, status: int, message: str) -> None:
         """Answers what can't go to the application, and ends the connection."""
         if self._exchange is not None:
@@ -144,9 +148,9 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
                 self.abort()
                 return
         body = f"{message}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        headers = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(body))}
         if not self.is_lost:
-            self.transport.write(answer_head(status, headers, b"connection: close") + body)
+            self.transport.write(answer_head(status, header_lines_of(headers), b"connection: close") + body)
             self._close(at_once=False)
 
     def _close(self, *, at_once: bool) -> None:

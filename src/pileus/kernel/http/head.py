@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -220,15 +220,28 @@ _LINES: dict[int, bytes] = {}
 _date = (0, b"")
 
 
-def answer_head(status: int, headers: Headers, *more: bytes) -> bytes:
-    """Raises BadAnswer. `more` are lines of headers that the server adds."""
-    lines = [_status_line(status), *more, _date_line()]
-    lines += [b"%b: %b" % header for header in headers]
-    head = b"\r\n".join(lines)
+def header_lines(headers: Headers) -> bytes:
+    """As they go out. Raises BadAnswer."""
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return _sound(b"".join(lines), len(lines))
+
+
+def header_lines_of(headers: Mapping[str, str]) -> bytes:
+    """The same of text; characters beyond Latin-1 become question marks. Raises BadAnswer."""
+    lines = "\r\n".join(map(": ".join, headers.items()))
+    return _sound(f"{lines}\r\n".encode("latin-1", "replace") if headers else b"", len(headers))
+
+
+def _sound(lines: bytes, count: int) -> bytes:
     # What goes into headers may be a client's own: no line of its making gets between ours.
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+    if lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines:
         raise BadAnswer("a header has a line break or a NUL")
-    return head + b"\r\n\r\n"
+    return lines
+
+
+def answer_head(status: int, lines: bytes, *more: bytes) -> bytes:
+    """`lines` are the application's headers, `more` those that the server adds, each without its end."""
+    return b"\r\n".join((_status_line(status), *more, _date_line(), lines)) + b"\r\n"
 
 
 def _status_line(status: int) -> bytes:
