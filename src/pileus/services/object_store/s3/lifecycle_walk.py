@@ -112,7 +112,7 @@ def take(upload: hooks.Upload, what: hooks.What) -> None:
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     found = configured(request.metadata)
-    if found is not None and "versionId" not in request.call.query:
+    if found is not None and request.version_id is None:
         subject = Subject(
             request.key,
             content.size_bytes,

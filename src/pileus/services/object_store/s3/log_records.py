@@ -178,7 +178,7 @@ def record(request: Request, outcome: Outcome, began: float, what: str, *, key: 
         amz_id_2(call.request_id),
         None if signed is None else f"SigV{signed.version}",
         None,  # the cipher: TLS ends before us
-        None if signed is None else "QueryString" if signed.presigned else "AuthHeader",
+        None if signed is None else "QueryString" if signed.way == "REST-QUERY-STRING" else "AuthHeader",
         _word(call.header("host") or ""),
         None,  # TLS' version
         None,  # an access point

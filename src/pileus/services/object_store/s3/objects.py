@@ -19,8 +19,6 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, http_date, no_such_key
 
-VERSION_ID = "versionId"
-
 
 class Opened(NamedTuple):
     """An object, and the id of its version where the bucket has versions."""
@@ -31,12 +29,9 @@ class Opened(NamedTuple):
 
 def version_asked(request: Request) -> str | None:
     """400 where the query names an empty one."""
-    if not request.call.scope["query_string"]:
-        return None
-    found = request.arg(VERSION_ID)
-    if found == "":
+    if request.version_id == "":
         raise S3Error("InvalidArgument", "Version id cannot be the empty string")
-    return found
+    return request.version_id
 
 
 def reader(request: Request) -> symlinks.Permit:
@@ -201,8 +196,6 @@ async def put_object(request: Request) -> Reply:
 async def delete_object(request: Request) -> Reply:
     """Deletes an object, or hides it behind a marker where the bucket has versions; with `versionId`, that version."""
     version_id = version_asked(request)
-    if version_id is not None:
-        await authorize.require(request, "s3:DeleteObjectVersion")
     wanted = request.headers.get("if-match")
     deleted = await storing.delete(request, request.name, version_id, wanted)
     headers = {}

@@ -31,6 +31,7 @@ class Request:
         "key",
         "signed",
         "state",
+        "version_id",
     )
 
     def __init__(
@@ -50,6 +51,8 @@ class Request:
         """The bucket, once it was looked for."""
         self.copied: Request | None = None
         """What the request copies, as if it were asked for by itself."""
+        self.version_id = call.arg("versionId") if call.scope["query_string"] else None
+        """The version of the object that is asked for; None: the newest."""
 
     @classmethod
     def inside(cls, state: ObjectStoreState, name: Name, info: ContainerInfo | None) -> Request:
@@ -58,6 +61,7 @@ class Request:
         request.state, request.info = state, info
         request.account, request.bucket, request.key = name
         request.context, request.signed, request.headers = None, None, {}
+        request.version_id = None
         return request
 
     @property

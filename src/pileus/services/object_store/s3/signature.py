@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from pileus.kernel.api.call import Call
@@ -47,13 +47,15 @@ class Signed(NamedTuple):
     context: Context
     payload: str
     """The body's SHA-256, one of `STREAMED`, or `UNSIGNED`."""
-    presigned: bool = False
+    way: Literal["REST-HEADER", "REST-QUERY-STRING", "POST"] = "REST-HEADER"
+    """How the signature came, as policies call it; the last is a browser's form."""
     version: int = 4
     key: hmac.HMAC | None = None
     moment: str = ""
     scope: str = ""
     signature: str = ""
-    """With the three before it, what the signatures of chunks go on from."""
+    """With the three before it, what the signatures of chunks go on from. `moment` is empty where nobody knows when it was
+    signed: in a URL of version 2."""
 
 
 class _Said(NamedTuple):
@@ -175,7 +177,7 @@ def _from_header(call: Call, authorization: str, region: str) -> _Said:
         date = _date(call.header("date"))
         moment = f"{date:%Y%m%dT%H%M%SZ}" if date is not None else ""
     _check_date(signer.date, moment, "AuthorizationHeaderMalformed")
-    _check_skew(call, _moment(moment))
+    _check_skew(call, moment_of(moment))
     payload = call.header("x-amz-content-sha256")
     if payload is None:
         raise S3Error(
@@ -209,7 +211,7 @@ def _from_query(call: Call, region: str) -> _Said:
             "AuthorizationQueryParametersError",
             "X-Amz-Expires must be less than a week (in seconds) that is 604800",
         )
-    signed_at, now = _moment(moment), call.runtime.clock.now()
+    signed_at, now = moment_of(moment), call.runtime.clock.now()
     if signed_at is None:
         raise S3Error(
             "AuthorizationQueryParametersError",
@@ -299,8 +301,9 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
             for other in others
         ):
             raise wrong(said.access, said.signature, text)
+    way: Literal["REST-HEADER", "REST-QUERY-STRING"] = "REST-QUERY-STRING" if presigned else "REST-HEADER"
     return Signed(
-        said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
+        said.access, found.context, said.payload, way, 4, signing, said.moment, scope, said.signature
     )
 
 
@@ -346,14 +349,19 @@ async def _version_2(
     _check_payload(payload)
     if payload.startswith("STREAMING-AWS4"):
         raise S3Error("NotImplemented", "Signed chunks need a signature of version 4.")
-    return Signed(access, found.context, payload, presigned, 2)
+    if presigned:
+        return Signed(access, found.context, payload, "REST-QUERY-STRING", 2)
+    signed_at = _date(call.header("x-amz-date") or call.header("date"))
+    return Signed(
+        access, found.context, payload, version=2, moment=f"{signed_at:%Y%m%dT%H%M%SZ}" if signed_at else ""
+    )
 
 
 # Times
 
 
 @lru_cache(maxsize=256)
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     if not _MOMENT.match(text):
         return None
     try:
@@ -365,7 +373,7 @@ def _moment(text: str) -> datetime | None:
 def _date(header: str | None) -> datetime | None:
     if not header:
         return None
-    if (found := _moment(header)) is not None:
+    if (found := moment_of(header)) is not None:
         return found
     try:
         parsed = parsedate_to_datetime(unquote(header))
