@@ -27,7 +27,7 @@ from pileus.services.object_store.s3 import (
     xml,
 )
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
+from pileus.services.object_store.s3.listing import at_most, encoding, folder, listed_date
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, owner_of
 
@@ -326,23 +326,23 @@ async def list_multipart_uploads(request: Request) -> Reply:
         place = hidden.entry(key_marker, id_marker or "~")
     found: list[tuple[str, xml.Value]] = []
     folders: list[tuple[str, xml.Value]] = []
-    folder = key_marker if delimiter and key_marker.endswith(delimiter) else ""
+    shown = folder(key_marker, prefix, delimiter)
+    within = shown if shown == key_marker else ""  # the page before ended with it
     last = ("", "")
     truncated = False
     owner = owner_of(request.account)
     while limit and not truncated and (page := await uploads.listed(request, prefix=prefix, after=place)):
         for key, upload_id, moment, at in page:
             place = at
-            if folder and key.startswith(folder):
+            if within and key.startswith(within):
                 continue
             if len(found) + len(folders) >= limit:
                 truncated = True
                 break
-            end = key.find(delimiter, len(prefix)) if delimiter else -1
-            if end >= 0:
-                folder = key[: end + len(delimiter)]
-                folders.append(("CommonPrefixes", [("Prefix", encoded(folder))]))
-                last = (folder, "")
+            if shown := folder(key, prefix, delimiter):
+                within = shown
+                folders.append(("CommonPrefixes", [("Prefix", encoded(shown))]))
+                last = (shown, "")
                 continue
             last = (key, upload_id)
             found.append(
