@@ -11,7 +11,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import admission
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
-from pileus.services.object_store.s3 import place, registry, signature
+from pileus.services.object_store.s3 import place, presigned, registry, signature
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.signature import Signed
 from pileus.services.object_store.state import ObjectStoreState
@@ -107,7 +107,12 @@ async def opened(call: Call) -> Request:
     if where.key:
         place.check_key(where.key)
     admission.check_characters(where.bucket + where.key, state)
-    return Request(call, where.bucket, where.key, context, signed)
+    request = Request(call, where.bucket, where.key, context, signed)
+    if len(call.headers) != len(call.scope["headers"]):
+        request.headers = signature.joined_headers(call)
+    if signed is not None and signed.way == "REST-QUERY-STRING":
+        request.headers = presigned.with_query(call, request.headers, signed.version)
+    return request
 
 
 def own_account(context: Context | None) -> str:

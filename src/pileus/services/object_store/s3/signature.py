@@ -16,6 +16,7 @@ from pileus.kernel.context import Context
 from pileus.lib import s3_signature
 from pileus.lib.aws_signature import V4
 from pileus.services.object_store.needs import AccessKey, AccessKeys
+from pileus.services.object_store.s3 import presigned as presigned_headers
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.place import Place
 
@@ -269,7 +270,7 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
     _check_all_signed(call, said.signed)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
-    headers = _headers(call)
+    headers = joined_headers(call)
     scope = f"{said.date}/{said.region}/s3/aws4_request"
     path, query = s3_signature.canonical_path(call.path), call.scope["query_string"].decode("latin-1")
     canonical = s3_signature.canonical_request(
@@ -318,7 +319,7 @@ def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
         )
 
 
-def _headers(call: Call) -> Mapping[str, str]:
+def joined_headers(call: Call) -> Mapping[str, str]:
     """By name; several of one name are joined, as they are signed."""
     raw = call.scope["headers"]
     if len(call.headers) == len(raw):
@@ -341,7 +342,10 @@ async def _version_2(
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
     query = call.scope["query_string"].decode("latin-1")
-    text = s3_signature.string_to_sign_2(call.method, resource, query, _headers(call), moment)
+    headers = joined_headers(call)
+    if presigned:
+        headers = presigned_headers.with_query(call, headers, 2)
+    text = s3_signature.string_to_sign_2(call.method, resource, query, headers, moment)
     expected = s3_signature.signature_2(found.secret, text)
     if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
         raise wrong(access, signature, text)
