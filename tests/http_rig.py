@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,7 @@ import uvloop
 from pileus.kernel.http.server import Limits, Server
 
 MIB = 1024 * 1024
-
+_WITHOUT_HOST = re.compile(rb" HTTP/1\.1\r\n(?!Host:)")
 
 Test = Callable[..., Coroutine[Any, Any, None]]
 
@@ -45,7 +46,8 @@ class Client:
         self.reader, self.writer = reader, writer
 
     def write(self, data: bytes) -> None:
-        self.writer.write(data)
+        """With a Host in each request that came without; `writer` sends things as they are."""
+        self.writer.write(_WITHOUT_HOST.sub(rb"\g<0>Host: rig\r\n", data))
 
     async def head(self) -> tuple[int, dict[str, str]]:
         first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
@@ -77,6 +79,11 @@ class Rig:
         for each in data:
             client.write(each)
         return client
+
+    def sweep(self, later: float) -> None:
+        """Ends what takes too long, as if it were `later` seconds later."""
+        for connection in list(self.server._connections._open):
+            connection.expire(asyncio.get_running_loop().time() + later)
 
 
 class Echo:

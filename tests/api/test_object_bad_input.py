@@ -44,7 +44,7 @@ async def test_names(store: Store) -> None:
         {"x_object_meta_long": "v" * 257},
         {"x_object_meta_" + "n" * 129: "v"},
         {"x_object_meta_": "v"},
-        {"x_delete_at": "9" * 30},
+        {"x_delete_at": "9" * 5000},
         {"x_delete_after": "-1"},
         {"content_length": "1e3"},
         {"content_length": "-1"},

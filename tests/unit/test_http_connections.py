@@ -99,6 +99,53 @@ async def test_an_answer_sent_at_once_may_be_read_slowly_but_not_not_at_all() ->
         await until(lambda: rig.server.connections == 0)
 
 
+@pytest.mark.parametrize("path", [b"/body", b"/at-once", b"/file"])
+@on_both_loops
+async def test_who_reads_what_the_kernel_keeps_has_not_stalled(path: bytes, tmp_path: Path) -> None:
+    """It keeps megabytes, and takes no more before a good part of them is gone."""
+    size = 16 * MIB
+    (tmp_path / "file").write_bytes(bytes(size))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length = (b"content-length", b"%d" % size)
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        if path == b"/file":
+            with (tmp_path / "file").open("rb") as file:
+                message = {"type": "http.response.zerocopysend", "file": file.fileno(), "offset": 0}
+                await send({**message, "count": size})
+        else:
+            await send({"type": "http.response.body", "body": bytes(size), "more_body": path == b"/body"})
+            if path == b"/body":
+                await send({"type": "http.response.body"})
+
+    async with serving(app, stall_seconds=300, sweep_seconds=1e9) as rig:
+        loop = asyncio.get_running_loop()
+        sock = socket.create_connection(("127.0.0.1", rig.port))
+        sock.setblocking(False)
+        await loop.sock_sendall(sock, b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        await loop.sock_recv(sock, 1)
+        [connection] = rig.server._connections._open
+        before = -1
+        while before != connection._unacknowledged():
+            before = connection._unacknowledged()
+            await asyncio.sleep(0.01)
+        sent, waiting = connection.sent, connection.transport.get_write_buffer_size()
+        rig.sweep(0)
+        for later in (200, 400, 600):
+            before = connection._unacknowledged()
+            await loop.sock_recv(sock, MIB // 8)
+            await until(lambda: connection._unacknowledged() != before)  # noqa: B023 - run at once
+            rig.sweep(later)
+        # This is what the loop saw of it.
+        assert (connection.sent, connection.transport.get_write_buffer_size()) == (sent, waiting)
+        for later, left in ((890, 1), (910, 0)):
+            rig.sweep(later)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert rig.server.connections == left
+        sock.close()
+
+
 @on_both_loops
 async def test_empty_lines_are_no_sign_of_life() -> None:
     async with serving(Echo(), idle_seconds=0.2, sweep_seconds=0.02) as rig:

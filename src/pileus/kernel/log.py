@@ -18,14 +18,45 @@ import structlog
 from pileus.kernel.api.call import request_id
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_log = structlog.get_logger("pileus.api")
+
+
+class _Answered(msgspec.Struct):
+    """The line of a request, written by itself: structlog's way costs three times as much, and each request pays."""
+
+    method: str
+    path: str
+    status: int
+    ms: float
+    request_id: str
+    timestamp: datetime
+    event: str = "request"
+    level: str = "info"
+
+
+_lines: _Gathered | None = None
+"""Where requests' lines go; None: structlog's way."""
+
+
+def answered(method: str, path: str, status: int, ms: float, said: str) -> None:
+    """A request was answered; `said` is its id."""
+    if _lines is None:
+        _log.info("request", method=method, path=path, status=status, ms=ms, request_id=said)
+    else:
+        _lines.write(_encode(_Answered(method, path, status, ms, said, datetime.now(UTC))) + b"\n")
+        _lines.flush()
 
 
 def configure(level: str = "info", *, json: bool = True) -> None:
     """Sets up all logging of the process, which goes to its standard error."""
+    global _lines
+    _lines = None
     number = logging.getLevelNamesMapping()[level.upper()]
     if json:
+        gathered = _Gathered(sys.stderr.buffer)
         render: Any = _to_json
-        factory: Any = structlog.BytesLoggerFactory(_Gathered(sys.stderr.buffer))  # type: ignore[arg-type]
+        factory: Any = structlog.BytesLoggerFactory(gathered)  # type: ignore[arg-type]
+        _lines = gathered if number <= logging.INFO else None
     else:
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         factory = structlog.WriteLoggerFactory(sys.stderr)
@@ -73,7 +104,7 @@ class _Gathered:
 def _complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Adds what every line has. One function, where structlog has four: each request writes a line."""
     event["level"] = "error" if method == "exception" else method
-    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    event["timestamp"] = datetime.now(UTC)
     if "request_id" not in event and (said := request_id.get()):
         event["request_id"] = said
     return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event

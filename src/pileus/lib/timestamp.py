@@ -39,7 +39,8 @@ class Timestamp(NamedTuple):
     @property
     def normal(self) -> str:
         """`1700000000.12345`, as `X-Timestamp` has it."""
-        return f"{self.units // UNITS_A_SECOND:010d}.{self.units % UNITS_A_SECOND:05d}"
+        digits = f"{self.units:015d}"
+        return f"{digits[:-5]}.{digits[-5:]}"
 
     @property
     def internal(self) -> str:

@@ -12,16 +12,20 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from pileus.drivers.object.answers import done, failed, slowly
+from pileus.drivers.object.answers import chunks_of, done, failed, slowly
 from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
+from pileus.drivers.object.compaction import compact
 from pileus.drivers.object.files import File, Files, HostFiles
 from pileus.drivers.object.group import Group, stamp_of
 from pileus.drivers.object.inventory import Inventory
-from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, check_file, file_of, read_file
+from pileus.drivers.object.large import ARRIVING, LARGE, LargeWriter, file_of, read_file
+from pileus.drivers.object.quarantine import Quarantine
 from pileus.drivers.object.record import Kind, Record
 from pileus.drivers.object.rules import (
+    Other,
     amended,
+    emptied,
     found_in,
     if_newer,
     names,
@@ -34,7 +38,14 @@ from pileus.drivers.object.rules import (
 from pileus.drivers.object.summary import Summary
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
+from pileus.services.object_store.driver import (
+    DeviceError,
+    Missing,
+    Superseded,
+    Told,
+    Version,
+    whole_or_nothing,
+)
 
 SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
@@ -45,11 +56,6 @@ CLAIMS, BEGUN = "claims", "begun"
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
-QUARANTINED = "quarantined"
-
-
-class Other(Exception):
-    """It is another version by now."""
 
 
 class ObjectEngine:
@@ -73,6 +79,7 @@ class ObjectEngine:
         summary = None if suffix_power is None else Summary(suffix_power)
         self._groups = [Group(files, folder, volume_bytes, summary) for folder in self._folders]
         self._inventory = Inventory(self._groups, summary)
+        self._quarantine = Quarantine(files, self._empty)
         self._turns: dict[bytes, asyncio.Future[None]] = {}
         self._later: set[asyncio.Future[None]] = set()
         """Changes that wait for their turn."""
@@ -179,9 +186,9 @@ class ObjectEngine:
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:
-            writer = self.writer(key, path)
-            await writer.write(body)
-            await writer.finish(timestamp, metadata)
+            async with whole_or_nothing(self.writer(key, path)) as writer:
+                await writer.write(body)
+                await writer.finish(timestamp, metadata)
             return
         record = Record(Kind.WHOLE, key, path, timestamp, timestamp, len(body), metadata, body)
         await asyncio.shield(self._put(record))
@@ -225,7 +232,7 @@ class ObjectEngine:
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
-            return _part(version.body[offset : offset + length])
+            return chunks_of(version.body[offset : offset + length])
         return read_file(self._opened(key, version), offset, min(length, version.size_bytes - offset))
 
     def opened(self, key: bytes, version: Version) -> File | None:
@@ -338,67 +345,27 @@ class ObjectEngine:
     ) -> Mapping[bytes, Stamp]:
         stamps, broken = await self._inventory.stamps(part_power, partition, suffixes)
         for key in broken:
-            await self._quarantine(key, None)
+            await self._quarantine.take(key, None)
         return stamps
 
     async def drop(self, key: bytes, stamp: Stamp) -> bool:
-        def make(old: Record | None) -> Record:
-            if old is None or stamp_of(old) != stamp:
-                raise Other
-            return old._replace(kind=Kind.DROPPED, metadata=b"", body=b"", size_bytes=0)
-
-        try:
-            await asyncio.shield(self._store(key, make))
-        except Other:
-            return False
-        return True
+        return await self._empty(key, stamp, Kind.DROPPED)
 
     async def check(self, key: bytes) -> int:
         try:
             found = self._group(key).find_cached(key)
             record = await asyncio.to_thread(found) if callable(found) else found
-        except Broken as error:
-            await self._quarantine(key, None)
-            raise error
-        if record is None:
-            return 0
-        if record.kind is not Kind.FILE:
-            return len(record.body)
+        except Broken:
+            await self._quarantine.take(key, None)
+            raise
+        return 0 if record is None else await self._quarantine.check(record)
+
+    async def _empty(self, key: bytes, stamp: Stamp | None, kind: Kind) -> bool:
         try:
-            file = self._files.open(file_of(key, record.timestamp))
-            sound = await asyncio.to_thread(check_file, file, record.size_bytes)
-        except FileNotFoundError:
-            sound = False
-        except OSError as error:
-            raise DeviceError(f"the disk can't be read: {error}") from error
-        if sound:
-            return record.size_bytes
-        if await self._quarantine(key, stamp_of(record)):
-            raise Broken(f"the data of {record.path} do not match their checksum")
-        return 0
-
-    async def _quarantine(self, key: bytes, stamp: Stamp | None) -> bool:
-        """False where it has been replaced meanwhile. `stamp` None: where the record itself is broken."""
-
-        def make(old: Record | None) -> Record:
-            if old is None or stamp_of(old) != stamp:
-                raise Other
-            return old._replace(kind=Kind.BROKEN, metadata=b"", body=b"", size_bytes=0)
-
-        if stamp is not None:
-            name = file_of(key, stamp.timestamp)
-            await asyncio.to_thread(self._keep_aside, name, f"{QUARANTINED}/{name.rpartition('/')[2]}")
-        try:
-            await asyncio.shield(self._store(key, make))
+            await asyncio.shield(self._store(key, partial(emptied, stamp, kind)))
         except Other:
             return False
         return True
-
-    def _keep_aside(self, name: str, aside: str) -> None:
-        """The file goes where an operator can look at it."""
-        self._files.make_folder(QUARANTINED)
-        with suppress(FileNotFoundError, FileExistsError):
-            self._files.link(name, aside)
 
     async def capacity(self) -> Capacity:
         total, free = await asyncio.to_thread(self._files.space)
@@ -408,7 +375,7 @@ class ObjectEngine:
         return self.ring_digest
 
     async def tidy(self, forget_before: Timestamp) -> int:
-        freed = [await group.tidy(forget_before) for group in self._groups]
+        freed = [await compact(group, forget_before) for group in self._groups]
         if not any(group.failed for group in self._groups):
             await self._clear_files()
         return sum(freed)
@@ -422,7 +389,3 @@ class ObjectEngine:
                 named = record is not None and (names(record, file) or record.kind is Kind.BROKEN)
                 if not named and file not in self._arriving:
                     await asyncio.to_thread(self._files.unlink, file)
-
-
-async def _part(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -20,16 +20,11 @@ from pileus.drivers.object.lull import lull
 from pileus.drivers.object.record import Header, Kind, Record, Torn, encode
 from pileus.drivers.object.summary import Summary
 from pileus.drivers.object.volume import VOLUME, Entry, Volume
-from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull
 
 log = structlog.get_logger("pileus.object_store")
 BATCH_BYTES = 4 * 1024 * 1024
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-WASTE = 0.5
-"""Volumes of which more than this part is of no use any more are cleared."""
-COPIES = 64
-"""Records copied with one sync."""
 
 
 class _Waiting(NamedTuple):
@@ -62,9 +57,9 @@ class Group:
         self.under_way: dict[bytes, asyncio.Future[None]] = {}
         """Changes that are on their way to the disk, by key."""
         self._files = files
-        self._folder = folder
+        self.folder = folder
         self._volume_bytes = volume_bytes
-        self._volumes: dict[int, Volume] = {}
+        self.volumes: dict[int, Volume] = {}
         self._active: Volume | None = None
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._gathered: list[_Waiting] = []
@@ -86,15 +81,15 @@ class Group:
         """Builds the index anew from what is on the disk. Blocks."""
         numbers = sorted(
             int(name.removesuffix(VOLUME))
-            for name in self._files.names_in(self._folder)
+            for name in self._files.names_in(self.folder)
             if name.endswith(VOLUME)
         )
         for number in numbers:
-            volume = self._volumes[number] = Volume.open(self._files, self._folder, number)
+            volume = self.volumes[number] = Volume.open(self._files, self.folder, number)
             for entry in volume.entries():
                 self._learn(entry)
         for number in numbers:
-            volume = self._volumes[number]
+            volume = self.volumes[number]
             if volume.sealed:
                 continue
             if volume.resume() and number == numbers[-1]:
@@ -102,22 +97,22 @@ class Group:
             else:
                 volume.seal()
         if numbers:
-            self.position = (numbers[-1], self._volumes[numbers[-1]].end)
+            self.position = (numbers[-1], self.volumes[numbers[-1]].end)
 
     def since(self, number: int, offset: int) -> Iterator[Record]:
         """The records from there on, as they were written. Blocks."""
-        for volume in list(self._volumes.values()):
+        for volume in list(self.volumes.values()):
             if volume.number >= number:
                 for entry in list(volume.entries()):
                     if (volume.number, entry.place.offset) >= (number, offset):
                         with suppress(Broken):  # there is nothing to tell of it
-                            yield self._read(volume, entry.place)
+                            yield self.read(volume, entry.place)
 
     def _learn(self, entry: Entry) -> None:
         old, known = None, self.index.get(entry.key)
         if known is not None:
             try:
-                record = self._volumes[known.volume].read(known)
+                record = self.volumes[known.volume].read(known)
                 if record.order > entry.order and record.kind is not Kind.BROKEN:
                     return
                 old = stamp_of(record)
@@ -129,30 +124,30 @@ class Group:
 
     def _set(self, key: bytes, place: Place) -> None:
         known = self.index.put(key, place)
-        if known is not None and known.volume in self._volumes:
-            self._volumes[known.volume].live_bytes -= known.length
-        self._volumes[place.volume].live_bytes += rounded(place.length)
+        if known is not None and known.volume in self.volumes:
+            self.volumes[known.volume].live_bytes -= known.length
+        self.volumes[place.volume].live_bytes += rounded(place.length)
 
     def find_cached(self, key: bytes) -> Record | Callable[[], Record] | None:
         """The newest record, None, or a function that blocks until the disk has it. Raises DeviceError."""
         place = self.index.get(key)
         if place is None:
             return None
-        volume = self._volumes[place.volume]
+        volume = self.volumes[place.volume]
         try:
             found = volume.read_cached(place)
         except Torn:
             raise self._broken(place) from None
         if found is not None:
             return found
-        return lambda: self._read(volume, place)
+        return lambda: self.read(volume, place)
 
     def header_cached(self, key: bytes) -> Header | Callable[[], Header] | None:
         """As `find_cached`, of what the newest record begins with. Its fields are not checked."""
         place = self.index.get(key)
         if place is None:
             return None
-        volume = self._volumes[place.volume]
+        volume = self.volumes[place.volume]
         try:
             found = volume.header_cached(place)
         except Torn:
@@ -162,7 +157,7 @@ class Group:
     def sound_header_cached(self, place: Place) -> Header | None:
         """Of a record that is whole; None where the disk has to be asked. Raises Broken."""
         try:
-            return self._volumes[place.volume].sound_header_cached(place)
+            return self.volumes[place.volume].sound_header_cached(place)
         except Torn:
             raise self._broken(place) from None
 
@@ -176,9 +171,10 @@ class Group:
 
     def places(self, first: int, last: int) -> list[tuple[bytes, Volume, Place]]:
         """Newest records of keys whose first byte is one of `first` to `last`. They stay readable."""
-        return [(key, self._volumes[place.volume], place) for key, place in self.index.items(first, last)]
+        return [(key, self.volumes[place.volume], place) for key, place in self.index.items(first, last)]
 
-    def _read(self, volume: Volume, place: Place) -> Record:
+    def read(self, volume: Volume, place: Place) -> Record:
+        """Blocks; raises DeviceError."""
         try:
             return volume.read(place)
         except Torn:
@@ -187,7 +183,7 @@ class Group:
             raise DeviceError(f"the disk can't be read: {error}") from error
 
     def _broken(self, place: Place) -> Broken:
-        log.error("a record is broken", folder=self._folder, volume=place.volume, offset=place.offset)
+        log.error("a record is broken", folder=self.folder, volume=place.volume, offset=place.offset)
         return Broken(f"a record in volume {place.volume} at {place.offset} does not match its checksum")
 
     def append(
@@ -237,7 +233,7 @@ class Group:
                 if error.errno in NO_SPACE:
                     failure = DeviceFull("the disk is full")
                 self.failed = True
-                log.error("objects can't be written", folder=self._folder, error=str(error))
+                log.error("objects can't be written", folder=self.folder, error=str(error))
                 self._loop.call_soon_threadsafe(self._failed, waiting, failure)
             except BaseException as error:
                 self._loop.call_soon_threadsafe(self._failed, waiting, error)
@@ -285,9 +281,9 @@ class Group:
             self._retire(volume)
             volume = None
         if volume is None:
-            number = max(self._volumes, default=0) + 1
-            volume = Volume.create(self._files, self._folder, number)
-            self._volumes[number] = volume
+            number = max(self.volumes, default=0) + 1
+            volume = Volume.create(self._files, self.folder, number)
+            self.volumes[number] = volume
             self._active = volume
         return volume
 
@@ -321,7 +317,7 @@ class Group:
                 try:
                     self.told(record)
                 except Exception:
-                    log.exception("who is told of a change can't take it", folder=self._folder)
+                    log.exception("who is told of a change can't take it", folder=self.folder)
             elif self.index.get(key) == replaces:
                 self._set(key, place)
             self.position = (place.volume, place.offset + place.length)
@@ -337,59 +333,16 @@ class Group:
         if self.under_way.get(each.record.key) is each.done:
             del self.under_way[each.record.key]
 
-    async def tidy(self, forget_before: Timestamp) -> int:
-        """Copies what is alive out of wasted volumes, then frees them; returns bytes freed."""
-        freed = 0
-        for number in sorted(self._volumes):
-            volume = self._volumes[number]
-            if not volume.sealed:
-                continue
-            entries = await asyncio.to_thread(_listed, volume)
-            alive = [entry for entry in entries if self._is_newest(entry)]
-            # A deletion may be forgotten only where no older volume can still hold what it deleted.
-            may_forget = number == min(self._volumes)
-            kept = [entry for entry in alive if not (may_forget and _may_go(entry, forget_before))]
-            if sum(entry.place.length for entry in kept) > volume.end * (1 - WASTE):
-                continue
-            try:
-                await self._copy(volume, kept)
-            except DeviceError as error:
-                log.error("a volume can't be cleared", folder=self._folder, volume=number, error=str(error))
-                continue
-            for entry in alive:
-                if self._is_newest(entry):
-                    self.index.drop(entry.key)
-                    if self._summary is not None:
-                        self._summary.replace(entry.key, entry.stamp, None)
-            del self._volumes[number]
-            await asyncio.to_thread(volume.remove)
-            freed += volume.end
-        return freed
-
-    async def _copy(self, volume: Volume, entries: list[Entry]) -> None:
-        """All durable elsewhere when this returns, except what was replaced meanwhile."""
-        for start in range(0, len(entries), COPIES):
-            copies = []
-            for entry in entries[start : start + COPIES]:
-                record = await asyncio.to_thread(self._read, volume, entry.place)
-                # A copy that came behind a deletion could outlive it on the disk.
-                while (change := self.under_way.get(entry.key)) is not None:
-                    await asyncio.wait((change,))
-                if self._is_newest(entry):
-                    copies.append(self.append(record, replaces=self.index.get(entry.key)))
-            await asyncio.gather(*copies)
-
-    def _is_newest(self, entry: Entry) -> bool:
+    def is_newest(self, entry: Entry) -> bool:
         place = self.index.get(entry.key)
         return place is not None and place[:2] == entry.place[:2]
 
-
-def _may_go(entry: Entry, forget_before: Timestamp) -> bool:
-    return entry.kind is Kind.DROPPED or (entry.kind is Kind.DELETED and entry.order[0] < forget_before)
-
-
-def _listed(volume: Volume) -> list[Entry]:
-    return list(volume.entries())
+    def forget(self, entry: Entry) -> None:
+        """Unless it has been replaced."""
+        if self.is_newest(entry):
+            self.index.drop(entry.key)
+            if self._summary is not None:
+                self._summary.replace(entry.key, entry.stamp, None)
 
 
 def _seal(volume: Volume) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pileus.lib.timestamp import Timestamp
 
@@ -27,6 +27,9 @@ class Kind(IntEnum):
     """Here it is no longer kept: other devices have it."""
     BROKEN = 5
     """The bytes of this version were found broken."""
+
+
+_KINDS = {each.value: each for each in Kind}
 
 
 class Record(NamedTuple):
@@ -92,15 +95,21 @@ class Header(NamedTuple):
         return self.timestamp, self.changed
 
 
-def decode_header(data: bytes | memoryview, at: int = 0) -> Header:
-    """Raises Torn where there is none. Nothing is checked but the magic."""
+def _fields(data: bytes | memoryview, at: int) -> list[Any]:
+    """Those of `_HEADER`, behind the magic. Raises Torn where there are none. Nothing is checked but the magic."""
     if len(data) - at < HEADER_BYTES:
         raise Torn
-    magic, checksum, kind, path, metadata, body, volume, units, offset, units_2, offset_2, size, key = (
-        _HEADER.unpack_from(data, at)
-    )
+    magic, *fields = _HEADER.unpack_from(data, at)
     if magic != MAGIC:
         raise Torn
+    return fields
+
+
+def decode_header(data: bytes | memoryview, at: int = 0) -> Header:
+    """Raises Torn where there is none. Nothing is checked but the magic."""
+    checksum, kind, path, metadata, body, volume, units, offset, units_2, offset_2, size, key = _fields(
+        data, at
+    )
     return Header(
         checksum,
         kind,
@@ -115,31 +124,42 @@ def decode_header(data: bytes | memoryview, at: int = 0) -> Header:
     )
 
 
+def _check(data: bytes, at: int, length: int, checksum: int) -> None:
+    """Raises Torn."""
+    if len(data) - at < length:
+        raise Torn
+    if zlib.crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != checksum:
+        raise Torn
+
+
 def sound_header(data: bytes, volume: int, at: int = 0) -> Header:
     """Of the whole record at `at`. Raises Torn where bytes are missing or wrong."""
     header = decode_header(data, at)
-    length = header.length
-    if len(data) - at < length or header.volume != volume:
+    if header.volume != volume:
         raise Torn
-    if zlib.crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != header.checksum:
-        raise Torn
+    _check(data, at, header.length, header.checksum)
     return header
 
 
 def decode(data: bytes, volume: int, at: int = 0) -> tuple[Record, int]:
     """The whole record at `at`, and its length. Raises Torn where bytes are missing or wrong."""
-    header = sound_header(data, volume, at)
+    # Without a Header: each read of a small object comes by here.
+    checksum, kind, path, metadata, body, own, units, offset, units_2, offset_2, size, key = _fields(data, at)
     start = at + HEADER_BYTES
-    middle = start + header.path_bytes
-    end = middle + header.metadata_bytes
+    middle = start + path
+    end = middle + metadata
+    length = padded(end + body - at)
+    if own != volume:
+        raise Torn
+    _check(data, at, length, checksum)
     record = Record(
-        Kind(header.kind),
-        header.key,
+        _KINDS[kind],
+        key,
         data[start:middle].decode(),
-        header.timestamp,
-        header.changed,
-        header.size_bytes,
+        Timestamp(units, offset),
+        Timestamp(units_2, offset_2),
+        size,
         data[middle:end],
-        data[end : end + header.body_bytes],
+        data[end : end + body],
     )
-    return record, header.length
+    return record, length

@@ -12,6 +12,10 @@ from pileus.lib.timestamp import ZERO
 from pileus.services.object_store.driver import Missing, Superseded, Told, Version
 
 
+class Other(Exception):
+    """It is another version by now."""
+
+
 def if_newer(record: Record, old: Record | None) -> Record:
     if old is None or old.kind is Kind.BROKEN:
         return record
@@ -38,6 +42,13 @@ def amended(version: Version, old: Record | None) -> Record:
     if known.changed >= version.changed:
         raise Superseded(known.changed, deleted=False)
     return known._replace(changed=version.changed, metadata=version.metadata)
+
+
+def emptied(stamp: Stamp | None, kind: Kind, old: Record | None) -> Record:
+    """Raises Other where it is none with that stamp."""
+    if old is None or stamp_of(old) != stamp:
+        raise Other
+    return old._replace(kind=kind, metadata=b"", body=b"", size_bytes=0)
 
 
 def rotten(key: bytes) -> Record:

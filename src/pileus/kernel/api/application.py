@@ -18,13 +18,13 @@ from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.api.dispatch import authenticate, choose, dispatch
 from pileus.kernel.api.operation import Kind, Operation
 from pileus.kernel.api.service import Runtime
-from pileus.kernel.api.versions import Version
 from pileus.kernel.db import DatabaseGone
 from pileus.kernel.errors import ApiError, BadRequest, Bug, MethodNotAllowed, NotFound, Unavailable
 from pileus.kernel.http.exchange import Disconnected
 from pileus.kernel.http.reply import FileRange, Reply
 from pileus.kernel.http.router import Router
 from pileus.kernel.ids import new_request_id
+from pileus.kernel.log import answered
 
 log = structlog.get_logger("pileus.api")
 _GLOBAL_ID = b"x-openstack-request-id"
@@ -100,7 +100,12 @@ class Application:
                 for runtime, arriving in self._arriving:
                     if (waiting := arriving(runtime, scope)) is not None:
                         await waiting
-                call = await self._find(scope, receive)
+                found, endpoint = self._find(scope, receive)
+                if endpoint.is_action:
+                    await _choose_action(found, endpoint)
+                else:
+                    found.operation = choose(endpoint.operations, scope["path"], found.version, None)
+                call = found
                 around = call.runtime.service.around
                 reply = await (dispatch(call) if around is None else around(call, dispatch))
             except ClientGone:
@@ -115,20 +120,14 @@ class Application:
                 reply = self._error_reply(scope, call, ApiError(message))
             self._stamp(scope, call, reply, said)
             with suppress(Disconnected):
-                await _send(reply, scope, send)
+                if not _answered(reply, scope):
+                    await _send(reply, scope, send)
         finally:
             request_id.reset(token)
         took = time.perf_counter() - started
         label = call.operation.label if call is not None else "none"
         metrics.observe_request(label, reply.status, took)
-        log.info(
-            "request",
-            method=scope["method"],
-            path=scope["path"],
-            status=reply.status,
-            ms=round(took * 1000, 2),
-            request_id=said,
-        )
+        answered(scope["method"], scope["path"], reply.status, round(took * 1000, 2), said)
 
     def _claimed(self, scope: Scope) -> tuple[Runtime, str] | None:
         """The service that takes the request wherever its path leads, and the path that it has there."""
@@ -138,7 +137,8 @@ class Application:
                 return runtime, path
         return None
 
-    async def _find(self, scope: Scope, receive: Receive) -> Call:
+    def _find(self, scope: Scope, receive: Receive) -> tuple[Call, Endpoint]:
+        """What the request is for; which of the endpoint's operations is not chosen yet."""
         claimed = self._claimed(scope)
         match = self._router.find(scope["path"] if claimed is None else claimed[1])
         if (
@@ -161,22 +161,9 @@ class Application:
         endpoint, params = found
         service = endpoint.runtime.service
         call = Call(scope, receive, endpoint.runtime, endpoint.operations[0], params)
-        version: Version | None = None
         if service.versions is not None:
-            version = service.versions.negotiate(call.header)
-        call.version = version
-        action = None
-        if endpoint.is_action:
-            await authenticate(call)
-            action, raw = bodies.decode_action(await call.body(), service.dialect)
-            dict.__setitem__(scope, "pileus.action", raw)  # type: ignore[index]
-        try:
-            call.operation = choose(endpoint.operations, scope["path"], version, action)
-        except NotFound as error:
-            if action is not None:
-                raise BadRequest(error.message) from error
-            raise
-        return call
+            call.version = service.versions.negotiate(call.header)
+        return call, endpoint
 
     def _names_nothing(self, scope: Scope) -> bool:
         dialect, runtime = self._dialect(scope, None)
@@ -207,16 +194,16 @@ class Application:
 
     def _stamp(self, scope: Scope, call: Call | None, reply: Reply, said: str) -> None:
         dialect, runtime = self._dialect(scope, call)
+        headers = reply.headers
         for name in dialect.request_id_headers:
-            reply.headers[name] = said
+            headers[name] = said
         if dialect.stamps is not None:
-            reply.headers.update(dialect.stamps(said))
-        if runtime is not None and runtime.service.versions is not None:
-            versions = runtime.service.versions
+            headers.update(dialect.stamps(said))
+        if runtime is not None and (versions := runtime.service.versions) is not None:
             version = call.version if call is not None and call.version is not None else versions.lowest()
-            reply.headers.update(versions.headers(version))
-        if call is not None:
-            reply.headers.update(call.response_headers)
+            headers.update(versions.headers(version))
+        if call is not None and call.response_headers:
+            headers.update(call.response_headers)
 
     def operations(self) -> Sequence[tuple[Runtime, str, Operation]]:
         """Everything that is served: for OpenAPI, golden files and tests."""
@@ -225,6 +212,18 @@ class Application:
             for runtime in self.runtimes
             for path, operation in runtime.service.operations()
         ]
+
+
+async def _choose_action(call: Call, endpoint: Endpoint) -> None:
+    await authenticate(call)
+    action, raw = bodies.decode_action(await call.body(), call.runtime.service.dialect)
+    dict.__setitem__(call.scope, "pileus.action", raw)  # type: ignore[index]  # ASGI's scopes are dicts
+    try:
+        call.operation = choose(endpoint.operations, call.path, call.version, action)
+    except NotFound as error:
+        if action is not None:
+            raise BadRequest(error.message) from error
+        raise
 
 
 def _overlap(one: Operation, other: Operation) -> bool:
@@ -240,6 +239,19 @@ def _inbound_request_id(scope: Scope) -> str:
             text: str = value.decode()
             return text
     return new_request_id()
+
+
+def _answered(reply: Reply, scope: Scope) -> bool:
+    """Whether it could be given as a whole, which spares most requests ASGI's messages."""
+    if reply.stream is not None or reply.file is not None or "extensions" not in scope:
+        return False
+    answer = scope["extensions"].get("pileus.answer")
+    if answer is None:
+        return False
+    if reply.status not in (204, 304) and "content-length" not in reply.headers:
+        reply.headers["content-length"] = str(len(reply.body))
+    answer(reply.status, reply.headers, reply.body)
+    return True
 
 
 async def _send(reply: Reply, scope: Scope, send: Send) -> None:

@@ -118,7 +118,8 @@ class Call:
 
     def arg(self, name: str, default: str | None = None) -> str | None:
         """The last value of a query parameter."""
-        values = self.query.get(name)
+        query = self.query if self._query is None else self._query
+        values = query.get(name) if query else None
         return values[-1] if values else default
 
     def flag(self, name: str, default: bool = False) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from pileus.kernel.http.exchange import Exchange
-from pileus.kernel.http.head import MAX_HEAD_BYTES, BadHead, Request, answer_head
+from pileus.kernel.http.head import MAX_HEAD_BYTES, BadHead, Request, answer_head, header_lines_of
 from pileus.kernel.write_flow import WriteFlow
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         """When this state began: idle, a head that comes, lingering."""
         self.sent = 0
         """Bytes past the transport's buffer."""
-        self._progress = (0, 0)
+        self._progress = (0, 0, 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is none by its class.
@@ -132,6 +135,10 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         if self._head:
             self._take(b"")
 
+    def ran(self, exchange: Exchange) -> None:
+        """The application has returned from it."""
+        self._connections.running.pop(exchange, None)
+
     def refuse(self, status: int, message: str) -> None:
         """Answers what can't go to the application, and ends the connection."""
         if self._exchange is not None:
@@ -141,9 +148,9 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
                 self.abort()
                 return
         body = f"{message}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        headers = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(body))}
         if not self.is_lost:
-            self.transport.write(answer_head(status, headers, b"connection: close") + body)
+            self.transport.write(answer_head(status, header_lines_of(headers), b"connection: close") + body)
             self._close(at_once=False)
 
     def _close(self, *, at_once: bool) -> None:
@@ -180,10 +187,12 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
         """Ends what takes too long."""
         limits, exchange = self._connections.limits, self._exchange
         unsent = self.transport.get_write_buffer_size()
-        progress = (self.sent, unsent)
         if unsent or self.is_clogged:
             # Also what was answered long ago: an application that sends all at once has not to wait for it.
+            # The kernel takes more only when a good part of its megabytes is gone, which takes a slow reader minutes.
+            progress = (self.sent, unsent, self._unacknowledged())
             if self._progress != progress:
+                self._progress = progress
                 self._since = now
             late = now - self._since > limits.stall_seconds
         elif self._lingers:
@@ -194,9 +203,13 @@ class Connection(WriteFlow, asyncio.BufferedProtocol):
             late = now - self._since > limits.idle_seconds
         else:
             late = exchange.is_waiting and now - self.heard > limits.stall_seconds
-        self._progress = progress
         if late:
             self.abort()
+
+    def _unacknowledged(self) -> int:
+        """Bytes that the kernel keeps for the client (tcp(7), SIOCOUTQ)."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def hold(self) -> None:
         """Takes nothing more from the client until `go_on`."""

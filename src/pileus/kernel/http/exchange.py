@@ -1,18 +1,19 @@
 """One request and its answer, as ASGI's `receive` and `send`.
 
-Beyond ASGI's core it knows two extensions: `http.response.zerocopysend`, ASGI's own, by which a file's bytes go out
-without passing through this process; and `pileus.body`, by which a body's bytes come into the application's memory.
+Beyond ASGI's core it knows three extensions: `http.response.zerocopysend`, ASGI's own, by which a file's bytes go out
+without passing through this process; `pileus.body`, by which a body's bytes come into the application's memory; and
+`pileus.answer`, by which a whole answer is given with one call.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pileus.kernel.http.head import BadAnswer, Request, answer_head
+from pileus.kernel.http.head import BadAnswer, Request, answer_head, header_lines, header_lines_of
 from pileus.kernel.http.sending import send_file
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ AHEAD_BYTES = 512 * 1024
 """So much of a body is taken before the application asks for it."""
 _TOGETHER_BYTES = 64 * 1024
 """Up to here head and body are put together, which costs less than a second write."""
-_EVENTS = (b"content-type", b"text/event-stream")
+_EVENTS = b"text/event-stream"
 _NO_BODY = frozenset({204, 304})
 
 
@@ -47,9 +48,11 @@ class Exchange:
         "_is_chunked",
         "_is_delivered",
         "_left",
+        "_length",
+        "_lines",
         "_promised",
         "_request",
-        "_start",
+        "_status",
         "_waiter",
         "has_begun",
         "has_ended",
@@ -79,7 +82,10 @@ class Exchange:
         """Of who waits for what comes."""
         self.is_gone = False
         """Whether the client is, or has its answer."""
-        self._start: Message | None = None
+        self._status = 0
+        self._lines = b""
+        self._length: str | bytes | None = None
+        """What the answer's headers say of its length."""
         self._promised: int | None = None
         """Bytes of the answer to be sent still, where its length was said."""
         self._is_chunked = self._is_bodiless = False
@@ -92,13 +98,19 @@ class Exchange:
     async def run(self, app: App) -> None:
         request, connection = self._request, self._connection
         scope = request.scope(connection.client, connection.server)
-        scope["extensions"] = {"http.response.zerocopysend": {}, "pileus.body": self.read_into}
+        scope["extensions"] = {
+            "http.response.zerocopysend": {},
+            "pileus.body": self.read_into,
+            "pileus.answer": self.answer,
+        }
         try:
             await app(scope, self.receive, self.send)
         except Disconnected:
             pass
         except Exception:
             log.exception("request failed", method=request.method, path=scope["path"])
+        finally:
+            connection.ran(self)
         if not self.has_ended and not self.is_gone:
             # Nobody may take a part of an answer for the whole.
             connection.abort() if self.has_begun else connection.refuse(500, "The cloud made a mistake.")
@@ -211,7 +223,10 @@ class Exchange:
             raise Disconnected("the client closed the connection")
         kind = message["type"]
         if kind == "http.response.start":
-            self._start = message
+            headers = dict(message["headers"])
+            self._status, self._lines = message["status"], header_lines(message["headers"])
+            self._length = headers.get(b"content-length")
+            self.is_endless = headers.get(b"content-type") == _EVENTS
             return
         more = message.get("more_body", False)
         if kind == "http.response.body":
@@ -224,6 +239,15 @@ class Exchange:
             await self._connection.drained()
             if self.is_gone:
                 raise Disconnected("the client closed the connection")
+
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """All of an answer; header names in lower case. Raises Disconnected."""
+        if self.is_gone:
+            raise Disconnected("the client closed the connection")
+        self._status, self._lines = status, header_lines_of(headers)
+        self._length = headers.get("content-length")
+        self._send_body(body, more=False)
+        self._end()
 
     def _send_body(self, body: bytes | memoryview, more: bool) -> None:
         size = len(body)
@@ -268,11 +292,10 @@ class Exchange:
 
     def _head(self, size: int | None) -> bytes:
         """`size` is that of the whole body, where it is known by now."""
-        assert self._start is not None
-        status, headers = self._start["status"], self._start["headers"]
+        status = self._status
+        assert status, "an answer begins with its status"
         more = []
-        length = next((int(value) for name, value in headers if name == b"content-length"), None)
-        self.is_endless = _EVENTS in headers
+        length = None if self._length is None else int(self._length)
         self._is_bodiless = self._request.method == "HEAD" or status in _NO_BODY
         if not self._is_bodiless:
             self._promised = length if length is not None else size
@@ -288,7 +311,7 @@ class Exchange:
             more.append(b"connection: close")
         elif self._request.version == "1.0":
             more.append(b"connection: keep-alive")
-        return answer_head(status, headers, *more)
+        return answer_head(status, self._lines, *more)
 
     def _end(self) -> None:
         if self._promised:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +24,9 @@ ASGI = {"version": "3.0", "spec_version": "2.4"}
 _LENGTH_DIGITS = 20
 """Those of 2**64, beyond which llhttp refuses; Python refuses to read thousands of zeros."""
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_HOST = re.compile(rb"(\[[\w:.%~-]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?")
+"""RFC 3986, 3.2.2, and zones of IPv6 addresses (RFC 6874). It may be empty."""
+_ABSOLUTE = re.compile(rb"https?://([^/]+)(/.*)?", re.IGNORECASE)
 
 
 class BadHead(Exception):
@@ -152,13 +154,30 @@ class Request:
             raise BadHead("there are no tunnels to be had here", 501)
         if self.is_chunked and self.version == "1.0":
             raise BadHead("HTTP/1.0 has no bodies in chunks")
-        if sum(name == b"host" for name, _ in self.headers) > 1:
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1:
             raise BadHead("there is more than one Host")
+        if not hosts and self.version == "1.1":
+            raise BadHead("there is no Host, and HTTP/1.1 has one in every request")
         self.path, _, self.query = self.target.partition(b"?")
-        if not self.path.startswith(b"/") and self.path != b"*":
-            self.path = _path_of(self.path)
+        if not self.path.startswith(b"/") and (self.target != b"*" or self.method != "OPTIONS"):
+            hosts = [self._resolve()]
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            raise BadHead("the Host is no host and port")
+        if b"#" in self.target:
+            raise BadHead("the part of a URL behind # is not for the server: in a name it is %23")
         if not self.is_chunked:
             self.parser = None
+
+    def _resolve(self) -> bytes:
+        """Of a target in absolute form, as proxies are asked: its host, whatever Host says (RFC 9112, 3.2.2)."""
+        found = _ABSOLUTE.fullmatch(self.path)
+        if found is None:
+            raise BadHead("the target of the request is no path")
+        host: bytes = found[1]
+        self.path = found[2] or b"/"
+        self.headers = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
+        return host
 
     def feed_chunks(self, data: bytes) -> list[bytes]:
         """What `data` has of the body's bytes. Raises BadHead."""
@@ -196,29 +215,33 @@ class Request:
         }
 
 
-def _path_of(target: bytes) -> bytes:
-    """Of a target in absolute form, as proxies are asked."""
-    with suppress(httptools.HttpParserInvalidURLError):
-        path: bytes = httptools.parse_url(target).path or b"/"
-        if path.startswith(b"/"):
-            return path
-    raise BadHead("the target of the request is no path")
-
-
 _LINES: dict[int, bytes] = {}
 """What answers begin with, by status."""
 _date = (0, b"")
 
 
-def answer_head(status: int, headers: Headers, *more: bytes) -> bytes:
-    """Raises BadAnswer. `more` are lines of headers that the server adds."""
-    lines = [_status_line(status), *more, _date_line()]
-    lines += [b"%b: %b" % header for header in headers]
-    head = b"\r\n".join(lines)
+def header_lines(headers: Headers) -> bytes:
+    """As they go out. Raises BadAnswer."""
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return _sound(b"".join(lines), len(lines))
+
+
+def header_lines_of(headers: Mapping[str, str]) -> bytes:
+    """The same of text; characters beyond Latin-1 become question marks. Raises BadAnswer."""
+    lines = "\r\n".join(map(": ".join, headers.items()))
+    return _sound(f"{lines}\r\n".encode("latin-1", "replace") if headers else b"", len(headers))
+
+
+def _sound(lines: bytes, count: int) -> bytes:
     # What goes into headers may be a client's own: no line of its making gets between ours.
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+    if lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines:
         raise BadAnswer("a header has a line break or a NUL")
-    return head + b"\r\n\r\n"
+    return lines
+
+
+def answer_head(status: int, lines: bytes, *more: bytes) -> bytes:
+    """`lines` are the application's headers, `more` those that the server adds, each without its end."""
+    return b"\r\n".join((_status_line(status), *more, _date_line(), lines)) + b"\r\n"
 
 
 def _status_line(status: int) -> bytes:

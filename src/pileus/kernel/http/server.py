@@ -63,7 +63,7 @@ class Connections:
         self.is_ending = False
         self._app = app
         self._open: set[Connection] = set()
-        self._running: dict[asyncio.Task[None], Exchange] = {}
+        self.running: dict[Exchange, asyncio.Task[None]] = {}
         self._sweeping = self.loop.call_later(self.limits.sweep_seconds, self._sweep)
 
     def __len__(self) -> int:
@@ -81,9 +81,7 @@ class Connections:
         self._open.discard(connection)
 
     def run(self, exchange: Exchange) -> None:
-        task = self.loop.create_task(exchange.run(self._app))
-        self._running[task] = exchange
-        task.add_done_callback(self._running.pop)
+        self.running[exchange] = self.loop.create_task(exchange.run(self._app))
 
     def _sweep(self) -> None:
         now = self.loop.time()
@@ -97,11 +95,11 @@ class Connections:
         self._sweeping.cancel()
         for connection in list(self._open):
             connection.end_if_idle()
-        for task, exchange in self._running.items():
+        for exchange, task in self.running.items():
             if exchange.is_endless:
                 task.cancel()
-        if self._running:
-            _, late = await asyncio.wait([*self._running], timeout=STOP_SECONDS)
+        if self.running:
+            _, late = await asyncio.wait(self.running.values(), timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -9,9 +10,8 @@ ACCOUNT, CONTAINER = "x-account-rfc-compliant-etags", "x-container-rfc-compliant
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 
-async def are_quoted(state: ObjectStoreState, name: Name) -> bool:
+async def are_quoted(state: ObjectStoreState, name: Name, info: ContainerInfo | None) -> bool:
     """The container's word counts, else the account's, else the setting."""
-    info = await state.container(name.account, name.container)
     said = "" if info is None else info.metadata.get(CONTAINER, "")
     said = said or (await state.account_metadata(name.account)).get(ACCOUNT, "")
     return said.lower() in _TRUE if said else state.settings.quoted_etags

@@ -29,6 +29,11 @@ UNCONDITIONAL = "application/async-deleted"
 """Content type of a task for an object that goes whatever its own time is, unless it is newer than the task."""
 
 
+def may_expire(encoded: bytes) -> bool:
+    """Whether an object's metadata are worth decoding to see; False for what never expires."""
+    return b"x-delete-at" in encoded
+
+
 def has_expired(kept: ObjectMetadata, seconds: float) -> bool:
     """Whether the object's time, if it has one, had come by then."""
     delete_at = kept.headers.get("x-delete-at")

@@ -171,6 +171,8 @@ class ObjectStoreState:
         version = await device.find(self.key(name))
         if version is None or version.deleted:
             return None
+        if not expirer.may_expire(version.metadata):
+            return version
         return None if self.has_expired(metadata.decode(version.metadata)) else version
 
     def has_expired(self, kept: ObjectMetadata) -> bool:

@@ -24,7 +24,8 @@ _STANDS_FOR = {"HEAD": ("HEAD", "GET", "PUT", "POST")}
 
 
 def is_signed(call: Call) -> bool:
-    return "temp_url_sig" in call.query or "temp_url_expires" in call.query
+    query = call.query
+    return bool(query) and ("temp_url_sig" in query or "temp_url_expires" in query)
 
 
 async def require(call: Call, name: Name) -> None:

@@ -62,9 +62,10 @@ async def _handle(call: Call, name: Name, handle: Handle, state: ObjectStoreStat
         if name.container and form_post.is_form(call):
             return await form_post.post_form(call, name)
         return await handle(call)
-    rules = await static_web.site(call, name)
+    info = await state.container(name.account, name.container) if name.container else None
+    rules = None if info is None else static_web.site(call, info)
     reply = await (handle(call) if rules is None else static_web.visit(call, name, rules, handle))
     etag = reply.headers.get("etag", '"') if name.object else '"'
-    if not etag.startswith('"') and await etags.are_quoted(state, name):
+    if not etag.startswith('"') and await etags.are_quoted(state, name, info):
         reply.headers["etag"] = f'"{etag}"'
     return reply

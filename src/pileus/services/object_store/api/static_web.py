@@ -15,7 +15,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, metadata, temp_url
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.read import get_object, head_object
-from pileus.services.object_store.listings import Ask
+from pileus.services.object_store.listings import Ask, ContainerInfo
 from pileus.services.object_store.name import Name, as_text
 from pileus.services.object_store.state import ObjectStoreState
 
@@ -32,13 +32,11 @@ _STYLE = (
 Handle = Callable[[Call], Awaitable[Reply]]
 
 
-async def site(call: Call, name: Name) -> Mapping[str, str] | None:
+def site(call: Call, info: ContainerInfo) -> Mapping[str, str] | None:
     """The container's rules, where it is a site for this caller: for nobody in particular, or whoever asks for it."""
-    if call.method not in ("GET", "HEAD") or not name.container:
+    if call.method not in ("GET", "HEAD"):
         return None
-    state: ObjectStoreState = call.runtime.state
-    info = await state.container(name.account, name.container)
-    if info is None or info.metadata.keys().isdisjoint(_RULES) or temp_url.is_signed(call):
+    if info.metadata.keys().isdisjoint(_RULES) or temp_url.is_signed(call):
         return None
     known = {"x-auth-token", "x-storage-token", "authorization"}
     if (CONTEXT_KEY in call.scope or known & call.headers.keys()) and (

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.content import Content
@@ -87,7 +88,7 @@ async def put_lifecycle(request: Request) -> Reply:
     given = lifecycle.read(await body.whole(request, MAX_BYTES))
     state, name = request.state, f"{request.account}{_BETWEEN}{request.bucket}"
     await state.listings.set_container(ACCOUNT, name, state.now(), dict, make=True)
-    await settings.store(request, {SETTING: xml_document.encode(given, ROOT, documents.NAMESPACE).decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 
@@ -98,11 +99,27 @@ async def delete_lifecycle(request: Request) -> Reply:
     return Reply(204)
 
 
+def abort_headers(container: Mapping[str, str], key: str, begun_at: datetime) -> dict[str, str]:
+    """When an upload that has begun will be aborted, unless it is completed."""
+    found = configured(container)
+    expiry = None if found is None else lifecycle.upload_aborts(found, key, begun_at)
+    if expiry is None:
+        return {}
+    return {
+        "x-amz-abort-date": format_datetime(expiry.at, usegmt=True),
+        "x-amz-abort-rule-id": quote(expiry.rule_id),
+    }
+
+
 def take(upload: hooks.Upload, what: hooks.What) -> None:
     request = upload.request
-    found = configured(request.metadata) if what == "object" else None
-    if found is not None:
-        now = request.call.runtime.clock.now()
+    found = configured(request.metadata) if what != "part" else None
+    if found is None:
+        return
+    now = request.call.runtime.clock.now()
+    if what == "upload":
+        upload.headers |= abort_headers(request.metadata, request.key, now)
+    else:
         subject = Subject(
             upload.name.object, upload.length or 0, now, tagging.load(upload.system.get(OBJECT_TAGS))
         )
@@ -112,7 +129,7 @@ def take(upload: hooks.Upload, what: hooks.What) -> None:
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     found = configured(request.metadata)
-    if found is not None and "versionId" not in request.call.query:
+    if found is not None and request.version_id is None:
         subject = Subject(
             request.key,
             content.size_bytes,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from pileus.kernel.api.call import Call
@@ -16,6 +16,7 @@ from pileus.kernel.context import Context
 from pileus.lib import s3_signature
 from pileus.lib.aws_signature import V4
 from pileus.services.object_store.needs import AccessKey, AccessKeys
+from pileus.services.object_store.s3 import presigned as presigned_headers
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.place import Place
 
@@ -47,25 +48,32 @@ class Signed(NamedTuple):
     context: Context
     payload: str
     """The body's SHA-256, one of `STREAMED`, or `UNSIGNED`."""
-    presigned: bool = False
+    way: Literal["REST-HEADER", "REST-QUERY-STRING", "POST"] = "REST-HEADER"
+    """How the signature came, as policies call it; the last is a browser's form."""
     version: int = 4
     key: hmac.HMAC | None = None
     moment: str = ""
     scope: str = ""
     signature: str = ""
-    """With the three before it, what the signatures of chunks go on from."""
+    """With the three before it, what the signatures of chunks go on from. `moment` is empty where nobody knows when it was
+    signed: in a URL of version 2."""
 
 
-class _Said(NamedTuple):
-    """What a request says of its signature of version 4."""
+class _Signer(NamedTuple):
+    """What a request says of its signature of version 4 but for the signature; a client says the same all day."""
 
     access: str
     date: str
     region: str
-    signed: tuple[str, ...]
-    signature: str
-    moment: str
-    payload: str
+    scope: str
+    names: tuple[str, ...]
+    covered: frozenset[str]
+    """Headers that are in what is signed, by their names or without."""
+
+    @classmethod
+    def of(cls, credential: tuple[str, str, str], names: tuple[str, ...]) -> _Signer:
+        access, date, region = credential
+        return cls(access, date, region, f"{date}/{region}/s3/aws4_request", names, _COVERED.union(names))
 
 
 async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Signed | None:
@@ -79,7 +87,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
                 "parameter or the Authorization header should be specified",
             )
         if authorization.startswith(V4):
-            return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
+            return await _from_header(call, keys, authorization, region)
         if authorization.startswith(ASYMMETRIC):
             raise S3Error(
                 "NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}."
@@ -95,7 +103,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     if not call.scope["query_string"]:
         return None
     if "X-Amz-Algorithm" in call.query or "X-Amz-Signature" in call.query:
-        return await _version_4(call, keys, _from_query(call, region), presigned=True)
+        return await _from_query(call, keys, region)
     if "AWSAccessKeyId" in call.query and "Signature" in call.query:
         expires = call.arg("Expires") or ""
         if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
@@ -134,15 +142,6 @@ def wrong(access: str, signature: str, text: bytes) -> S3Error:
 # Version 4
 
 
-class _Signer(NamedTuple):
-    """What a header says but for the signature; a client says the same all day."""
-
-    access: str
-    date: str
-    region: str
-    names: tuple[str, ...]
-
-
 @lru_cache(maxsize=4096)
 def _signer(said: str, region: str) -> _Signer:
     """From `Credential=…, SignedHeaders=…,`, in any order."""
@@ -159,10 +158,10 @@ def _signer(said: str, region: str) -> _Signer:
     names = tuple(signed.split(";"))
     if "host" not in names:
         raise S3Error("AccessDenied", "There were headers present in the request which were not signed: host")
-    return _Signer(*_parts(credential, region, "AuthorizationHeaderMalformed"), names)
+    return _Signer.of(_parts(credential, region, "AuthorizationHeaderMalformed"), names)
 
 
-def _from_header(call: Call, authorization: str, region: str) -> _Said:
+async def _from_header(call: Call, keys: AccessKeys, authorization: str, region: str) -> Signed:
     before, found, rest = authorization[len(V4) :].partition("Signature=")
     signature, _, after = rest.partition(",")
     if not found:
@@ -175,17 +174,17 @@ def _from_header(call: Call, authorization: str, region: str) -> _Said:
         date = _date(call.header("date"))
         moment = f"{date:%Y%m%dT%H%M%SZ}" if date is not None else ""
     _check_date(signer.date, moment, "AuthorizationHeaderMalformed")
-    _check_skew(call, _moment(moment))
+    _check_skew(call, moment_of(moment))
     payload = call.header("x-amz-content-sha256")
     if payload is None:
         raise S3Error(
             "MissingSecurityHeader", "Your request was missing a required header: x-amz-content-sha256"
         )
     _check_payload(payload)
-    return _Said(signer.access, signer.date, signer.region, signer.names, signature.strip(), moment, payload)
+    return await _version_4(call, keys, signer, signature.strip(), moment, payload, presigned=False)
 
 
-def _from_query(call: Call, region: str) -> _Said:
+async def _from_query(call: Call, keys: AccessKeys, region: str) -> Signed:
     def said(name: str) -> str:
         value = call.arg(f"X-Amz-{name}")
         if not value:
@@ -201,7 +200,7 @@ def _from_query(call: Call, region: str) -> _Said:
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
-    access, date, where = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
+    credential = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
     if not (expires.isascii() and expires.isdigit()):
         raise S3Error("AuthorizationQueryParametersError", "X-Amz-Expires should be a number")
     if len(expires) > 9 or int(expires) > MAX_EXPIRES_SECONDS:
@@ -209,7 +208,7 @@ def _from_query(call: Call, region: str) -> _Said:
             "AuthorizationQueryParametersError",
             "X-Amz-Expires must be less than a week (in seconds) that is 604800",
         )
-    signed_at, now = _moment(moment), call.runtime.clock.now()
+    signed_at, now = moment_of(moment), call.runtime.clock.now()
     if signed_at is None:
         raise S3Error(
             "AuthorizationQueryParametersError",
@@ -222,7 +221,8 @@ def _from_query(call: Call, region: str) -> _Said:
     payload = call.header("x-amz-content-sha256") or call.arg("X-Amz-Content-Sha256") or UNSIGNED
     _check_payload(payload)
     names = tuple(said("SignedHeaders").split(";"))
-    return _Said(access, date, where, names, said("Signature"), moment, payload)
+    signer = _Signer.of(credential, names)
+    return await _version_4(call, keys, signer, said("Signature"), moment, payload, presigned=True)
 
 
 def _check_payload(payload: str) -> None:
@@ -263,18 +263,19 @@ def _check_date(date: str, moment: str, code: str) -> None:
         raise S3Error(code, "The date of the Credential and that of the request are not the same.")
 
 
-async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
-    _check_all_signed(call, said.signed)
+async def _version_4(
+    call: Call, keys: AccessKeys, said: _Signer, signature: str, moment: str, payload: str, *, presigned: bool
+) -> Signed:
+    _check_all_signed(call, said.covered)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
-    headers = _headers(call)
-    scope = f"{said.date}/{said.region}/s3/aws4_request"
+    headers = joined_headers(call)
     path, query = s3_signature.canonical_path(call.path), call.scope["query_string"].decode("latin-1")
     canonical = s3_signature.canonical_request(
-        call.method, path, s3_signature.canonical_query(query), headers, said.signed, said.payload
+        call.method, path, s3_signature.canonical_query(query), headers, said.names, payload
     )
-    text = s3_signature.string_to_sign(said.moment, scope, canonical)
-    given = said.signature.encode("latin-1", "replace")
+    text = s3_signature.string_to_sign(moment, said.scope, canonical)
+    given = signature.encode("latin-1", "replace")
     if not hmac.compare_digest(s3_signature.signature_4(signing, text).encode(), given):
         # Some clients sign the path as they send it, or take a plus for a plus.
         others = (
@@ -283,8 +284,8 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
                 where,
                 s3_signature.canonical_query(query, plus_is_space=plus),
                 headers,
-                said.signed,
-                said.payload,
+                said.names,
+                payload,
             )
             for where in (path, call.scope["raw_path"].decode("latin-1"))
             for plus in (True, False)
@@ -292,22 +293,20 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
         if not any(
             hmac.compare_digest(
                 s3_signature.signature_4(
-                    signing, s3_signature.string_to_sign(said.moment, scope, other)
+                    signing, s3_signature.string_to_sign(moment, said.scope, other)
                 ).encode(),
                 given,
             )
             for other in others
         ):
-            raise wrong(said.access, said.signature, text)
-    return Signed(
-        said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
-    )
+            raise wrong(said.access, signature, text)
+    way: Literal["REST-HEADER", "REST-QUERY-STRING"] = "REST-QUERY-STRING" if presigned else "REST-HEADER"
+    return Signed(said.access, found.context, payload, way, 4, signing, moment, said.scope, signature)
 
 
-def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
+def _check_all_signed(call: Call, covered: frozenset[str]) -> None:
     """403 where one of S3's own headers is not signed: whoever has a signed request, or a URL, could add it."""
-    others = call.headers.keys() - _COVERED.union(signed)
-    if unsigned := [name for name in others if name.startswith("x-amz-")]:
+    if unsigned := [name for name in call.headers if name[:6] == "x-amz-" and name not in covered]:
         raise S3Error(
             "AccessDenied",
             "There were headers present in the request which were not signed",
@@ -315,7 +314,7 @@ def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
         )
 
 
-def _headers(call: Call) -> Mapping[str, str]:
+def joined_headers(call: Call) -> Mapping[str, str]:
     """By name; several of one name are joined, as they are signed."""
     raw = call.scope["headers"]
     if len(call.headers) == len(raw):
@@ -338,7 +337,10 @@ async def _version_2(
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
     query = call.scope["query_string"].decode("latin-1")
-    text = s3_signature.string_to_sign_2(call.method, resource, query, _headers(call), moment)
+    headers = joined_headers(call)
+    if presigned:
+        headers = presigned_headers.with_query(call, headers, 2)
+    text = s3_signature.string_to_sign_2(call.method, resource, query, headers, moment)
     expected = s3_signature.signature_2(found.secret, text)
     if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
         raise wrong(access, signature, text)
@@ -346,14 +348,19 @@ async def _version_2(
     _check_payload(payload)
     if payload.startswith("STREAMING-AWS4"):
         raise S3Error("NotImplemented", "Signed chunks need a signature of version 4.")
-    return Signed(access, found.context, payload, presigned, 2)
+    if presigned:
+        return Signed(access, found.context, payload, "REST-QUERY-STRING", 2)
+    signed_at = _date(call.header("x-amz-date") or call.header("date"))
+    return Signed(
+        access, found.context, payload, version=2, moment=f"{signed_at:%Y%m%dT%H%M%SZ}" if signed_at else ""
+    )
 
 
 # Times
 
 
 @lru_cache(maxsize=256)
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     if not _MOMENT.match(text):
         return None
     try:
@@ -365,7 +372,7 @@ def _moment(text: str) -> datetime | None:
 def _date(header: str | None) -> datetime | None:
     if not header:
         return None
-    if (found := _moment(header)) is not None:
+    if (found := moment_of(header)) is not None:
         return found
     try:
         parsed = parsedate_to_datetime(unquote(header))
