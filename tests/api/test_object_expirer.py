@@ -136,3 +136,20 @@ async def test_the_queue_outlives_a_restart_and_is_walked_in_pages(
         assert store.state.daemons.progress["object-expirer"].totals["deleted"] == 30
         assert (await store("GET", "/c")).status == 204
         assert await queue(store) == []
+
+
+async def test_versions_outlive_the_object(store: Store, clock: FakeClock) -> None:
+    await store("POST", "/c", x_versions_enabled="true")
+    first = (await store("PUT", "/c/o", b"1")).headers["x-object-version-id"]
+    second = (await store("PUT", "/c/o", b"2", x_delete_after=str(HOUR))).headers["x-object-version-id"]
+    await clock.advance(HOUR + 10)
+    for _ in range(2):
+        assert (await store("GET", "/c/o")).status == 404
+        assert (await store("GET", f"/c/o?version-id={second}")).body == b"2"
+        assert len((await store("GET", "/c?versions")).body.split(b"version_id")) == 3
+        await expire(store)
+    assert await listed(store) == await queue(store) == []
+    assert (await store("PUT", "/c/o", b"3")).status == 201
+    assert (await store("GET", "/c/o")).body == b"3"
+    for version in (first, second):
+        assert (await store("DELETE", f"/c/o?version-id={version}")).status == 204

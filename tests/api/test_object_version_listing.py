@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.object_store_client import OTHER, Store
+from tests.object_store_client import OTHER, ROOT, Store
 
 VERSIONS = {"a/1": 2, "a/2": 1, "b": 3, "c": 1}
 
@@ -78,3 +78,24 @@ async def test_a_deletion_says_what_it_is(store: Store) -> None:
         told = await store(method, f"/c/b?version-id={marker}")
         assert (told.status, told.headers["x-object-version-id"]) == (404, marker)
         assert told.headers["content-type"] == "application/x-deleted;swift_versions_deleted=1"
+
+
+async def test_every_answer_tells_the_version(store: Store) -> None:
+    newest = (await listed(store, "&prefix=b"))[0]["version_id"]
+    where = f"{ROOT}/c/b?version-id={newest}"
+    assert (await store("GET", "/c/b")).headers["content-location"] == where
+    assert "content-location" not in (await store("GET", f"/c/b?version-id={newest}")).headers
+    copied = await store("COPY", "/c/b", destination="c/c")
+    assert copied.headers["x-object-version-id"] == (await listed(store, "&prefix=c"))[0]["version_id"]
+    manifest = json.dumps([{"path": "/c/b"}]).encode()
+    large = await store("PUT", "/c/c?multipart-manifest=put", manifest)
+    assert large.headers["x-object-version-id"] == (await listed(store, "&prefix=c"))[0]["version_id"]
+
+
+async def test_an_older_version_that_is_a_link(store: Store) -> None:
+    put = await store("PUT", "/c/l", x_symlink_target="c/b")
+    await store("PUT", "/c/l", b"plain")
+    older = f"/c/l?version-id={put.headers['x-object-version-id']}"
+    assert (await store("GET", older)).body == b"xx"
+    assert (await store("GET", older)).headers["content-location"] == f"{ROOT}/c/b"
+    assert (await store("HEAD", f"{older}&symlink=get")).headers["x-symlink-target"] == "c/b"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import metadata
+from pileus.services.object_store import hidden, metadata
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Superseded, Version
 from pileus.services.object_store.listings import Listings, ObjectEntry
@@ -34,6 +34,11 @@ def may_expire(encoded: bytes) -> bool:
     return b"x-delete-at" in encoded
 
 
+def is_kept(path: str) -> bool:
+    """Whether what is there never expires: versions of an object stay when it goes."""
+    return path.startswith(hidden.account("versions", ""))
+
+
 def has_expired(kept: ObjectMetadata, seconds: float) -> bool:
     """Whether the object's time, if it has one, had come by then."""
     delete_at = kept.headers.get("x-delete-at")
@@ -43,7 +48,7 @@ def has_expired(kept: ObjectMetadata, seconds: float) -> bool:
 def task(version: Version, kept: ObjectMetadata) -> ObjectEntry | None:
     """What stands in the queue for an object; None where it does not expire."""
     delete_at = kept.headers.get("x-delete-at")
-    if delete_at is None:
+    if delete_at is None or is_kept(version.path):
         return None
     return ObjectEntry(f"{int(delete_at):011d}-{version.path}", version.changed, version.changed, 0, "", "")
 

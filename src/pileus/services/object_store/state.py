@@ -166,12 +166,12 @@ class ObjectStoreState:
         return self.devices[index]
 
     async def find(self, name: Name) -> Version | None:
-        """The object, unless it is deleted or its time has come."""
+        """The object, unless it is deleted or its time has come, which takes it from clients, but none of its versions."""
         device = await self.device_of(name)
         version = await device.find(self.key(name))
         if version is None or version.deleted:
             return None
-        if not expirer.may_expire(version.metadata):
+        if not expirer.may_expire(version.metadata) or expirer.is_kept(version.path):
             return version
         return None if self.has_expired(metadata.decode(version.metadata)) else version
 

@@ -153,14 +153,13 @@ def _differs(etag: str, wanted: str) -> str:
     return f"Object Etag {etag!r} does not match X-Symlink-Target-Etag header {wanted!r}"
 
 
-def for_copy(kept: ObjectMetadata, source: Name, target: Name) -> dict[str, str]:
-    """What a copy of a link keeps: one into the link's own account leads into the copy's."""
+def for_copy(kept: ObjectMetadata, source: Name, target: Name, account: str | None) -> dict[str, str]:
+    """What a copy of a link keeps: one into the link's own account leads into the copy's, unless the request names one."""
     link = of(kept)
-    if link is None or link.target.account != source.account or source.account == target.account:
+    if link is None or (account is None and link.target.account != source.account):
         return dict(kept.system)
-    return dict(kept.system) | link._replace(target=link.target._replace(account=target.account)).system(
-        kept.etag
-    )
+    link = link._replace(target=link.target._replace(account=account or target.account))
+    return dict(kept.system) | link.system(kept.etag)
 
 
 def shown_json(body: bytes) -> bytes:

@@ -53,8 +53,8 @@ def one_place(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _prefix(name: Name) -> str:
-    """Length of the name in three hexadecimal digits, so that no name's versions begin as another's."""
-    return f"{len(name.object):03x}{name.object}/"
+    """Length of the name in bytes in three hexadecimal digits, so that no name's versions begin as another's."""
+    return f"{len(name.object.encode()):03x}{name.object}/"
 
 
 def _copy_of(name: Name, version: Version) -> str:

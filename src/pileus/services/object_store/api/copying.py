@@ -85,6 +85,7 @@ async def _copy(call: Call, source: Name, target: Name) -> Reply:
     now = state.now()
     kept = _kept(call, source, target, found, kept_headers(call, now), as_manifest=as_manifest)
     stored = await store(state, target, now, kept, found.read(offset, length), length)
+    await versioned.tell(call, target, info)
     return created(
         stored.etag,
         now,
@@ -129,11 +130,12 @@ def _kept(
         headers={**old, **given},
         large_etag=large,
         large_bytes=found.kept.large_bytes if large else 0,
-        system=_system(found, source, target) if large or symlinks.of(found.kept) is not None else {},
+        system=_system(call, found, source, target) if large or symlinks.of(found.kept) is not None else {},
     )
 
 
-def _system(found: Content, source: Name, target: Name) -> dict[str, str]:
+def _system(call: Call, found: Content, source: Name, target: Name) -> dict[str, str]:
     """A copy of a manifest lists the same segments, but they are not its own."""
-    kept = symlinks.for_copy(found.kept, source, target)
+    account = _account(call, symlinks.ACCOUNT, target.account) if symlinks.ACCOUNT in call.headers else None
+    kept = symlinks.for_copy(found.kept, source, target, account)
     return {name: value for name, value in kept.items() if name not in _NOT_COPIED}

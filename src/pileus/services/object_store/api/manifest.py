@@ -19,7 +19,7 @@ from pileus.services.object_store import (
     versioning,
     versions,
 )
-from pileus.services.object_store.api import outcome, write
+from pileus.services.object_store.api import outcome, versioned, write
 from pileus.services.object_store.api.bulk_delete import DELETED, NOT_FOUND, new_outcome
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.api.outcome import Outcome
@@ -52,7 +52,7 @@ async def _told(call: Call, name: Name, info: ContainerInfo, wanted: list[slo.Wa
     try:
         etag, now = await _store(call, name, info, wanted)
     except slo.Problems as error:
-        result.status, result.errors = error.status, error.problems
+        result.status, result.errors, result.body = error.status, error.problems, error.title
     except ApiError as error:
         result.refuse(error)
     else:
@@ -84,6 +84,7 @@ async def _store(
     await write.store(
         state, name, now, kept, _once(body), len(body), check=write.condition(call, state, name)
     )
+    await versioned.tell(call, name, info)
     return manifest.etag, now
 
 

@@ -36,7 +36,7 @@ from pileus.services.object_store import (
 from pileus.services.object_store.api import part, versioned
 from pileus.services.object_store.api.container import gone
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.driver import DeviceError
+from pileus.services.object_store.driver import DeviceError, Version
 from pileus.services.object_store.large import dlo, segments, slo
 from pileus.services.object_store.name import Name, parse
 from pileus.services.object_store.state import ObjectStoreState
@@ -65,22 +65,36 @@ async def open_object(
         raise Unavailable(str(error)) from error
     if version is None:
         return None
-    own, found_at = content.plain(state, name, version), None
+    own = content.plain(state, name, version)
     if permit is not None and symlinks.of(own.kept) is not None:
-        found_at, version = await symlinks.follow(state, name, version, permit)
-        if version is None:
-            where = {"content-location": _path(found_at)}
-            raise NotFound("The symlink's target is not there.", headers=where)
-        name = found_at
-        own = content.plain(state, name, version)
-    if own.kept.system and versioning.linked(own.kept) is not None:
-        found = await versioning.find(state, name, {}, None)
-        if found is None:
+        own = await _linked(state, name, version, permit)
+        name = own.name or name
+    elif own.kept.system and versioning.linked(own.kept) is not None:
+        newest = await _newest(state, name)
+        if newest is None:
             return None
-        own = content.plain(state, found.at, found.version)._replace(version_id=found.id)
-    if found_at is not None:
-        own = own._replace(name=found_at)
+        own = newest
     return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
+
+
+async def _linked(state: ObjectStoreState, name: Name, version: Version, permit: symlinks.Permit) -> Content:
+    """What a symlink leads to; 404 where that is not there."""
+    at, found = await symlinks.follow(state, name, version, permit)
+    own = None if found is None else content.plain(state, at, found)
+    if own is not None and versioning.linked(own.kept) is not None:
+        own = await _newest(state, at)
+    if own is None:
+        where = {"content-location": _path(at)}
+        raise NotFound("The symlink's target is not there.", headers=where)
+    return own._replace(name=at)
+
+
+async def _newest(state: ObjectStoreState, name: Name) -> Content | None:
+    """What a link to a version stands for."""
+    found = await versioning.find(state, name, {}, None)
+    return (
+        None if found is None else content.plain(state, found.at, found.version)._replace(version_id=found.id)
+    )
 
 
 async def open_content(
@@ -97,7 +111,7 @@ async def open_content(
     manifest = kept.headers.get("x-object-manifest")
     if raw or (manifest is None and kept.large_etag is None):
         return own
-    if depth > segments.MAX_DEPTH:
+    if depth >= segments.MAX_DEPTH:
         raise segments.BrokenSegment("manifests name each other too deeply")
 
     async def open_segment(segment: Name) -> Content | None:
@@ -201,8 +215,9 @@ async def _find(call: Call) -> tuple[Name, Content]:
     if call.method == "GET":
         content.require_readable(found)
     if raw and found.kept.large_etag is not None:
-        found = found._replace(content_type="application/json; charset=utf-8")
-        if call.arg("format") == "raw":
+        if call.arg("format") != "raw":
+            found = found._replace(content_type="application/json; charset=utf-8")
+        else:
             body = slo.as_given(b"".join([chunk async for chunk in found.read(0, found.size_bytes)]))
             found = found._replace(
                 size_bytes=len(body),
@@ -225,8 +240,11 @@ async def open_version(
         raise NotFound(
             "This version is a deletion.", headers={versioned.VERSION: at.id, "content-type": MARKER}
         )
-    own = content.plain(state, at.at, at.version)._replace(version_id=at.id)
-    return await open_content(state, name, own, raw=raw, permit=permit)
+    own = content.plain(state, at.at, at.version)
+    if permit is not None and symlinks.of(own.kept) is not None:
+        own = await _linked(state, name, at.version, permit)
+    own = own._replace(version_id=at.id)
+    return await open_content(state, own.name or name, own, raw=raw, permit=permit)
 
 
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
@@ -237,6 +255,8 @@ def _headers(call: Call, name: Name, found: Content) -> dict[str, str]:
     headers = described(found)
     if (link := symlinks.of(found.kept)) is not None:
         headers.update(link.headers())
+    if found.version_id not in (None, NULL) and found.name is None and not call.arg("version-id"):
+        headers["content-location"] = f"{_path(name)}?version-id={found.version_id}"
     if temp_url.is_signed(call):
         hidden = [
             each

@@ -31,6 +31,14 @@ def asked(call: Call, info: ContainerInfo | None) -> str | None:
     return wanted
 
 
+async def tell(call: Call, name: Name, info: ContainerInfo) -> None:
+    """The answer says which version was stored, where the container keeps versions."""
+    if not versioning.status(info.metadata):
+        return
+    if (found := await versioning.find(call.runtime.state, name, info.metadata, None)) is not None:
+        call.response_headers[VERSION] = found.id
+
+
 async def delete(call: Call, name: Name, info: ContainerInfo, version_id: str | None) -> bool:
     """Whether there was such a version, or object; the version goes for good, the object behind a marker."""
     state: ObjectStoreState = call.runtime.state

@@ -196,8 +196,7 @@ async def put_object(call: Call) -> Reply:
     )
     wanted = (call.header("etag") or "").strip('"').lower()
     stored = await store(state, name, now, kept, call.stream(), length, wanted, condition(call, state, name))
-    if versioning.status(info.metadata) and (it := await versioning.find(state, name, info.metadata, None)):
-        call.response_headers[versioned.VERSION] = it.id
+    await versioned.tell(call, name, info)
     return created(stored.etag, now)
 
 

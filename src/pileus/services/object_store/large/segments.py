@@ -10,7 +10,7 @@ from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.name import Name
 
 MAX_DEPTH = 10
-"""Manifests in manifests."""
+"""Manifests in manifests, the first of them counted."""
 
 
 class Segment(NamedTuple):
