@@ -138,6 +138,20 @@ async def test_the_queue_outlives_a_restart_and_is_walked_in_pages(
         assert await queue(store) == []
 
 
+@pytest.mark.parametrize("versions", ["", "true", "false"])
+async def test_a_deletion_takes_what_has_expired_from_the_list(
+    store: Store, clock: FakeClock, versions: str
+) -> None:
+    if versions:
+        await store("POST", "/c", x_versions_enabled="true")
+        await store("POST", "/c", x_versions_enabled=versions)
+    await store("PUT", "/c/o", b"x", x_delete_after=str(HOUR))
+    await clock.advance(HOUR + 10)
+    assert (await listed(store)) == ["o"]
+    assert (await store("DELETE", "/c/o")).status == 404
+    assert (await listed(store)) == []
+
+
 async def test_versions_outlive_the_object(store: Store, clock: FakeClock) -> None:
     await store("POST", "/c", x_versions_enabled="true")
     first = (await store("PUT", "/c/o", b"1")).headers["x-object-version-id"]

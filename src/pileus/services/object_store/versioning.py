@@ -231,6 +231,13 @@ async def remove(state: ObjectStoreState, at: Name, moment: Timestamp | None = N
     return moment
 
 
+async def clear(state: ObjectStoreState, name: Name, moment: Timestamp | None = None) -> None:
+    """What stands under the object's own name, its time may have come or not."""
+    current = await (await state.device_of(name)).find(state.key(name))
+    if current is not None and not current.deleted:
+        await remove(state, name, moment)
+
+
 async def delete(
     state: ObjectStoreState, name: Name, info: ContainerInfo, moment: Timestamp | None = None
 ) -> Deleted:
@@ -247,8 +254,7 @@ async def delete(
     await receive(state, at, moment, marker, nothing(), 0)
     if now == "Enabled":
         await _keep_null(state, name)
-    if await state.find(name) is not None:
-        await remove(state, name, moment)
+    await clear(state, name, moment)
     if now == "Suspended":
         await _forget_null(state, name, but=moment)
     unsettled.done(state.listings, name, moment)
@@ -280,8 +286,7 @@ async def _fall_back(state: ObjectStoreState, name: Name) -> None:
     """What is the newest of the others now is the object. Where that is a deletion, or there is none, there is no object."""
     entry = await newest(state, name)
     if entry is None or entry.is_marker:
-        if await state.find(name) is not None:
-            await remove(state, name)
+        await clear(state, name)
     elif (older := await state.find(place_of(name, entry))) is not None:
         await _link(state, name, older, entry.link, state.now())
 

@@ -50,6 +50,8 @@ async def delete(call: Call, name: Name, info: ContainerInfo, version_id: str | 
             deleted = await versioning.delete(state, name, info)
             if deleted.id is not None:
                 call.response_headers[VERSION] = deleted.id
+        else:
+            await versioning.clear(state, name)
         return was_there
     if found is None:
         return False
