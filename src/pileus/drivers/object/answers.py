@@ -1,9 +1,9 @@
-"""Answers as futures: most are there at once, and a task for each would cost more than the answer."""
+"""Answers that are there at once, in the shape of those that are not; a task for each would cost more than the answer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,3 +25,8 @@ def failed(error: Exception) -> asyncio.Future[Any]:
 async def slowly(read: Callable[[], T], then: Callable[[T], R]) -> R:
     """What a thread has to read."""
     return then(await asyncio.to_thread(read))
+
+
+async def chunks_of(data: bytes) -> AsyncIterator[bytes]:
+    """A body that need not be read."""
+    yield data

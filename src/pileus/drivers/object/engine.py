@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from pileus.drivers.object.answers import done, failed, slowly
+from pileus.drivers.object.answers import chunks_of, done, failed, slowly
 from pileus.drivers.object.claims import Claims
 from pileus.drivers.object.cluster.member import Broken, Capacity, Stamp
 from pileus.drivers.object.compaction import compact
@@ -38,7 +38,14 @@ from pileus.drivers.object.rules import (
 from pileus.drivers.object.summary import Summary
 from pileus.kernel.clock import Clock
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
+from pileus.services.object_store.driver import (
+    DeviceError,
+    Missing,
+    Superseded,
+    Told,
+    Version,
+    whole_or_nothing,
+)
 
 SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
@@ -179,9 +186,9 @@ class ObjectEngine:
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:
-            writer = self.writer(key, path)
-            await writer.write(body)
-            await writer.finish(timestamp, metadata)
+            async with whole_or_nothing(self.writer(key, path)) as writer:
+                await writer.write(body)
+                await writer.finish(timestamp, metadata)
             return
         record = Record(Kind.WHOLE, key, path, timestamp, timestamp, len(body), metadata, body)
         await asyncio.shield(self._put(record))
@@ -225,7 +232,7 @@ class ObjectEngine:
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
-            return _part(version.body[offset : offset + length])
+            return chunks_of(version.body[offset : offset + length])
         return read_file(self._opened(key, version), offset, min(length, version.size_bytes - offset))
 
     def opened(self, key: bytes, version: Version) -> File | None:
@@ -382,7 +389,3 @@ class ObjectEngine:
                 named = record is not None and (names(record, file) or record.kind is Kind.BROKEN)
                 if not named and file not in self._arriving:
                     await asyncio.to_thread(self._files.unlink, file)
-
-
-async def _part(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -8,7 +8,8 @@ the later timestamp is the object, in whatever order they come; a deletion is a 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pileus.kernel.errors import Unavailable
 from pileus.kernel.http.reply import OpenFile
@@ -78,6 +79,23 @@ class ObjectWriter(Protocol):
 
     async def abort(self) -> None:
         """Nothing is left of what was written."""
+
+
+class Abortable(Protocol):
+    async def abort(self) -> None: ...
+
+
+W = TypeVar("W", bound=Abortable)
+
+
+@asynccontextmanager
+async def whole_or_nothing(writer: W) -> AsyncIterator[W]:
+    """What fails within, or is cancelled, aborts it."""
+    try:
+        yield writer
+    except BaseException:
+        await writer.abort()
+        raise
 
 
 Told = Callable[[Version], None]

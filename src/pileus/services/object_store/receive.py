@@ -13,7 +13,7 @@ from pileus.kernel.errors import ApiError, BadRequest, TooLarge, Unavailable
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata
 from pileus.services.object_store.blocks import in_blocks
-from pileus.services.object_store.driver import DeviceError, DeviceFull, ObjectWriter
+from pileus.services.object_store.driver import DeviceError, DeviceFull, ObjectWriter, whole_or_nothing
 from pileus.services.object_store.hashing import Hashing, feed
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
@@ -66,12 +66,8 @@ async def receive(
         if length is not None and length <= SMALL_BYTES:
             return await _small(state, name, timestamp, kept, body, length, wanted)
         device = await state.device_of(name)
-        writer = device.writer(state.key(name), name.path)
-        try:
+        async with whole_or_nothing(device.writer(state.key(name), name.path)) as writer:
             return await _large(state, writer, timestamp, kept, body, length, wanted)
-        except BaseException:
-            await writer.abort()
-            raise
     except DeviceFull as error:
         raise InsufficientStorage("There is no room for more on the disk.") from error
     except DeviceError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pileus.drivers.object.cluster.member import Member, Stamp
-from pileus.services.object_store.driver import Missing, Superseded, Version
+from pileus.services.object_store.driver import Missing, Superseded, Version, whole_or_nothing
 
 
 async def push(source: Member, target: Member, key: bytes, known: Stamp | None) -> int:
@@ -30,11 +30,7 @@ async def bring(source: Member, target: Member, key: bytes, version: Version) ->
     They are read against their checksum first: a copy gets a checksum of its own, and would pass for sound.
     """
     await source.check(key)
-    writer = target.writer(key, version.path)
-    try:
+    async with whole_or_nothing(target.writer(key, version.path)) as writer:
         async for chunk in source.read(key, version, 0, version.size_bytes):
             await writer.write(chunk)
         await writer.finish(version.timestamp, version.metadata, version.changed)
-    except BaseException:
-        await writer.abort()
-        raise

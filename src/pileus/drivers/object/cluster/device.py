@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from pileus.drivers.object.answers import chunks_of
 from pileus.drivers.object.cluster.absent import AbsentMember
 from pileus.drivers.object.cluster.claiming import Claiming
 from pileus.drivers.object.cluster.copying import bring
@@ -23,7 +24,14 @@ from pileus.kernel.clock import Clock
 from pileus.lib.ring.affinity import NONE, Affinity
 from pileus.lib.ring.ring import Ring
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, Missing, Superseded, Told, Version
+from pileus.services.object_store.driver import (
+    DeviceError,
+    Missing,
+    Superseded,
+    Told,
+    Version,
+    whole_or_nothing,
+)
 
 log = structlog.get_logger("pileus.object_store")
 REMEMBERED = 65536
@@ -102,13 +110,9 @@ class ObjectCluster:
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
         if len(body) > SMALL_BYTES:
-            writer = self.writer(key, path)
-            try:
+            async with whole_or_nothing(self.writer(key, path)) as writer:
                 await writer.write(body)
                 await writer.finish(timestamp, metadata)
-            except BaseException:
-                await writer.abort()
-                raise
             return
         await self._write(key, Version(path, timestamp, timestamp, len(body), metadata, False, body))
 
@@ -117,7 +121,7 @@ class ObjectCluster:
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
-            return _part(version.body[offset : offset + length])
+            return chunks_of(version.body[offset : offset + length])
         seats = self.placement.of(key)
         return Reading(seats, key, version, offset, length, self.clock, self.placement.patience).chunks()
 
@@ -163,7 +167,3 @@ class ObjectCluster:
     async def tidy(self, forget_before: Timestamp) -> int:
         freed = [await peer.member.tidy(forget_before) for peer in self.placement.peers.values()]
         return sum(freed)
-
-
-async def _part(data: bytes) -> AsyncIterator[bytes]:
-    yield data

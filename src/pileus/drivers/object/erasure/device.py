@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from pileus.drivers.object.answers import chunks_of
 from pileus.drivers.object.cluster.absent import AbsentMember
 from pileus.drivers.object.cluster.device import ObjectCluster
 from pileus.drivers.object.cluster.member import Member, Stamp
@@ -22,7 +23,7 @@ from pileus.drivers.object.erasure.reader import ErasureReader
 from pileus.drivers.object.erasure.writer import ErasureWriter
 from pileus.lib.ring import Ring
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, Told, Version
+from pileus.services.object_store.driver import DeviceError, Told, Version, whole_or_nothing
 
 log = structlog.get_logger("pileus.object_store")
 INLINE_BYTES = 1024
@@ -110,20 +111,16 @@ class ErasureDevice:
         return None if kept is None else shown(kept)
 
     async def put(self, key: bytes, path: str, timestamp: Timestamp, metadata: bytes, body: bytes) -> None:
-        writer = self.writer(key, path)
-        try:
+        async with whole_or_nothing(self.writer(key, path)) as writer:
             await writer.write(body)
             await writer.finish(timestamp, metadata)
-        except BaseException:
-            await writer.abort()
-            raise
 
     def writer(self, key: bytes, path: str) -> ErasureWriter:
         return ErasureWriter(self, key, path)
 
     def read(self, key: bytes, version: Version, offset: int, length: int) -> AsyncIterator[bytes]:
         if version.body is not None:
-            return _part(version.body[offset : offset + length])
+            return chunks_of(version.body[offset : offset + length])
         return ErasureReader(self, key, version.below, offset, length)
 
     async def update(self, key: bytes, timestamp: Timestamp, change: Callable[[bytes], bytes]) -> Version:
@@ -259,7 +256,3 @@ def _heard(late: asyncio.Future[Any]) -> None:
 
 def _decode(metadata: bytes) -> Record:
     return record_of(Version("", Timestamp(0), Timestamp(0), 0, metadata, False, None))
-
-
-async def _part(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pileus.drivers.object.cluster.member import Member, MemberWriter
 from pileus.drivers.object.engine import SMALL_BYTES
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store.driver import DeviceError, DeviceFull, Version
+from pileus.services.object_store.driver import DeviceError, DeviceFull, Version, whole_or_nothing
 
 R = TypeVar("R")
 
@@ -69,13 +69,9 @@ class Lane:
             if len(body) <= SMALL_BYTES:
                 await asyncio.shield(self._store_on(member, timestamp, metadata, body))
                 return
-            writer = member.writer(self.key, self._path)
-            try:
+            async with whole_or_nothing(member.writer(self.key, self._path)) as writer:
                 await writer.write(body)
                 await writer.finish(timestamp, metadata)
-            except BaseException:
-                await writer.abort()
-                raise
 
         await self._on_any(put_on)
         self.stored = self.failure is None

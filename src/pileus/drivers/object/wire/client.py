@@ -15,6 +15,7 @@ from pileus.drivers.object.wire.frame import Kind
 from pileus.drivers.object.wire.interface import Verb, encode_call
 from pileus.drivers.object.wire.link import Link
 from pileus.drivers.object.wire.stream import StreamIn, StreamOut
+from pileus.services.object_store.driver import whole_or_nothing
 
 CONNECT_SECONDS = 0.5
 CALL_SECONDS = 10.0
@@ -175,14 +176,10 @@ class Peer:
 
     async def feed(self, target: str, verb: Verb, arguments: list[Any], chunks: AsyncIterator[bytes]) -> Any:
         """A call with a stream as its last argument."""
-        stream = StreamIn(self, target, verb, arguments)
-        try:
+        async with whole_or_nothing(StreamIn(self, target, verb, arguments)) as stream:
             async for chunk in chunks:
                 await stream.write(chunk)
             return await stream.finish()
-        except BaseException:
-            await stream.abort()
-            raise
 
 
 def _failed(why: str) -> asyncio.Future[Any]:

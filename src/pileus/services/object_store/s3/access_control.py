@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.lib.xml_document import Document
 from pileus.services.object_store.s3 import acl, body, documents, hooks, kept, permission, registry, settings
 from pileus.services.object_store.s3.acl import Grant
@@ -205,8 +204,7 @@ async def put_public_access(request: Request) -> Reply:
     given = documents.read(
         await body.whole(request, MAX_BYTES), permission.PublicAccessBlock, "PublicAccessBlockConfiguration"
     )
-    kept_as = xml_document.encode(given, "PublicAccessBlockConfiguration", documents.NAMESPACE)
-    await settings.store(request, {PUBLIC_ACCESS: kept_as.decode()})
+    await settings.store(request, {PUBLIC_ACCESS: documents.kept(given, "PublicAccessBlockConfiguration")})
     return Reply(200)
 
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Literal
 
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.lib.xml_document import Document
 from pileus.services.object_store.name import ACCOUNT_PREFIX
 from pileus.services.object_store.s3 import acl, body, documents, object_lock, permission, settings
@@ -94,8 +93,7 @@ async def put_logging(request: Request) -> Reply:
             "appropriate grants for the log-delivery group",
         )
     _check_target(target.metadata, wanted, request.bucket, request.account)
-    kept = xml_document.encode(given, ROOT, documents.NAMESPACE)
-    await settings.store(request, {SETTING: kept.decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 

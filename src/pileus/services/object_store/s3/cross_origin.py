@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.services.object_store.s3 import body, cors, documents, settings
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -45,7 +44,7 @@ async def get_cors(request: Request) -> Reply:
 async def put_cors(request: Request) -> Reply:
     """Sets which pages of other origins may use the bucket."""
     given = cors.read(await body.whole(request, MAX_BYTES))
-    await settings.store(request, {SETTING: xml_document.encode(given, ROOT, documents.NAMESPACE).decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 

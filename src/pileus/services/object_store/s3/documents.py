@@ -27,9 +27,14 @@ def media(kind: type[msgspec.Struct], root: str) -> Media:
     return Media(TYPE, {"xml": {"name": root, "namespace": NAMESPACE}}, kind)
 
 
+def kept(document: msgspec.Struct, root: str) -> str:
+    """As settings of buckets keep it."""
+    return xml_document.encode(document, root, NAMESPACE).decode()
+
+
 def reply(document: msgspec.Struct, root: str, status: int = 200) -> Reply:
     body = xml_document.encode(document, root, NAMESPACE)
     return Reply(status, body, {"content-type": TYPE})
 
 
-__all__ = ["NAMESPACE", "malformed", "read", "reply"]
+__all__ = ["NAMESPACE", "kept", "malformed", "read", "reply"]

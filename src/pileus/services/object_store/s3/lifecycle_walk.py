@@ -19,7 +19,6 @@ import msgspec
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import Unavailable
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata, versioning
 from pileus.services.object_store.content import Content
@@ -89,7 +88,7 @@ async def put_lifecycle(request: Request) -> Reply:
     given = lifecycle.read(await body.whole(request, MAX_BYTES))
     state, name = request.state, f"{request.account}{_BETWEEN}{request.bucket}"
     await state.listings.set_container(ACCOUNT, name, state.now(), dict, make=True)
-    await settings.store(request, {SETTING: xml_document.encode(given, ROOT, documents.NAMESPACE).decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 

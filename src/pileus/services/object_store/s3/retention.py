@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.services.object_store import locks, metadata, versioning
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.name import Name
@@ -37,8 +36,7 @@ def of_new_bucket(request: Request) -> dict[str, str]:
     if wanted != "true":
         return {}
     enabled = object_lock.Configuration(object_lock_enabled="Enabled")
-    text = xml_document.encode(enabled, ROOT, documents.NAMESPACE).decode()
-    return {settings.PREFIX + SETTING: text, versioning.STATUS: "Enabled"}
+    return {settings.PREFIX + SETTING: documents.kept(enabled, ROOT), versioning.STATUS: "Enabled"}
 
 
 @operations.bucket(
@@ -68,7 +66,7 @@ async def put_object_lock(request: Request) -> Reply:
             "InvalidBucketState",
             "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
         )
-    await settings.store(request, {SETTING: xml_document.encode(given, ROOT, documents.NAMESPACE).decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 

@@ -16,7 +16,6 @@ from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
-from pileus.lib import xml_document
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.s3 import (
     authorize,
@@ -70,7 +69,7 @@ async def get_website(request: Request) -> Reply:
 async def put_website(request: Request) -> Reply:
     """Makes the bucket a web site."""
     given = website.read(await body.whole(request, MAX_BYTES))
-    await settings.store(request, {SETTING: xml_document.encode(given, ROOT, documents.NAMESPACE).decode()})
+    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
     return Reply(200)
 
 
