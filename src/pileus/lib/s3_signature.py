@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -15,6 +16,9 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from pileus.lib.aws_signature import V4
 
 EMPTY_SHA256 = sha256(b"").hexdigest()
+_PRINTED = re.compile(r"[!-~]*").fullmatch
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
+"""Most values of headers, and most paths, are in their canonical form: to see that is quicker than to make it."""
 _ALSO_SIGNED = frozenset(
     [
         "acl",
@@ -101,14 +105,15 @@ def canonical_request(
     """`path` and `query` in their canonical form; `signed` are names of headers as the client lists them."""
     lines = [method, path, query]
     for name in signed:
-        lines.append(f"{name}:{' '.join(headers.get(name, '').split())}")
+        value = headers.get(name, "")
+        lines.append(f"{name}:{value if _PRINTED(value) else ' '.join(value.split())}")
     lines += ["", ";".join(signed), payload]
     return "\n".join(lines).encode("latin-1", "replace")
 
 
 def canonical_path(path: str) -> str:
     """Of a decoded path."""
-    return quote(path, safe="/-_.~")
+    return path if _PLAIN(path) else quote(path, safe="/-_.~")
 
 
 def string_to_sign(moment: str, scope: str, canonical: bytes) -> bytes:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hmac
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from hashlib import md5
 from typing import NamedTuple
 
@@ -127,7 +127,7 @@ async def _with_md5(body: AsyncIterator[bytes], wanted: str) -> AsyncIterator[by
         raise S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
 
 
-async def give(request: Request, content: Content, headers: dict[str, str]) -> Content:
+def give(request: Request, content: Content, headers: dict[str, str]) -> Awaitable[Content] | None:
     """Decrypts; 400 where the object needs a key or none, 403 where it is another key."""
     is_source = "x-amz-copy-source" in request.headers
     key = of_headers(request.headers, SOURCE_HEADER if is_source else HEADER)
@@ -135,7 +135,7 @@ async def give(request: Request, content: Content, headers: dict[str, str]) -> C
     if stored is None:
         if key is not None:
             raise S3Error("InvalidRequest", "The encryption parameters are not applicable to this object.")
-        return content
+        return None
     if key is None:
         raise S3Error(
             "InvalidRequest",
@@ -144,6 +144,10 @@ async def give(request: Request, content: Content, headers: dict[str, str]) -> C
         )
     _require_same(key, stored)
     headers.update(key.headers())
+    return _decrypted_whole(request, content, key, stored)
+
+
+async def _decrypted_whole(request: Request, content: Content, key: CustomerKey, stored: str) -> Content:
     if content.manifest is None:
         return _decrypted(content, key, stored)
     parts = slo.segments(request.account, await content.manifest())

@@ -85,9 +85,9 @@ Describing = Callable[[Request, Content, dict[str, str]], None]
 DESCRIBING: list[Describing] = []
 """Before an object is given: may add headers. HEAD asks, too."""
 
-Giving = Callable[[Request, Content, dict[str, str]], Awaitable[Content]]
+Giving = Callable[[Request, Content, dict[str, str]], Awaitable[Content] | None]
 GIVING: list[Giving] = []
-"""After that: may give the content in another form. Copies ask, too."""
+"""After that: may give the content in another form; what leaves it as it is returns nothing. Copies ask, too."""
 
 
 class Completion:
@@ -145,7 +145,8 @@ async def giving(request: Request, content: Content, headers: dict[str, str]) ->
     for describe in DESCRIBING:
         describe(request, content, headers)
     for each in GIVING:
-        content = await each(request, content, headers)
+        if (waiting := each(request, content, headers)) is not None:
+            content = await waiting
     return content
 
 

@@ -45,11 +45,10 @@ class Filled(NamedTuple):
 
 
 def is_form(request: Request) -> bool:
-    kind = request.headers.get("content-type", "")
     return (
         request.call.method == "POST"
         and not request.key
-        and kind.partition(";")[0].strip().lower() == "multipart/form-data"
+        and request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
         and "delete" not in request.call.query
     )
 

@@ -56,16 +56,21 @@ class Signed(NamedTuple):
     """With the three before it, what the signatures of chunks go on from."""
 
 
-class _Said(NamedTuple):
-    """What a request says of its signature of version 4."""
+class _Signer(NamedTuple):
+    """What a request says of its signature of version 4 but for the signature; a client says the same all day."""
 
     access: str
     date: str
     region: str
-    signed: tuple[str, ...]
-    signature: str
-    moment: str
-    payload: str
+    scope: str
+    names: tuple[str, ...]
+    covered: frozenset[str]
+    """Headers that are in what is signed, by their names or without."""
+
+    @classmethod
+    def of(cls, credential: tuple[str, str, str], names: tuple[str, ...]) -> _Signer:
+        access, date, region = credential
+        return cls(access, date, region, f"{date}/{region}/s3/aws4_request", names, _COVERED.union(names))
 
 
 async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Signed | None:
@@ -79,7 +84,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
                 "parameter or the Authorization header should be specified",
             )
         if authorization.startswith(V4):
-            return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
+            return await _from_header(call, keys, authorization, region)
         if authorization.startswith(ASYMMETRIC):
             raise S3Error(
                 "NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}."
@@ -95,7 +100,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     if not call.scope["query_string"]:
         return None
     if "X-Amz-Algorithm" in call.query or "X-Amz-Signature" in call.query:
-        return await _version_4(call, keys, _from_query(call, region), presigned=True)
+        return await _from_query(call, keys, region)
     if "AWSAccessKeyId" in call.query and "Signature" in call.query:
         expires = call.arg("Expires") or ""
         if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
@@ -134,15 +139,6 @@ def wrong(access: str, signature: str, text: bytes) -> S3Error:
 # Version 4
 
 
-class _Signer(NamedTuple):
-    """What a header says but for the signature; a client says the same all day."""
-
-    access: str
-    date: str
-    region: str
-    names: tuple[str, ...]
-
-
 @lru_cache(maxsize=4096)
 def _signer(said: str, region: str) -> _Signer:
     """From `Credential=…, SignedHeaders=…,`, in any order."""
@@ -159,10 +155,10 @@ def _signer(said: str, region: str) -> _Signer:
     names = tuple(signed.split(";"))
     if "host" not in names:
         raise S3Error("AccessDenied", "There were headers present in the request which were not signed: host")
-    return _Signer(*_parts(credential, region, "AuthorizationHeaderMalformed"), names)
+    return _Signer.of(_parts(credential, region, "AuthorizationHeaderMalformed"), names)
 
 
-def _from_header(call: Call, authorization: str, region: str) -> _Said:
+async def _from_header(call: Call, keys: AccessKeys, authorization: str, region: str) -> Signed:
     before, found, rest = authorization[len(V4) :].partition("Signature=")
     signature, _, after = rest.partition(",")
     if not found:
@@ -182,10 +178,10 @@ def _from_header(call: Call, authorization: str, region: str) -> _Said:
             "MissingSecurityHeader", "Your request was missing a required header: x-amz-content-sha256"
         )
     _check_payload(payload)
-    return _Said(signer.access, signer.date, signer.region, signer.names, signature.strip(), moment, payload)
+    return await _version_4(call, keys, signer, signature.strip(), moment, payload, presigned=False)
 
 
-def _from_query(call: Call, region: str) -> _Said:
+async def _from_query(call: Call, keys: AccessKeys, region: str) -> Signed:
     def said(name: str) -> str:
         value = call.arg(f"X-Amz-{name}")
         if not value:
@@ -201,7 +197,7 @@ def _from_query(call: Call, region: str) -> _Said:
     if said("Algorithm") != V4:
         raise S3Error("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{V4}"')
     moment, expires = said("Date"), said("Expires")
-    access, date, where = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
+    credential = scope_of(said("Credential"), region, moment, "AuthorizationQueryParametersError")
     if not (expires.isascii() and expires.isdigit()):
         raise S3Error("AuthorizationQueryParametersError", "X-Amz-Expires should be a number")
     if len(expires) > 9 or int(expires) > MAX_EXPIRES_SECONDS:
@@ -222,7 +218,8 @@ def _from_query(call: Call, region: str) -> _Said:
     payload = call.header("x-amz-content-sha256") or call.arg("X-Amz-Content-Sha256") or UNSIGNED
     _check_payload(payload)
     names = tuple(said("SignedHeaders").split(";"))
-    return _Said(access, date, where, names, said("Signature"), moment, payload)
+    signer = _Signer.of(credential, names)
+    return await _version_4(call, keys, signer, said("Signature"), moment, payload, presigned=True)
 
 
 def _check_payload(payload: str) -> None:
@@ -263,18 +260,19 @@ def _check_date(date: str, moment: str, code: str) -> None:
         raise S3Error(code, "The date of the Credential and that of the request are not the same.")
 
 
-async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
-    _check_all_signed(call, said.signed)
+async def _version_4(
+    call: Call, keys: AccessKeys, said: _Signer, signature: str, moment: str, payload: str, *, presigned: bool
+) -> Signed:
+    _check_all_signed(call, said.covered)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
     headers = _headers(call)
-    scope = f"{said.date}/{said.region}/s3/aws4_request"
     path, query = s3_signature.canonical_path(call.path), call.scope["query_string"].decode("latin-1")
     canonical = s3_signature.canonical_request(
-        call.method, path, s3_signature.canonical_query(query), headers, said.signed, said.payload
+        call.method, path, s3_signature.canonical_query(query), headers, said.names, payload
     )
-    text = s3_signature.string_to_sign(said.moment, scope, canonical)
-    given = said.signature.encode("latin-1", "replace")
+    text = s3_signature.string_to_sign(moment, said.scope, canonical)
+    given = signature.encode("latin-1", "replace")
     if not hmac.compare_digest(s3_signature.signature_4(signing, text).encode(), given):
         # Some clients sign the path as they send it, or take a plus for a plus.
         others = (
@@ -283,8 +281,8 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
                 where,
                 s3_signature.canonical_query(query, plus_is_space=plus),
                 headers,
-                said.signed,
-                said.payload,
+                said.names,
+                payload,
             )
             for where in (path, call.scope["raw_path"].decode("latin-1"))
             for plus in (True, False)
@@ -292,22 +290,19 @@ async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bo
         if not any(
             hmac.compare_digest(
                 s3_signature.signature_4(
-                    signing, s3_signature.string_to_sign(said.moment, scope, other)
+                    signing, s3_signature.string_to_sign(moment, said.scope, other)
                 ).encode(),
                 given,
             )
             for other in others
         ):
-            raise wrong(said.access, said.signature, text)
-    return Signed(
-        said.access, found.context, said.payload, presigned, 4, signing, said.moment, scope, said.signature
-    )
+            raise wrong(said.access, signature, text)
+    return Signed(said.access, found.context, payload, presigned, 4, signing, moment, said.scope, signature)
 
 
-def _check_all_signed(call: Call, signed: tuple[str, ...]) -> None:
+def _check_all_signed(call: Call, covered: frozenset[str]) -> None:
     """403 where one of S3's own headers is not signed: whoever has a signed request, or a URL, could add it."""
-    others = call.headers.keys() - _COVERED.union(signed)
-    if unsigned := [name for name in others if name.startswith("x-amz-")]:
+    if unsigned := [name for name in call.headers if name[:6] == "x-amz-" and name not in covered]:
         raise S3Error(
             "AccessDenied",
             "There were headers present in the request which were not signed",
