@@ -67,6 +67,11 @@ def _action(call: Call, name: Name, way: Way) -> str:
     return "s3:GetObject"
 
 
+def _version(call: Call, way: Way) -> str | None:
+    """The version of the object that is read or deleted, where the request names one."""
+    return (call.arg("version-id") or None) if way == "read" or call.method == "DELETE" else None
+
+
 async def require(call: Call, name: Name, way: Way) -> Context | None:
     """401 or 403 where the caller may not. Returns the owner's context; None for whom a list lets in."""
     state: ObjectStoreState = call.runtime.state
@@ -75,7 +80,9 @@ async def require(call: Call, name: Name, way: Way) -> Context | None:
     if info is not None and not info.metadata.keys().isdisjoint(RULED):
         from pileus.services.object_store.s3 import permission
 
-        if not await permission.decide(call, context, _action(call, name, way), name, info.metadata):
+        version_id = _version(call, way) if name.object else None
+        action = _action(call, name, way)
+        if not await permission.decide(call, context, action, name, info.metadata, version_id=version_id):
             raise refuse(context)
         owner = owns(context, name, state) or await account_level(state, name, context) == "admin"
         return context if owner else None

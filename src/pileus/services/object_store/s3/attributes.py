@@ -50,7 +50,9 @@ def of_request(headers: Mapping[str, str]) -> ObjectMetadata:
             kept[SWIFT_META + name[len(META) :]] = value
         elif name in KEPT:
             if name == "content-encoding":
-                value = ",".join(each for each in value.split(",") if each.strip().lower() != "aws-chunked")
+                value = ",".join(
+                    each for each in value.split(",") if each.strip().lower() != "aws-chunked"
+                ).strip()
             if value.strip():
                 kept[name] = value
     if total > MAX_META_BYTES:
@@ -107,7 +109,8 @@ def described(found: Content) -> dict[str, str]:
 
 
 def override(request: Request, headers: dict[str, str]) -> None:
-    """As `response-*` in the query says; 400 for nobody in particular, who may not."""
+    """As `response-*` in the query says; 400 for nobody in particular, who may not, and where a header can't say
+    it."""
     for name, header in _OVERRIDES.items():
         if (value := request.arg(name)) is not None:
             if request.context is None:
@@ -115,4 +118,6 @@ def override(request: Request, headers: dict[str, str]) -> None:
                     "InvalidRequest",
                     "Request specific response headers cannot be used for anonymous GET requests.",
                 )
-            headers[header] = value.replace("\r", "").replace("\n", "")
+            if not all(each == "\t" or (" " <= each <= "\xff" and each != "\x7f") for each in value):
+                raise S3Error("InvalidArgument", "Header value cannot be represented using ISO-8859-1.")
+            headers[header] = value

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
 from pileus.services.object_store.s3 import permission
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 
 
-async def allows(request: Request, action: str, name: Name | None = None) -> bool:
-    """Of the request's own bucket and key, unless it says otherwise."""
-    name = name or request.name
+async def allows(
+    request: Request,
+    action: str,
+    name: Name | None = None,
+    version_id: str | None = None,
+    facts: Mapping[str, Sequence[str]] | None = None,
+) -> bool:
+    """Of the request's own bucket, key and version, unless `name` and `version_id` say otherwise. `facts` are of its
+    document, by condition key."""
+    if name is None:
+        name, version_id = request.name, request.version_id
     metadata = request.metadata
     if (name.account, name.container) != (request.account, request.bucket):
         info = await request.state.container(name.account, name.container)
         metadata = {} if info is None else info.metadata
-    return await permission.decide(request.call, request.context, action, name, metadata, request.headers)
+    known = {**facts} if facts else {}
+    if action == "s3:PutObject" and not _LATER.isdisjoint(request.call.query):
+        known["s3:objectcreationoperation"] = ["false"]
+    return await permission.decide(
+        request.call,
+        request.context,
+        action,
+        name,
+        metadata,
+        request.headers,
+        version_id=version_id,
+        signed=request.signed,
+        known=known,
+    )
 
 
-async def require(request: Request, action: str, name: Name | None = None) -> None:
+_LATER = frozenset({"uploads", "partNumber"})
+"""What has these in its query makes no object yet."""
+
+
+async def require(
+    request: Request,
+    action: str,
+    name: Name | None = None,
+    version_id: str | None = None,
+    facts: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """403 where the caller may not."""
-    if not await allows(request, action, name):
+    if not await allows(request, action, name, version_id, facts):
         raise denied()
 
 

@@ -108,5 +108,11 @@ def describe_given(request: Request, content: Content, headers: dict[str, str]) 
         headers[HEADER] = algorithm
 
 
+async def complete(completion: hooks.Completion) -> None:
+    if (algorithm := completion.kept.system.get(KEPT)) is not None:
+        completion.headers[HEADER] = algorithm
+
+
 hooks.TAKING.append(take)
+hooks.COMPLETING.append(complete)
 hooks.DESCRIBING.append(describe_given)

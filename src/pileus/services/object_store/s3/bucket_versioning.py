@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pileus.kernel.http.reply import Reply
+from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import versioning
 from pileus.services.object_store.metadata import s3_etag
 from pileus.services.object_store.s3 import body, hooks, xml
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
+from pileus.services.object_store.s3.listing import at_most, encoding, folder, listed_date
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, owner_of
+from pileus.services.object_store.version_entries import NULL
 from pileus.services.object_store.version_list import Listed, Versions
 
 
@@ -51,6 +53,7 @@ async def list_object_versions(request: Request) -> Reply:
     key_marker, id_marker = request.arg("key-marker") or "", request.arg("version-id-marker")
     if id_marker is not None and not key_marker:
         raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+    after = None if not id_marker or id_marker == NULL else _moment(id_marker)
     found: list[tuple[str, xml.Value]] = []
     folders: list[tuple[str, xml.Value]] = []
     last: tuple[str, str | None] = ("", None)
@@ -58,18 +61,15 @@ async def list_object_versions(request: Request) -> Reply:
     versions = Versions(request.state, request.name, prefix)
     if key_marker:
         versions.start(key_marker)
-    if delimiter and key_marker.startswith(prefix) and key_marker.endswith(delimiter):
-        versions.seek(key_marker)  # the page before ended with a folder
+    if key_marker and folder(key_marker, prefix, delimiter) == key_marker:
+        versions.seek(key_marker)  # the page before ended with it
     while limit and not truncated and (listed := await versions.next_key()):
         key = listed[0].key
         if key_marker and key <= key_marker:
-            if key < key_marker or id_marker is None:
+            if key < key_marker or not id_marker:
                 continue
-            at = next((n for n, each in enumerate(listed) if each.id == id_marker), len(listed))
-            listed = listed[at + 1 :]
-        folder = key.find(delimiter, len(prefix)) if delimiter else -1
-        if folder >= 0 and listed:
-            name = key[: folder + len(delimiter)]
+            listed = _behind(listed, id_marker, after)
+        if listed and (name := folder(key, prefix, delimiter)):
             if len(found) + len(folders) >= limit:
                 truncated = True
                 break
@@ -100,6 +100,27 @@ async def list_object_versions(request: Request) -> Reply:
             *folders,
         ],
     )
+
+
+def _moment(version_id: str) -> Timestamp:
+    try:
+        return Timestamp.parse(version_id)
+    except ValueError:
+        raise S3Error("InvalidArgument", "Invalid version id specified") from None
+
+
+def _behind(listed: list[Listed], marker: str, moment: Timestamp | None) -> list[Listed]:
+    """What follows a version. Whoever empties a bucket page by page has removed it by then: what is older follows, and of one
+    `null`, which says nothing of its age, all."""
+    for at, each in enumerate(listed):
+        if each.id == marker:
+            return listed[at + 1 :]
+    newer = [
+        at
+        for at, each in enumerate(listed)
+        if moment is not None and each.id != NULL and Timestamp.parse(each.id) > moment
+    ]
+    return listed[max(newer, default=-1) + 1 :]
 
 
 def _shown(request: Request, listed: Listed, key: str) -> tuple[str, xml.Value]:

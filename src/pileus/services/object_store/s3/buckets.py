@@ -97,7 +97,7 @@ async def list_buckets(request: Request) -> Reply:
 def _limit(text: str | None) -> int:
     if text is None:
         return 10_000
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= 10_000):
         raise S3Error("InvalidArgument", "max-buckets must be between 1 and 10000")
     return int(text)
 
@@ -177,6 +177,7 @@ async def head_bucket(request: Request) -> Reply:
         headers={
             "x-amz-bucket-region": region(request),
             "x-amz-bucket-arn": arn(request.bucket),
+            "x-amz-access-point-alias": "false",
             "content-type": xml.TYPE,
         },
     )

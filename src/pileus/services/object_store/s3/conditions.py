@@ -36,6 +36,12 @@ def not_modified(headers: Mapping[str, str], etag: str, changed: Timestamp, pref
     return since is not None and moment <= since
 
 
+def range_holds(headers: Mapping[str, str], etag: str, changed: Timestamp) -> bool:
+    """Whether a part may be given: with `If-Range` only of what the client has already (RFC 9110, section 13.1.5)."""
+    header = headers.get("if-range")
+    return header is None or header.strip() in (f'"{etag}"', etag, changed.http)
+
+
 def may_write(headers: Mapping[str, str], etag: str | None) -> None:
     """412 where the object is another than the client takes it for, or is there and should not; 404 where it is not there
     and should. `etag` is that of what is there."""

@@ -55,14 +55,15 @@ async def open_source(request: Request) -> Source:
     version_id = None
     if mark:
         name, _, value = unquote(query).partition("=")
-        if name != objects.VERSION_ID or not value:
+        if name != "versionId" or not value:
             raise S3Error("InvalidArgument", "Copy Source may name a versionId and nothing else in its query")
         version_id = value
     source = Request(request.call, bucket, key, request.context, request.signed)
+    source.version_id, source.headers = version_id, request.headers
     await source.find_bucket()
     request.copied = source
     authorize.check_owner(request, "x-amz-source-expected-bucket-owner", source.account)
-    await authorize.require(source, "s3:GetObject" if version_id is None else "s3:GetObjectVersion")
+    await authorize.require(source, "s3:GetObject")
     found: Opened = await objects.find_version(source, version_id)
     content = await hooks.giving(source, found.content, {})
     if conditions.not_modified(
@@ -122,7 +123,13 @@ async def copy_object(request: Request) -> Reply:
     return answer("CopyObjectResult", stored.etag, upload, told)
 
 
-CHANGES = ("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption")
+CHANGES = (
+    "x-amz-storage-class",
+    "x-amz-website-redirect-location",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+)
 """With one of them a copy of an object to itself does something."""
 
 

@@ -67,8 +67,7 @@ async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:
         place.check_key(wanted.key)
         if wanted.other:
             raise not_here(wanted.other)
-        action = "s3:DeleteObject" if wanted.version_id is None else "s3:DeleteObjectVersion"
-        await authorize.require(request, action, name)
+        await authorize.require(request, "s3:DeleteObject", name, wanted.version_id or None)
         await storing.take_turn(request, name)
         deleted = await storing.delete(request, name, wanted.version_id or None, wanted.etag)
     except ApiError as error:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from hashlib import sha256
-
 from pileus.kernel.api.call import request_id
 from pileus.kernel.api.dialect import Dialect
 from pileus.kernel.errors import ApiError
@@ -17,10 +14,6 @@ def amz_request_id(said: str) -> str:
     return said.removeprefix("req-").replace("-", "")[:16].upper()
 
 
-def amz_id_2(said: str) -> str:
-    return base64.b64encode(sha256(said.encode()).digest()).decode()
-
-
 def page(error: ApiError) -> tuple[str, bytes]:
     found, said = translated(error), request_id.get()
     elements = [
@@ -28,7 +21,7 @@ def page(error: ApiError) -> tuple[str, bytes]:
         ("Message", found.message),
         *found.details.items(),
         ("RequestId", amz_request_id(said)),
-        ("HostId", amz_id_2(said)),
+        ("HostId", said),
     ]
     return xml.TYPE, xml.document("Error", elements, namespace=False)
 

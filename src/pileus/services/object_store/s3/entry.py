@@ -61,6 +61,8 @@ async def _run(request: Request) -> Reply:
             raise authorize.denied()
         await authorize.require(request, operation.action)
     elif operation.level != "service":
+        if operation.action == "s3:PutObject" and request.version_id is not None:
+            raise S3Error("InvalidArgument", "This operation does not accept a version-id.")
         await request.find_bucket()
         authorize.check_owner(request, "x-amz-expected-bucket-owner", request.account)
         if operation.action != DECIDED_LATER:

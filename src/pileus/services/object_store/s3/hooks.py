@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.driver import Version
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import xml
 from pileus.services.object_store.s3.request import Request
+from pileus.services.object_store.versioning import Found
 
 What = Literal["object", "part", "upload"]
 """An object, a part of one, or a multipart upload that begins, whose bytes come later."""
@@ -111,9 +111,9 @@ Completing = Callable[[Completion], Awaitable[None]]
 COMPLETING: list[Completing] = []
 """Before the parts of an upload become an object: raise S3Error where they must not."""
 
-Guard = Callable[[Request, Name, Version], Awaitable[None]]
+Guard = Callable[[Request, Name, Found], Awaitable[None]]
 GUARDS: list[Guard] = []
-"""Before a version is removed for good or overwritten: raise S3Error where it must stay."""
+"""Before a version of the named object is removed for good or overwritten: raise S3Error where it must stay."""
 
 
 Making = Callable[[Request], dict[str, str]]
@@ -154,9 +154,9 @@ def checksum(content: Content) -> list[tuple[str, xml.Value]]:
     return [element for each in CHECKSUMS for element in each(content)]
 
 
-async def guard(request: Request, name: Name, version: Version) -> None:
+async def guard(request: Request, name: Name, found: Found) -> None:
     for each in GUARDS:
-        await each(request, name, version)
+        await each(request, name, found)
 
 
 def making(request: Request) -> dict[str, str]:

@@ -106,7 +106,7 @@ def _compare(said: str | None, found: Checksum, kind: Kind) -> None:
 
 
 def planned(begun: ObjectMetadata) -> Checksum | None:
-    """How the checksum of an upload in parts will be made, without a value; None where there will be none."""
+    """How the checksum of an upload in parts will be made, without a value until it is; None where there will be none."""
     kept = begun.system.get(KEPT)
     return None if kept is None else checksum.load(kept)
 

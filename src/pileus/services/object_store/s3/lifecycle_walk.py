@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -97,11 +99,27 @@ async def delete_lifecycle(request: Request) -> Reply:
     return Reply(204)
 
 
+def abort_headers(container: Mapping[str, str], key: str, begun_at: datetime) -> dict[str, str]:
+    """When an upload that has begun will be aborted, unless it is completed."""
+    found = configured(container)
+    expiry = None if found is None else lifecycle.upload_aborts(found, key, begun_at)
+    if expiry is None:
+        return {}
+    return {
+        "x-amz-abort-date": format_datetime(expiry.at, usegmt=True),
+        "x-amz-abort-rule-id": quote(expiry.rule_id),
+    }
+
+
 def take(upload: hooks.Upload, what: hooks.What) -> None:
     request = upload.request
-    found = configured(request.metadata) if what == "object" else None
-    if found is not None:
-        now = request.call.runtime.clock.now()
+    found = configured(request.metadata) if what != "part" else None
+    if found is None:
+        return
+    now = request.call.runtime.clock.now()
+    if what == "upload":
+        upload.headers |= abort_headers(request.metadata, request.key, now)
+    else:
         subject = Subject(
             upload.name.object, upload.length or 0, now, tagging.load(upload.system.get(OBJECT_TAGS))
         )
@@ -111,7 +129,7 @@ def take(upload: hooks.Upload, what: hooks.What) -> None:
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     found = configured(request.metadata)
-    if found is not None and "versionId" not in request.call.query:
+    if found is not None and request.version_id is None:
         subject = Subject(
             request.key,
             content.size_bytes,

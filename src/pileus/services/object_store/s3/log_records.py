@@ -13,7 +13,7 @@ from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.access_log import Lot
 from pileus.services.object_store.name import ACCOUNT_PREFIX
 from pileus.services.object_store.s3 import bucket_logging, settings
-from pileus.services.object_store.s3.dialect import amz_id_2, amz_request_id, page
+from pileus.services.object_store.s3.dialect import amz_request_id, page
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import SUBRESOURCES
 from pileus.services.object_store.s3.policy.document import Principal
@@ -175,10 +175,10 @@ def record(request: Request, outcome: Outcome, began: float, what: str, *, key: 
         _quoted(call.header("referer") or "-"),
         _quoted(call.header("user-agent") or "-"),
         outcome.version_id,
-        amz_id_2(call.request_id),
+        call.request_id,
         None if signed is None else f"SigV{signed.version}",
         None,  # the cipher: TLS ends before us
-        None if signed is None else "QueryString" if signed.presigned else "AuthHeader",
+        None if signed is None else "QueryString" if signed.way == "REST-QUERY-STRING" else "AuthHeader",
         _word(call.header("host") or ""),
         None,  # TLS' version
         None,  # an access point

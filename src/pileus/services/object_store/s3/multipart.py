@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import md5
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import hidden, turns, versioning
-from pileus.services.object_store.api.read import open_object
+from pileus.services.object_store import content, hidden, turns, versioning
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
 from pileus.services.object_store.receive import Unprocessable, receive
@@ -22,12 +23,15 @@ from pileus.services.object_store.s3 import (
     hooks,
     integrity,
     leavings,
+    lifecycle_walk,
+    objects,
     storing,
     uploads,
     xml,
 )
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
+from pileus.services.object_store.s3.kept import told
+from pileus.services.object_store.s3.listing import at_most, encoding, folder, listed_date
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, owner_of
 
@@ -54,17 +58,10 @@ async def create_multipart_upload(request: Request) -> Reply:
     return reply
 
 
-def _number(request: Request) -> int:
-    text = request.arg("partNumber") or ""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= uploads.MAX_PARTS):
-        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    return int(text)
-
-
 @operations.object("PUT", "partNumber", "uploadId", action="s3:PutObject")
 async def upload_part(request: Request) -> Reply:
     """Stores a part; of one number, the last counts."""
-    number, begun = _number(request), await uploads.find(request)
+    number, begun = objects.part_number(request.arg("partNumber") or ""), await uploads.find(request)
     length, wanted = body.announced(request), body.wanted_md5(request)
     trailers: dict[str, str] = {}
     name = uploads.part_name(request, begun.id, number)
@@ -84,15 +81,15 @@ async def upload_part(request: Request) -> Reply:
 )
 async def upload_part_copy(request: Request) -> Reply:
     """Stores as a part what another object has, or a range of it."""
-    number, begun = _number(request), await uploads.find(request)
+    number, begun = objects.part_number(request.arg("partNumber") or ""), await uploads.find(request)
     source = await copying.open_source(request)
     offset, length = copying.copied_range(request, source.content.size_bytes)
     name = uploads.part_name(request, begun.id, number)
     upload = hooks.Upload(request, name, source.content.read(offset, length), length, {})
     upload.source = source.content
     stored = await _store_part(request, begun, upload)
-    told = {} if source.version_id is None else {"x-amz-copy-source-version-id": source.version_id}
-    return copying.answer("CopyPartResult", stored.etag, upload, told)
+    headers = {} if source.version_id is None else {"x-amz-copy-source-version-id": source.version_id}
+    return copying.answer("CopyPartResult", stored.etag, upload, headers)
 
 
 async def _store_part(request: Request, begun: uploads.Begun, upload: hooks.Upload) -> ObjectMetadata:
@@ -134,7 +131,7 @@ def _chosen(document: bytes) -> list[_Chosen]:
         if etag is None or not (text.isascii() and text.isdigit() and len(text) < 7):
             raise xml.malformed()
         found.append(_Chosen(int(text), etag.strip().strip('"'), each))
-    if not found or len(found) > uploads.MAX_PARTS:
+    if not found or len(found) > objects.MAX_PARTS:
         raise xml.malformed()
     if any(one.number >= other.number for one, other in pairwise(found)):
         raise S3Error(
@@ -213,7 +210,7 @@ async def _complete(
         system={**begun.kept.system, **completion.system, LISTED_ETAG: etag, UPLOAD: begun.id},
     )
     document = manifest.encode()
-    _, told = await storing.store(
+    _, headers = await storing.store(
         request, request.name, kept, versioning.once(document), len(document), moment=moment
     )
     await uploads.end(request, begun.id)
@@ -222,15 +219,18 @@ async def _complete(
         request,
         [uploads.part_name(request, begun.id, number) for number in there if number not in numbers],
     )
-    return _completed(request, etag, {**told, **completion.headers}, completion.elements)
+    return _completed(request, etag, {**headers, **completion.headers}, completion.elements)
 
 
 async def _done_before(request: Request) -> Reply:
     """The answer that a client did not get: it completes again what is an object already."""
-    found = await open_object(request.state, request.name, raw=True)
-    if found is None or found.kept.system.get(UPLOAD) != request.arg("uploadId"):
+    found = await versioning.find(request.state, request.name, request.metadata, None)
+    if found is None or leavings.upload_of(found) != request.arg("uploadId"):
         raise uploads.no_such_upload(uploads.asked(request))
-    return _completed(request, attributes.etag(found), {}, [])
+    own = content.plain(request.state, found.at, found.version)
+    made = integrity.planned(own.kept)
+    elements: list[tuple[str, xml.Value]] = [] if made is None else [*made.elements()]
+    return _completed(request, attributes.etag(own), told(request, found), elements)
 
 
 def _completed(
@@ -239,7 +239,7 @@ def _completed(
     reply = xml.reply(
         "CompleteMultipartUploadResult",
         [
-            ("Location", f"{request.call.root_url}/{request.bucket}/{request.key}"),
+            ("Location", f"{request.call.root_url}/{request.bucket}/{quote(request.key)}"),
             ("Bucket", request.bucket),
             ("Key", request.key),
             ("ETag", f'"{etag}"'),
@@ -290,7 +290,8 @@ async def list_parts(request: Request) -> Reply:
         )
         for (number, row), each in zip_longest(found, checksums)
     ]
-    return xml.reply(
+    begun_at = datetime.fromtimestamp(begun.version.timestamp.seconds, UTC)
+    reply = xml.reply(
         "ListPartsResult",
         [
             ("Bucket", request.bucket),
@@ -309,6 +310,8 @@ async def list_parts(request: Request) -> Reply:
             *shown,
         ],
     )
+    reply.headers.update(lifecycle_walk.abort_headers(request.metadata, request.key, begun_at))
+    return reply
 
 
 @operations.bucket(
@@ -326,23 +329,23 @@ async def list_multipart_uploads(request: Request) -> Reply:
         place = hidden.entry(key_marker, id_marker or "~")
     found: list[tuple[str, xml.Value]] = []
     folders: list[tuple[str, xml.Value]] = []
-    folder = key_marker if delimiter and key_marker.endswith(delimiter) else ""
+    shown = folder(key_marker, prefix, delimiter)
+    within = shown if shown == key_marker else ""  # the page before ended with it
     last = ("", "")
     truncated = False
     owner = owner_of(request.account)
     while limit and not truncated and (page := await uploads.listed(request, prefix=prefix, after=place)):
         for key, upload_id, moment, at in page:
             place = at
-            if folder and key.startswith(folder):
+            if within and key.startswith(within):
                 continue
             if len(found) + len(folders) >= limit:
                 truncated = True
                 break
-            end = key.find(delimiter, len(prefix)) if delimiter else -1
-            if end >= 0:
-                folder = key[: end + len(delimiter)]
-                folders.append(("CommonPrefixes", [("Prefix", encoded(folder))]))
-                last = (folder, "")
+            if shown := folder(key, prefix, delimiter):
+                within = shown
+                folders.append(("CommonPrefixes", [("Prefix", encoded(shown))]))
+                last = (shown, "")
                 continue
             last = (key, upload_id)
             found.append(

@@ -81,6 +81,15 @@ def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def facts(lock: Lock, now: datetime) -> dict[str, list[str]]:
+    """What policies see of a request for this retention, by condition key."""
+    kept = lock.stored()
+    if not kept:
+        return {}
+    shown = {"s3:object-lock-mode": [kept[MODE]], "s3:object-lock-retain-until-date": [kept[UNTIL]]}
+    return {**shown, **remaining_days(kept[UNTIL], now)}
+
+
 def load(kept: Mapping[str, str]) -> Lock:
     """Of a version's `system`."""
     mode: Mode | None = None
@@ -172,6 +181,17 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> Lock:
         raise _invalid("The retain until date must be provided in ISO 8601 format") from None
     _require_future(moment, now)
     return Lock("COMPLIANCE" if mode == "COMPLIANCE" else "GOVERNANCE", moment, hold == "ON")
+
+
+def remaining_days(until: str | None, now: datetime) -> dict[str, list[str]]:
+    """How long a retention is that a request wants, as policies see it."""
+    try:
+        moment = None if until is None else datetime.fromisoformat(until)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        return {}
+    return {"s3:object-lock-remaining-retention-days": [str((moment - now).days)]}
 
 
 def wanted(headers: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, http_date, no_such_key
 
-VERSION_ID = "versionId"
+MAX_PARTS = 10_000
 
 
 class Opened(NamedTuple):
@@ -31,12 +31,9 @@ class Opened(NamedTuple):
 
 def version_asked(request: Request) -> str | None:
     """400 where the query names an empty one."""
-    if not request.call.scope["query_string"]:
-        return None
-    found = request.arg(VERSION_ID)
-    if found == "":
+    if request.version_id == "":
         raise S3Error("InvalidArgument", "Version id cannot be the empty string")
-    return found
+    return request.version_id
 
 
 def reader(request: Request) -> symlinks.Permit:
@@ -129,7 +126,8 @@ async def _give(request: Request, *, with_body: bool) -> Reply:
     if part is not None:
         status, (offset, length) = 206, part
     elif (wanted := request.headers.get("range")) is not None:
-        one = _range(wanted, size)
+        is_same = conditions.range_holds(request.headers, attributes.etag(found), found.changed)
+        one = _range(wanted, size) if is_same else None
         if one is not None:
             status, (offset, length) = 206, one
     if status == 206 and length:
@@ -156,17 +154,24 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
     return None if parts is None else parts[0]
 
 
+def part_number(text: str) -> int:
+    """400 where it is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_PARTS):
+        raise S3Error(
+            "InvalidArgument", f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+        )
+    return int(text)
+
+
 async def _part(request: Request, found: Content, headers: dict[str, str]) -> tuple[int, int] | None:
     """Offset and length of the part that `partNumber` names."""
     text = request.arg("partNumber")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 10_000):
-        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    number = part_number(text)
     if "range" in request.headers:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     lengths = await part_lengths(found)
-    number = int(text)
     if number > len(lengths):
         raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
     if len(lengths) > 1 or found.is_large:
@@ -201,8 +206,6 @@ async def put_object(request: Request) -> Reply:
 async def delete_object(request: Request) -> Reply:
     """Deletes an object, or hides it behind a marker where the bucket has versions; with `versionId`, that version."""
     version_id = version_asked(request)
-    if version_id is not None:
-        await authorize.require(request, "s3:DeleteObjectVersion")
     wanted = request.headers.get("if-match")
     deleted = await storing.delete(request, request.name, version_id, wanted)
     headers = {}

@@ -20,7 +20,8 @@ from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 
 DECIDED_LATER = ""
-"""The action of an operation whose handler asks for each object, and so sees to it that no right is needed too many."""
+"""The action of an operation whose handler asks: for each object, or with what the document says. So it sees to it that no
+right is needed too many."""
 Level = Literal["service", "bucket", "object"]
 Handler = Callable[[Request], Awaitable[Reply]]
 

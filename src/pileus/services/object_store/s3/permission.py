@@ -5,18 +5,21 @@ Ownership decides beside it: an account's owner may do what no policy denies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.context import Context
+from pileus.lib.aws_signature import V4
 from pileus.lib.xml_document import Document
 from pileus.services.object_store import access, metadata, versioning
-from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import acl, documents, settings, tagging
+from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
+from pileus.services.object_store.s3 import acl, documents, object_lock, settings, tagging
 from pileus.services.object_store.s3.acl import Permission
-from pileus.services.object_store.s3.policy.actions import ALWAYS_THE_OWNERS
-from pileus.services.object_store.s3.policy.document import Policy, Principal, Question, Verdict
+from pileus.services.object_store.s3.policy.actions import ALWAYS_THE_OWNERS, OF_VERSIONS
+from pileus.services.object_store.s3.policy.document import Policy, Principal, Question
+from pileus.services.object_store.s3.signature import Signed, moment_of
 from pileus.services.object_store.state import ObjectStoreState
 
 POLICY, ACL, OWNERSHIP, PUBLIC_ACCESS = "policy", "acl", "ownership", "public-access"
@@ -46,9 +49,11 @@ _ON_OBJECT: dict[str, Permission] = {
 }
 _WAYS: dict[str, access.Way] = {
     "s3:GetObject": "read",
+    "s3:GetObjectVersion": "read",
     "s3:ListBucket": "list",
     "s3:PutObject": "write",
     "s3:DeleteObject": "write",
+    "s3:DeleteObjectVersion": "write",
     "s3:AbortMultipartUpload": "write",
     "s3:ListMultipartUploadParts": "write",
 }
@@ -91,11 +96,18 @@ async def decide(
     name: Name,
     container: Mapping[str, str],
     headers: Mapping[str, str] | None = None,
+    *,
+    version_id: str | None = None,
+    signed: Signed | None = None,
+    known: Mapping[str, Sequence[str]] | None = None,
 ) -> bool:
     """Whether the caller may; `container` is the metadata of the one that `name` is in, or is.
 
-    `headers` are the request's, unless others stand for them: a form's fields.
+    `headers` are the request's, unless others stand for them: a form's fields. `action` is what is done to an object;
+    with `version_id` to that version of it. `known` is what else is known of the request, by condition key.
     """
+    if version_id is not None:
+        action = OF_VERSIONS.get(action, action)
     state: ObjectStoreState = call.runtime.state
     owner = access.owns(context, name, state)
     text = settings.load(container, POLICY)
@@ -103,8 +115,20 @@ async def decide(
         asker = Principal()
         if context is not None:
             asker = Principal(context.project_id, context.user_id, context.user_name)
-        facts = _facts(call, asker, call.headers if headers is None else headers)
-        said = await _verdict(call, state, asker, action, name, container, text, owner, facts)
+        facts = _facts(call, asker, call.headers if headers is None else headers, signed)
+        facts["s3:resourceaccount"] = [name.account.removeprefix(ACCOUNT_PREFIX)]
+        if version_id is not None:
+            facts["s3:versionid"] = [version_id]
+        if action == "s3:PutObject":
+            facts["s3:objectcreationoperation"] = ["true"]
+        facts |= known or {}
+        if name.object and "existingobjecttag" in text.lower():
+            tags = tagging.load((await _system(state, name, container, version_id)).get(OBJECT_TAGS))
+            facts |= {f"s3:existingobjecttag/{key.lower()}": [value] for key, value in tags.items()}
+        restricted = public_access(container).restrict_public_buckets and not owner
+        resource = f"{name.container}/{name.object}" if name.object else name.container
+        asked = Question(asker, action, resource, facts)
+        said = policy_of(text, name.container).verdict(asked, restricted=restricted)
         if said is not None:
             return said == "allow"
     if owner:
@@ -121,32 +145,13 @@ async def decide(
         if swifts and access.granted(swifts, context, call.header("referer"), way):
             return True
     return ownership(container) != ENFORCED and await _granted(
-        call, state, context, action, name, container, public=public
+        state, context, action, name, container, version_id, public=public
     )
 
 
-async def _verdict(
-    call: Call,
-    state: ObjectStoreState,
-    asker: Principal,
-    action: str,
-    name: Name,
-    container: Mapping[str, str],
-    text: str,
-    owner: bool,
-    facts: dict[str, list[str]],
-) -> Verdict | None:
-    if name.object and "existingobjecttag" in text.lower():
-        kept = await _system(call, state, name, container)
-        for key, value in tagging.load(kept.get(OBJECT_TAGS)).items():
-            facts[f"s3:existingobjecttag/{key.lower()}"] = [value]
-    resource = f"{name.container}/{name.object}" if name.object else name.container
-    restricted = public_access(container).restrict_public_buckets and not owner
-    asked = Question(asker, action, resource, facts)
-    return policy_of(text, name.container).verdict(asked, restricted=restricted)
-
-
-def _facts(call: Call, asker: Principal, headers: Mapping[str, str]) -> dict[str, list[str]]:
+def _facts(
+    call: Call, asker: Principal, headers: Mapping[str, str], signed: Signed | None
+) -> dict[str, Sequence[str]]:
     now = call.runtime.clock.now()
     client = call.scope.get("client")
     facts = {
@@ -160,62 +165,62 @@ def _facts(call: Call, asker: Principal, headers: Mapping[str, str]) -> dict[str
         "aws:username": asker.user_name,
         "aws:principalaccount": asker.project_id,
         "aws:principalarn": asker.arn,
+        "aws:requestedregion": call.runtime.state.settings.s3_region or "us-east-1",
+        "aws:viaawsservice": "false",
         "aws:principaltype": "Anonymous" if asker.project_id is None else "User",
         "s3:prefix": call.arg("prefix"),
         "s3:delimiter": call.arg("delimiter"),
         "s3:max-keys": call.arg("max-keys"),
-        "s3:versionid": call.arg("versionId"),
         "s3:if-match": call.header("if-match"),
         "s3:if-none-match": call.header("if-none-match"),
-        **_signature_facts(call),
+        **_signature_facts(signed, now),
     }
     for header, value in headers.items():
         if header.startswith("x-amz-"):
             facts[f"s3:{header}"] = value
             if header.startswith("x-amz-object-lock-"):
                 facts[f"s3:{header.removeprefix('x-amz-')}"] = value
-    found = {name: [value] for name, value in facts.items() if value is not None}
+    found: dict[str, Sequence[str]] = {name: [value] for name, value in facts.items() if value is not None}
+    found |= object_lock.remaining_days(headers.get("x-amz-object-lock-retain-until-date"), now)
     if tags := headers.get("x-amz-tagging"):
-        given = tagging.from_header(tags)
-        found["s3:requestobjecttagkeys"] = list(given)
-        found |= {f"s3:requestobjecttag/{key.lower()}": [value] for key, value in given.items()}
+        found |= tagging.facts(tagging.from_header(tags))
     return found
 
 
-def _signature_facts(call: Call) -> dict[str, str | None]:
-    authorization = call.header("authorization") or ""
-    if authorization.startswith("AWS"):
-        fourth = authorization.startswith("AWS4")
-        return {
-            "s3:authtype": "REST-HEADER",
-            "s3:signatureversion": "AWS4-HMAC-SHA256" if fourth else "AWS",
-        }
-    if "X-Amz-Signature" in call.query:
-        return {"s3:authtype": "REST-QUERY-STRING", "s3:signatureversion": "AWS4-HMAC-SHA256"}
-    return {}
+def _signature_facts(signed: Signed | None, now: datetime) -> dict[str, str | None]:
+    """Amazon S3 API reference, "Signature Version 4 authentication specific policy keys"."""
+    if signed is None:
+        return {}
+    signed_at = moment_of(signed.moment) if signed.moment else None
+    age = None if signed_at is None else (now - signed_at) // timedelta(milliseconds=1)
+    return {
+        "s3:authtype": signed.way,
+        "s3:signatureversion": V4 if signed.version == 4 else "AWS",
+        "s3:signatureage": None if age is None else str(age),
+    }
 
 
 async def _system(
-    call: Call, state: ObjectStoreState, name: Name, container: Mapping[str, str]
+    state: ObjectStoreState, name: Name, container: Mapping[str, str], version_id: str | None
 ) -> Mapping[str, str]:
-    """What is kept with the object, or with the version that is asked for."""
-    found = await versioning.find(state, name, container, call.arg("versionId"))
+    """What is kept with the object, or with the version of it."""
+    found = await versioning.find(state, name, container, version_id)
     return {} if found is None else metadata.decode(found.version.metadata).system
 
 
 async def _granted(
-    call: Call,
     state: ObjectStoreState,
     context: Context | None,
     action: str,
     name: Name,
     container: Mapping[str, str],
+    version_id: str | None,
     *,
     public: bool,
 ) -> bool:
     if (permission := _ON_BUCKET.get(action)) is not None:
         return acl.permits(acl.load(settings.load(container, ACL)), context, permission, public=public)
     if (permission := _ON_OBJECT.get(action)) is not None and name.object:
-        grants = acl.load((await _system(call, state, name, container)).get(OBJECT_ACL))
+        grants = acl.load((await _system(state, name, container, version_id)).get(OBJECT_ACL))
         return acl.permits(grants, context, permission, public=public)
     return False

@@ -126,12 +126,12 @@ async def _signed(call: Call, fields: dict[str, str]) -> Signed | None:
     elif "awsaccesskeyid" in fields and "signature" in fields:
         access, given = fields["awsaccesskeyid"], fields["signature"]
         key = await signature.find_key(call.runtime.needs, access)
-        expected, version = s3_signature.signature_2(key.secret, text), 2
+        expected, version, moment = s3_signature.signature_2(key.secret, text), 2, ""
     else:
         raise S3Error("AccessDenied", "The form has a policy, but no signature of it.")
     if not hmac.compare_digest(expected.encode(), given.encode()):
         raise signature.wrong(access, given, text)
-    return Signed(access, key.context, UNSIGNED, version=version)
+    return Signed(access, key.context, UNSIGNED, "POST", version, moment=moment)
 
 
 def _headers(fields: dict[str, str]) -> dict[str, str]:

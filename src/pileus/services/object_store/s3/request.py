@@ -11,7 +11,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import admission
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.name import ACCOUNT_PREFIX, Name
-from pileus.services.object_store.s3 import place, registry, signature
+from pileus.services.object_store.s3 import place, presigned, registry, signature
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.signature import Signed
 from pileus.services.object_store.state import ObjectStoreState
@@ -31,6 +31,7 @@ class Request:
         "key",
         "signed",
         "state",
+        "version_id",
     )
 
     def __init__(
@@ -50,6 +51,8 @@ class Request:
         """The bucket, once it was looked for."""
         self.copied: Request | None = None
         """What the request copies, as if it were asked for by itself."""
+        self.version_id = call.arg("versionId") if call.scope["query_string"] else None
+        """The version of the object that is asked for; None: the newest."""
 
     @classmethod
     def inside(cls, state: ObjectStoreState, name: Name, info: ContainerInfo | None) -> Request:
@@ -58,6 +61,7 @@ class Request:
         request.state, request.info = state, info
         request.account, request.bucket, request.key = name
         request.context, request.signed, request.headers = None, None, {}
+        request.version_id = None
         return request
 
     @property
@@ -103,7 +107,12 @@ async def opened(call: Call) -> Request:
     if where.key:
         place.check_key(where.key)
     admission.check_characters(where.bucket + where.key, state)
-    return Request(call, where.bucket, where.key, context, signed)
+    request = Request(call, where.bucket, where.key, context, signed)
+    if len(call.headers) != len(call.scope["headers"]):
+        request.headers = signature.joined_headers(call)
+    if signed is not None and signed.way == "REST-QUERY-STRING":
+        request.headers = presigned.with_query(call, request.headers, signed.version)
+    return request
 
 
 def own_account(context: Context | None) -> str:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import locks, metadata, versioning
 from pileus.services.object_store.content import Content
-from pileus.services.object_store.driver import Version
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import authorize, body, documents, hooks, kept, object_lock, settings
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.object_lock import HOLD, MODE, UNTIL, Lock
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.versioning import Found
 
@@ -87,12 +86,13 @@ async def get_retention(request: Request) -> Reply:
     return documents.reply(shown, "Retention")
 
 
-@operations.object("PUT", "retention", action="s3:PutObjectRetention")
+@operations.object("PUT", "retention", action=DECIDED_LATER)
 async def put_retention(request: Request) -> Reply:
     """Sets until when a version must stay; what is under governance only with the header that says so may go earlier."""
     _require_enabled(request)
     now = request.call.runtime.clock.now()
     new = object_lock.read_retention(await body.whole(request, MAX_BYTES), now)
+    await authorize.require(request, "s3:PutObjectRetention", facts=object_lock.facts(new, now))
     found = await kept.find(request)
     _require_lasting(found)
     bypass = await may_bypass(request, request.name)
@@ -122,11 +122,13 @@ async def get_legal_hold(request: Request) -> Reply:
     )
 
 
-@operations.object("PUT", "legal-hold", action="s3:PutObjectLegalHold")
+@operations.object("PUT", "legal-hold", action=DECIDED_LATER)
 async def put_legal_hold(request: Request) -> Reply:
     """Holds a version, or lets it go."""
     _require_enabled(request)
     given = documents.read(await body.whole(request, MAX_BYTES), object_lock.LegalHold, "LegalHold")
+    facts = {"s3:object-lock-legal-hold": [given.status]}
+    await authorize.require(request, "s3:PutObjectLegalHold", facts=facts)
     found = await kept.find(request)
     _require_lasting(found)
     await kept.change(request, found, {HOLD: given.status})
@@ -177,11 +179,11 @@ def describe_given(request: Request, content: Content, headers: dict[str, str]) 
         headers.update(object_lock.load(content.kept.system).headers())
 
 
-async def guard(request: Request, name: Name, version: Version) -> None:
-    await locks.require_parts_free(request.state, name)
-    lock = object_lock.of_version(version)
+async def guard(request: Request, name: Name, found: Found) -> None:
+    await locks.require_parts_free(request.state, found.at)
+    lock = object_lock.of_version(found.version)
     now = request.call.runtime.clock.now()
-    if lock != Lock() and lock.forbids_removal(now, bypass=await may_bypass(request, request.name)):
+    if lock != Lock() and lock.forbids_removal(now, bypass=await may_bypass(request, name)):
         raise object_lock.locked()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from pileus.kernel.api.call import Call
@@ -16,6 +16,7 @@ from pileus.kernel.context import Context
 from pileus.lib import s3_signature
 from pileus.lib.aws_signature import V4
 from pileus.services.object_store.needs import AccessKey, AccessKeys
+from pileus.services.object_store.s3 import presigned as presigned_headers
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.place import Place
 
@@ -47,13 +48,15 @@ class Signed(NamedTuple):
     context: Context
     payload: str
     """The body's SHA-256, one of `STREAMED`, or `UNSIGNED`."""
-    presigned: bool = False
+    way: Literal["REST-HEADER", "REST-QUERY-STRING", "POST"] = "REST-HEADER"
+    """How the signature came, as policies call it; the last is a browser's form."""
     version: int = 4
     key: hmac.HMAC | None = None
     moment: str = ""
     scope: str = ""
     signature: str = ""
-    """With the three before it, what the signatures of chunks go on from."""
+    """With the three before it, what the signatures of chunks go on from. `moment` is empty where nobody knows when it was
+    signed: in a URL of version 2."""
 
 
 class _Signer(NamedTuple):
@@ -171,7 +174,7 @@ async def _from_header(call: Call, keys: AccessKeys, authorization: str, region:
         date = _date(call.header("date"))
         moment = f"{date:%Y%m%dT%H%M%SZ}" if date is not None else ""
     _check_date(signer.date, moment, "AuthorizationHeaderMalformed")
-    _check_skew(call, _moment(moment))
+    _check_skew(call, moment_of(moment))
     payload = call.header("x-amz-content-sha256")
     if payload is None:
         raise S3Error(
@@ -205,7 +208,7 @@ async def _from_query(call: Call, keys: AccessKeys, region: str) -> Signed:
             "AuthorizationQueryParametersError",
             "X-Amz-Expires must be less than a week (in seconds) that is 604800",
         )
-    signed_at, now = _moment(moment), call.runtime.clock.now()
+    signed_at, now = moment_of(moment), call.runtime.clock.now()
     if signed_at is None:
         raise S3Error(
             "AuthorizationQueryParametersError",
@@ -266,7 +269,7 @@ async def _version_4(
     _check_all_signed(call, said.covered)
     found = await find_key(keys, said.access)
     signing = found.signing_key(said.date, said.region)
-    headers = _headers(call)
+    headers = joined_headers(call)
     path, query = s3_signature.canonical_path(call.path), call.scope["query_string"].decode("latin-1")
     canonical = s3_signature.canonical_request(
         call.method, path, s3_signature.canonical_query(query), headers, said.names, payload
@@ -297,7 +300,8 @@ async def _version_4(
             for other in others
         ):
             raise wrong(said.access, signature, text)
-    return Signed(said.access, found.context, payload, presigned, 4, signing, moment, said.scope, signature)
+    way: Literal["REST-HEADER", "REST-QUERY-STRING"] = "REST-QUERY-STRING" if presigned else "REST-HEADER"
+    return Signed(said.access, found.context, payload, way, 4, signing, moment, said.scope, signature)
 
 
 def _check_all_signed(call: Call, covered: frozenset[str]) -> None:
@@ -310,7 +314,7 @@ def _check_all_signed(call: Call, covered: frozenset[str]) -> None:
         )
 
 
-def _headers(call: Call) -> Mapping[str, str]:
+def joined_headers(call: Call) -> Mapping[str, str]:
     """By name; several of one name are joined, as they are signed."""
     raw = call.scope["headers"]
     if len(call.headers) == len(raw):
@@ -333,7 +337,10 @@ async def _version_2(
     if place.virtual:
         resource = f"/{place.bucket}{resource}"
     query = call.scope["query_string"].decode("latin-1")
-    text = s3_signature.string_to_sign_2(call.method, resource, query, _headers(call), moment)
+    headers = joined_headers(call)
+    if presigned:
+        headers = presigned_headers.with_query(call, headers, 2)
+    text = s3_signature.string_to_sign_2(call.method, resource, query, headers, moment)
     expected = s3_signature.signature_2(found.secret, text)
     if not hmac.compare_digest(expected.encode(), signature.encode("latin-1", "replace")):
         raise wrong(access, signature, text)
@@ -341,14 +348,19 @@ async def _version_2(
     _check_payload(payload)
     if payload.startswith("STREAMING-AWS4"):
         raise S3Error("NotImplemented", "Signed chunks need a signature of version 4.")
-    return Signed(access, found.context, payload, presigned, 2)
+    if presigned:
+        return Signed(access, found.context, payload, "REST-QUERY-STRING", 2)
+    signed_at = _date(call.header("x-amz-date") or call.header("date"))
+    return Signed(
+        access, found.context, payload, version=2, moment=f"{signed_at:%Y%m%dT%H%M%SZ}" if signed_at else ""
+    )
 
 
 # Times
 
 
 @lru_cache(maxsize=256)
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     if not _MOMENT.match(text):
         return None
     try:
@@ -360,7 +372,7 @@ def _moment(text: str) -> datetime | None:
 def _date(header: str | None) -> datetime | None:
     if not header:
         return None
-    if (found := _moment(header)) is not None:
+    if (found := moment_of(header)) is not None:
         return found
     try:
         parsed = parsedate_to_datetime(unquote(header))

@@ -106,6 +106,7 @@ async def _enter(call: Call) -> Reply:
         return Reply(302, headers={"location": quote(call.path) + "/"})
     bucket, _, key = call.path.removeprefix(BASE + "/").partition("/")
     request, began = Request(call, bucket, key, None, None), time.perf_counter()
+    request.version_id = None  # pages are what is newest
     reply = await _serve(request)
     if log_records.wanted(request):
         reply = log_records.answered(request, reply, began, family="WEBSITE")

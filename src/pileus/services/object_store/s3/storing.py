@@ -54,7 +54,7 @@ async def replaced(request: Request, name: Name) -> Found | None:
         version = await request.state.find(name)
         found = None if version is None else Found(name, version, NULL)
     if found is not None:
-        await hooks.guard(request, found.at, found.version)
+        await hooks.guard(request, name, found)
     return found
 
 
@@ -147,7 +147,7 @@ async def _delete(
         found = await versioning.find(request.state, name, request.metadata, version_id)
         if found is None:
             return Deleted(version_id, False)
-        await hooks.guard(request, found.at, found.version)
+        await hooks.guard(request, name, found)
         async with parts_leave(request, found):
             return await versioning.delete_version(request.state, name, found)
     old = await replaced(request, name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pileus.kernel.http.reply import Reply
-from pileus.services.object_store.s3 import attributes, hooks, objects, xml
+from pileus.services.object_store.large import slo
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.s3 import attributes, hooks, integrity, objects, xml
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import MOST
 from pileus.services.object_store.s3.operations import operations
@@ -31,7 +33,8 @@ async def get_object_attributes(request: Request) -> Reply:
     if "Checksum" in wanted:
         elements += hooks.checksum(found)
     if "ObjectParts" in wanted and found.manifest is not None:
-        elements.append(("ObjectParts", _parts(request, lengths)))
+        names = [each.name for each in slo.segments(request.account, await found.manifest())]
+        elements.append(("ObjectParts", await _parts(request, lengths, names)))
     if "StorageClass" in wanted:
         elements.append(
             ("StorageClass", found.kept.system.get(attributes.STORAGE_CLASS, attributes.STANDARD))
@@ -45,17 +48,21 @@ async def get_object_attributes(request: Request) -> Reply:
     return reply
 
 
-def _parts(request: Request, lengths: list[int]) -> xml.Elements:
+async def _parts(request: Request, lengths: list[int], names: list[Name]) -> xml.Elements:
     marker, most = _number(request, "x-amz-part-number-marker", 0), _number(request, "x-amz-max-parts", MOST)
     limit = min(most, MOST)
     shown = list(enumerate(lengths, start=1))[marker : marker + limit]
+    checksums = await integrity.of_stored(request.state, names[marker : marker + limit])
     return [
         ("PartsCount", len(lengths)),
         ("PartNumberMarker", marker),
         ("NextPartNumberMarker", shown[-1][0] if shown else marker),
         ("MaxParts", limit),
         ("IsTruncated", marker + limit < len(lengths)),
-        *(("Part", [("PartNumber", number), ("Size", size)]) for number, size in shown),
+        *(
+            ("Part", [*(each.elements()[:1] if each else ()), ("PartNumber", number), ("Size", size)])
+            for (number, size), each in zip(shown, checksums, strict=True)
+        ),
     ]
 
 

@@ -64,6 +64,14 @@ def from_xml(body: bytes, limit: int) -> dict[str, str]:
     return checked(((each.key, each.value) for each in given.tag_set.tag), limit)
 
 
+def facts(tags: Tags) -> dict[str, list[str]]:
+    """What policies see of a request that brings them, by condition key."""
+    return {
+        "s3:requestobjecttagkeys": list(tags),
+        **{f"s3:requestobjecttag/{key.lower()}": [value] for key, value in tags.items()},
+    }
+
+
 def stored(tags: Tags) -> str:
     """As it is kept; empty where there are none."""
     return urlencode(list(tags.items()))

@@ -16,7 +16,7 @@ from pileus.services.object_store.s3 import (
 )
 from pileus.services.object_store.s3.buckets import TAGS as BUCKET_TAGS
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.operations import operations
+from pileus.services.object_store.s3.operations import DECIDED_LATER, operations
 from pileus.services.object_store.s3.permission import OBJECT_TAGS
 from pileus.services.object_store.s3.request import Request
 
@@ -61,10 +61,11 @@ async def get_object_tags(request: Request) -> Reply:
     return reply
 
 
-@operations.object("PUT", "tagging", action="s3:PutObjectTagging")
+@operations.object("PUT", "tagging", action=DECIDED_LATER)
 async def put_object_tags(request: Request) -> Reply:
     """Replaces an object's tags."""
     tags = tagging.from_xml(await body.whole(request, MAX_BYTES), tagging.MAX_OBJECT_TAGS)
+    await authorize.require(request, "s3:PutObjectTagging", facts=tagging.facts(tags))
     found = await kept.find(request)
     await kept.change(request, found, {OBJECT_TAGS: tagging.stored(tags) or None})
     return Reply(200, headers=kept.told(request, found))

@@ -17,12 +17,11 @@ from pileus.services.object_store.listings import Ask, NoSuchContainer, NotEmpty
 from pileus.services.object_store.metadata import SEGMENTS, ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import receive
-from pileus.services.object_store.s3 import leavings, storing
+from pileus.services.object_store.s3 import leavings, objects, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import Row, decode_rows
 from pileus.services.object_store.s3.request import Request
 
-MAX_PARTS = 10_000
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -85,7 +84,7 @@ def part_name(request: Request, upload_id: str, number: int) -> Name:
 
 
 async def parts(
-    request: Request, upload_id: str, *, after: int = 0, limit: int = MAX_PARTS
+    request: Request, upload_id: str, *, after: int = 0, limit: int = objects.MAX_PARTS
 ) -> dict[int, Row]:
     """By number, in order."""
     first = part_name(request, upload_id, after)

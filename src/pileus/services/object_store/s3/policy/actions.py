@@ -95,6 +95,20 @@ ON_BUCKETS = frozenset(
         "PutReplicationConfiguration",
     )
 )
+OF_VERSIONS = {
+    f"s3:{verb}Object{what}": f"s3:{verb}ObjectVersion{what}"
+    for verb, what in (
+        ("Get", ""),
+        ("Get", "Acl"),
+        ("Get", "Attributes"),
+        ("Get", "Tagging"),
+        ("Put", "Acl"),
+        ("Put", "Tagging"),
+        ("Delete", ""),
+        ("Delete", "Tagging"),
+    )
+}
+"""What is done to an object, as it is called where a version of it is named."""
 ALWAYS_THE_OWNERS = frozenset(f"s3:{verb}BucketPolicy" for verb in ("Get", "Put", "Delete"))
 """An owner that shut itself out can get in again."""
 
