@@ -103,7 +103,7 @@ class Exchange:
             "pileus.body": self.read_into,
             "pileus.answer": self.answer,
         }
-        if self._expects and not request.is_chunked and not request.length:
+        if self._expects and not (request.is_chunked or request.length or self.is_gone):
             # botocore (boto/botocore#3755) takes the status of an answer that came without it for the next one's, too.
             self._continue()
         try:
