@@ -8,6 +8,8 @@ from hashlib import md5
 
 import pytest
 
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.s3 import leavings
 from pileus.services.object_store.s3.checksum import ALGORITHMS
 from tests.object_store_client import NOBODY, OWNER, sent_to
 from tests.s3_client import Rig, code, element
@@ -141,3 +143,26 @@ async def test_a_page_asks_before_it_signs(rig: Rig) -> None:
         "OPTIONS", "/pile/o", as_=NOBODY, prefix="", access_control_request_headers="x-auth-token", **asked
     )
     assert plain.status == 404
+
+
+async def test_many_are_deleted_only_by_the_whole_document(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"x")
+    many = b"<Delete><Object><Key>o</Key></Object></Delete>"
+    for headers in ({}, {"x_amz_sdk_checksum_algorithm": "CRC32"}):
+        answer = await rig("POST", "/pile?delete", chunks=[many], **headers, content_length=str(len(many)))
+        assert (answer.status, code(answer)) == (400, "InvalidRequest")
+    assert code(await rig("POST", "/pile?delete", many, x_amz_checksum_crc32="AAAAAA==")) == "BadDigest"
+    assert (await rig("GET", "/pile/o")).status == 200
+    crc = {"x_amz_checksum_crc32": ALGORITHMS["CRC32"].of(many)}
+    answer = await rig("POST", "/pile?delete", chunks=[many], **crc, content_length=str(len(many)))
+    assert answer.status == 200
+    assert (await rig("GET", "/pile/o")).status == 404
+
+
+async def test_a_note_that_is_there_already(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left by a proxy whose clock is ahead."""
+    note, behind = leavings.Note(Name("AUTH_p1", "pile", "o"), "0" * 32), rig.state.now()
+    await leavings.leave(rig.state, note)
+    monkeypatch.setattr(rig.state, "now", lambda: behind)
+    await leavings.leave(rig.state, note)
+    assert await rig.state.find(note.at) is not None

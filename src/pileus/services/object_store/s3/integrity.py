@@ -90,6 +90,8 @@ async def complete(completion: hooks.Completion) -> None:
     if plan is None:
         return
     algorithm, _, kind = plan
+    if headers.get("x-amz-checksum-type", kind).upper() != kind:
+        raise S3Error("BadDigest", f"The upload was begun with checksums of the type {kind}.")
     values = await _of_parts(completion, algorithm)
     sizes = [each.size_bytes for each in completion.parts]
     found = checksum.of_parts(algorithm, kind, list(zip(values, sizes, strict=True)))

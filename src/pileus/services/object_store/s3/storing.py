@@ -120,10 +120,13 @@ async def _write(
     except Unprocessable:
         raise body.bad_digest() from None
     except Superseded as newer:
-        raise S3Error(
-            "SlowDown", "Another request changed the object at the same time; try again."
-        ) from newer
+        raise slower() from newer
     return stored, {} if version_id is None else {"x-amz-version-id": version_id}
+
+
+def slower() -> S3Error:
+    """What began later is there already."""
+    return S3Error("SlowDown", "Another request changed the object at the same time; try again.")
 
 
 async def delete(
