@@ -25,6 +25,8 @@ async def allows(
     if (name.account, name.container) != (request.account, request.bucket):
         info = await request.state.container(name.account, name.container)
         metadata = {} if info is None else info.metadata
+    if permission.is_unquestioned(request.context, name, metadata, request.state):
+        return True
     known = {**facts} if facts else {}
     if action == "s3:PutObject" and not _LATER.isdisjoint(request.call.query):
         known["s3:objectcreationoperation"] = ["false"]

@@ -144,8 +144,9 @@ async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     kept = content.kept.system.get(KEPT)
-    asked = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
-    if kept and asked and "range" not in request.headers and "partNumber" not in request.call.query:
+    if not kept or request.headers.get("x-amz-checksum-mode", "").upper() != "ENABLED":
+        return
+    if "range" not in request.headers and "partNumber" not in request.call.query:
         headers.update(checksum.load(kept).headers())
 
 

@@ -89,6 +89,13 @@ def ownership(container: Mapping[str, str]) -> str:
     return settings.load(container, OWNERSHIP) or ENFORCED
 
 
+def is_unquestioned(
+    context: Context | None, name: Name, container: Mapping[str, str], state: ObjectStoreState
+) -> bool:
+    """Whether the caller owns all of the account, and no policy has a say."""
+    return settings.load(container, POLICY) is None and access.owns(context, name, state)
+
+
 async def decide(
     call: Call,
     context: Context | None,
