@@ -20,11 +20,11 @@ from pileus.services.object_store.receive import Unprocessable, receive
 from pileus.services.object_store.s3 import (
     attributes,
     body,
+    bucket_lifecycle,
     copying,
     hooks,
     integrity,
     leavings,
-    lifecycle_walk,
     objects,
     storing,
     uploads,
@@ -316,7 +316,7 @@ async def list_parts(request: Request) -> Reply:
             *shown,
         ],
     )
-    reply.headers.update(lifecycle_walk.abort_headers(request.metadata, request.key, begun_at))
+    reply.headers.update(bucket_lifecycle.abort_headers(request.metadata, request.key, begun_at))
     return reply
 
 

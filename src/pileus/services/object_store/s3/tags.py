@@ -102,5 +102,5 @@ def describe_given(request: Request, content: Content, headers: dict[str, str]) 
         headers["x-amz-tagging-count"] = str(len(tagging.load(kept_tags)))
 
 
-hooks.TAKING.append(take)
+hooks.TAKING.insert(0, take)  # lifecycle rules go by them
 hooks.DESCRIBING.append(describe_given)
