@@ -166,3 +166,31 @@ async def test_a_note_that_is_there_already(rig: Rig, monkeypatch: pytest.Monkey
     monkeypatch.setattr(rig.state, "now", lambda: behind)
     await leavings.leave(rig.state, note)
     assert await rig.state.find(note.at) is not None
+
+
+FAR = "9999-12-31T23:59:59-23:59"
+
+
+async def test_dates_beyond_all_calendars(rig: Rig) -> None:
+    beyond = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    await rig("PUT", "/pile/o", b"x")
+    for name in ("if_modified_since", "if_unmodified_since"):
+        assert (await rig("GET", "/pile/o", **{name: beyond})).status == 200
+        assert (await rig.swift("GET", "/pile/o", **{name: beyond})).status == 200
+        source = {"x_amz_copy_source": "/pile/o", f"x_amz_copy_source_{name}": beyond}
+        assert (await rig("PUT", "/pile/c", **source)).status == 200
+    signed = {"authorization": "AWS olga:x", "date": beyond}
+    assert code(await rig("GET", "/pile/o", as_=NOBODY, prefix="", **signed)) == "AccessDenied"
+
+
+async def test_locks_and_rules_beyond_all_calendars(rig: Rig) -> None:
+    await rig("PUT", "/lock", x_amz_bucket_object_lock_enabled="true")
+    until = {"x_amz_object_lock_mode": "GOVERNANCE", "x_amz_object_lock_retain_until_date": FAR}
+    assert code(await rig("PUT", "/lock/o", b"x", **until)) == "InvalidArgument"
+    await rig("PUT", "/lock/o", b"x")
+    kept = f"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{FAR}</RetainUntilDate></Retention>"
+    assert code(await rig("PUT", "/lock/o?retention", kept.encode())) == "InvalidArgument"
+    for date in (FAR, "0001-01-01T00:00:00+23:59"):
+        rule = f"<Rule><Status>Enabled</Status><Filter/><Expiration><Date>{date}</Date></Expiration></Rule>"
+        document = f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>".encode()
+        assert code(await rig("PUT", "/lock?lifecycle", document)) == "InvalidArgument"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.context import Context
-from pileus.lib import s3_signature
+from pileus.lib import http_date, s3_signature
 from pileus.lib.aws_signature import V4
 from pileus.services.object_store.needs import AccessKey, AccessKeys
 from pileus.services.object_store.s3 import presigned as presigned_headers
@@ -250,7 +249,10 @@ def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     access, date, where = parts[:3]
     if region and where != region:
         raise S3Error(
-            code, f"The region '{where[:60]}' is wrong; expecting '{region}'", details={"Region": region}
+            code,
+            f"The region '{where[:60]}' is wrong; expecting '{region}'",
+            headers={"x-amz-bucket-region": region},  # all that a HEAD can tell
+            details={"Region": region},
         )
     return access, date, where
 
@@ -374,13 +376,7 @@ def moment_of(text: str) -> datetime | None:
 def _date(header: str | None) -> datetime | None:
     if not header:
         return None
-    if (found := moment_of(header)) is not None:
-        return found
-    try:
-        parsed = parsedate_to_datetime(unquote(header))
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    return moment_of(header) or http_date.parse(unquote(header))
 
 
 def _check_skew(call: Call, moment: datetime | None) -> None:
