@@ -168,6 +168,17 @@ async def test_a_note_that_is_there_already(rig: Rig, monkeypatch: pytest.Monkey
     assert await rig.state.find(note.at) is not None
 
 
+async def test_a_source_that_is_encoded_with_its_query(rig: Rig) -> None:
+    status = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await rig("PUT", "/pile?versioning", status)
+    old = (await rig("PUT", "/pile/plain", b"plain")).headers["x-amz-version-id"]
+    await rig("PUT", "/pile/plain", b"newer")
+    assert (
+        await rig("PUT", "/pile/copy", x_amz_copy_source=f"pile%2Fplain%3FversionId%3D{old}")
+    ).status == 200
+    assert (await rig("GET", "/pile/copy")).body == b"plain"
+
+
 FAR = "9999-12-31T23:59:59-23:59"
 
 
