@@ -192,3 +192,26 @@ async def test_how_a_request_was_signed_is_known(tmp_path: Path) -> None:
             denied = {"Effect": "Deny", "Condition": {operator: {key: value}}}
             await rig("PUT", "/pile?policy", policy(denied))
             assert [await fetched(each) for each in ("s3", "s3v4")] == expected, key
+
+
+async def test_an_etag_is_known_to_who_may_read(rig: Rig) -> None:
+    """Else whoever may only write could find out what is there by guesses."""
+    etag = (await rig("PUT", "/pile/o", b"body")).headers["etag"]
+    only = {"Principal": {"AWS": "p2"}, "Action": ["s3:PutObject", "s3:DeleteObject"]}
+    await rig("PUT", "/pile?policy", policy(only))
+    many = f"<Delete><Object><Key>o</Key><ETag>{etag}</ETag></Object></Delete>".encode()
+    for guess in (etag, '"0"'):
+        assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match=guess)).status == 403
+        assert (await rig("DELETE", "/pile/o", as_=OTHER, if_match=guess)).status == 403
+    assert b"AccessDenied" in (await rig("POST", "/pile?delete", many, as_=OTHER)).body
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_none_match="*")).status == 412
+    await rig("PUT", "/pile?policy", policy({**only, "Action": [*only["Action"], "s3:GetObject"]}))
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match='"0"')).status == 412
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match=etag)).status == 200
+
+
+async def test_a_marker_is_no_source(rig: Rig, old: str) -> None:
+    marker = (await rig("DELETE", "/pile/o")).headers["x-amz-version-id"]
+    answer = await rig("PUT", "/pile/copy", x_amz_copy_source=f"/pile/o?versionId={marker}")
+    assert (answer.status, code(answer)) == (400, "InvalidRequest")
+    assert code(await rig("PUT", "/pile/copy", x_amz_copy_source="/pile/o")) == "NoSuchKey"

@@ -65,7 +65,15 @@ async def open_source(request: Request) -> Source:
     request.copied = source
     authorize.check_owner(request, "x-amz-source-expected-bucket-owner", source.account)
     await authorize.require(source, "s3:GetObject")
-    found: Opened = await objects.find_version(source, version_id)
+    try:
+        found: Opened = await objects.find_version(source, version_id)
+    except S3Error as error:
+        if error.kind != "MethodNotAllowed":
+            raise
+        raise S3Error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ) from error
     content = await hooks.giving(source, found.content, {})
     if conditions.not_modified(
         request.headers, attributes.etag(found.content), found.content.changed, prefix="x-amz-copy-source-"
