@@ -55,7 +55,7 @@ async def test_tags_are_those_of_the_version(rig: Rig, old: str) -> None:
     """Whichever way it is named, and whatever else the query says."""
     tagged = {"StringEquals": {"s3:ExistingObjectTag/level": "open"}}
     theirs = {"Principal": {"AWS": "p2"}, "Condition": tagged}
-    reading = {**theirs, "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion"]}
+    reading = {**theirs, "Action": ["s3:GetObject*", "s3:DeleteObjectVersion"]}
     writing = {"Principal": {"AWS": "p2"}, "Action": "s3:PutObject", "Resource": "arn:aws:s3:::pile/copy"}
     await rig("PUT", "/pile?policy", policy(reading, writing))
     newest = (await rig("HEAD", "/pile/o")).headers["x-amz-version-id"]
@@ -215,3 +215,28 @@ async def test_a_marker_is_no_source(rig: Rig, old: str) -> None:
     answer = await rig("PUT", "/pile/copy", x_amz_copy_source=f"/pile/o?versionId={marker}")
     assert (answer.status, code(answer)) == (400, "InvalidRequest")
     assert code(await rig("PUT", "/pile/copy", x_amz_copy_source="/pile/o")) == "NoSuchKey"
+
+
+async def test_a_copy_takes_tags_along_for_who_may_read_them(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"body", x_amz_tagging="level=secret")
+    await rig("PUT", "/theirs", as_=OTHER)
+    source = {"x_amz_copy_source": "/pile/o"}
+    for actions, status in ((["s3:GetObject"], 403), (["s3:GetObject", "s3:GetObjectTagging"], 200)):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("PUT", "/theirs/copy", as_=OTHER, **source)).status == status
+        plain = await rig("PUT", "/theirs/plain", as_=OTHER, **source, x_amz_tagging_directive="REPLACE")
+        assert plain.status == 200
+    assert b"secret" in (await rig("GET", "/theirs/copy?tagging", as_=OTHER)).body
+    assert b"secret" not in (await rig("GET", "/theirs/plain?tagging", as_=OTHER)).body
+
+
+async def test_an_upload_brings_a_list_along_for_who_may_set_one(rig: Rig) -> None:
+    owned = (
+        b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
+    )
+    await rig("PUT", "/pile?ownershipControls", owned)
+    for actions, status in ((["s3:PutObject"], 403), (["s3:PutObject", "s3:PutObjectAcl"], 200)):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="public-read")).status == status
+        own = await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="bucket-owner-full-control")
+        assert own.status == 200

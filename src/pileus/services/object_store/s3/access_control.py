@@ -6,7 +6,17 @@ from typing import Literal
 
 from pileus.kernel.http.reply import Reply
 from pileus.lib.xml_document import Document
-from pileus.services.object_store.s3 import acl, body, documents, hooks, kept, permission, registry, settings
+from pileus.services.object_store.s3 import (
+    acl,
+    authorize,
+    body,
+    documents,
+    hooks,
+    kept,
+    permission,
+    registry,
+    settings,
+)
 from pileus.services.object_store.s3.acl import Grant
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
@@ -123,6 +133,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         return
     _require_lists(request, grants)
     if not acl.only_owner(grants, _owner(request)):
+        await authorize.require(request, "s3:PutObjectAcl")
         upload.system[OBJECT_ACL] = acl.stored(grants)
         await registry.claim(request.state, request.bucket, request.account)
 
