@@ -179,6 +179,15 @@ async def test_a_source_that_is_encoded_with_its_query(rig: Rig) -> None:
     assert (await rig("GET", "/pile/copy")).body == b"plain"
 
 
+@pytest.mark.parametrize("query", ["partNumber=1", "uploadId=" + "0" * 32])
+async def test_half_of_what_a_part_needs(rig: Rig, query: str) -> None:
+    """Is no reason to overwrite the object."""
+    await rig("PUT", "/pile/o", b"whole")
+    answer = await rig("PUT", f"/pile/o?{query}", b"part")
+    assert (answer.status, code(answer)) == (400, "InvalidArgument")
+    assert (await rig("GET", "/pile/o")).body == b"whole"
+
+
 FAR = "9999-12-31T23:59:59-23:59"
 
 

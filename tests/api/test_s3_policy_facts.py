@@ -160,7 +160,8 @@ async def test_conditional_writes_can_be_demanded(rig: Rig) -> None:
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
         f"<ETag>{part.headers['etag']}</ETag></Part></CompleteMultipartUpload>"
     ).encode()
-    assert (await rig("POST", f"/pile/m?uploadId={upload}", done)).status == 403
+    for more in ("", "&partNumber=1"):
+        assert (await rig("POST", f"/pile/m?uploadId={upload}{more}", done)).status == 403
     assert (await rig("POST", f"/pile/m?uploadId={upload}", done, if_none_match="*")).status == 200
 
 
@@ -240,3 +241,15 @@ async def test_an_upload_brings_a_list_along_for_who_may_set_one(rig: Rig) -> No
         assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="public-read")).status == status
         own = await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="bucket-owner-full-control")
         assert own.status == 200
+
+
+async def test_attributes_are_for_who_may_read(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"body")
+    wanted = {"x_amz_object_attributes": "ETag"}
+    for actions, status in (
+        (["s3:GetObjectAttributes"], 403),
+        (["s3:GetObject"], 403),
+        (["s3:GetObject", "s3:GetObjectAttributes"], 200),
+    ):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("GET", "/pile/o?attributes", as_=OTHER, **wanted)).status == status
