@@ -28,6 +28,7 @@ from harness.table import Row  # noqa: E402
 
 from pileus.drivers.object.engine import ObjectEngine  # noqa: E402
 from pileus.drivers.object.listing.store import SqliteListings  # noqa: E402
+from pileus.kernel import interpreter  # noqa: E402
 from pileus.kernel.api.application import Application, scope_of  # noqa: E402
 from pileus.kernel.api.auth import TokenCache  # noqa: E402
 from pileus.kernel.clock import SystemClock  # noqa: E402
@@ -130,6 +131,7 @@ async def run(folder: Path) -> dict[str, list[float]]:
         one.runtime.authenticate = TokenCache(_owner, one.runtime.revision, clock)
         app = Application([one.runtime, two.runtime], SWIFT)
         await ask(app, (swift("PUT", "")[0] | {"path": "/v1/AUTH_p/box"}, b""), 201)
+        interpreter.serve()  # as the process that serves does
         for turn in range(ROUNDS):
             for who, make, status in (("swift", swift, 201), ("s3", signed, 200)):
                 puts = [make("PUT", f"{who}-{turn}-{n}", BODY) for n in range(BATCH)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from hashlib import md5
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +72,8 @@ class Rig:
         sent = {"host": "s3.test", **{name.replace("_", "-"): value for name, value in headers.items()}}
         if method in ("PUT", "POST"):
             sent.setdefault("content-length", str(len(body)))
+        if method == "POST" and query == "delete" and chunks is None:
+            sent.setdefault("content-md5", b64encode(md5(body).digest()).decode())
         pieces = [body] if chunks is None else chunks
         return await sent_to(
             self.application, method, prefix + path, query, sent, pieces, as_=as_, raw_path=raw_path

@@ -176,6 +176,13 @@ async def test_swifts_lists_are_seen_in_s3(rig: Rig) -> None:
     assert "x-container-read" not in (await rig.swift("HEAD", "/pile")).headers
 
 
+async def test_a_referrer_that_is_no_address(rig: Rig) -> None:
+    await rig.swift("POST", "/pile", x_container_read=".r:.example.org")
+    for get in (rig, rig.swift):
+        assert (await get("GET", "/pile/o", as_=OTHER, referer="http://[a.example.org")).status == 403
+        assert (await get("GET", "/pile/o", as_=OTHER, referer="http://a.example.org")).status == 200
+
+
 async def test_tags(rig: Rig) -> None:
     tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
     assert code(await rig("GET", "/pile?tagging")) == "NoSuchTagSet"

@@ -296,7 +296,15 @@ async def test_who_is_slow_takes_no_memory(rig: Rig) -> None:
                     **head,
                 )
             ),
-            asyncio.create_task(rig("POST", "/box?delete", chunks=[b"<Delete>", gate, b""], **head)),
+            asyncio.create_task(
+                rig(
+                    "POST",
+                    "/box?delete",
+                    chunks=[b"<Delete>", gate, b""],
+                    content_md5="A" * 22 + "==",
+                    **head,
+                )
+            ),
         ]
 
     gc.collect()

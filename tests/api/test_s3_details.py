@@ -8,6 +8,8 @@ from hashlib import md5
 
 import pytest
 
+from pileus.services.object_store.name import Name
+from pileus.services.object_store.s3 import leavings
 from pileus.services.object_store.s3.checksum import ALGORITHMS
 from tests.object_store_client import NOBODY, OWNER, sent_to
 from tests.s3_client import Rig, code, element
@@ -141,3 +143,74 @@ async def test_a_page_asks_before_it_signs(rig: Rig) -> None:
         "OPTIONS", "/pile/o", as_=NOBODY, prefix="", access_control_request_headers="x-auth-token", **asked
     )
     assert plain.status == 404
+
+
+async def test_many_are_deleted_only_by_the_whole_document(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"x")
+    many = b"<Delete><Object><Key>o</Key></Object></Delete>"
+    for headers in ({}, {"x_amz_sdk_checksum_algorithm": "CRC32"}):
+        answer = await rig("POST", "/pile?delete", chunks=[many], **headers, content_length=str(len(many)))
+        assert (answer.status, code(answer)) == (400, "InvalidRequest")
+    assert code(await rig("POST", "/pile?delete", many, x_amz_checksum_crc32="AAAAAA==")) == "BadDigest"
+    assert (await rig("GET", "/pile/o")).status == 200
+    crc = {"x_amz_checksum_crc32": ALGORITHMS["CRC32"].of(many)}
+    answer = await rig("POST", "/pile?delete", chunks=[many], **crc, content_length=str(len(many)))
+    assert answer.status == 200
+    assert (await rig("GET", "/pile/o")).status == 404
+
+
+async def test_a_note_that_is_there_already(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left by a proxy whose clock is ahead."""
+    note, behind = leavings.Note(Name("AUTH_p1", "pile", "o"), "0" * 32), rig.state.now()
+    await leavings.leave(rig.state, note)
+    monkeypatch.setattr(rig.state, "now", lambda: behind)
+    await leavings.leave(rig.state, note)
+    assert await rig.state.find(note.at) is not None
+
+
+async def test_a_source_that_is_encoded_with_its_query(rig: Rig) -> None:
+    status = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await rig("PUT", "/pile?versioning", status)
+    old = (await rig("PUT", "/pile/plain", b"plain")).headers["x-amz-version-id"]
+    await rig("PUT", "/pile/plain", b"newer")
+    assert (
+        await rig("PUT", "/pile/copy", x_amz_copy_source=f"pile%2Fplain%3FversionId%3D{old}")
+    ).status == 200
+    assert (await rig("GET", "/pile/copy")).body == b"plain"
+
+
+@pytest.mark.parametrize("query", ["partNumber=1", "uploadId=" + "0" * 32])
+async def test_half_of_what_a_part_needs(rig: Rig, query: str) -> None:
+    """Is no reason to overwrite the object."""
+    await rig("PUT", "/pile/o", b"whole")
+    answer = await rig("PUT", f"/pile/o?{query}", b"part")
+    assert (answer.status, code(answer)) == (400, "InvalidArgument")
+    assert (await rig("GET", "/pile/o")).body == b"whole"
+
+
+FAR = "9999-12-31T23:59:59-23:59"
+
+
+async def test_dates_beyond_all_calendars(rig: Rig) -> None:
+    beyond = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    await rig("PUT", "/pile/o", b"x")
+    for name in ("if_modified_since", "if_unmodified_since"):
+        assert (await rig("GET", "/pile/o", **{name: beyond})).status == 200
+        assert (await rig.swift("GET", "/pile/o", **{name: beyond})).status == 200
+        source = {"x_amz_copy_source": "/pile/o", f"x_amz_copy_source_{name}": beyond}
+        assert (await rig("PUT", "/pile/c", **source)).status == 200
+    signed = {"authorization": "AWS olga:x", "date": beyond}
+    assert code(await rig("GET", "/pile/o", as_=NOBODY, prefix="", **signed)) == "AccessDenied"
+
+
+async def test_locks_and_rules_beyond_all_calendars(rig: Rig) -> None:
+    await rig("PUT", "/lock", x_amz_bucket_object_lock_enabled="true")
+    until = {"x_amz_object_lock_mode": "GOVERNANCE", "x_amz_object_lock_retain_until_date": FAR}
+    assert code(await rig("PUT", "/lock/o", b"x", **until)) == "InvalidArgument"
+    await rig("PUT", "/lock/o", b"x")
+    kept = f"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{FAR}</RetainUntilDate></Retention>"
+    assert code(await rig("PUT", "/lock/o?retention", kept.encode())) == "InvalidArgument"
+    for date in (FAR, "0001-01-01T00:00:00+23:59"):
+        rule = f"<Rule><Status>Enabled</Status><Filter/><Expiration><Date>{date}</Date></Expiration></Rule>"
+        document = f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>".encode()
+        assert code(await rig("PUT", "/lock?lifecycle", document)) == "InvalidArgument"

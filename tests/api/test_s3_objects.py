@@ -82,3 +82,12 @@ async def test_others_see_a_bucket_only_where_they_may(rig: Rig) -> None:
     assert (await rig("HEAD", "/drafts", as_=OTHER)).status == 404
     assert (await rig("PUT", "/drafts", as_=OTHER)).status == 200
     assert (await rig("HEAD", "/drafts", as_=OTHER)).status == 200
+
+
+@pytest.mark.parametrize("key", ["who?", "a%3Fb", "a%20b", "?versions", "#", "a/../b?x=y&z"])
+async def test_a_copy_of_whatever_is_called_so(rig: Rig, key: str) -> None:
+    s3 = rig.client()
+    await rig.do(s3.create_bucket, Bucket="photos")
+    await rig.do(s3.put_object, Bucket="photos", Key=key, Body=b"body")
+    await rig.do(s3.copy_object, Bucket="photos", Key="copy", CopySource={"Bucket": "photos", "Key": key})
+    assert (await rig.do(s3.get_object, Bucket="photos", Key="copy"))["Body"].read() == b"body"

@@ -55,7 +55,7 @@ async def test_tags_are_those_of_the_version(rig: Rig, old: str) -> None:
     """Whichever way it is named, and whatever else the query says."""
     tagged = {"StringEquals": {"s3:ExistingObjectTag/level": "open"}}
     theirs = {"Principal": {"AWS": "p2"}, "Condition": tagged}
-    reading = {**theirs, "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion"]}
+    reading = {**theirs, "Action": ["s3:GetObject*", "s3:DeleteObjectVersion"]}
     writing = {"Principal": {"AWS": "p2"}, "Action": "s3:PutObject", "Resource": "arn:aws:s3:::pile/copy"}
     await rig("PUT", "/pile?policy", policy(reading, writing))
     newest = (await rig("HEAD", "/pile/o")).headers["x-amz-version-id"]
@@ -160,7 +160,8 @@ async def test_conditional_writes_can_be_demanded(rig: Rig) -> None:
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
         f"<ETag>{part.headers['etag']}</ETag></Part></CompleteMultipartUpload>"
     ).encode()
-    assert (await rig("POST", f"/pile/m?uploadId={upload}", done)).status == 403
+    for more in ("", "&partNumber=1"):
+        assert (await rig("POST", f"/pile/m?uploadId={upload}{more}", done)).status == 403
     assert (await rig("POST", f"/pile/m?uploadId={upload}", done, if_none_match="*")).status == 200
 
 
@@ -192,3 +193,63 @@ async def test_how_a_request_was_signed_is_known(tmp_path: Path) -> None:
             denied = {"Effect": "Deny", "Condition": {operator: {key: value}}}
             await rig("PUT", "/pile?policy", policy(denied))
             assert [await fetched(each) for each in ("s3", "s3v4")] == expected, key
+
+
+async def test_an_etag_is_known_to_who_may_read(rig: Rig) -> None:
+    """Else whoever may only write could find out what is there by guesses."""
+    etag = (await rig("PUT", "/pile/o", b"body")).headers["etag"]
+    only = {"Principal": {"AWS": "p2"}, "Action": ["s3:PutObject", "s3:DeleteObject"]}
+    await rig("PUT", "/pile?policy", policy(only))
+    many = f"<Delete><Object><Key>o</Key><ETag>{etag}</ETag></Object></Delete>".encode()
+    for guess in (etag, '"0"'):
+        assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match=guess)).status == 403
+        assert (await rig("DELETE", "/pile/o", as_=OTHER, if_match=guess)).status == 403
+    assert b"AccessDenied" in (await rig("POST", "/pile?delete", many, as_=OTHER)).body
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_none_match="*")).status == 412
+    await rig("PUT", "/pile?policy", policy({**only, "Action": [*only["Action"], "s3:GetObject"]}))
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match='"0"')).status == 412
+    assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, if_match=etag)).status == 200
+
+
+async def test_a_marker_is_no_source(rig: Rig, old: str) -> None:
+    marker = (await rig("DELETE", "/pile/o")).headers["x-amz-version-id"]
+    answer = await rig("PUT", "/pile/copy", x_amz_copy_source=f"/pile/o?versionId={marker}")
+    assert (answer.status, code(answer)) == (400, "InvalidRequest")
+    assert code(await rig("PUT", "/pile/copy", x_amz_copy_source="/pile/o")) == "NoSuchKey"
+
+
+async def test_a_copy_takes_tags_along_for_who_may_read_them(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"body", x_amz_tagging="level=secret")
+    await rig("PUT", "/theirs", as_=OTHER)
+    source = {"x_amz_copy_source": "/pile/o"}
+    for actions, status in ((["s3:GetObject"], 403), (["s3:GetObject", "s3:GetObjectTagging"], 200)):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("PUT", "/theirs/copy", as_=OTHER, **source)).status == status
+        plain = await rig("PUT", "/theirs/plain", as_=OTHER, **source, x_amz_tagging_directive="REPLACE")
+        assert plain.status == 200
+    assert b"secret" in (await rig("GET", "/theirs/copy?tagging", as_=OTHER)).body
+    assert b"secret" not in (await rig("GET", "/theirs/plain?tagging", as_=OTHER)).body
+
+
+async def test_an_upload_brings_a_list_along_for_who_may_set_one(rig: Rig) -> None:
+    owned = (
+        b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
+    )
+    await rig("PUT", "/pile?ownershipControls", owned)
+    for actions, status in ((["s3:PutObject"], 403), (["s3:PutObject", "s3:PutObjectAcl"], 200)):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="public-read")).status == status
+        own = await rig("PUT", "/pile/o", b"x", as_=OTHER, x_amz_acl="bucket-owner-full-control")
+        assert own.status == 200
+
+
+async def test_attributes_are_for_who_may_read(rig: Rig) -> None:
+    await rig("PUT", "/pile/o", b"body")
+    wanted = {"x_amz_object_attributes": "ETag"}
+    for actions, status in (
+        (["s3:GetObjectAttributes"], 403),
+        (["s3:GetObject"], 403),
+        (["s3:GetObject", "s3:GetObjectAttributes"], 200),
+    ):
+        await rig("PUT", "/pile?policy", policy({"Action": actions}))
+        assert (await rig("GET", "/pile/o?attributes", as_=OTHER, **wanted)).status == status

@@ -92,6 +92,8 @@ async def test_where_the_browser_goes(rig: Rig) -> None:
     answer = await post(rig, form(presigned("o", [to], to)))
     assert answer.status == 303
     assert answer.headers["location"].startswith("http://a.example/done?x=1&bucket=pile&key=o&etag=%22")
+    to = {"success_action_redirect": "http://[is no address"}
+    assert (await post(rig, form(presigned("o", [to], to)))).status == 204
 
 
 async def test_version_2(rig: Rig) -> None:

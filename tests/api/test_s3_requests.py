@@ -163,6 +163,8 @@ async def test_a_region_that_requests_must_be_for(tmp_path: Path) -> None:
     async with running(tmp_path, listen=True, settings=Settings(s3_region="moon")) as rig:
         with pytest.raises(ClientError, match="AuthorizationHeaderMalformed"):
             await rig.do(rig.client().list_buckets)
+        head = await sent(rig, signed("HEAD", "/box"))
+        assert (head.status, head.headers["x-amz-bucket-region"]) == (400, "moon")
         s3 = rig.client(region_name="moon")
         await rig.do(s3.create_bucket, Bucket="box", CreateBucketConfiguration={"LocationConstraint": "moon"})
         assert (await rig.do(s3.get_bucket_location, Bucket="box"))["LocationConstraint"] == "moon"

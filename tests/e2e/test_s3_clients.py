@@ -98,6 +98,19 @@ def test_aws(shell: Shell, tree: Path, tmp_path: Path) -> None:
     assert "by-aws" not in shell("openstack", "container", "list", "-f", "value")
 
 
+def test_aws_sends_files_of_all_sizes_over_one_connection(shell: Shell, tmp_path: Path) -> None:
+    """An answer to an empty file without `100 Continue` before it once spoiled the answer to the file that came next."""
+    for number in range(30):
+        (tmp_path / f"{number} empty").touch()
+        (tmp_path / f"{number} full").write_bytes(b"x" * (9 * MIB if number % 10 == 0 else 1))
+    shell("aws", "s3", "mb", "s3://all-sizes")
+    # What fails is not tried again, so that it shows.
+    once = ("env", "AWS_MAX_ATTEMPTS=1", "aws", "--cli-read-timeout", "10", "s3")
+    shell(*once, "sync", "--no-progress", tmp_path, "s3://all-sizes")
+    assert len(shell("aws", "s3", "ls", "s3://all-sizes").splitlines()) == 60
+    shell("aws", "s3", "rb", "--force", "s3://all-sizes")
+
+
 def test_s3cmd(shell: Shell, tree: Path, tmp_path: Path) -> None:
     shell("s3cmd", "mb", "s3://by-s3cmd")
     shell("s3cmd", "sync", f"{tree}/", "s3://by-s3cmd/tree/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import struct
 import threading
@@ -144,6 +145,22 @@ async def test_who_reads_what_the_kernel_keeps_has_not_stalled(path: bytes, tmp_
             await asyncio.sleep(0)
             assert rig.server.connections == left
         sock.close()
+
+
+@on_both_loops
+async def test_clients_leave_files_to_open_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(Echo()) as rig:
+        monkeypatch.setattr(resource, "getrlimit", lambda which: (6, 12))
+        for _ in range(5):
+            await rig.client()
+        kept = rig.clients[:3]
+        for client in rig.clients[3:]:
+            assert await client.rest() == b""
+        for client in kept:
+            client.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert (await client.answer())[0] == 200
+        monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY,) * 2)
+        assert (await (await rig.client(b"GET / HTTP/1.1\r\n\r\n")).answer())[0] == 200
 
 
 @on_both_loops

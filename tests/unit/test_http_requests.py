@@ -168,6 +168,11 @@ async def test_clients_that_wait_for_leave_to_send_get_it() -> None:
         assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.write(b"ok")
         assert (await client.answer())[2] == b"PUT /x ok"
+        # There is nothing to send, and some clients (boto/botocore#3755) can't bear to be told so by the answer itself.
+        client.write(b"PUT /y HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n")
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        status, headers, body = await client.answer()
+        assert (status, "connection" in headers, body) == (200, False, b"PUT /y ")
 
 
 @on_both_loops

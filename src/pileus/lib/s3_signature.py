@@ -103,11 +103,11 @@ def canonical_request(
     payload: str,
 ) -> bytes:
     """`path` and `query` in their canonical form; `signed` are names of headers as the client lists them."""
-    lines = [method, path, query]
-    for name in signed:
-        value = headers.get(name, "")
-        lines.append(f"{name}:{value if _PRINTED(value) else ' '.join(value.split())}")
-    lines += ["", ";".join(signed), payload]
+    values = [headers.get(name, "") for name in signed]
+    if not _PRINTED("".join(values)):
+        values = [" ".join(value.split()) for value in values]
+    lines = [method, path, query, *map("%s:%s".__mod__, zip(signed, values, strict=True)), ""]
+    lines += [";".join(signed), payload]
     return "\n".join(lines).encode("latin-1", "replace")
 
 

@@ -6,11 +6,14 @@ It is an object device by itself, and can be a member of a ring of them (`cluste
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from pileus.drivers.object.answers import chunks_of, done, failed, slowly
 from pileus.drivers.object.claims import Claims
@@ -56,6 +59,9 @@ CLAIMS, BEGUN = "claims", "begun"
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
+
+
+log = structlog.get_logger("pileus.object_store")
 
 
 class ObjectEngine:
@@ -301,9 +307,7 @@ class ObjectEngine:
             except Broken:
                 old = rotten(key)
             if callable(old) or (old is not None and old.kind is Kind.FILE):
-                change = self._turns[key] = asyncio.ensure_future(self._change(key, make))
-                change.add_done_callback(lambda _: self._turns.pop(key))
-                return asyncio.shield(change)
+                return asyncio.shield(self._take_turn(key, self._change(key, make)))
             turn = group.append(make(old), old and stamp_of(old))
             if old is not None and old.kind is Kind.BROKEN:
                 turn.add_done_callback(lambda _: self._inventory.recount(key))
@@ -332,7 +336,24 @@ class ObjectEngine:
             and old.kind is Kind.FILE
             and (new.kind, new.timestamp) != (old.kind, old.timestamp)
         ):
-            await asyncio.to_thread(self._files.unlink, file_of(key, old.timestamp))
+            # Who waits for the change has not to wait for that: of a large file it takes a tenth of a second.
+            self._take_turn(key, self._remove(file_of(key, old.timestamp)))
+
+    def _take_turn(self, key: bytes, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Other changes of the key wait for it."""
+        turn = self._turns[key] = asyncio.ensure_future(work)
+        turn.add_done_callback(partial(self._end_turn, key))
+        return turn
+
+    def _end_turn(self, key: bytes, turn: asyncio.Future[None]) -> None:
+        if self._turns.get(key) is turn:
+            del self._turns[key]
+
+    async def _remove(self, file: str) -> None:
+        try:
+            await asyncio.to_thread(self._files.unlink, file)
+        except OSError as error:  # `tidy` tries again
+            log.warning("a file that is not needed any more can't be removed", file=file, error=str(error))
 
     async def summaries(self, part_power: int) -> Mapping[int, int]:
         return self._inventory.summary.partitions(part_power)

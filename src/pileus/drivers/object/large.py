@@ -9,13 +9,12 @@ import asyncio
 import errno
 import secrets
 import struct
-import zlib
-from collections.abc import AsyncIterator, Callable
-from functools import cache
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from pileus.drivers.object.files import File, Files
 from pileus.drivers.object.record import Kind, Record
+from pileus.lib.crc32 import crc32
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.driver import DeviceError, DeviceFull, Superseded, Version
 
@@ -31,15 +30,6 @@ SYNC_BYTES = 32 * 1024 * 1024
 """After so many the disk begins to write, so that the last sync is short."""
 _FOOTER = struct.Struct("<QIIII4s")
 _MAGIC = b"PLO2"
-
-
-@cache
-def _crc32() -> Callable[[bytes | memoryview, int], int]:
-    """As zlib's, which takes more than twice the time."""
-    import anycrc
-
-    calc: Callable[[bytes | memoryview, int], int] = anycrc.Model("CRC32").calc
-    return calc
 
 
 def file_of(key: bytes, timestamp: Timestamp) -> str:
@@ -106,7 +96,7 @@ class LargeWriter:
         for part in parts:
             self._file.write(part, offset)
             offset += len(part)
-            self._checksum = _crc32()(part, self._checksum)
+            self._checksum = crc32(part, self._checksum)
             self._unsynced += len(part)
         if self._unsynced >= SYNC_BYTES:
             self._file.sync()
@@ -147,7 +137,7 @@ class LargeWriter:
         assert self._file is not None
         path = self._path.encode()
         footer = _FOOTER.pack(
-            self._size, len(metadata), len(path), self._checksum, zlib.crc32(metadata + path), _MAGIC
+            self._size, len(metadata), len(path), self._checksum, crc32(metadata + path), _MAGIC
         )
         self._file.write(metadata + path + footer, self._size)
         self._file.sync()
@@ -181,8 +171,8 @@ def check_file(file: File, size_bytes: int) -> bool:
             return False
         found = 0
         for offset in range(0, body_bytes, WRITE_BYTES):
-            found = _crc32()(file.read(min(WRITE_BYTES, body_bytes - offset), offset), found)
-        rest = zlib.crc32(file.read(rest_bytes, body_bytes))
+            found = crc32(file.read(min(WRITE_BYTES, body_bytes - offset), offset), found)
+        rest = crc32(file.read(rest_bytes, body_bytes))
         return bool(found == checksum and rest == rest_checksum)
     finally:
         file.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from pileus.lib.crc32 import crc32
 from pileus.lib.timestamp import Timestamp
 
 MAGIC = b"PVR1"
@@ -67,7 +67,7 @@ def encode(record: Record, volume: int) -> list[bytes]:
     before = b"".join((header[_CHECKED_FROM:], path, metadata))
     length = _CHECKED_FROM + len(before) + len(body)
     padding = bytes(padded(length) - length)
-    checksum = zlib.crc32(padding, zlib.crc32(body, zlib.crc32(before)))
+    checksum = crc32(padding, crc32(body, crc32(before)))
     return [MAGIC, checksum.to_bytes(4, "little"), before, body, padding]
 
 
@@ -128,7 +128,7 @@ def _check(data: bytes, at: int, length: int, checksum: int) -> None:
     """Raises Torn."""
     if len(data) - at < length:
         raise Torn
-    if zlib.crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != checksum:
+    if crc32(memoryview(data)[at + _CHECKED_FROM : at + length]) != checksum:
         raise Torn
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from pileus.drivers.object.record import (
     decode_header,
     sound_header,
 )
+from pileus.lib.crc32 import crc32
 from pileus.lib.timestamp import Timestamp
 
 VOLUME, LIST = ".vol", ".idx"
@@ -192,7 +192,7 @@ class Volume:
             )
             for entry in kept
         )
-        head = _LIST_HEAD.pack(_LIST_MAGIC, zlib.crc32(body), len(kept), self.end)
+        head = _LIST_HEAD.pack(_LIST_MAGIC, crc32(body), len(kept), self.end)
         name = f"{self._folder}/{self.number:08d}{LIST}"
         self._files.unlink(name + ".new")
         new = self._files.create(name + ".new")
@@ -216,7 +216,7 @@ class Volume:
             return None
         magic, checksum, count, end = _LIST_HEAD.unpack_from(data)
         body = data[_LIST_HEAD.size :]
-        if magic != _LIST_MAGIC or zlib.crc32(body) != checksum or len(body) != count * _ENTRY.size:
+        if magic != _LIST_MAGIC or crc32(body) != checksum or len(body) != count * _ENTRY.size:
             return None
         self.end = end
         return [

@@ -103,6 +103,9 @@ class Exchange:
             "pileus.body": self.read_into,
             "pileus.answer": self.answer,
         }
+        if self._expects and not (request.is_chunked or request.length or self.is_gone):
+            # botocore (boto/botocore#3755) takes the status of an answer that came without it for the next one's, too.
+            self._continue()
         try:
             await app(scope, self.receive, self.send)
         except Disconnected:
@@ -158,8 +161,7 @@ class Exchange:
         if self.is_gone:
             return
         if self._expects and not self.has_begun:
-            self._expects = False
-            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._continue()
         self._connection.heard = self._connection.loop.time()
         self._connection.go_on()
         self._waiter = self._connection.loop.create_future()
@@ -167,6 +169,10 @@ class Exchange:
             await self._waiter
         finally:
             self._waiter = None
+
+    def _continue(self) -> None:
+        self._expects = False
+        self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

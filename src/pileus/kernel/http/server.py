@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class Limits:
     """What clients may keep a server busy with."""
 
     connections: int = 10_000
-    """At one time."""
+    """At one time; never more than half of the files that the process may open."""
     head_seconds: float = 30.0
     """For a request's head to come."""
     idle_seconds: float = 120.0
@@ -74,7 +75,11 @@ class Connections:
 
     def add(self, connection: Connection) -> None:
         self._open.add(connection)
-        if len(self._open) > self.limits.connections or self.is_ending:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = self.limits.connections
+        if files != resource.RLIM_INFINITY:
+            most = min(most, files // 2)
+        if len(self._open) > most or self.is_ending:
             connection.abort()
 
     def discard(self, connection: Connection) -> None:

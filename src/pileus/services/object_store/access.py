@@ -174,7 +174,10 @@ def granted(acl: str, context: Context | None, referrer: str | None, way: Way) -
 def _referred(hosts: list[str], referrer: str | None) -> bool:
     """Whether the last of the hosts that fit lets in."""
     allowed = False
-    host = (urlsplit(referrer).hostname if referrer and "//" in referrer else None) or "unknown"
+    try:
+        host = (urlsplit(referrer).hostname if referrer and "//" in referrer else None) or "unknown"
+    except ValueError:
+        host = "unknown"
     for entry in hosts:
         wanted = entry.removeprefix("-")
         if wanted == "*" or wanted == host or (wanted.startswith(".") and host.endswith(wanted)):

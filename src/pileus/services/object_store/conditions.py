@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from itertools import combinations
 
 from pileus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
+from pileus.lib import http_date
 
 MAX_RANGES, MAX_OVERLAPS, MAX_DISORDERED = 50, 2, 7
 """More in one request, more pairs that overlap, or more in no order are an attack (RFC 9110, section 14.2)."""
@@ -34,20 +34,12 @@ def not_modified(headers: Mapping[str, str], etag: str, changed: datetime) -> bo
     if (none := headers.get("if-none-match")) is not None:
         if _tags(none) & {etag, "*"}:
             return True
-    elif (since := _date(headers.get("if-modified-since"))) is not None and changed <= since:
+    elif (since := http_date.parse(headers.get("if-modified-since"))) is not None and changed <= since:
         return True
-    unmodified = _date(headers.get("if-unmodified-since"))
+    unmodified = http_date.parse(headers.get("if-unmodified-since"))
     if unmodified is not None and changed > unmodified:
         raise PreconditionFailed("A precondition for this request was not met.")
     return False
-
-
-def _date(header: str | None) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(header) if header else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
 
 def ranges(header: str | None, size: int) -> list[tuple[int, int]] | None:

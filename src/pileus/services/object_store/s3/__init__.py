@@ -6,6 +6,7 @@ from pileus.services.object_store.daemons import Daemon
 from pileus.services.object_store.s3 import (
     access_control,
     bucket_encryption,
+    bucket_lifecycle,
     bucket_logging,
     bucket_policy,
     bucket_versioning,
@@ -36,6 +37,7 @@ from pileus.services.object_store.state import ObjectStoreState
 OPERATIONS = (
     access_control,
     bucket_encryption,
+    bucket_lifecycle,
     bucket_logging,
     bucket_policy,
     bucket_versioning,
@@ -44,7 +46,6 @@ OPERATIONS = (
     copying,
     cross_origin,
     deleting,
-    lifecycle_walk,
     listing,
     multipart,
     objects,

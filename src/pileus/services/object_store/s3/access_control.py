@@ -6,11 +6,28 @@ from typing import Literal
 
 from pileus.kernel.http.reply import Reply
 from pileus.lib.xml_document import Document
-from pileus.services.object_store.s3 import acl, body, documents, hooks, kept, permission, registry, settings
+from pileus.services.object_store.s3 import (
+    acl,
+    authorize,
+    body,
+    documents,
+    hooks,
+    kept,
+    permission,
+    registry,
+    settings,
+)
 from pileus.services.object_store.s3.acl import Grant
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
-from pileus.services.object_store.s3.permission import ACL, ENFORCED, OBJECT_ACL, OWNERSHIP, PUBLIC_ACCESS
+from pileus.services.object_store.s3.permission import (
+    ACL,
+    ENFORCED,
+    OBJECT_ACL,
+    OWNERSHIP,
+    PUBLIC_ACCESS,
+    TAKEN_AWAY,
+)
 from pileus.services.object_store.s3.request import Request
 
 MAX_BYTES = 64 * 1024
@@ -116,6 +133,7 @@ async def take(upload: hooks.Upload, what: hooks.What) -> None:
         return
     _require_lists(request, grants)
     if not acl.only_owner(grants, _owner(request)):
+        await authorize.require(request, "s3:PutObjectAcl")
         upload.system[OBJECT_ACL] = acl.stored(grants)
         await registry.claim(request.state, request.bucket, request.account)
 
@@ -152,7 +170,13 @@ hooks.MAKING.append(of_new_bucket)
     answers=documents.media(OwnershipControls, "OwnershipControls"),
 )
 async def get_ownership(request: Request) -> Reply:
-    """Who owns what others put into the bucket."""
+    """Who owns what others put into the bucket; 404 once that was taken away."""
+    if settings.load(request.metadata, OWNERSHIP) == TAKEN_AWAY:
+        raise S3Error(
+            "OwnershipControlsNotFoundError",
+            "The bucket ownership controls were not found",
+            details={"BucketName": request.bucket},
+        )
     rule = OwnershipRule(object_ownership=permission.ownership(request.metadata))  # type: ignore[arg-type]
     return documents.reply(OwnershipControls(rule=[rule]), "OwnershipControls")
 
@@ -177,7 +201,7 @@ async def put_ownership(request: Request) -> Reply:
 @operations.bucket("DELETE", "ownershipControls", action="s3:PutBucketOwnershipControls", status=204)
 async def delete_ownership(request: Request) -> Reply:
     """Back to what is so where nothing is set: the bucket's owner owns all."""
-    await settings.store(request, {OWNERSHIP: None})
+    await settings.store(request, {OWNERSHIP: TAKEN_AWAY})
     return Reply(204)
 
 

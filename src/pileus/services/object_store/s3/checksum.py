@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
+from pileus.lib.crc32 import crc32
 from pileus.services.object_store.s3.errors import S3Error
 
 Kind = Literal["FULL_OBJECT", "COMPOSITE"]
@@ -63,8 +63,8 @@ class Algorithm(NamedTuple):
         return "Checksum" + self.name
 
     def new(self) -> Hasher:
-        if self.name == "CRC32":  # zlib's is fast, and there already
-            return _Crc(zlib.crc32, 4)
+        if self.name == "CRC32":
+            return _Crc(crc32, 4)
         if self.model is not None:
             calc = _model(self.model).calc
             return _Crc(lambda data, value: calc(data, value), self.digest_bytes, calc(b""))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
+from pileus.lib import http_date
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import conditions
 from pileus.services.object_store.s3.errors import S3Error
@@ -28,11 +28,11 @@ def not_modified(headers: Mapping[str, str], etag: str, changed: Timestamp, pref
     if match is not None:
         if not _fits(match, etag):
             raise failed("If-Match")
-    elif (unmodified := _date(headers.get(prefix + "if-unmodified-since"))) and moment > unmodified:
+    elif (unmodified := http_date.parse(headers.get(prefix + "if-unmodified-since"))) and moment > unmodified:
         raise failed("If-Unmodified-Since")
     if none is not None:
         return _fits(none, etag)
-    since = _date(headers.get(prefix + "if-modified-since"))
+    since = http_date.parse(headers.get(prefix + "if-modified-since"))
     return since is not None and moment <= since
 
 
@@ -63,11 +63,3 @@ def may_write(headers: Mapping[str, str], etag: str | None) -> None:
 
 def _fits(header: str, etag: str) -> bool:
     return any(each.strip().removeprefix("W/").strip('"') in (etag, "*") for each in header.split(","))
-
-
-def _date(header: str | None) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(header) if header else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None

@@ -29,6 +29,7 @@ from pileus.services.object_store.s3.request import Request, iso_date
 
 SOURCE = "x-amz-copy-source"
 _RANGE = re.compile(r"^bytes=(\d{1,15})-(\d{1,15})$")
+_ENCODED_QUERY = re.compile("%3F(?=versionId(=|%3D))", re.IGNORECASE)
 NOT_COPIED = frozenset({LISTED_ETAG, UPLOAD, attributes.STORAGE_CLASS, LINK, RESTORED, IS_NULL})
 """What is kept with an object and belongs to its bytes as they were stored, or to the name; the request says it anew."""
 
@@ -44,8 +45,8 @@ async def open_source(request: Request) -> Source:
     """What `x-amz-copy-source` names, read on the caller's behalf; 412 where a condition on it fails."""
     text = request.headers[SOURCE]
     path, mark, query = text.partition("?")
-    if not mark and "%3F" in path:  # some clients encode all of it
-        path, mark, query = path.partition("%3F")
+    if not mark and (encoded := _ENCODED_QUERY.search(path)):  # some clients encode all of it
+        path, mark, query = path[: encoded.start()], "?", path[encoded.end() :]
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     if not bucket or not key or "\0" in path or "\ufffd" in unquote(path):
         raise S3Error(
@@ -64,7 +65,15 @@ async def open_source(request: Request) -> Source:
     request.copied = source
     authorize.check_owner(request, "x-amz-source-expected-bucket-owner", source.account)
     await authorize.require(source, "s3:GetObject")
-    found: Opened = await objects.find_version(source, version_id)
+    try:
+        found: Opened = await objects.find_version(source, version_id)
+    except S3Error as error:
+        if error.kind != "MethodNotAllowed":
+            raise
+        raise S3Error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ) from error
     content = await hooks.giving(source, found.content, {})
     if conditions.not_modified(
         request.headers, attributes.etag(found.content), found.content.changed, prefix="x-amz-copy-source-"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from pileus.kernel.errors import ApiError
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import authorize, body, log_records, place, storing, xml
-from pileus.services.object_store.s3.errors import translated
+from pileus.services.object_store.s3 import authorize, body, checksum, log_records, place, storing, xml
+from pileus.services.object_store.s3.errors import S3Error, translated
 from pileus.services.object_store.s3.operations import DECIDED_LATER, not_here, operations
 from pileus.services.object_store.s3.request import Request
 
@@ -32,6 +32,7 @@ _OTHERS = ("LastModifiedTime", "Size")
 @operations.bucket("POST", "delete", action=DECIDED_LATER, answers=xml.media("DeleteResult"))
 async def delete_objects(request: Request) -> Reply:
     """Deletes up to a thousand objects; the answer tells of each, or where it is to be quiet, of those that failed."""
+    _require_digest(request)
     document = xml.read(await body.whole(request, xml.MAX_BYTES), "Delete")
     wanted = [
         _Wanted(
@@ -59,6 +60,18 @@ async def delete_objects(request: Request) -> Reply:
     for start in range(0, len(runs), storing.AT_ONCE):
         await asyncio.gather(*(delete_all(numbers) for numbers in runs[start : start + storing.AT_ONCE]))
     return xml.reply("DeleteResult", [each for each in told if not (quiet and each[0] == "Deleted")])
+
+
+def _require_digest(request: Request) -> None:
+    """400 where nothing says what the document is to be: half of one could be a document, too."""
+    given = checksum.wanted(request.headers)
+    if "content-md5" not in request.headers and (
+        given is None or (given.value is None and not given.trailing)
+    ):
+        raise S3Error(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+        )
 
 
 async def _delete(request: Request, wanted: _Wanted) -> tuple[str, xml.Value]:

@@ -24,6 +24,11 @@ _DELETING = ((), ("uploadId",))
 """What a DELETE names that takes bytes away, not a setting."""
 
 
+_LATER = (("uploads",), ("partNumber", "uploadId"))
+"""What makes no object yet, but something that may become one."""
+_NO_OBJECT_YET = {"s3:objectcreationoperation": ["false"]}
+
+
 async def enter(call: Call) -> Reply:
     resource, request, began = call.path, None, time.perf_counter()
     try:
@@ -61,17 +66,26 @@ async def _run(request: Request) -> Reply:
             raise authorize.denied()
         await authorize.require(request, operation.action)
     elif operation.level != "service":
-        if operation.action == "s3:PutObject" and request.version_id is not None:
-            raise S3Error("InvalidArgument", "This operation does not accept a version-id.")
+        if operation.action == "s3:PutObject" and request.call.scope["query_string"]:
+            _check_write(request, operation)
         await request.find_bucket()
         authorize.check_owner(request, "x-amz-expected-bucket-owner", request.account)
         if operation.action != DECIDED_LATER:
-            await authorize.require(request, operation.action)
+            facts = _NO_OBJECT_YET if operation.query in _LATER else None
+            await authorize.require(request, operation.action, facts=facts)
     if method in _WRITES:
         await _admit(request, operation)
     reply = await operation.handler(request)
     reply.headers.update(cross_origin.headers(request))
     return reply
+
+
+def _check_write(request: Request, operation: S3Operation) -> None:
+    """400 where it would make another object than is meant."""
+    if request.version_id is not None:
+        raise S3Error("InvalidArgument", "This operation does not accept a version-id.")
+    if not operation.query and not request.call.query.keys().isdisjoint(("partNumber", "uploadId")):
+        raise S3Error("InvalidArgument", "A part needs both partNumber and uploadId.")
 
 
 async def _for_log(call: Call, request: Request | None) -> Request | None:

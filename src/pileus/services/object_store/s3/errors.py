@@ -67,6 +67,7 @@ _STATUSES = {
     "NotImplemented": 501,
     "ObjectLockConfigurationNotFoundError": 404,
     "OperationAborted": 409,
+    "OwnershipControlsNotFoundError": 404,
     "PreconditionFailed": 412,
     "QuotaExceeded": 403,
     "ReplicationConfigurationNotFoundError": 404,

@@ -83,7 +83,7 @@ TAKING: list[Taking] = []
 
 Describing = Callable[[Request, Content, dict[str, str]], None]
 DESCRIBING: list[Describing] = []
-"""Before an object is given: may add headers. HEAD asks, too."""
+"""Before an object is given: may add headers, by what is kept with it or with the bucket. HEAD asks, too."""
 
 Giving = Callable[[Request, Content, dict[str, str]], Awaitable[Content] | None]
 GIVING: list[Giving] = []
@@ -142,8 +142,9 @@ async def completing(completion: Completion) -> None:
 
 
 async def giving(request: Request, content: Content, headers: dict[str, str]) -> Content:
-    for describe in DESCRIBING:
-        describe(request, content, headers)
+    if content.kept.system or request.metadata:
+        for describe in DESCRIBING:
+            describe(request, content, headers)
     for each in GIVING:
         if (waiting := each(request, content, headers)) is not None:
             content = await waiting

@@ -90,6 +90,8 @@ async def complete(completion: hooks.Completion) -> None:
     if plan is None:
         return
     algorithm, _, kind = plan
+    if headers.get("x-amz-checksum-type", kind).upper() != kind:
+        raise S3Error("BadDigest", f"The upload was begun with checksums of the type {kind}.")
     values = await _of_parts(completion, algorithm)
     sizes = [each.size_bytes for each in completion.parts]
     found = checksum.of_parts(algorithm, kind, list(zip(values, sizes, strict=True)))
@@ -142,8 +144,9 @@ async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     kept = content.kept.system.get(KEPT)
-    asked = request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
-    if kept and asked and "range" not in request.headers and "partNumber" not in request.call.query:
+    if not kept or request.headers.get("x-amz-checksum-mode", "").upper() != "ENABLED":
+        return
+    if "range" not in request.headers and "partNumber" not in request.call.query:
         headers.update(checksum.load(kept).headers())
 
 

@@ -6,11 +6,12 @@ when the parts are gone; what broke off in between, `upload_settler.py` makes up
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from pileus.lib.timestamp import ZERO, Timestamp
 from pileus.services.object_store import content, hidden, listed, metadata, versioning
-from pileus.services.object_store.driver import Version
+from pileus.services.object_store.driver import Superseded, Version
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.listings import Ask
 from pileus.services.object_store.metadata import ObjectMetadata
@@ -53,7 +54,8 @@ async def leave(state: ObjectStoreState, note: Note) -> None:
     if await state.container(ACCOUNT, CONTAINER) is None:
         await state.listings.set_container(ACCOUNT, CONTAINER, state.now(), dict, make=True)
         state.forget(ACCOUNT, CONTAINER)
-    await receive(state, note.at, state.now(), _EMPTY, versioning.nothing(), 0)
+    with suppress(Superseded):  # it is there already: another proxy's clock is ahead
+        await receive(state, note.at, state.now(), _EMPTY, versioning.nothing(), 0)
 
 
 async def drop(state: ObjectStoreState, note: Note) -> None:

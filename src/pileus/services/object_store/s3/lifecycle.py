@@ -185,12 +185,17 @@ def _check_expiration(expiration: Expiration, where: And) -> None:
         raise documents.malformed("an Expiration has one of Days, Date and ExpiredObjectDeleteMarker")
     if expiration.days is not None:
         _positive(expiration.days, "Days")
-    if expiration.date is not None and (
-        expiration.date.tzinfo is None or expiration.date.astimezone(UTC).time() != datetime.min.time()
-    ):
+    if expiration.date is not None and not _is_midnight(expiration.date):
         raise _invalid("'Date' must be at midnight GMT")
     if expiration.expired_object_delete_marker and where.tag:
         raise S3Error("InvalidRequest", "ExpiredObjectDeleteMarker cannot be specified with Tags.")
+
+
+def _is_midnight(date: datetime) -> bool:
+    try:
+        return date.tzinfo is not None and date.astimezone(UTC).time() == datetime.min.time()
+    except OverflowError:
+        return False
 
 
 def _positive(days: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Lifecycle: operations, and the walk that removes what a bucket's rules say.
+"""The walk that removes what buckets' rules say.
 
 The buckets with rules stand in a list of their own, in an account that no project has. What a walk meets it looks at
 anew before it removes it: what was locked, replaced or changed meanwhile stays.
@@ -6,142 +6,40 @@ anew before it removes it: what was locked, replaced or changed meanwhile stays.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import format_datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
 from pileus.kernel.clock import Clock
 from pileus.kernel.errors import Unavailable
-from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import metadata, versioning
-from pileus.services.object_store.content import Content
 from pileus.services.object_store.daemons import Walk
 from pileus.services.object_store.driver import DeviceError, Superseded
 from pileus.services.object_store.listings import Ask, NoSuchContainer
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.rows import containers
 from pileus.services.object_store.s3 import (
-    body,
-    documents,
-    hooks,
     lifecycle,
     object_lock,
-    settings,
     storing,
     tagging,
     uploads,
 )
+from pileus.services.object_store.s3.bucket_lifecycle import ACCOUNT, BETWEEN, configured
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.lifecycle import Configuration, Subject
-from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.permission import OBJECT_TAGS
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.state import ObjectStoreState
 from pileus.services.object_store.version_entries import Entry, entries
 from pileus.services.object_store.versioning import Found
 
-SETTING = "lifecycle"
-ROOT = "LifecycleConfiguration"
-MAX_BYTES = 1024 * 1024
-ACCOUNT = ".s3-lifecycle"
 PAGE = 1000
-_BETWEEN = "\x1f"
-"""In the list: between an account and a bucket."""
 _PHASES = ("objects", "versions", "uploads")
-
-
-@lru_cache(maxsize=256)
-def _read(text: str) -> Configuration:
-    return documents.read(text.encode(), Configuration, ROOT)
-
-
-def configured(container: Mapping[str, str]) -> Configuration | None:
-    text = settings.load(container, SETTING)
-    return None if text is None else _read(text)
-
-
-@operations.bucket(
-    "GET", "lifecycle", action="s3:GetLifecycleConfiguration", answers=documents.media(Configuration, ROOT)
-)
-async def get_lifecycle(request: Request) -> Reply:
-    """What is to be removed from the bucket, and when."""
-    found = configured(request.metadata)
-    if found is None:
-        raise S3Error(
-            "NoSuchLifecycleConfiguration",
-            "The lifecycle configuration does not exist",
-            details={"BucketName": request.bucket},
-        )
-    return documents.reply(found, ROOT)
-
-
-@operations.bucket("PUT", "lifecycle", action="s3:PutLifecycleConfiguration")
-async def put_lifecycle(request: Request) -> Reply:
-    """Sets what is to be removed from the bucket, and when."""
-    given = lifecycle.read(await body.whole(request, MAX_BYTES))
-    state, name = request.state, f"{request.account}{_BETWEEN}{request.bucket}"
-    await state.listings.set_container(ACCOUNT, name, state.now(), dict, make=True)
-    await settings.store(request, {SETTING: documents.kept(given, ROOT)})
-    return Reply(200)
-
-
-@operations.bucket("DELETE", "lifecycle", action="s3:PutLifecycleConfiguration", status=204)
-async def delete_lifecycle(request: Request) -> Reply:
-    """Nothing is removed by rules any more; the next walk forgets the bucket."""
-    await settings.store(request, {SETTING: None})
-    return Reply(204)
-
-
-def abort_headers(container: Mapping[str, str], key: str, begun_at: datetime) -> dict[str, str]:
-    """When an upload that has begun will be aborted, unless it is completed."""
-    found = configured(container)
-    expiry = None if found is None else lifecycle.upload_aborts(found, key, begun_at)
-    if expiry is None:
-        return {}
-    return {
-        "x-amz-abort-date": format_datetime(expiry.at, usegmt=True),
-        "x-amz-abort-rule-id": quote(expiry.rule_id),
-    }
-
-
-def take(upload: hooks.Upload, what: hooks.What) -> None:
-    request = upload.request
-    found = configured(request.metadata) if what != "part" else None
-    if found is None:
-        return
-    now = request.call.runtime.clock.now()
-    if what == "upload":
-        upload.headers |= abort_headers(request.metadata, request.key, now)
-    else:
-        subject = Subject(
-            upload.name.object, upload.length or 0, now, tagging.load(upload.system.get(OBJECT_TAGS))
-        )
-        if (expiry := lifecycle.expiry(found, subject)) is not None:
-            upload.headers["x-amz-expiration"] = expiry.header
-
-
-def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
-    found = configured(request.metadata)
-    if found is not None and request.version_id is None:
-        subject = Subject(
-            request.key,
-            content.size_bytes,
-            datetime.fromtimestamp(content.changed.seconds, UTC),
-            tagging.load(content.kept.system.get(OBJECT_TAGS)),
-        )
-        if (expiry := lifecycle.expiry(found, subject)) is not None:
-            headers["x-amz-expiration"] = expiry.header
-
-
-hooks.TAKING.append(take)
-hooks.DESCRIBING.append(describe_given)
 
 
 class _Place(NamedTuple):
@@ -175,7 +73,7 @@ class LifecycleWalk:
     async def walk(self, walk: Walk) -> None:
         since = _place(walk.since)
         async for each in self._buckets(since.bucket):
-            account, _, bucket = each.partition(_BETWEEN)
+            account, _, bucket = each.partition(BETWEEN)
             info = await self._state.listings.container(account, bucket)
             rules = None if info is None else configured(info.metadata)
             if info is None or rules is None:

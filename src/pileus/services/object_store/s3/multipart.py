@@ -13,17 +13,18 @@ import msgspec
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import content, hidden, turns, versioning
+from pileus.services.object_store.driver import Superseded
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
 from pileus.services.object_store.receive import Unprocessable, receive
 from pileus.services.object_store.s3 import (
     attributes,
     body,
+    bucket_lifecycle,
     copying,
     hooks,
     integrity,
     leavings,
-    lifecycle_walk,
     objects,
     storing,
     uploads,
@@ -109,10 +110,15 @@ async def _store_part(request: Request, begun: uploads.Begun, upload: hooks.Uplo
         )
     except Unprocessable:
         raise body.bad_digest() from None
+    except Superseded as newer:
+        raise storing.slower() from newer
     try:
         await uploads.find(request)
     except S3Error:
-        await versioning.remove(request.state, upload.name)
+        # Of two requests with one part, the upload may have been completed with what the other had brought.
+        used = await leavings.all_parts_used(request.state, leavings.Note(request.name, begun.id))
+        if used is None or upload.name not in used:
+            await versioning.remove(request.state, upload.name)
         raise
     return stored
 
@@ -310,7 +316,7 @@ async def list_parts(request: Request) -> Reply:
             *shown,
         ],
     )
-    reply.headers.update(lifecycle_walk.abort_headers(request.metadata, request.key, begun_at))
+    reply.headers.update(bucket_lifecycle.abort_headers(request.metadata, request.key, begun_at))
     return reply
 
 

@@ -136,13 +136,17 @@ def read_retention(body: bytes, now: datetime) -> Lock:
     if (found.mode is None) != (found.retain_until_date is None):
         raise documents.malformed("a Retention has Mode and RetainUntilDate, or neither")
     if found.retain_until_date is not None:
-        _require_future(found.retain_until_date, now)
-    return Lock(found.mode, found.retain_until_date)
+        return Lock(found.mode, _future(found.retain_until_date, now))
+    return Lock(found.mode)
 
 
-def _require_future(until: datetime, now: datetime) -> None:
+def _future(until: datetime, now: datetime) -> datetime:
     if until.tzinfo is None or until <= now:
         raise _invalid("The retain until date must be in the future!")
+    try:
+        return until.astimezone(UTC)
+    except OverflowError:
+        raise _invalid("The retain until date is too far away") from None
 
 
 def changed(old: Lock, new: Lock, now: datetime, *, bypass: bool) -> Lock:
@@ -176,10 +180,9 @@ def of_headers(headers: Mapping[str, str], now: datetime) -> Lock:
     if mode not in ("GOVERNANCE", "COMPLIANCE"):
         raise _invalid("Unknown wormMode directive.")
     try:
-        moment = datetime.fromisoformat(until)
+        moment = _future(datetime.fromisoformat(until), now)
     except ValueError:
         raise _invalid("The retain until date must be provided in ISO 8601 format") from None
-    _require_future(moment, now)
     return Lock("COMPLIANCE" if mode == "COMPLIANCE" else "GOVERNANCE", moment, hold == "ON")
 
 

@@ -115,7 +115,9 @@ async def _give(request: Request, *, with_body: bool) -> Reply:
     if version_id is not None:
         headers["x-amz-version-id"] = version_id
     found = await hooks.giving(request, found, headers)
-    if conditions.not_modified(request.headers, attributes.etag(found), found.changed):
+    if swift_conditions.are_asked(request.headers) and conditions.not_modified(
+        request.headers, attributes.etag(found), found.changed
+    ):
         return Reply(304, headers=headers)
     part = None
     if request.call.scope["query_string"]:

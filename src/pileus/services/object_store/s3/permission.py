@@ -27,6 +27,8 @@ POLICY, ACL, OWNERSHIP, PUBLIC_ACCESS = "policy", "acl", "ownership", "public-ac
 OBJECT_ACL = "s3-acl"
 OBJECT_TAGS = "s3-tagging"
 ENFORCED = "BucketOwnerEnforced"
+TAKEN_AWAY = "TakenAway"
+"""Kept for ownership controls that are no more: all is as in a new bucket, but they are not to be found."""
 _ON_BUCKET: dict[str, Permission] = {
     "s3:ListBucket": "READ",
     "s3:ListBucketVersions": "READ",
@@ -86,7 +88,15 @@ def _block(text: str) -> PublicAccessBlock:
 
 
 def ownership(container: Mapping[str, str]) -> str:
-    return settings.load(container, OWNERSHIP) or ENFORCED
+    found = settings.load(container, OWNERSHIP)
+    return ENFORCED if found is None or found == TAKEN_AWAY else found
+
+
+def is_unquestioned(
+    context: Context | None, name: Name, container: Mapping[str, str], state: ObjectStoreState
+) -> bool:
+    """Whether the caller owns all of the account, and no policy has a say."""
+    return settings.load(container, POLICY) is None and access.owns(context, name, state)
 
 
 async def decide(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pileus.kernel.api import access_rules
 from pileus.kernel.api.answer import NOTHING, Answer
@@ -189,12 +189,21 @@ ANSWERS: Mapping[int, Answer] = {
 }
 
 
+def _target(url: str) -> SplitResult | None:
+    """Where a browser can be sent; what is no such URL is as good as not there."""
+    if not url.startswith(("http://", "https://")) or not url.isprintable():
+        return None
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
 def _answer(request: Request, fields: dict[str, str], headers: dict[str, str]) -> Reply:
     """Where the form wants the browser to go, or the status that it wants."""
     for name in _REDIRECTS:
-        target = fields.get(name, "")
-        if target.startswith(("http://", "https://")) and target.isprintable():
-            parts = urlsplit(target)
+        parts = _target(fields.get(name, ""))
+        if parts is not None:
             told = {"bucket": request.bucket, "key": request.key, "etag": headers["etag"]}
             query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *told.items()])
             return Reply(303, headers={**headers, "location": urlunsplit(parts._replace(query=query))})

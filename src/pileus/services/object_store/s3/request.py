@@ -21,6 +21,7 @@ class Request:
     """Made for each; handlers read from it."""
 
     __slots__ = (
+        "_name",
         "account",
         "bucket",
         "call",
@@ -51,6 +52,7 @@ class Request:
         """The bucket, once it was looked for."""
         self.copied: Request | None = None
         """What the request copies, as if it were asked for by itself."""
+        self._name: Name | None = None
         self.version_id = call.arg("versionId") if call.scope["query_string"] else None
         """The version of the object that is asked for; None: the newest."""
 
@@ -61,13 +63,16 @@ class Request:
         request.state, request.info = state, info
         request.account, request.bucket, request.key = name
         request.context, request.signed, request.headers = None, None, {}
-        request.version_id = None
+        request.version_id = request._name = None
         return request
 
     @property
     def name(self) -> Name:
         """The object, or where there is no key the container."""
-        return Name(self.account, self.bucket, self.key)
+        found = self._name  # of the same strings, unless somebody has set another since
+        if found is None or found.object is not self.key or found.account is not self.account:
+            found = self._name = Name(self.account, self.bucket, self.key)
+        return found
 
     @property
     def metadata(self) -> Mapping[str, str]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from pileus.kernel.api.call import Call
 from pileus.kernel.context import Context
-from pileus.lib import s3_signature
+from pileus.lib import http_date, s3_signature
 from pileus.lib.aws_signature import V4
 from pileus.services.object_store.needs import AccessKey, AccessKeys
 from pileus.services.object_store.s3 import presigned as presigned_headers
@@ -76,6 +75,10 @@ class _Signer(NamedTuple):
         return cls(access, date, region, f"{date}/{region}/s3/aws4_request", names, _COVERED.union(names))
 
 
+_Said = tuple[_Signer, str, str, str]
+"""The signer, the signature, its moment, and what stands for the body."""
+
+
 async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Signed | None:
     """None for a request without a signature; 400 or 403 for one with a bad one."""
     authorization = call.header("authorization")
@@ -87,7 +90,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
                 "parameter or the Authorization header should be specified",
             )
         if authorization.startswith(V4):
-            return await _from_header(call, keys, authorization, region)
+            return await _version_4(call, keys, _from_header(call, authorization, region), presigned=False)
         if authorization.startswith(ASYMMETRIC):
             raise S3Error(
                 "NotImplemented", f"Signatures of the kind {ASYMMETRIC} are not implemented: use {V4}."
@@ -103,7 +106,7 @@ async def verify(call: Call, place: Place, keys: AccessKeys, region: str) -> Sig
     if not call.scope["query_string"]:
         return None
     if "X-Amz-Algorithm" in call.query or "X-Amz-Signature" in call.query:
-        return await _from_query(call, keys, region)
+        return await _version_4(call, keys, _from_query(call, region), presigned=True)
     if "AWSAccessKeyId" in call.query and "Signature" in call.query:
         expires = call.arg("Expires") or ""
         if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
@@ -161,7 +164,7 @@ def _signer(said: str, region: str) -> _Signer:
     return _Signer.of(_parts(credential, region, "AuthorizationHeaderMalformed"), names)
 
 
-async def _from_header(call: Call, keys: AccessKeys, authorization: str, region: str) -> Signed:
+def _from_header(call: Call, authorization: str, region: str) -> _Said:
     before, found, rest = authorization[len(V4) :].partition("Signature=")
     signature, _, after = rest.partition(",")
     if not found:
@@ -181,10 +184,10 @@ async def _from_header(call: Call, keys: AccessKeys, authorization: str, region:
             "MissingSecurityHeader", "Your request was missing a required header: x-amz-content-sha256"
         )
     _check_payload(payload)
-    return await _version_4(call, keys, signer, signature.strip(), moment, payload, presigned=False)
+    return signer, signature.strip(), moment, payload
 
 
-async def _from_query(call: Call, keys: AccessKeys, region: str) -> Signed:
+def _from_query(call: Call, region: str) -> _Said:
     def said(name: str) -> str:
         value = call.arg(f"X-Amz-{name}")
         if not value:
@@ -222,7 +225,7 @@ async def _from_query(call: Call, keys: AccessKeys, region: str) -> Signed:
     _check_payload(payload)
     names = tuple(said("SignedHeaders").split(";"))
     signer = _Signer.of(credential, names)
-    return await _version_4(call, keys, signer, said("Signature"), moment, payload, presigned=True)
+    return signer, said("Signature"), moment, payload
 
 
 def _check_payload(payload: str) -> None:
@@ -246,7 +249,10 @@ def _parts(credential: str, region: str, code: str) -> tuple[str, str, str]:
     access, date, where = parts[:3]
     if region and where != region:
         raise S3Error(
-            code, f"The region '{where[:60]}' is wrong; expecting '{region}'", details={"Region": region}
+            code,
+            f"The region '{where[:60]}' is wrong; expecting '{region}'",
+            headers={"x-amz-bucket-region": region},  # all that a HEAD can tell
+            details={"Region": region},
         )
     return access, date, where
 
@@ -263,18 +269,18 @@ def _check_date(date: str, moment: str, code: str) -> None:
         raise S3Error(code, "The date of the Credential and that of the request are not the same.")
 
 
-async def _version_4(
-    call: Call, keys: AccessKeys, said: _Signer, signature: str, moment: str, payload: str, *, presigned: bool
-) -> Signed:
-    _check_all_signed(call, said.covered)
-    found = await find_key(keys, said.access)
-    signing = found.signing_key(said.date, said.region)
+async def _version_4(call: Call, keys: AccessKeys, said: _Said, *, presigned: bool) -> Signed:
+    signer, signature, moment, payload = said
+    access, date, region, scope, names, covered = signer
+    _check_all_signed(call, covered)
+    found = await find_key(keys, access)
+    signing = found.signing_key(date, region)
     headers = joined_headers(call)
     path, query = s3_signature.canonical_path(call.path), call.scope["query_string"].decode("latin-1")
     canonical = s3_signature.canonical_request(
-        call.method, path, s3_signature.canonical_query(query), headers, said.names, payload
+        call.method, path, s3_signature.canonical_query(query), headers, names, payload
     )
-    text = s3_signature.string_to_sign(moment, said.scope, canonical)
+    text = s3_signature.string_to_sign(moment, scope, canonical)
     given = signature.encode("latin-1", "replace")
     if not hmac.compare_digest(s3_signature.signature_4(signing, text).encode(), given):
         # Some clients sign the path as they send it, or take a plus for a plus.
@@ -284,7 +290,7 @@ async def _version_4(
                 where,
                 s3_signature.canonical_query(query, plus_is_space=plus),
                 headers,
-                said.names,
+                names,
                 payload,
             )
             for where in (path, call.scope["raw_path"].decode("latin-1"))
@@ -292,16 +298,14 @@ async def _version_4(
         )
         if not any(
             hmac.compare_digest(
-                s3_signature.signature_4(
-                    signing, s3_signature.string_to_sign(moment, said.scope, other)
-                ).encode(),
+                s3_signature.signature_4(signing, s3_signature.string_to_sign(moment, scope, other)).encode(),
                 given,
             )
             for other in others
         ):
-            raise wrong(said.access, signature, text)
+            raise wrong(access, signature, text)
     way: Literal["REST-HEADER", "REST-QUERY-STRING"] = "REST-QUERY-STRING" if presigned else "REST-HEADER"
-    return Signed(said.access, found.context, payload, way, 4, signing, moment, said.scope, signature)
+    return Signed(access, found.context, payload, way, 4, signing, moment, scope, signature)
 
 
 def _check_all_signed(call: Call, covered: frozenset[str]) -> None:
@@ -372,13 +376,7 @@ def moment_of(text: str) -> datetime | None:
 def _date(header: str | None) -> datetime | None:
     if not header:
         return None
-    if (found := moment_of(header)) is not None:
-        return found
-    try:
-        parsed = parsedate_to_datetime(unquote(header))
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    return moment_of(header) or http_date.parse(unquote(header))
 
 
 def _check_skew(call: Call, moment: datetime | None) -> None:

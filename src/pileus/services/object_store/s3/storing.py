@@ -18,7 +18,7 @@ from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.rate_limit import TooFast
 from pileus.services.object_store.receive import Unprocessable
-from pileus.services.object_store.s3 import attributes, body, conditions, hooks, leavings
+from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, leavings
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.version_entries import NULL
@@ -59,9 +59,17 @@ async def replaced(request: Request, name: Name) -> Found | None:
 
 
 async def check_conditions(request: Request) -> None:
-    """412 where a write is not to be done on what is there."""
+    """412 where a write is not to be done on what is there; 403 where the caller may not know what that is."""
     if is_conditional(request):
+        await _require_known(request, request.name, request.headers.get("if-match"))
         await _check(request, request.name, request.headers)
+
+
+async def _require_known(request: Request, name: Name, if_match: str | None) -> None:
+    """An etag tells of the bytes: who asks whether it is this one must be allowed to read them (S3 User Guide,
+    "Conditional requests")."""
+    if if_match is not None and if_match.strip() != "*":
+        await authorize.require(request, "s3:GetObject", name)
 
 
 def is_conditional(request: Request) -> bool:
@@ -120,10 +128,13 @@ async def _write(
     except Unprocessable:
         raise body.bad_digest() from None
     except Superseded as newer:
-        raise S3Error(
-            "SlowDown", "Another request changed the object at the same time; try again."
-        ) from newer
+        raise slower() from newer
     return stored, {} if version_id is None else {"x-amz-version-id": version_id}
+
+
+def slower() -> S3Error:
+    """What began later is there already."""
+    return S3Error("SlowDown", "Another request changed the object at the same time; try again.")
 
 
 async def delete(
@@ -133,6 +144,7 @@ async def delete(
     there, with that etag."""
     if if_match is None:
         return await _delete(request, name, version_id)
+    await _require_known(request, name, if_match)
     moment = request.state.now()
     check = partial(_check, request, name, {"if-match": if_match})
     async with turns.turn(request.state, name, moment, check):

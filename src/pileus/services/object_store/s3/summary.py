@@ -5,7 +5,7 @@ from __future__ import annotations
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import attributes, hooks, integrity, objects, xml
+from pileus.services.object_store.s3 import attributes, authorize, hooks, integrity, objects, xml
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import MOST
 from pileus.services.object_store.s3.operations import operations
@@ -23,6 +23,7 @@ async def get_object_attributes(request: Request) -> Reply:
     wanted = {each.strip() for each in request.headers.get(HEADER, "").split(",") if each.strip()}
     if not wanted or not wanted <= KNOWN:
         raise S3Error("InvalidArgument", f"{HEADER} must name some of {', '.join(sorted(KNOWN))}")
+    await authorize.require(request, "s3:GetObject")
     found, version_id = await objects.find(request)
     headers: dict[str, str] = {}
     found = await hooks.giving(request, found, headers)

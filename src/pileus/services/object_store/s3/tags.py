@@ -80,20 +80,18 @@ async def delete_object_tags(request: Request) -> Reply:
 
 
 async def take(upload: hooks.Upload, what: hooks.What) -> None:
-    """An upload may bring its tags along."""
-    given = upload.request.headers.get("x-amz-tagging")
-    if (
-        upload.source is not None
-        and copying.directive(upload.request, "x-amz-tagging-directive") == "REPLACE"
-    ):
-        upload.system.pop(OBJECT_TAGS, None)
-    elif upload.source is not None:
-        given = None
-        upload.system |= {
-            name: value for name, value in upload.source.kept.system.items() if name == OBJECT_TAGS
-        }
-    if given and what != "part":
-        await authorize.require(upload.request, "s3:PutObjectTagging")
+    """An upload may bring its tags along; a copy has its source's, which the caller must be allowed to read."""
+    if what == "part":
+        return
+    request = upload.request
+    upload.system.pop(OBJECT_TAGS, None)
+    if upload.source is not None and copying.directive(request, "x-amz-tagging-directive") == "COPY":
+        tags = upload.source.kept.system.get(OBJECT_TAGS)
+        if tags is not None and request.copied is not None:
+            await authorize.require(request.copied, "s3:GetObjectTagging")
+            upload.system[OBJECT_TAGS] = tags
+    elif given := request.headers.get("x-amz-tagging"):
+        await authorize.require(request, "s3:PutObjectTagging")
         upload.system[OBJECT_TAGS] = tagging.stored(tagging.from_header(given))
 
 
@@ -102,5 +100,5 @@ def describe_given(request: Request, content: Content, headers: dict[str, str]) 
         headers["x-amz-tagging-count"] = str(len(tagging.load(kept_tags)))
 
 
-hooks.TAKING.append(take)
+hooks.TAKING.insert(0, take)  # lifecycle rules go by them
 hooks.DESCRIBING.append(describe_given)
