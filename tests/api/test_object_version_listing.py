@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+import time
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from tests.object_store_client import OTHER, ROOT, Store
+from tests.object_store_client import NOBODY, OTHER, ROOT, Store
 
 VERSIONS = {"a/1": 2, "a/2": 1, "b": 3, "c": 1}
 
@@ -61,6 +64,29 @@ async def test_folded(store: Store) -> None:
 async def test_what_is_refused(store: Store, query: str) -> None:
     assert (await store("GET", f"/c?versions&{query}")).status == 400
     assert (await store("GET", "/c?versions", accept="text/plain")).status == 406
+    for form in ("plain", "xml"):
+        assert (await store("GET", f"/c?versions&format={form}")).status == 406
+
+
+async def test_after_a_version_that_is_gone(store: Store) -> None:
+    ids = [each["version_id"] for each in await listed(store, "&prefix=b")]
+    await store("DELETE", f"/c/b?version-id={ids[1]}")
+    assert shown(await listed(store, f"&marker=b&version_marker={ids[1]}")) == [("b", 0), ("c", 0)]
+    assert shown(await listed(store, "&marker=b&version_marker=null")) == [("b", 2), ("b", 0), ("c", 0)]
+
+
+async def test_a_temporary_url_is_for_the_newest(store: Store) -> None:
+    newest, older = [each["version_id"] for each in await listed(store, "&prefix=b")][:2]
+    await store("POST", "", x_account_meta_temp_url_key="key")
+    until = int(time.time()) + 60
+    for method, status in (("GET", 200), ("DELETE", 204)):
+        signed = hmac.new(b"key", f"{method}\n{until}\n{ROOT}/c/b".encode(), sha256).hexdigest()
+        query = f"temp_url_sig={signed}&temp_url_expires={until}&version-id={older}"
+        answer = await store(method, f"/c/b?{query}", as_=NOBODY)
+        assert answer.status == status
+        assert answer.headers["x-object-version-id"] != older
+        assert answer.body == (b"xx" if method == "GET" else b"")
+    assert {newest, older} < {each["version_id"] for each in await listed(store, "&prefix=b")}
 
 
 async def test_a_container_s_list_opens_the_newest_only(store: Store) -> None:

@@ -95,10 +95,13 @@ def form(call: Call) -> Form:
 
 def require_json(call: Call) -> None:
     """406 where the client does not take JSON: for lists that have no other form."""
-    accepted = (
-        each.partition(";")[0].strip().lower() for each in (call.header("accept") or "*/*").split(",")
-    )
-    if {JSON, "application/*", "*/*"}.isdisjoint(accepted):
+    if named := call.arg("format"):
+        is_taken = named.lower() == "json"
+    else:
+        accepted = (call.header("accept") or "*/*").lower().split(",")
+        kinds = {each.partition(";")[0].strip() for each in accepted}
+        is_taken = not kinds.isdisjoint({JSON, "application/*", "*/*"})
+    if not is_taken:
         raise NotAcceptable("This list comes as application/json.")
 
 

@@ -81,12 +81,19 @@ def _shown(each: Listed) -> ObjectEntry:
 
 async def _beyond(entries: AsyncIterator[Entry], marker: str, after: str | None) -> AsyncIterator[Entry]:
     """What comes after the marker: after all versions of that name, or after the one version of it."""
-    is_past = False
+    of_name: list[ObjectEntry] = []
     async for each in entries:
-        if _name(each) > marker or is_past:
+        if _name(each) > marker:
+            while of_name:
+                yield of_name.pop(0)
             yield each
-        elif after is not None and isinstance(each, ObjectEntry) and each.name == marker:
-            is_past = each.version_id == after
+        elif isinstance(each, ObjectEntry) and each.name == marker and after:
+            if each.version_id == after:
+                of_name = []
+            elif after == NULL or each.version_id == NULL or str(each.version_id) < after:
+                of_name.append(each)
+    for each in of_name:
+        yield each
 
 
 async def _until(entries: AsyncIterator[Entry], marker: str, after: str | None) -> AsyncIterator[Entry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pileus.kernel.api.call import Call
 from pileus.kernel.errors import BadRequest, NotFound
 from pileus.lib.timestamp import Timestamp
-from pileus.services.object_store import locks, metadata, versioning
+from pileus.services.object_store import locks, metadata, temp_url, versioning
 from pileus.services.object_store.listings import ContainerInfo
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.receive import announced
@@ -16,9 +16,10 @@ VERSION, CURRENT = "x-object-version-id", "x-object-current-version-id"
 
 
 def asked(call: Call, info: ContainerInfo | None) -> str | None:
-    """The id that the request names. 400 where it can't be one, or the container never kept versions."""
+    """The id that the request names; none by a temporary URL, whose signature does not cover it. 400 where it can't be one,
+    or the container never kept versions."""
     wanted = call.arg("version-id")
-    if not wanted:
+    if not wanted or temp_url.is_signed(call):
         return None
     if wanted == NULL:
         return wanted
@@ -35,7 +36,8 @@ async def tell(call: Call, name: Name, info: ContainerInfo) -> None:
     """The answer says which version was stored, where the container keeps versions."""
     if not versioning.status(info.metadata):
         return
-    if (found := await versioning.find(call.runtime.state, name, info.metadata, None)) is not None:
+    found = await versioning.find(call.runtime.state, name, info.metadata, None)
+    if found is not None and found.id != NULL:
         call.response_headers[VERSION] = found.id
 
 
