@@ -229,3 +229,33 @@ async def test_keys_of_containers_are_their_owner_s(store: Store) -> None:
     await store("POST", "/c", x_container_read=".r:*,.rlistings", x_container_meta_temp_url_key="secret")
     assert "x-container-meta-temp-url-key" in (await store("HEAD", "/c")).headers
     assert "x-container-meta-temp-url-key" not in (await store("GET", "/c", as_=NOBODY)).headers
+
+
+async def test_names_in_lists_are_the_default_domain_s(store: Store) -> None:
+    await store("PUT", "/c/o", b"x")
+    for user_domain, project_domain, by_name in (
+        ("default", "default", 200),
+        ("d2", "default", 403),
+        ("default", "d2", 403),
+        ("d2", "d2", 403),
+    ):
+        who = Context(
+            user_id="u2",
+            user_name="oto",
+            user_domain_id=user_domain,
+            project_id="p2",
+            project_name="two",
+            project_domain_id=project_domain,
+            roles=frozenset({"reader"}),
+        )
+        for acl, status in (("two:oto", by_name), ("*:oto", by_name), ("two:*", by_name), ("p2:u2", 200)):
+            await store("POST", "/c", x_container_read=acl)
+            assert (await store("GET", "/c/o", as_=who)).status == status, (acl, who)
+
+
+async def test_a_container_is_looked_at_by_whom_it_may_be_listed(store: Store) -> None:
+    await store("PUT", "/c/o", b"x")
+    for acl, status in ((".r:*", 401), (".r:*,.rlistings", 204)):
+        await store("POST", "/c", x_container_read=acl)
+        assert (await store("GET", "/c/o", as_=NOBODY)).status == 200
+        assert (await store("HEAD", "/c", as_=NOBODY)).status == status

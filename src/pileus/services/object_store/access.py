@@ -149,6 +149,11 @@ def clean_account_acl(value: str) -> str:
     return json.dumps(named, separators=(",", ":")) if named else ""
 
 
+_OF_NAMES = (None, "default")
+"""Domains whose users and projects lists may name, the default one and none, as of the settings' users: a name is nobody's
+own in two domains, an id is (Swift's documentation, "The Auth System")."""
+
+
 def _is_named(entry: str, context: Context) -> bool:
     """Whether `PROJECT:USER` or a role, in an access list, is the caller."""
     project, colon, user = entry.partition(":")
@@ -156,9 +161,11 @@ def _is_named(entry: str, context: Context) -> bool:
         return False
     if not colon:
         return entry.lower() in {role.lower() for role in context.roles}
-    projects = {"*", context.project_id, context.project_name} - {None}
-    users = {"*", context.user_id, context.user_name} - {None}
-    return project in projects and user in users
+    projects, users = {"*", context.project_id}, {"*", context.user_id}
+    if context.user_domain_id in _OF_NAMES and context.project_domain_id in _OF_NAMES:
+        projects.add(context.project_name)
+        users.add(context.user_name)
+    return project in projects - {None} and user in users - {None}
 
 
 def granted(acl: str, context: Context | None, referrer: str | None, way: Way) -> bool:

@@ -90,7 +90,7 @@ def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> 
 async def head_container(call: Call) -> Reply:
     """A container's metadata and counts."""
     name = parse(call.path)
-    owner = await access.require(call, name, "read")
+    owner = await access.require(call, name, "list")
     state: ObjectStoreState = call.runtime.state
     info = await usage.of_container(state, name)
     if info is None:
