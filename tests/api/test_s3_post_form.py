@@ -96,6 +96,18 @@ async def test_where_the_browser_goes(rig: Rig) -> None:
     assert (await post(rig, form(presigned("o", [to], to)))).status == 204
 
 
+async def test_metadata_beyond_ascii(rig: Rig) -> None:
+    """Is kept as a PUT's: in UTF-8."""
+    said = {"x-amz-meta-colour": "gr\u00fcn \u20ac"}
+    assert (await post(rig, form(presigned("o", [said], said)))).status == 204
+    assert (
+        await rig("PUT", "/pile/p", x_amz_meta_colour=said["x-amz-meta-colour"].encode().decode("latin-1"))
+    ).status == 200
+    kept = [(await rig("HEAD", f"/pile/{key}")).headers["x-amz-meta-colour"] for key in "op"]
+    assert kept[0] == kept[1]
+    assert kept[0].encode("latin-1").decode() == said["x-amz-meta-colour"]
+
+
 async def test_version_2(rig: Rig) -> None:
     expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     policy = base64.b64encode(
