@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE), *(str(HERE.parent / each) for each in ("", "src", "to
 
 import environment  # noqa: E402 - the path comes first
 
-environment.enter("granian", "openstack")
+environment.enter("httptools", "isal", "openstack")
 
 from harness import bare_machine, table  # noqa: E402 - the path comes first
 from harness.guests import Guests  # noqa: E402

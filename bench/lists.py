@@ -16,9 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src"), str(HERE.parent / "tools")]
 
-from harness import table  # noqa: E402 - the path comes first
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("isal")
+
+from harness import table  # noqa: E402
 from harness.table import Row  # noqa: E402
 
 from pileus.drivers.object.listing.daemons import node_daemons  # noqa: E402

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How fast the OVN engine is: its daemons' start, a port declared, a guest plugged until it is up, a floating
 IP until it answers, memory. Needs root; all packets stay in namespaces of its own."""
 
@@ -8,6 +9,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 import uuid
@@ -15,12 +17,19 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from pileus.drivers import vif
-from pileus.drivers.network.ovn import OvnEngine
-from pileus.drivers.network.ovn.daemons import Stack
-from pileus.services.compute.driver import Nic, Vif
-from pileus.services.network.driver import Address, Network, NetworkEngine, Port, SecurityGroup, Subnet
-from pileus.services.network.driver import SecurityGroupRule as Rule
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tools")]
+
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("httptools", "isal")
+
+from pileus.drivers import vif  # noqa: E402
+from pileus.drivers.network.ovn import OvnEngine  # noqa: E402
+from pileus.drivers.network.ovn.daemons import Stack  # noqa: E402
+from pileus.services.compute.driver import Nic, Vif  # noqa: E402
+from pileus.services.network.driver import Address, Network, NetworkEngine, Port, SecurityGroup, Subnet  # noqa: E402
+from pileus.services.network.driver import SecurityGroupRule as Rule  # noqa: E402
 
 HOST = "bench"
 

@@ -20,9 +20,13 @@ from hashlib import md5
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src"), str(HERE.parent / "tools")]
 
-from harness import nodes, spread, table  # noqa: E402 - the path comes first
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("httptools", "isal")
+
+from harness import nodes, spread, table  # noqa: E402
 from harness.table import Row  # noqa: E402
 
 from pileus.drivers.object.engine import ObjectEngine  # noqa: E402

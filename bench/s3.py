@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src"), str(HERE.parent / "tools")]
+
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("httptools", "isal", "botocore")
 
 import structlog  # noqa: E402 - the path comes first
 from botocore.auth import S3SigV4Auth  # noqa: E402

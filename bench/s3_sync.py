@@ -17,9 +17,13 @@ from hashlib import md5
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src"), str(HERE.parent / "tools")]
 
-from harness import table  # noqa: E402 - the path comes first
+import environment  # noqa: E402 - the path comes first
+
+environment.enter("httptools", "isal")
+
+from harness import table  # noqa: E402
 from harness.table import Row  # noqa: E402
 
 from pileus.testing.cloud import Cloud, running_cloud  # noqa: E402
@@ -44,7 +48,7 @@ def plant(tree: Path, files: int) -> None:
         (folder / str(number)).write_bytes(b"%d" % number * (number % 50))
 
 
-def environment(cloud: Cloud, home: Path) -> dict[str, str]:
+def variables(cloud: Cloud, home: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_"))}
     env |= {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -69,7 +73,7 @@ def main() -> int:
         folder = Path(name)
         plant(folder / "tree", files)
         with running_cloud(folder) as cloud:
-            env = environment(cloud, folder)
+            env = variables(cloud, folder)
             rows = []
             for what, command in (
                 ("sync to the bucket", ("sync", folder / "tree", "p:many")),

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 
@@ -94,6 +95,29 @@ async def test_where_the_browser_goes(rig: Rig) -> None:
     assert answer.headers["location"].startswith("http://a.example/done?x=1&bucket=pile&key=o&etag=%22")
     to = {"success_action_redirect": "http://[is no address"}
     assert (await post(rig, form(presigned("o", [to], to)))).status == 204
+
+
+async def test_the_address_that_clients_make(listening: Rig) -> None:
+    """Is the cloud's own, where a form's signature is in its body."""
+    rig = listening
+    assert (await rig("PUT", "/pile")).status == 200
+    made = rig.client().generate_presigned_post("pile", "o")
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(made["url"], data=made["fields"], files={"file": b"body"})
+    assert answer.status_code == 204
+    assert (await rig("GET", "/pile/o")).body == b"body"
+
+
+async def test_metadata_beyond_ascii(rig: Rig) -> None:
+    """Is kept as a PUT's: in UTF-8."""
+    said = {"x-amz-meta-colour": "gr\u00fcn \u20ac"}
+    assert (await post(rig, form(presigned("o", [said], said)))).status == 204
+    assert (
+        await rig("PUT", "/pile/p", x_amz_meta_colour=said["x-amz-meta-colour"].encode().decode("latin-1"))
+    ).status == 200
+    kept = [(await rig("HEAD", f"/pile/{key}")).headers["x-amz-meta-colour"] for key in "op"]
+    assert kept[0] == kept[1]
+    assert kept[0].encode("latin-1").decode() == said["x-amz-meta-colour"]
 
 
 async def test_version_2(rig: Rig) -> None:

@@ -29,7 +29,7 @@ async def dispatch(call: Call) -> Reply:
         check_path_project(call)
     if operation.query is not None:
         query.check(call, operation.query)
-    body = await _body(call, operation)
+    body = await _body(call, operation) if operation.takes_body else _NO_BODY
     db = call.runtime.db
     if operation.prepare is not None:
         await operation.prepare(call)
@@ -87,12 +87,8 @@ def check_path_project(call: Call) -> None:
 async def _body(call: Call, operation: Operation) -> Any:
     if operation.kind is Kind.ACTION:
         raw = call.scope["pileus.action"]
-    elif operation.raw:
-        return _NO_BODY
-    elif operation.body is not None or operation.kind in (Kind.CREATE, Kind.UPDATE):
-        raw = await call.body()
     else:
-        return _NO_BODY
+        raw = await call.body()
     dialect = call.runtime.service.dialect
     if dialect.json_only:
         _check_media_type(call.header("content-type"))

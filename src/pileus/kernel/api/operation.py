@@ -90,6 +90,12 @@ class Operation:
 
     def __post_init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.handler)
+        self.label = f"{self.method} {self.path}" + (f" {self.action}" if self.action else "")
+        """`POST /servers/{id}/action os-start`, for metrics and golden files."""
+        self.takes_body = self.kind is Kind.ACTION or (
+            not self.raw and (self.body is not None or self.kind in (Kind.CREATE, Kind.UPDATE))
+        )
+        """Whether the kernel reads and decodes one for it."""
         self.summary = (inspect.getdoc(self.handler) or "").partition("\n\n")[0].replace("\n", " ")
 
     def alive(self, version: Version | None) -> bool:
@@ -97,8 +103,3 @@ class Operation:
         if version is None:
             return True
         return (self.since is None or version >= self.since) and (self.until is None or version <= self.until)
-
-    @property
-    def label(self) -> str:
-        """`POST /servers/{id}/action os-start`, for metrics and golden files."""
-        return f"{self.method} {self.path}" + (f" {self.action}" if self.action else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import lru_cache
 from weakref import WeakValueDictionary
 
 import structlog
@@ -63,7 +64,9 @@ class ObjectStoreState:
         self.clock = clock
         self.operator_roles = frozenset(role.lower() for role in settings.operator_roles)
         self.reseller_admin_role = settings.reseller_admin_role.lower()
-        self._hash = NameHash(settings.hash_prefix, settings.hash_suffix)
+        name_hash = NameHash(settings.hash_prefix, settings.hash_suffix)
+        self.key: Callable[[Name], bytes] = lru_cache(maxsize=1024)(lambda name: name_hash(name.path))
+        """An object's, on its devices. One request asks for it up to three times."""
         self._last = 0
         self.is_shared = bool(settings.rings)
         """Whether other proxies have the same lists."""
@@ -151,9 +154,6 @@ class ObjectStoreState:
         """Later than any before."""
         self._last = max(Timestamp.at(self.clock.now().timestamp()).units, self._last + 1)
         return Timestamp(self._last)
-
-    def key(self, name: Name) -> bytes:
-        return self._hash(name.path)
 
     async def device_of(self, name: Name) -> ObjectDevice:
         """What the container's storage policy keeps its objects on. Where there is no such container, the default's."""

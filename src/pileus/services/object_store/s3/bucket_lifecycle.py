@@ -90,35 +90,39 @@ def abort_headers(container: Mapping[str, str], key: str, begun_at: datetime) ->
     }
 
 
-def _expiry(request: Request, size: int, modified_at: datetime, system: Mapping[str, str]) -> dict[str, str]:
-    """When the request's object will be removed; `system` is what is kept with it."""
-    found = configured(request.metadata)
-    if found is None:
-        return {}
-    subject = Subject(request.key, size, modified_at, tagging.load(system.get(OBJECT_TAGS)))
+def _expiry(
+    found: Configuration, key: str, size: int, modified_at: datetime, system: Mapping[str, str]
+) -> dict[str, str]:
+    """When an object will be removed; `system` is what is kept with it."""
+    subject = Subject(key, size, modified_at, tagging.load(system.get(OBJECT_TAGS)))
     expiry = lifecycle.expiry(found, subject)
     return {} if expiry is None else {"x-amz-expiration": expiry.header}
 
 
 def take(upload: hooks.Upload, what: hooks.What) -> None:
     request = upload.request
+    found = configured(request.metadata) if what != "part" else None
+    if found is None:
+        return
     now = request.call.runtime.clock.now()
     if what == "upload":
         upload.headers |= abort_headers(request.metadata, request.key, now)
-    elif what == "object":
-        upload.headers |= _expiry(request, upload.length or 0, now, upload.system)
+    else:
+        upload.headers |= _expiry(found, request.key, upload.length or 0, now, upload.system)
 
 
 async def complete(completion: hooks.Completion) -> None:
-    request, size = completion.request, sum(each.size_bytes for each in completion.parts)
-    now = request.call.runtime.clock.now()
-    completion.headers |= _expiry(request, size, now, completion.kept.system)
+    request, found = completion.request, configured(completion.request.metadata)
+    if found is not None:
+        size, now = sum(each.size_bytes for each in completion.parts), request.call.runtime.clock.now()
+        completion.headers |= _expiry(found, request.key, size, now, completion.kept.system)
 
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
-    if request.version_id is None:
+    found = configured(request.metadata)
+    if found is not None and request.version_id is None:
         changed = datetime.fromtimestamp(content.changed.seconds, UTC)
-        headers |= _expiry(request, content.size_bytes, changed, content.kept.system)
+        headers |= _expiry(found, request.key, content.size_bytes, changed, content.kept.system)
 
 
 hooks.TAKING.append(take)

@@ -20,6 +20,7 @@ _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _ADDRESSABLE = re.compile(r"^[A-Za-z0-9._-]{1,255}$")
 _ELSEWHERE = re.compile(b"^AWS4-.*/(s3|s3express|s3-object-lambda)/aws4_request", re.DOTALL)
 """Signatures of kinds, and of services beside it, that are not here: S3 says so itself."""
+_FORMS = re.compile(r"^/[a-z0-9][a-z0-9.-]{2,62}/?$")
 MAX_KEY = 1024
 
 
@@ -40,6 +41,10 @@ def claims(runtime: Runtime, scope: Mapping[str, Any]) -> str | None:
         elif name == b"access-control-request-headers":
             # A browser asks whether a page may send what S3 signs; that request itself is not signed.
             if scope["method"] == "OPTIONS" and b"x-amz-" in value.lower():
+                return _below(scope["path"])
+        elif name == b"content-type" and value[:19].lower() == b"multipart/form-data":
+            # A browser's form, whose signature is in its body, at the address that clients make of a bucket.
+            if scope["method"] == "POST" and _FORMS.match(scope["path"]):
                 return _below(scope["path"])
         elif domain and name == b"host" and _labels(value.decode("latin-1"), domain) is not None:
             return _below(scope["path"])

@@ -140,6 +140,7 @@ def _headers(fields: dict[str, str]) -> dict[str, str]:
     for name, value in found.items():
         if not value.isprintable():
             raise S3Error("InvalidArgument", f"The field {name[:60]} can't be a header.")
+        found[name] = value.encode().decode("latin-1")  # as headers are read
     if "acl" in fields:
         found["x-amz-acl"] = fields["acl"]
     if "tagging" in fields:

@@ -95,6 +95,8 @@ async def store(
     old = await replaced(request, name)
     has_parts = old is not None and leavings.upload_of(old) is not None
     moment = moment or request.state.now()
+    if not has_parts and not is_conditional(request):
+        return await _write(request, name, kept, data, length, wanted_md5, moment)
     async with AsyncExitStack() as leaving:
 
         async def before_the_end() -> None:
@@ -106,9 +108,8 @@ async def store(
         if is_conditional(request):
             async with turns.at_the_end(request.state, name, moment, data, before_the_end) as checked:
                 return await _write(request, name, kept, checked, length, wanted_md5, moment)
-        if has_parts:
-            data = turns.followed(data, before_the_end)
-        return await _write(request, name, kept, data, length, wanted_md5, moment)
+        followed = turns.followed(data, before_the_end)
+        return await _write(request, name, kept, followed, length, wanted_md5, moment)
 
 
 async def _write(
