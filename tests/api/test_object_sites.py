@@ -186,6 +186,8 @@ async def test_browsers_of_other_sites(store: Store) -> None:
     assert (
         await store("OPTIONS", "/c/o", as_=NOBODY, **{**ask, "access_control_request_method": "X"})
     ).status == 401
+    account = await store("OPTIONS", "", as_=NOBODY, **ask)
+    assert (account.status, "access-control-allow-origin" in account.headers) == (200, False)
     plain = await store("OPTIONS", "/c/o", as_=NOBODY)
     assert (plain.status, "COPY" in plain.headers["allow"]) == (200, True)
     for status, path in ((200, "/c/o"), (404, "/c/none")):
