@@ -46,6 +46,15 @@ class Client:
         methods = {api: method for method, api in self.s3.meta.method_to_api_mapping.items()}
         return getattr(self, methods[operation])(**arguments)
 
+    def _members(self, operation_model: OperationModel) -> Iterator[Shape]:
+        """Of its answer, and of those of its newer names: the same request, as of `GetBucketLifecycle`."""
+        for name in self.model.operation_names:
+            each = self.model.operation_model(name)
+            if each.http["method"] == operation_model.http["method"] and (
+                each.http["requestUri"] == operation_model.http["requestUri"]
+            ):
+                yield from each.output_shape.members.values() if each.output_shape is not None else ()
+
     def _compare(self, operation_model: OperationModel, response_dict: dict[str, Any], **_: Any) -> None:
         status = response_dict["status_code"]
         headers = {name.lower() for name in response_dict["headers"]}
@@ -54,12 +63,12 @@ class Client:
         output = operation_model.output_shape
         known = set(PLAIN_HEADERS)
         body = None
+        for shape in self._members(operation_model):
+            if shape.serialization.get("location") == "header":
+                known.add(shape.serialization["name"].lower())
+            elif shape.serialization.get("location") == "headers":
+                known |= {each for each in headers if each.startswith(shape.serialization["name"])}
         if output is not None:
-            for shape in output.members.values():
-                if shape.serialization.get("location") == "header":
-                    known.add(shape.serialization["name"].lower())
-                elif shape.serialization.get("location") == "headers":
-                    known |= {each for each in headers if each.startswith(shape.serialization["name"])}
             payload = output.serialization.get("payload")
             body = output if payload is None else output.members[payload]
         self.unknown += [f"{operation_model.name}: header {name}" for name in sorted(headers - known)]
