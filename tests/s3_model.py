@@ -50,10 +50,8 @@ class Client:
         """Of its answer, and of those of its newer names: the same request, as of `GetBucketLifecycle`."""
         for name in self.model.operation_names:
             each = self.model.operation_model(name)
-            if each.http["method"] == operation_model.http["method"] and (
-                each.http["requestUri"] == operation_model.http["requestUri"]
-            ):
-                yield from each.output_shape.members.values() if each.output_shape is not None else ()
+            if _request(each) == _request(operation_model) and each.output_shape is not None:
+                yield from each.output_shape.members.values()
 
     def _compare(self, operation_model: OperationModel, response_dict: dict[str, Any], **_: Any) -> None:
         status = response_dict["status_code"]
@@ -78,6 +76,13 @@ class Client:
         if body.type_name == "structure" and operation_model.name != "GetBucketLocation":
             root = ElementTree.fromstring(text)
             self.unknown += [f"{operation_model.name}: {each}" for each in unknown(root, body, root.tag)]
+
+
+def _request(operation_model: OperationModel) -> tuple[str, str]:
+    """What it sends; botocore takes the bucket out of addresses as it comes by them."""
+    return operation_model.http["method"], operation_model.http["requestUri"].removeprefix("/{Bucket}").strip(
+        "/"
+    )
 
 
 def local(name: str) -> str:
