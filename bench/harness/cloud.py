@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-_TICKS = os.sysconf("SC_CLK_TCK")
+_SCHEDULED = 2
+"""CPUCLOCK_SCHED, of Linux's numbers for clocks of processes."""
 # As a user has it: Python keeps what it has compiled.
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -29,9 +30,9 @@ class Process:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time of all its threads, also of those that have ended. To the nanosecond, where /proc counts
+        ticks of 10 ms: its CPU-time clock (clock_getcpuclockid(3))."""
+        return time.clock_gettime(~self.pid << 3 | _SCHEDULED)
 
     @property
     def resident_mib(self) -> float:
