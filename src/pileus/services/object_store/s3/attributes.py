@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pileus.services.object_store.content import Content
 from pileus.services.object_store.metadata import LISTED_ETAG, ObjectMetadata, s3_etag
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.request import Request, http_date
+from pileus.services.object_store.s3.request import Request
 
 META, SWIFT_META = "x-amz-meta-", "x-object-meta-"
 MAX_META_BYTES = 2048
@@ -95,7 +95,7 @@ def described(found: Content) -> dict[str, str]:
     headers = {
         "content-type": found.content_type or kept.content_type,
         "etag": f'"{etag(found)}"',
-        "last-modified": http_date(found.changed),
+        "last-modified": found.changed.http,
         "accept-ranges": "bytes",
     }
     for name, value in kept.headers.items():

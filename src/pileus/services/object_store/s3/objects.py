@@ -17,7 +17,7 @@ from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
-from pileus.services.object_store.s3.request import Request, http_date, no_such_key
+from pileus.services.object_store.s3.request import Request, no_such_key
 
 MAX_PARTS = 10_000
 
@@ -53,14 +53,12 @@ def reader(request: Request) -> symlinks.Permit:
 
 async def find(request: Request) -> Opened:
     """404 where there is no such object, or it is a delete marker."""
-    version_id = version_asked(request)
-    status = versioning.status(request.metadata)
-    if not status and version_id is None:
+    if request.version_id is None and not versioning.status(request.metadata):
         found = await open_object(request.state, request.name, permit=reader(request))
         if found is None:
             raise no_such_key(request.key)
         return Opened(found, None)
-    return await find_version(request, version_id)
+    return await find_version(request, version_asked(request))
 
 
 async def find_version(request: Request, version_id: str | None) -> Opened:
@@ -84,7 +82,7 @@ async def find_version(request: Request, version_id: str | None) -> Opened:
                     headers=told,
                     details={"Key": request.key},
                 )
-            told["last-modified"] = http_date(at.version.changed)
+            told["last-modified"] = at.version.changed.http
             raise S3Error(
                 "MethodNotAllowed",
                 "The specified method is not allowed against this resource.",

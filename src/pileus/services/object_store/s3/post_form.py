@@ -28,7 +28,7 @@ from pileus.services.object_store.s3 import (
 )
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.post_policy import PostPolicy
-from pileus.services.object_store.s3.request import Request, http_date
+from pileus.services.object_store.s3.request import Request
 from pileus.services.object_store.s3.signature import UNSIGNED, Signed
 
 MAX_FIELDS_BYTES = 20 * 1024
@@ -164,7 +164,7 @@ async def _store(request: Request, filled: Filled, policy: PostPolicy | None) ->
     headers = {
         "etag": f'"{stored.etag}"',
         "location": f"{request.call.root_url}/s3/{request.bucket}/{quote(request.key)}",
-        "last-modified": http_date(request.state.now()),
+        "last-modified": request.state.now().http,
         **told,
         **upload.headers,
     }

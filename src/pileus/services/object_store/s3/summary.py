@@ -9,7 +9,7 @@ from pileus.services.object_store.s3 import attributes, authorize, hooks, integr
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.listing import MOST
 from pileus.services.object_store.s3.operations import operations
-from pileus.services.object_store.s3.request import Request, http_date
+from pileus.services.object_store.s3.request import Request
 
 HEADER = "x-amz-object-attributes"
 KNOWN = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -43,7 +43,7 @@ async def get_object_attributes(request: Request) -> Reply:
     if "ObjectSize" in wanted:
         elements.append(("ObjectSize", found.size_bytes))
     reply = xml.reply("GetObjectAttributesResponse", elements)
-    reply.headers["last-modified"] = http_date(found.changed)
+    reply.headers["last-modified"] = found.changed.http
     if version_id is not None:
         reply.headers["x-amz-version-id"] = version_id
     return reply
