@@ -34,6 +34,8 @@ async def test_checksums(rig: Rig, name: str) -> None:
     )
     assert algorithm.header not in (await rig("HEAD", "/pile/o")).headers
     assert (await rig("GET", "/pile/o", x_amz_checksum_mode="ENABLED")).headers[algorithm.header] == value
+    only = await rig("GET", "/pile/o?partNumber=1", x_amz_checksum_mode="ENABLED")
+    assert only.headers[algorithm.header] == value
     shown = await rig("GET", "/pile/o?attributes", x_amz_object_attributes="Checksum")
     assert element(shown, algorithm.element) == value
     other = algorithm.of(b"other")
@@ -74,6 +76,12 @@ async def test_checksums_of_parts(rig: Rig, name: str, kind: str) -> None:
     assert element(done, algorithm.element) == expected
     head = (await rig("HEAD", "/pile/o", x_amz_checksum_mode="ENABLED")).headers
     assert (head[algorithm.header], head["x-amz-checksum-type"]) == (expected, kind)
+    for number, body in ((1, PART), (2, b"last")):
+        for method in ("GET", "HEAD"):
+            asked = f"/pile/o?partNumber={number}"
+            given = (await rig(method, asked, x_amz_checksum_mode="ENABLED")).headers
+            assert (given[algorithm.header], given["x-amz-checksum-type"]) == (algorithm.of(body), kind)
+            assert algorithm.header not in (await rig(method, asked)).headers
     copied = await rig("PUT", "/pile/p", b"", x_amz_copy_source="/pile/o")
     told = f"<{algorithm.element}>{algorithm.of(PART + b'last')}</{algorithm.element}>"
     assert told.encode() in copied.body

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pileus.services.object_store import metadata
 from pileus.services.object_store.content import Content
+from pileus.services.object_store.large import slo
 from pileus.services.object_store.metadata import ObjectMetadata
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.s3 import checksum, hooks, xml
@@ -144,10 +145,28 @@ async def _of_parts(completion: hooks.Completion, algorithm: Algorithm) -> list[
 
 def describe_given(request: Request, content: Content, headers: dict[str, str]) -> None:
     kept = content.kept.system.get(KEPT)
-    if not kept or request.headers.get("x-amz-checksum-mode", "").upper() != "ENABLED":
+    if not kept or not _is_asked(request) or "range" in request.headers:
         return
-    if "range" not in request.headers and "partNumber" not in request.call.query:
+    if content.manifest is None or "partNumber" not in request.call.query:
         headers.update(checksum.load(kept).headers())
+
+
+def _is_asked(request: Request) -> bool:
+    return request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+
+
+async def describe_part(request: Request, content: Content, number: int, headers: dict[str, str]) -> None:
+    """Of an upload in parts, the one that is given: where it was kept, and the client asks. The type is the object's
+    (Amazon S3 API reference, "GetObject", `x-amz-checksum-type`)."""
+    if content.manifest is None or metadata.UPLOAD not in content.kept.system or not _is_asked(request):
+        return
+    account = (content.name or request.name).account
+    part = slo.segments(account, await content.manifest())[number - 1]
+    (found,) = await of_stored(request.state, [part.name])
+    if found is not None:
+        headers[found.algorithm.header] = found.value
+        if whole := content.kept.system.get(KEPT):
+            headers["x-amz-checksum-type"] = checksum.load(whole).kind
 
 
 def describe(content: Content) -> list[tuple[str, xml.Value]]:

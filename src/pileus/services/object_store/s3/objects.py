@@ -14,7 +14,7 @@ from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, storing
+from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, integrity, storing
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, no_such_key
@@ -195,6 +195,7 @@ async def _part(request: Request, found: Content, headers: dict[str, str]) -> tu
         raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
     if len(lengths) > 1 or found.is_large:
         headers["x-amz-mp-parts-count"] = str(len(lengths))
+        await integrity.describe_part(request, found, number, headers)
     return sum(lengths[: number - 1]), lengths[number - 1]
 
 
