@@ -34,6 +34,8 @@ STREAMED = frozenset(
     }
 )
 """Values of `x-amz-content-sha256` for bodies that come in chunks of their own."""
+_WORDS = STREAMED | {UNSIGNED, s3_signature.EMPTY_SHA256}
+"""Values of it that need no further look."""
 
 
 _COVERED = frozenset({"x-amz-content-sha256", "x-amz-date"})
@@ -229,7 +231,7 @@ def _from_query(call: Call, region: str) -> _Said:
 
 
 def _check_payload(payload: str) -> None:
-    if payload != UNSIGNED and payload not in STREAMED and not _SHA256.match(payload):
+    if payload not in _WORDS and not _SHA256.match(payload):
         raise S3Error(
             "InvalidArgument",
             "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING-… value, or a valid sha256 value.",
