@@ -67,6 +67,61 @@ async def test_a_site(store: Store) -> None:
     assert (await store("GET", "/c/b/", as_=NOBODY, referer="http://a.friends.example/")).status == 401
 
 
+async def test_a_site_by_a_temporary_url(store: Store) -> None:
+    await store("POST", "/c", x_remove_container_read="x", x_container_meta_temp_url_key="k")
+    for name in ("top", "dir/o", "dir/sub/o", "dir/sub/index.html", "dirt/o"):
+        await store("PUT", f"/c/{name}", name.encode())
+    until = str(int(time.time()) + 60)
+
+    def signed(prefix: str, method: str = "GET", expires: str = until) -> str:
+        text = f"{method}\n{until}\nprefix:{ROOT}/c/{prefix}"
+        signature = hmac.new(b"k", text.encode(), sha256).hexdigest()
+        return f"?temp_url_prefix={prefix}&temp_url_expires={expires}&temp_url_sig={signature}"
+
+    async def visit(path: str, query: str) -> Answer:
+        return await store("GET", f"/c{path}{query}", as_=NOBODY)
+
+    assert (await visit("", signed(""))).status == 401, "it is no site"
+    assert (await visit("/", signed(""))).status == 401
+    assert (await visit("/dir/", signed(""))).status == 404
+    await store("POST", "/c", x_container_meta_web_listings="true")
+    assert (await visit("/", "")).status == 401
+    assert (await visit("", signed(""))).status == 301
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(until)))
+    for query, is_up in (
+        (signed(""), True),
+        (signed("dir/"), False),
+        (signed("", expires=date), True),
+        (signed("") + "&inline", True),
+    ):
+        page = await visit("/dir/", query)
+        links = query.replace(":", "%3A").replace("&", "&amp;")
+        assert page.status == 200
+        assert f'href="./o{links}">o<' in page.body.decode()
+        assert f'href="./sub/{links}">sub/<' in page.body.decode()
+        assert ('href="../' in page.body.decode()) is is_up
+        assert (await visit("/dir/o", query)).body == b"dir/o"
+    assert 'href="../' not in (await visit("/", signed(""))).body.decode()
+    assert f'href="../{signed("dir/")}"'.replace("&", "&amp;") in (
+        await visit("/dir/sub/", signed("dir/"))
+    ).body.decode()
+    for path, query in (
+        ("/", signed("dir/")),
+        ("/dirt/", signed("dir/")),
+        ("/dir//", signed("dir//")),
+        ("/dir/", signed("dir/").replace("prefix=dir/", "prefix=")),
+        ("/dir/", signed("dir/", "PUT")),
+        ("/dir/", signed("dir/", expires="1")),
+        ("/none", signed("dir/")),
+    ):
+        assert (await visit(path, query)).status == 401, (path, query)
+    assert (await visit("/dir/none", signed("dir/"))).status == 404
+
+    await store("POST", "/c", x_container_meta_web_index="index.html")
+    assert (await visit("/dir/sub/", signed("dir/"))).body == b"dir/sub/index.html"
+    assert (await visit("/dir/sub/", signed("dir/o"))).status == 401
+
+
 def form(fields: dict[str, str], files: dict[str, bytes]) -> bytes:
     parts = [
         f'--B\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'.encode()

@@ -78,6 +78,8 @@ class AccountInfo(NamedTuple):
 
 class ContainerInfo(NamedTuple):
     created: Timestamp
+    set_at: Timestamp
+    """Of the last PUT or POST of the container itself."""
     metadata: Metadata
     objects: int
     bytes_used: int

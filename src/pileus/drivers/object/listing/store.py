@@ -118,7 +118,9 @@ class RingListings:
         if info is None:
             return None
         life = info.life
-        return ContainerInfo(life.created_at, info.metadata, info.objects, info.bytes_used, life.policy)
+        return ContainerInfo(
+            life.created_at, life.put_at, info.metadata, info.objects, info.bytes_used, life.policy
+        )
 
     async def set_container(
         self,
@@ -148,8 +150,8 @@ class RingListings:
             raise NoSuchContainer
         if make:
             await self.set_account(account, now, dict)
-            newest = max((each.info for each in changed), key=lambda each: each.counted_at)
-            await self._tell_account(account, container, newest)
+        newest = max((each.info for each in changed), key=lambda each: each.counted_at)
+        await self._tell_account(account, container, newest)
         return any(each.made for each in changed) and not exists
 
     async def _tell_account(self, account: str, container: str, info: Info) -> None:

@@ -69,7 +69,7 @@ def _described(state: ObjectStoreState, info: ContainerInfo, *, owner: bool) -> 
         "x-container-object-count": str(info.objects),
         "x-container-bytes-used": str(info.bytes_used),
         "x-timestamp": info.created.normal,
-        "last-modified": info.created.http,
+        "last-modified": info.set_at.http,
         "x-storage-policy": state.policies.name_of(info.policy),
         "accept-ranges": "bytes",
         **(

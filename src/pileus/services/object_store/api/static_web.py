@@ -33,10 +33,15 @@ Handle = Callable[[Call], Awaitable[Reply]]
 
 
 def site(call: Call, info: ContainerInfo) -> Mapping[str, str] | None:
-    """The container's rules, where it is a site for this caller: for nobody in particular, or whoever asks for it."""
+    """The container's rules, where it is a site for this caller: for nobody in particular, or whoever asks for it.
+
+    A temporary URL opens a site where it has a prefix; else it is good for an object, and for nothing else.
+    """
     if call.method not in ("GET", "HEAD"):
         return None
-    if info.metadata.keys().isdisjoint(_RULES) or temp_url.is_signed(call):
+    if info.metadata.keys().isdisjoint(_RULES):
+        return None
+    if temp_url.is_signed(call) and call.arg("temp_url_prefix") is None:
         return None
     known = {"x-auth-token", "x-storage-token", "authorization"}
     if (CONTEXT_KEY in call.scope or known & call.headers.keys()) and (
@@ -62,7 +67,10 @@ async def _page(call: Call, name: Name, rules: Mapping[str, str], handle: Handle
     if version is not None and not (version.size_bytes <= 1 and _is_folder(version.metadata, rules)):
         return await handle(call)
     if version is None:
-        await access.require(call, name, "read")
+        if temp_url.is_signed(call):
+            await temp_url.require(call, name)
+        else:
+            await access.require(call, name, "read")
     if not (_INDEX in rules or _lists(rules)):
         if version is None:
             raise gone()
@@ -85,6 +93,8 @@ async def _folder(call: Call, name: Name, rules: Mapping[str, str], handle: Hand
     if not (_INDEX in rules or _lists(rules)):
         return await handle(call)
     prefix = name.object.rstrip("/") + "/" if name.object else ""
+    if temp_url.is_signed(call):  # all that is looked at below is in the folder
+        await temp_url.require(call, name._replace(object=prefix))
     index = name._replace(object=prefix + rules[_INDEX]) if _INDEX in rules else None
     has_index = index is not None and await state.find(index) is not None
     if not call.path.endswith("/"):
@@ -98,7 +108,8 @@ async def _folder(call: Call, name: Name, rules: Mapping[str, str], handle: Hand
         return reply
     if not _lists(rules):
         raise gone()
-    await access.require(call, name, "list")
+    if not temp_url.is_signed(call):
+        await access.require(call, name, "list")
     entries = await _entries(state, name, prefix, 10_000)
     if name.object and not entries:
         raise gone()
@@ -126,8 +137,9 @@ def _listing(
             css = "../" * prefix.count("/") + quote(css)
         style = f'<link rel="stylesheet" type="text/css" href="{escape(css)}" />'
     rows = []
-    if prefix:
-        rows.append('<tr id="parent" class="item"><td class="colname"><a href="../">../</a></td>')
+    query = escape(_query(call))
+    if len(prefix) > len((query and call.arg("temp_url_prefix")) or ""):
+        rows.append(f'<tr id="parent" class="item"><td class="colname"><a href="../{query}">../</a></td>')
         rows.append('<td class="colsize">&nbsp;</td><td class="coldate">&nbsp;</td></tr>')
     for each in entries:
         shown = (each.get("subdir") or each["name"])[len(prefix) :]
@@ -137,7 +149,7 @@ def _listing(
             kind = " ".join(f"type-{quote(part, safe='-.+')}" for part in (main, f"{main}-{sub}"))
             size, date = _size(each["bytes"]), each["last_modified"].partition(".")[0].replace("T", " ")
         rows.append(
-            f'<tr class="item {kind}"><td class="colname"><a href="./{quote(shown)}">{escape(shown)}</a></td>'
+            f'<tr class="item {kind}"><td class="colname"><a href="./{quote(shown)}{query}">{escape(shown)}</a></td>'
             f'<td class="colsize">{size}</td><td class="coldate">{date}</td></tr>'
         )
     return (
@@ -146,6 +158,15 @@ def _listing(
         '<tr id="heading"><th class="colname">Name</th><th class="colsize">Size</th>'
         '<th class="coldate">Date</th></tr>\n' + "\n".join(rows) + "\n</table></body></html>\n"
     ).encode("utf-8", "replace")
+
+
+def _query(call: Call) -> str:
+    """What links need to be as good as the temporary URL that led here; nothing where none did."""
+    if not temp_url.is_signed(call):
+        return ""
+    parts = ("temp_url_prefix", "temp_url_expires", "temp_url_sig", "temp_url_ip_range")
+    given = [f"{part}={quote(value)}" for part in parts if (value := call.arg(part)) is not None]
+    return "?" + "&".join([*given, *({"inline"} & call.query.keys())])
 
 
 def _size(size: int) -> str:
