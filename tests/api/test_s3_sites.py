@@ -105,6 +105,10 @@ async def test_a_site(rig: Rig) -> None:
     ):
         answer = await page(path)
         assert (answer.status, answer.headers.get("location")) == (status, location), path
+    for query in ("response-content-type=a/b", "a=%ff", "partNumber=x", "versionId=1", "acl", "b=%00"):
+        asked = await page(f"/pile/?{query}")
+        assert (asked.status, asked.body) == (200, b"<h1>hello</h1>"), query
+        assert asked.headers["content-type"] == "text/html"
     lost = await page("/pile/none")
     assert (lost.status, b"<li>Code: NoSuchKey</li>" in lost.body) == (404, True)
     await rig("PUT", "/pile/lost.html", b"lost")

@@ -116,6 +116,10 @@ class Call:
             self._query = query
         return self._query
 
+    def pass_over_query(self) -> None:
+        """For what takes none: from now on it is empty, whatever the client has sent. `scope` keeps that, for logs."""
+        self._query = {}
+
     def arg(self, name: str, default: str | None = None) -> str | None:
         """The last value of a query parameter."""
         query = self.query if self._query is None else self._query

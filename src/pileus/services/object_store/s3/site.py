@@ -104,9 +104,9 @@ hooks.DESCRIBING.append(describe_given)
 async def _enter(call: Call) -> Reply:
     if call.path.count("/") == 2:  # a site's first page is below its name
         return Reply(302, headers={"location": quote(call.path) + "/"})
+    call.pass_over_query()  # it is for scripts in the pages, which are what is newest
     bucket, _, key = call.path.removeprefix(BASE + "/").partition("/")
     request, began = Request(call, bucket, key, None, None), time.perf_counter()
-    request.version_id = None  # pages are what is newest
     reply = await _serve(request)
     if log_records.wanted(request):
         reply = log_records.answered(request, reply, began, family="WEBSITE")
