@@ -102,9 +102,10 @@ async def test_a_site_by_a_temporary_url(store: Store) -> None:
         assert ('href="../' in page.body.decode()) is is_up
         assert (await visit("/dir/o", query)).body == b"dir/o"
     assert 'href="../' not in (await visit("/", signed(""))).body.decode()
-    assert f'href="../{signed("dir/")}"'.replace("&", "&amp;") in (
-        await visit("/dir/sub/", signed("dir/"))
-    ).body.decode()
+    assert (
+        f'href="../{signed("dir/")}"'.replace("&", "&amp;")
+        in (await visit("/dir/sub/", signed("dir/"))).body.decode()
+    )
     for path, query in (
         ("/", signed("dir/")),
         ("/dirt/", signed("dir/")),
