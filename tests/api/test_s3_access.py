@@ -156,7 +156,7 @@ async def test_lists_of_buckets_and_objects(rig: Rig) -> None:
     assert code(await rig("PUT", "/pile/o?acl", shown.body, x_amz_acl="private")) == "UnexpectedContent"
     assert code(await rig("PUT", "/pile/none?acl", x_amz_acl="private")) == "NoSuchKey"
     for bad in (b"<AccessControlPolicy/>", b"<!DOCTYPE a []><a/>", shown.body[:-10]):
-        assert code(await rig("PUT", "/pile/o?acl", bad)) == "MalformedXML"
+        assert code(await rig("PUT", "/pile/o?acl", bad)) == "MalformedACLError"
     # To enforce the owner again, the bucket's list must be its own.
     assert (await rig("PUT", "/pile?acl", x_amz_acl="private")).status == 200
     enforced = preferred.replace(b"BucketOwnerPreferred", b"BucketOwnerEnforced")

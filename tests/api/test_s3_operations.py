@@ -266,6 +266,8 @@ def locks(s3: Client) -> None:
     s3.put_object_legal_hold(**at, LegalHold={"Status": "ON"})
     assert s3.get_object_legal_hold(**at)["LegalHold"] == {"Status": "ON"}
     assert s3.head_object(**at)["ObjectLockLegalHoldStatus"] == "ON"
+    s3.put_object(Bucket="vault", Key="held", Body=b"body", ObjectLockLegalHoldStatus="ON")
+    assert s3.head_object(Bucket="vault", Key="held")["ObjectLockLegalHoldStatus"] == "ON"
 
 
 def ends(s3: Client) -> None:

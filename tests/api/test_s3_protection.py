@@ -308,6 +308,11 @@ async def test_locks_of_a_bucket(vault: Rig, clock: FakeClock) -> None:
 async def test_locks_that_uploads_bring_along(vault: Rig, clock: FakeClock) -> None:
     until = (clock.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     lock = {"x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": until}
+    assert code(await vault("PUT", "/vault/o", b"x", **lock)) == "InvalidRequest"  # no checksum
+    assert (await vault("GET", "/vault/o")).status == 404
+    summed = {**lock, "content-md5": base64.b64encode(md5(b"x").digest()).decode()}
+    assert (await vault("PUT", "/vault/summed", b"x", **summed)).status == 200
+    lock["x-amz-sdk-checksum-algorithm"] = "CRC32"
     at = f"/vault/o?versionId={await put(vault, **lock)}"
     assert code(await vault("DELETE", at, x_amz_bypass_governance_retention="true")) == "AccessDenied"
     for bad in ({**lock, "x-amz-object-lock-mode": "X"}, {"x-amz-object-lock-mode": "COMPLIANCE"}):

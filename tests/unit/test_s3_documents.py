@@ -88,8 +88,9 @@ def test_grants_of_documents() -> None:
     assert b'xsi:type="Group"' in body
     assert acl.from_xml(body, "p1") == grants
     assert code(lambda: acl.from_xml(body, "p2")) == "AccessDenied"
-    assert code(lambda: acl.from_xml(body.replace(b"CanonicalUser", b"Nobody"), "p1")) == "MalformedXML"
-    assert code(lambda: acl.from_xml(body.replace(b">READ<", b">LOOK<"), "p1")) == "MalformedXML"
+    assert code(lambda: acl.from_xml(body.replace(b"CanonicalUser", b"Nobody"), "p1")) == "MalformedACLError"
+    assert code(lambda: acl.from_xml(body.replace(b">READ<", b">LOOK<"), "p1")) == "MalformedACLError"
+    assert code(lambda: acl.from_xml(b"<Acl", "p1")) == "MalformedACLError"
 
 
 def test_swifts_lists_as_grants() -> None:

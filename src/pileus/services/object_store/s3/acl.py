@@ -122,10 +122,15 @@ def from_headers(headers: Mapping[str, str], owner: str) -> tuple[Grant, ...] | 
 
 
 def from_xml(body: bytes, owner: str) -> tuple[Grant, ...]:
-    given = documents.read(body, AccessControlPolicy, "AccessControlPolicy")
-    if given.owner.id != owner:
-        raise S3Error("AccessDenied", "The owner of a bucket or an object can't be changed")
-    return from_elements(given.access_control_list.grant)
+    try:
+        given = documents.read(body, AccessControlPolicy, "AccessControlPolicy")
+        if given.owner.id != owner:
+            raise S3Error("AccessDenied", "The owner of a bucket or an object can't be changed")
+        return from_elements(given.access_control_list.grant)
+    except S3Error as error:
+        if error.kind != "MalformedXML":
+            raise
+        raise S3Error("MalformedACLError", error.message) from error
 
 
 def from_elements(given: list[GrantElement]) -> tuple[Grant, ...]:

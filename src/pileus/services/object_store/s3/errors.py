@@ -42,6 +42,7 @@ _STATUSES = {
     "InvalidTargetBucketForLogging": 400,
     "InvalidURI": 400,
     "KeyTooLongError": 400,
+    "MalformedACLError": 400,
     "MalformedPOSTRequest": 400,
     "MalformedPolicy": 400,
     "MalformedTrailerError": 400,

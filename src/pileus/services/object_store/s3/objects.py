@@ -14,7 +14,17 @@ from pileus.services.object_store.content import Content
 from pileus.services.object_store.driver import DeviceError
 from pileus.services.object_store.large import slo
 from pileus.services.object_store.name import Name
-from pileus.services.object_store.s3 import attributes, authorize, body, conditions, hooks, integrity, storing
+from pileus.services.object_store.s3 import (
+    attributes,
+    authorize,
+    body,
+    checksum,
+    conditions,
+    hooks,
+    integrity,
+    object_lock,
+    storing,
+)
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, no_such_key
@@ -211,6 +221,11 @@ async def put_object(request: Request) -> Reply:
     """Stores an object."""
     length = body.announced(request)
     wanted = body.wanted_md5(request)
+    if object_lock.wanted(request.headers) and not wanted and checksum.wanted(request.headers) is None:
+        raise S3Error(
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+        )
     kept = attributes.of_request(request.headers)
     await storing.require_room(request, request.name, length)
     await storing.check_conditions(request)
