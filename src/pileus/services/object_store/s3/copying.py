@@ -66,7 +66,7 @@ async def open_source(request: Request) -> Source:
     authorize.check_owner(request, "x-amz-source-expected-bucket-owner", source.account)
     await authorize.require(source, "s3:GetObject")
     try:
-        found: Opened = await objects.find_version(source, version_id)
+        found: Opened = await objects.find(source)
     except S3Error as error:
         if error.kind != "MethodNotAllowed":
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pileus.kernel.api.answer import NOTHING, WHATEVER
-from pileus.kernel.errors import RangeNotSatisfiable, Unavailable
+from pileus.kernel.errors import ApiError, RangeNotSatisfiable, Unavailable
 from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import access, content, symlinks, versioning
 from pileus.services.object_store import conditions as swift_conditions
@@ -52,16 +52,34 @@ def reader(request: Request) -> symlinks.Permit:
 
 
 async def find(request: Request) -> Opened:
-    """404 where there is no such object, or it is a delete marker."""
-    if request.version_id is None and not versioning.status(request.metadata):
+    """404 where there is no such object, or it is a delete marker; 403 instead for a caller who may not list the bucket, and
+    so is not to learn of it (Amazon S3 API reference, "GetObject", "Permissions")."""
+    try:
+        return await look(request)
+    except ApiError as error:
+        if error.status == 404 and not await _may_list(request):
+            raise authorize.denied() from error
+        raise
+
+
+async def _may_list(request: Request) -> bool:
+    """A prefix in the query of what is no list says nothing."""
+    bucket = Name(request.account, request.bucket)
+    return await authorize.allows(request, "s3:ListBucket", bucket, facts={"s3:prefix": []})
+
+
+async def look(request: Request) -> Opened:
+    """`find`, and 404 whoever asks."""
+    version_id = version_asked(request)
+    if version_id is None and not versioning.status(request.metadata):
         found = await open_object(request.state, request.name, permit=reader(request))
         if found is None:
             raise no_such_key(request.key)
         return Opened(found, None)
-    return await find_version(request, version_asked(request))
+    return await _version(request, version_id)
 
 
-async def find_version(request: Request, version_id: str | None) -> Opened:
+async def _version(request: Request, version_id: str | None) -> Opened:
     """`version_id` None: the newest."""
     try:
         at = await versioning.find(request.state, request.name, request.metadata, version_id)
@@ -98,17 +116,18 @@ async def find_version(request: Request, version_id: str | None) -> Opened:
 @operations.object("HEAD", action="s3:GetObject", also={206: NOTHING, 304: NOTHING})
 async def head_object(request: Request) -> Reply:
     """An object's metadata."""
-    return await _give(request, with_body=False)
+    return await give(request, await find(request), with_body=False)
 
 
 @operations.object("GET", action="s3:GetObject", answers=WHATEVER, also={206: WHATEVER, 304: NOTHING})
 async def get_object(request: Request) -> Reply:
     """An object, or the part of it that `Range` or `partNumber` asks for."""
-    return await _give(request, with_body=True)
+    return await give(request, await find(request), with_body=True)
 
 
-async def _give(request: Request, *, with_body: bool) -> Reply:
-    found, version_id = await find(request)
+async def give(request: Request, opened: Opened, *, with_body: bool) -> Reply:
+    """What is opened, as the request's headers and query ask for it."""
+    found, version_id = opened
     headers = attributes.described(found)
     if version_id is not None:
         headers["x-amz-version-id"] = version_id

@@ -157,8 +157,8 @@ async def _serve(request: Request) -> Reply:
 async def _page(request: Request, key: str) -> Reply:
     request.key = key
     await authorize.require(request, "s3:GetObject")
-    get = objects.head_object if request.call.method == "HEAD" else objects.get_object
-    page = await get(request)
+    with_body = request.call.method != "HEAD"
+    page = await objects.give(request, await objects.look(request), with_body=with_body)
     location = page.headers.get(REDIRECT)
     if location is not None:
         return Reply(301, headers={"location": location})
