@@ -170,6 +170,7 @@ async def test_who_writes_too_often_is_refused(tmp_path: Path) -> None:
         ("c.auth-p1.s.example", "/o/p", "/v1/AUTH_p1/c/o/p"),
         ("C.p1.S.example:8080", "/", "/v1/AUTH_p1/c/"),
         ("auth_p1.s.example", "/c/o", "/v1/AUTH_p1/c/o"),
+        ("%C3%A4%E2%82%AC.p1.s.example", "/o", "/v1/AUTH_p1/ä€/o"),
         ("p1.s.example", "/", "/v1/AUTH_p1"),
         ("p1.s.example", "/v1/c/v1/o", "/v1/AUTH_p1/c/v1/o"),
         ("s.example", "/c/o", None),
@@ -189,6 +190,8 @@ async def test_an_account_s_host_is_served(tmp_path: Path) -> None:
         assert (await store("GET", "", at="/o", host="c.p1.s.example")).body == b"body"
         assert (await store("GET", "", at="/c/o", host="auth-p1.s.example:80")).body == b"body"
         assert (await store("GET", "", at="/c/o", host="p2.s.example")).status == 403
+        for host in ("%00.p1.s.example", "%ff.p1.s.example"):
+            assert (await store("GET", "", at="/o", host=host)).status == 412
         assert "domain_remap" in json.loads((await store("GET", "", at="/info")).body)
 
 

@@ -30,7 +30,9 @@ async def test_names(store: Store) -> None:
         (400, "/c/" + "ä" * 513),
         (400, "/" + "c" * 257 + "/o"),
         (412, "/c/\ufffd"),
-        (404, "/c/nul\0"),
+        (412, "/c/nul\0"),
+        (412, "/c\0"),
+        (412, "\0"),
     ):
         assert (await store("PUT", path, b"x")).status == status, path[:20]
     assert len((await store("GET", "/c")).body) == 1025

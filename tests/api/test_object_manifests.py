@@ -95,8 +95,16 @@ async def test_only_what_the_caller_may_read_becomes_a_segment(store: Store) -> 
     assert (refused.status, b"403 Forbidden" in refused.body) == (400, True)
     assert (await put(store, "/open/m", [{"path": "/c/s0"}])).status == 201
     assert (await store("GET", "/open/m", as_=NOBODY)).status == 409
+    head = await store("HEAD", "/open/m", as_=NOBODY)
+    assert (head.status, head.headers["content-length"]) == (200, "100"), "the manifest says so"
+    await store("PUT", "/open/link", x_symlink_target="open/m")
+    assert (await store("HEAD", "/open/link", as_=NOBODY)).status == 200
+    assert (await store("GET", "/open/link", as_=NOBODY)).status == 409
+    await store("PUT", "/open/away", x_symlink_target="c/s0")
+    assert (await store("HEAD", "/open/away", as_=NOBODY)).status == 401
     await store("PUT", "/open/d", b"", as_=OTHER, x_object_manifest="c/s")
-    assert (await store("GET", "/open/d", as_=OTHER)).status == 403
+    for method in ("GET", "HEAD"):
+        assert (await store(method, "/open/d", as_=OTHER)).status == 403
     assert (await store("GET", "/open/d")).status == 200
 
 

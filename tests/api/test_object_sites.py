@@ -5,10 +5,13 @@ from __future__ import annotations
 import hmac
 import time
 from hashlib import sha1, sha256, sha512
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from tests.object_store_client import NOBODY, ROOT, Answer, Store
+from pileus.services.object_store.settings import Settings
+from tests.object_store_client import NOBODY, ROOT, Answer, Store, running
 
 
 @pytest.fixture
@@ -121,6 +124,16 @@ async def test_a_site_by_a_temporary_url(store: Store) -> None:
     await store("POST", "/c", x_container_meta_web_index="index.html")
     assert (await visit("/dir/sub/", signed("dir/"))).body == b"dir/sub/index.html"
     assert (await visit("/dir/sub/", signed("dir/o"))).status == 401
+
+
+@pytest.mark.parametrize(("host", "path"), [("p1.s.example", "/c€"), ("c%E2%82%AC.p1.s.example", "")])
+async def test_a_site_of_any_name_at_its_host(tmp_path: Path, host: str, path: str) -> None:
+    async with running(tmp_path, Settings(storage_domains=("s.example",))) as store:
+        await store("PUT", "/c€", x_container_read=".r:*", x_container_meta_web_index="ä.html")
+        await store("PUT", "/c€/ä/ä.html", b"page")
+        moved = await store("GET", "", at=f"{path}/ä", as_=NOBODY, host=host)
+        assert (moved.status, moved.headers["location"]) == (301, f"http://{host}{quote(path)}/%C3%A4/")
+        assert (await store("GET", "", at=f"{path}/ä/", as_=NOBODY, host=host)).body == b"page"
 
 
 def form(fields: dict[str, str], files: dict[str, bytes]) -> bytes:

@@ -143,7 +143,7 @@ class Application:
         match = self._router.find(scope["path"] if claimed is None else claimed[1])
         if (
             match is None
-            or "\0" in scope["path"]
+            or ("\0" in scope["path"] and self._dialect(scope, None)[0].nul_names_nothing)
             or (scope["path"].endswith("/") and self._names_nothing(scope))
         ):
             raise NotFound(f"There is nothing at {scope['path']}.")

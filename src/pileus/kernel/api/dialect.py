@@ -81,6 +81,8 @@ class Dialect:
     """A body that says it is anything but JSON is a 415."""
     slash_names_nothing: bool = False
     """`/images/` is an image without a name, which does not exist; elsewhere it is `/images`."""
+    nul_names_nothing: bool = True
+    """A path with a NUL leads nowhere; elsewhere the service itself refuses it."""
     bulk: bool = False
     """A POST of `{"networks": […]}` makes them all or none."""
     time: Callable[[datetime], str] = iso_z

@@ -33,5 +33,6 @@ SWIFT = Dialect(
     envelope=lambda error, request_id: {"error": error.message},
     page=page,
     stamps=transaction_id,
+    nul_names_nothing=False,
     challenge={"www-authenticate": 'Swift realm="unknown"'},
 )

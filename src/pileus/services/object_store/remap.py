@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pileus.services.object_store.name import ACCOUNT_PREFIX
 from pileus.services.object_store.settings import Settings
@@ -32,7 +33,8 @@ def host_of(scope: Mapping[str, Any]) -> str:
 def path(scope: Mapping[str, Any], settings: Settings) -> str | None:
     """The path that host and path mean together; None where the host is no account's.
 
-    Hosts have neither `_` nor capital letters: `auth-ID` is the account `AUTH_ID`, and a bare `ID` as well.
+    Hosts have neither `_` nor capital letters: `auth-ID` is the account `AUTH_ID`, and a bare `ID` as well. What is not ASCII they
+    have percent-encoded (RFC 3986, 3.2.2).
     """
     host = scope.get(HOST) or host_of(scope)
     for domain in settings.storage_domains:
@@ -43,6 +45,6 @@ def path(scope: Mapping[str, Any], settings: Settings) -> str | None:
         own = re.sub(rf"^{ACCOUNT_PREFIX[:-1]}[-_]", "", account, flags=re.IGNORECASE)
         rest = str(scope["path"])
         rest = rest[3:] if rest.startswith("/v1/") or rest == "/v1" else rest
-        below = f"/{container}{rest}" if container else rest.rstrip("/") if rest == "/" else rest
+        below = f"/{unquote(container)}{rest}" if container else rest.rstrip("/") if rest == "/" else rest
         return f"/v1/{ACCOUNT_PREFIX}{own}{below}"
     return None

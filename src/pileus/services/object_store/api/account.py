@@ -119,13 +119,20 @@ async def _set(call: Call, name: Name, context: Context | None) -> None:
     state.forget_account(name.account)
 
 
+def _domain(owner: Context | None, name: Name) -> dict[str, str]:
+    """The domain of the account's project, where the caller's token is of that project and tells it."""
+    if owner is None or owner.project_id is None or owner.project_id != name.project_id:
+        return {}
+    return {"x-account-project-domain-id": owner.project_domain_id} if owner.project_domain_id else {}
+
+
 @routes.add("HEAD", "/{account}", policy=ANYONE, status=204)
 async def head_account(call: Call) -> Reply:
     """An account's metadata and counts."""
     name = parse(call.path)
     owner = await access.require(call, name, "read")
     state: ObjectStoreState = call.runtime.state
-    headers = await _described(state, name, owner=owner is not None)
+    headers = {**await _described(state, name, owner=owner is not None), **_domain(owner, name)}
     return Reply(204, headers={**headers, "content-type": listing.MEDIA_TYPES[listing.form(call)]})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pileus.kernel.api.answer import NOTHING
 from pileus.kernel.api.call import Call
 from pileus.kernel.api.operation import ANYONE
 from pileus.kernel.api.service import Routes
+from pileus.kernel.http.reply import Reply
 from pileus.services.object_store import metadata, name, symlinks
 from pileus.services.object_store.api import bulk_delete, bulk_upload, outcome
 from pileus.services.object_store.large import slo
@@ -99,6 +101,12 @@ async def info(call: Call) -> dict[str, dict[str, Any]]:
         ),
         **({"cname_lookup": {"lookup_depth": settings.cname_lookup_depth}} if state.cnames else {}),
     }
+
+
+@routes.add("OPTIONS", "/info", policy=ANYONE, answers=NOTHING)
+async def info_options(call: Call) -> Reply:
+    """What may be asked of it."""
+    return Reply(200, headers={"allow": "HEAD, GET, OPTIONS"})
 
 
 def _rates(settings: Settings) -> dict[str, Any]:

@@ -53,11 +53,13 @@ async def open_object(
     raw: bool = False,
     permit: symlinks.Permit | None = None,
     depth: int = 0,
+    reads: bool = True,
 ) -> Content | None:
     """What reading the object gives; `raw`: a large object's manifest instead. None where there is none.
 
     `permit` is asked of each object that the caller did not name, but that a symlink or a manifest does. Without it
-    symlinks are not followed.
+    symlinks are not followed. Who `reads` no bytes needs no leave for a static large object's segments: its manifest says how
+    large it is.
     """
     try:
         version = await state.find(name)
@@ -74,7 +76,7 @@ async def open_object(
         if newest is None:
             return None
         own = newest
-    return await open_content(state, name, own, raw=raw, permit=permit, depth=depth)
+    return await open_content(state, name, own, raw=raw, permit=permit, depth=depth, reads=reads)
 
 
 async def _linked(state: ObjectStoreState, name: Name, version: Version, permit: symlinks.Permit) -> Content:
@@ -105,6 +107,7 @@ async def open_content(
     raw: bool = False,
     permit: symlinks.Permit | None = None,
     depth: int = 0,
+    reads: bool = True,
 ) -> Content:
     """What is stored as the object, or as a version of it, read as what it means."""
     kept = own.kept
@@ -125,7 +128,7 @@ async def open_content(
     else:
         parts, etag = await dlo.segments(state, name.account, manifest or "")
     named = [part.name for part in parts if part.data is None]
-    if permit is not None and metadata.UPLOAD not in kept.system:
+    if permit is not None and metadata.UPLOAD not in kept.system and (reads or kept.large_etag is None):
         for segment in named:
             try:
                 await permit(segment)
@@ -199,20 +202,20 @@ async def _find(call: Call) -> tuple[Name, Content]:
         await temp_url.require(call, name)
     else:
         await access.require(call, name, "read", by_list=not call.arg("version-id"))
-    raw = call.arg("multipart-manifest") == "get"
+    raw, reads = call.arg("multipart-manifest") == "get", call.method != "HEAD"
     link = call.arg("symlink") == "get"
     permit = None if link else reader(call, name)
     info = await state.container(name.account, name.container)
     version_id = versioned.asked(call, info)
     if version_id is None:
-        found = await open_object(state, name, raw=raw or link, permit=permit)
+        found = await open_object(state, name, raw=raw or link, permit=permit, reads=reads)
         if found is not None and found.version_id is None and info and versioning.status(info.metadata):
             found = found._replace(version_id=NULL)
     else:
-        found = await open_version(state, name, version_id, raw=raw or link, permit=permit)
+        found = await open_version(state, name, version_id, raw=raw or link, permit=permit, reads=reads)
     if found is None:
         raise gone()
-    if call.method == "GET":
+    if reads:
         content.require_readable(found)
     if raw and found.kept.large_etag is not None:
         if call.arg("format") != "raw":
@@ -229,7 +232,13 @@ async def _find(call: Call) -> tuple[Name, Content]:
 
 
 async def open_version(
-    state: ObjectStoreState, name: Name, version_id: str, *, raw: bool, permit: symlinks.Permit | None
+    state: ObjectStoreState,
+    name: Name,
+    version_id: str,
+    *,
+    raw: bool,
+    permit: symlinks.Permit | None,
+    reads: bool = True,
 ) -> Content | None:
     """An older version, or the newest, by its id; 404 for a delete marker, which says that it is one."""
     info = await state.container(name.account, name.container)
@@ -244,7 +253,7 @@ async def open_version(
     if permit is not None and symlinks.of(own.kept) is not None:
         own = await _linked(state, name, at.version, permit)
     own = own._replace(version_id=at.id)
-    return await open_content(state, own.name or name, own, raw=raw, permit=permit)
+    return await open_content(state, own.name or name, own, raw=raw, permit=permit, reads=reads)
 
 
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
