@@ -231,3 +231,24 @@ async def test_a_deletion_is_remembered_while_what_it_deleted_is_on_the_disk() -
     version = await device.find(key_of("a/c/gone"))
     assert version is None or version.deleted
     await device.close()
+
+
+async def test_a_volume_is_not_cleared_while_the_newest_of_a_key_in_it_is_rotten() -> None:
+    """It rots before the volume is full: the list that is written then passes it over."""
+    files = MemoryFiles()
+    device = new_engine(files)
+    await device.start()
+    await put(device, PATHS[0], at(1), b"sound" * 100)
+    (volume,) = [inode for name, inode in files.names.items() if name.endswith(".vol")]
+    volume.data[volume.data.index(b"soundsound")] ^= 4
+    for turn in range(8):
+        await put(device, PATHS[1], at(2 + turn), bytes(5000))
+    await device.tidy(at(100))
+    with pytest.raises(DeviceError, match="checksum"):
+        await device.find(key_of(PATHS[0]))
+    await put(device, PATHS[0], at(50), b"again")
+    freed = await device.tidy(at(100))
+    assert freed > 0
+    found = await device.find(key_of(PATHS[0]))
+    assert found is not None and found.body == b"again"
+    await device.close()

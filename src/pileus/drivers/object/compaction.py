@@ -40,6 +40,9 @@ async def compact(group: Group, forget_before: Timestamp) -> int:
             continue
         for entry in alive:
             group.forget(entry)
+        if volume.live_bytes:
+            # The newest of a key is rotten, so that no list has it. Until it is replaced it has to be found to be rotten.
+            continue
         del group.volumes[number]
         await asyncio.to_thread(volume.remove)
         freed += volume.end

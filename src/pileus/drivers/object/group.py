@@ -341,6 +341,7 @@ class Group:
         """Unless it has been replaced."""
         if self.is_newest(entry):
             self.index.drop(entry.key)
+            self.volumes[entry.place.volume].live_bytes -= rounded(entry.place.length)
             if self._summary is not None:
                 self._summary.replace(entry.key, entry.stamp, None)
 
