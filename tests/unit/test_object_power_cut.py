@@ -250,5 +250,6 @@ async def test_a_volume_is_not_cleared_while_the_newest_of_a_key_in_it_is_rotten
     freed = await device.tidy(at(100))
     assert freed > 0
     found = await device.find(key_of(PATHS[0]))
-    assert found is not None and found.body == b"again"
+    assert found is not None
+    assert found.body == b"again"
     await device.close()
