@@ -50,6 +50,7 @@ from pileus.services.object_store.driver import (
     whole_or_nothing,
 )
 
+log = structlog.get_logger("pileus.object_store")
 SMALL_BYTES = 256 * 1024
 """Objects up to this size live in volumes."""
 _IN_VOLUMES = (Kind.WHOLE, Kind.DELETED, Kind.DROPPED)
@@ -59,9 +60,6 @@ CLAIMS, BEGUN = "claims", "begun"
 REPLAY = 256
 """Records read at once when listings catch up."""
 VOLUME_BYTES = 256 * 1024 * 1024
-
-
-log = structlog.get_logger("pileus.object_store")
 
 
 class ObjectEngine:

@@ -143,3 +143,9 @@ class Listings(Protocol):
 
     async def settle(self, mark: str) -> None:
         """All that was told is durable when this returns, and so is the mark that says how far that was."""
+
+
+def folder(key: str, prefix: str, delimiter: str) -> str:
+    """What a list shows for the key: it up to the delimiter that follows the prefix; empty where it shows the key."""
+    end = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key[: end + len(delimiter)] if end >= 0 else ""

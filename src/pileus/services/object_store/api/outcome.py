@@ -107,8 +107,7 @@ def form(call: Call) -> tuple[Form, dict[str, str]]:
 async def reply(call: Call, work: Coroutine[Any, Any, Outcome], status: int = 200) -> Reply:
     """The answer at once if the work is short; else blanks until it is done."""
     shape, headers = form(call)
-    task, done = asyncio.ensure_future(work), asyncio.Event()
-    task.add_done_callback(lambda _: done.set())
+    task, done = _started(work)
     try:
         if await call.runtime.clock.wait(done, BLANK_SECONDS):
             return Reply(status, task.result().encode(shape), headers)
@@ -121,9 +120,15 @@ async def reply(call: Call, work: Coroutine[Any, Any, Outcome], status: int = 20
 async def begun(call: Call, work: Coroutine[Any, Any, Outcome], status: int) -> Reply:
     """The answer begins before anything is done."""
     shape, headers = form(call)
-    task, done = asyncio.ensure_future(work), asyncio.Event()
-    task.add_done_callback(lambda _: done.set())
+    task, done = _started(work)
     return Reply(status, headers=headers, stream=_blanks(call.runtime.clock, task, done, shape))
+
+
+def _started(work: Coroutine[Any, Any, Outcome]) -> tuple[asyncio.Task[Outcome], asyncio.Event]:
+    """The work under way, and what tells that it has ended."""
+    task, done = asyncio.create_task(work), asyncio.Event()
+    task.add_done_callback(lambda _: done.set())
+    return task, done
 
 
 async def _blanks(

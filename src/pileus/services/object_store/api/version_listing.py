@@ -10,7 +10,7 @@ from pileus.kernel.errors import BadRequest
 from pileus.kernel.http.reply import encode_json
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store.api.listing import ObjectEntry, Subdir
-from pileus.services.object_store.listings import Ask
+from pileus.services.object_store.listings import Ask, folder
 from pileus.services.object_store.name import Name
 from pileus.services.object_store.version_entries import NULL
 from pileus.services.object_store.version_list import Listed, Versions
@@ -57,9 +57,7 @@ def _name(entry: Entry) -> str:
 async def _all(versions: Versions, asked: Ask) -> AsyncIterator[Entry]:
     while of_name := await versions.next_key():
         key = of_name[0].key
-        head, delimiter, _ = key[len(asked.prefix) :].partition(asked.delimiter or "\0")
-        if asked.delimiter and delimiter:
-            folded = asked.prefix + head + delimiter
+        if folded := folder(key, asked.prefix, asked.delimiter):
             versions.seek(folded)
             yield Subdir(folded)
             continue

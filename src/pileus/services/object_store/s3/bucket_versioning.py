@@ -5,10 +5,11 @@ from __future__ import annotations
 from pileus.kernel.http.reply import Reply
 from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import versioning
+from pileus.services.object_store.listings import folder
 from pileus.services.object_store.metadata import s3_etag
 from pileus.services.object_store.s3 import body, hooks, xml
 from pileus.services.object_store.s3.errors import S3Error
-from pileus.services.object_store.s3.listing import at_most, encoding, folder, listed_date
+from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, owner_of
 from pileus.services.object_store.version_entries import NULL

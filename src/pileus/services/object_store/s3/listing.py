@@ -69,12 +69,6 @@ def listed_date(text: str) -> str:
     return text[:19] + ".000Z"
 
 
-def folder(key: str, prefix: str, delimiter: str) -> str:
-    """What a list shows for the key: it up to the delimiter that follows the prefix; empty where it shows the key."""
-    end = key.find(delimiter, len(prefix)) if delimiter else -1
-    return key[: end + len(delimiter)] if end >= 0 else ""
-
-
 async def _page(request: Request, marker: str, limit: int) -> tuple[list[Row], bool]:
     """So many after the marker, and whether there are more."""
     if limit == 0:

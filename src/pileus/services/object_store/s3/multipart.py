@@ -15,6 +15,7 @@ from pileus.lib.timestamp import Timestamp
 from pileus.services.object_store import content, hidden, turns, versioning
 from pileus.services.object_store.driver import Superseded
 from pileus.services.object_store.large import slo
+from pileus.services.object_store.listings import folder
 from pileus.services.object_store.metadata import LISTED_ETAG, UPLOAD, ObjectMetadata
 from pileus.services.object_store.receive import Unprocessable, receive
 from pileus.services.object_store.s3 import (
@@ -32,7 +33,7 @@ from pileus.services.object_store.s3 import (
 )
 from pileus.services.object_store.s3.errors import S3Error
 from pileus.services.object_store.s3.kept import told
-from pileus.services.object_store.s3.listing import at_most, encoding, folder, listed_date
+from pileus.services.object_store.s3.listing import at_most, encoding, listed_date
 from pileus.services.object_store.s3.operations import operations
 from pileus.services.object_store.s3.request import Request, owner_of
 
